@@ -1,0 +1,244 @@
+/**
+ * What a configuration comes to: typed values, each of which knows its file and line.
+ *
+ * Everything outside `config/` sees the configuration through these types. `load.ts` makes them from text; the
+ * option tables hold one row for each name here (a mapped type makes a missing row a compile error).
+ */
+
+import type { Diagnostic, Origin, Position } from './diagnostic.ts'
+
+/** A CIDR block in normal form. `family` 4 has 4 bytes, 6 has 16; host bits are zero. */
+export interface Cidr {
+  readonly family: 4 | 6
+  readonly bytes: Uint8Array
+  readonly prefix: number
+  /** as written */
+  readonly text: string
+}
+
+/** A dictionary value, keys as written. */
+export type Dictionary = Readonly<Record<string, string>>
+
+/** TLS_Verify_Mode; `undefined` is the unset behaviour, which the extension `optional` restores in a narrower scope. */
+export type VerifyMode = 'none' | 'require'
+
+/** A file named by the configuration: the absolute path, and the text as written. */
+export interface FilePath {
+  readonly path: string
+  readonly text: string
+}
+
+/**
+ * The options of the inbound scopes that act. Times are in seconds, sizes in octets; 0 means "no limit" unless said
+ * otherwise; a list that is not set is empty. Names are Momentum's; those marked + are extensions.
+ */
+export interface InboundValues {
+  // sockets
+  readonly enable: boolean
+  readonly listen_backlog: number
+  readonly file_mode: number
+  readonly disable_nagle_algorithm: boolean
+  // limits
+  readonly listener_sessions: number
+  readonly service_sessions: number
+  readonly idle_time: number
+  readonly max_receptions_per_connection: number
+  readonly max_recipients_per_connection: number
+  readonly max_recipients_per_message: number
+  readonly max_message_size: number
+  /** + seconds from 354 to the final dot; 0 = no limit */
+  readonly data_timeout: number
+  /** + octets per second that a client must reach in DATA, averaged over 30 s; 0 = no minimum */
+  readonly data_minimum_rate: number
+  readonly max_received_headers: number
+  // greeting
+  readonly banner_hostname: string | undefined
+  readonly static_banner: string | undefined
+  readonly received_hostname: string | undefined
+  readonly require_ehlo: boolean
+  /** as written: `STARTTLS`, `AUTH PLAIN`, `XDUMPCONTEXT`, … */
+  readonly smtp_extensions: readonly string[]
+  readonly context: Dictionary
+  readonly pathway: string | undefined
+  readonly reconfig_message: string
+  // relaying and addresses
+  readonly open_relay: boolean
+  readonly relay_hosts: readonly Cidr[]
+  readonly relay_domains: readonly string[]
+  /** undefined = not set; an empty list = any sender (that is Momentum's meaning, and an open relay) */
+  readonly relay_for_sending_domains: readonly string[] | undefined
+  readonly allow_ip_literal: boolean
+  readonly allow_null_envelope_sender: boolean
+  readonly allow_trailing_whitespace_in_commands: boolean
+  readonly domain_for_unqualified_recipient_addresses: string | undefined
+  readonly domain_for_unqualified_sender_address: string | undefined
+  readonly rfc2822_trace_headers: boolean
+  // authentication
+  readonly authplainparameters: Dictionary | undefined
+  readonly authloginparameters: Dictionary | undefined
+  /** + AUTH is offered and accepted without TLS */
+  readonly allow_plaintext_auth: boolean
+  // TLS
+  readonly use_ssl: boolean
+  readonly tls_certificate: FilePath | undefined
+  readonly tls_key: FilePath | undefined
+  readonly tls_client_ca: FilePath | undefined
+  /** + */
+  readonly tls_client_crl: FilePath | undefined
+  readonly tls_verify_mode: VerifyMode | undefined
+  readonly tls_verified_peer_can_relay: boolean
+  readonly tls_ciphers: string | undefined
+  readonly tlsv13_ciphersuites: string | undefined
+  readonly tls_protocols: string | undefined
+  readonly tls_ec_curve_names: string | undefined
+  readonly tls_allow_renegotiation: boolean
+  readonly starttls_injection_policy: 'reject' | 'ignore' | 'allow'
+  /** + MAIL is refused with 530 outside TLS */
+  readonly require_tls: boolean
+  /** + whether session tickets are given and taken */
+  readonly tls_session_tickets: boolean
+  /** + */
+  readonly tls_dn_format: 'rfc4514' | 'oneline'
+  /** + seconds */
+  readonly tls_handshake_timeout: number
+  /** + handshakes that one client address may have under way at once; 0 = no limit */
+  readonly tls_max_handshakes_per_address: number
+}
+
+/** Options of the global scope that act by themselves. */
+export interface GlobalValues {
+  readonly hostname: string | undefined
+  readonly spoolbase: FilePath
+  readonly spool_mode: number
+  /** + octets that stay free on the spool's file system; below it MAIL answers 452 */
+  readonly spool_min_free: number
+  /** + bodies under reception that may be in memory at once, octets */
+  readonly reception_memory: number
+  /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
+  readonly max_sessions: number
+}
+
+/** Options of the outbound scopes that act, for one destination domain. */
+export interface OutboundValues {
+  /** host, address or `[v6]:port` */
+  readonly gateway: string | undefined
+  readonly routes: readonly string[]
+  readonly remote_smtp_port: number
+  readonly retry_interval: number
+  readonly max_retry_interval: number
+  readonly message_expiration: number
+  readonly suspend_delivery: boolean
+  readonly ehlo_hostname: string | undefined
+  readonly max_outbound_connections: number
+  readonly connect_timeout: number
+  readonly ehlo_timeout: number
+  readonly mailfrom_timeout: number
+  readonly rcptto_timeout: number
+  readonly body_timeout: number
+}
+
+/**
+ * One effective set of inbound options: what holds for a client of one Listen, inside one set of Peer blocks, on one
+ * pathway. Made once for each distinct combination, then shared by all its connections.
+ */
+export interface InboundScope {
+  /** names Listen, Peer blocks and pathway; the same text after a reload of the same stanzas, on every worker */
+  readonly id: string
+  readonly options: InboundValues
+  /** the pathway's name, `default` when none is set; likewise its group */
+  readonly pathway: string
+  readonly pathwayGroup: string
+  /** where the value of an option comes from (for a dictionary: the most specific stanza that sets it) */
+  origin(option: keyof InboundValues): Origin
+}
+
+export interface OutboundScope {
+  readonly options: OutboundValues
+  origin(option: keyof OutboundValues): Origin
+}
+
+/** What a Listen instance binds to. */
+export type ListenAddress =
+  /** host undefined: any. `dual` = an IPv6 socket that also takes IPv4 */
+  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number; readonly family: 4 | 6 | 'dual' }
+  | { readonly kind: 'unix'; readonly path: string }
+
+export interface ListenSettings {
+  /** as written: `:25`, `[::]:25`, `/run/postern.sock` */
+  readonly instance: string
+  readonly address: ListenAddress
+  readonly at: Position
+  /** the options of this Listen where no Peer matches */
+  readonly scope: InboundScope
+}
+
+export interface ScriptSettings {
+  readonly name: string
+  /** as written */
+  readonly source: string
+  /** absolute path of the file; undefined when it is a module path that was not found */
+  readonly path: string | undefined
+  readonly at: Position
+}
+
+export interface LoggerSettings {
+  readonly name: string
+  readonly mainlog: FilePath | undefined
+  readonly rejectlog: FilePath | undefined
+  readonly paniclog: FilePath | undefined
+  readonly mainlog_mode: number
+  readonly rejectlog_mode: number
+  readonly paniclog_mode: number
+  /** seconds between marker lines, 0 = none */
+  readonly heartbeat: number
+  readonly log_receptions: boolean
+  readonly log_deliveries: boolean
+  readonly log_transient_failures: boolean
+  readonly log_permanent_failures: boolean
+  readonly log_rejections: boolean
+  readonly log_errors: boolean
+  readonly at: Position
+}
+
+export interface MaildirSettings {
+  readonly name: string
+  readonly basedir: FilePath
+  /** lower case */
+  readonly domains: readonly string[]
+  readonly create_users: boolean
+  readonly domain_in_path: boolean
+  readonly at: Position
+}
+
+export interface SecuritySettings {
+  readonly user: string | undefined
+  readonly group: string | undefined
+  readonly at: Position
+}
+
+/** A configuration that can be served. Immutable: a reload makes a new one. */
+export interface Settings {
+  /** the main file as named by the user */
+  readonly file: string
+  /** every file that was read, in order */
+  readonly files: readonly string[]
+  readonly global: GlobalValues
+  globalOrigin(option: keyof GlobalValues): Origin
+  readonly listens: readonly ListenSettings[]
+  readonly scripts: readonly ScriptSettings[]
+  readonly loggers: readonly LoggerSettings[]
+  readonly maildirs: readonly MaildirSettings[]
+  readonly security: SecuritySettings | undefined
+  /** warnings; errors never get this far */
+  readonly diagnostics: readonly Diagnostic[]
+  /**
+   * What holds for a client (design §3.1). Cached: the same combination gives the same object.
+   * @param address a normalised IP address (`address.ts`), or '' for a UNIX client, which matches as loopback
+   * @param pathway a pathway that policy chose for this connection; it stands above all scopes
+   */
+  resolveInbound(listen: ListenSettings, address: string, pathway?: string): InboundScope
+  /** What holds for mail to a domain (lower case): Domain stanza, then global, then default. */
+  resolveOutbound(domain: string): OutboundScope
+  /** Every inbound scope that some client could meet, each once: for checks of certificates and for warnings. */
+  inboundScopes(): Iterable<{ readonly listen: ListenSettings; readonly scope: InboundScope }>
+}

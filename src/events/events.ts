@@ -1,0 +1,144 @@
+/**
+ * Every fact that the server can report, as plain data, and the one bus that carries them.
+ *
+ * Telling is not asking: a listener cannot change anything. An error that a listener throws is dropped after it was
+ * handed to `onListenerError`; it never reaches who told the fact.
+ */
+
+import type { ContextSnapshot, Endpoint, Envelope } from '../mail/envelope.ts'
+
+/** A message was accepted and is on stable storage (one per recipient). mainlog `R`. */
+export interface Reception {
+  readonly kind: 'reception'
+  readonly at: number
+  readonly envelope: Envelope
+}
+
+/** What a delivery attempt led to. mainlog `D`, `T` and `P`. */
+export interface DeliveryOutcome {
+  readonly kind: 'delivery' | 'transient-failure' | 'permanent-failure'
+  readonly at: number
+  readonly envelope: Envelope
+  /** id of this attempt's outbound connection */
+  readonly connectionId: string
+  /** the domain that was routed to: the recipient's, or what policy set */
+  readonly domain: string
+  /** bytes sent, 0 when no connection came about */
+  readonly bytes: number
+  /** attempts before this one */
+  readonly retries: number
+  /** Momentum's stage number (log-formats-connection-stages); 0 = not connected */
+  readonly stage: number
+  /** the remote host's address, '' when there was none (maildir, no connection) */
+  readonly remote: string
+  /** what the next hop answered, or our own `[internal]` text; '' for a plain success */
+  readonly text: string
+}
+
+/** A command, message or connection was refused. One rejectlog line. */
+export interface Rejection {
+  readonly kind: 'rejection'
+  readonly at: number
+  readonly connectionId: string
+  readonly remote: Endpoint
+  readonly local: Endpoint
+  readonly pathway: string
+  readonly pathwayGroup: string
+  /** Momentum's reception state name: the state in which the refused command was awaited */
+  readonly state: string
+  readonly code: number
+  /** the module that decided: `scriptlet`, `core`, `tls`, `relay`, `auth`, … */
+  readonly module: string
+  readonly connectionContext: ContextSnapshot
+  readonly messageContext: ContextSnapshot
+  /** the reply's text, or for a failed handshake what went wrong */
+  readonly text: string
+}
+
+/** Something that an operator must know. paniclog. */
+export interface Panic {
+  readonly kind: 'panic'
+  readonly at: number
+  readonly level: 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical'
+  /** who says so: `scriptlet`, `tls`, `spool`, `core`, … */
+  readonly module: string
+  readonly text: string
+}
+
+/** A connection was admitted or has ended. */
+export interface ConnectionFact {
+  readonly kind: 'connected' | 'disconnected'
+  readonly at: number
+  readonly connectionId: string
+  readonly remote: Endpoint
+  readonly local: Endpoint
+}
+
+/** A TLS handshake came to an end. */
+export interface TlsFact {
+  readonly kind: 'tls'
+  readonly at: number
+  readonly connectionId: string
+  readonly remote: Endpoint
+  /** effective TLS_Verify_Mode */
+  readonly mode: 'unset' | 'none' | 'require'
+  /** FILE:LINE of the value that decided the mode, or `default` */
+  readonly modeFrom: string
+  readonly outcome: 'failed' | 'anonymous' | 'unverified' | 'verified'
+  /** the typed cause when unverified, or what ended the handshake; '' otherwise */
+  readonly cause: string
+  readonly protocol: string
+  readonly resumed: boolean
+}
+
+/** An authentication attempt. acctlog `N`. */
+export interface AuthenticationFact {
+  readonly kind: 'authentication'
+  readonly at: number
+  readonly connectionId: string
+  readonly remote: Endpoint
+  readonly listener: string
+  readonly mechanism: string
+  readonly user: string
+  readonly status: 'pass' | 'fail' | 'error'
+}
+
+export type ServerEvent =
+  | Reception
+  | DeliveryOutcome
+  | Rejection
+  | Panic
+  | ConnectionFact
+  | TlsFact
+  | AuthenticationFact
+
+/** Where facts are told. `mail`, `bounce` and so on never read from it. */
+export interface EventSink {
+  emit(event: ServerEvent): void
+}
+
+/** Hands each fact to every listener, in the order in which they subscribed. */
+export class EventBus implements EventSink {
+  readonly #listeners = new Set<(event: ServerEvent) => void>()
+  readonly #onListenerError: (error: unknown) => void
+
+  constructor(onListenerError: (error: unknown) => void) {
+    this.#onListenerError = onListenerError
+  }
+
+  /** Adds a listener; the function that comes back removes it. */
+  subscribe(listener: (event: ServerEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  emit(event: ServerEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        this.#onListenerError(error)
+      }
+    }
+  }
+}

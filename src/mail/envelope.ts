@@ -1,0 +1,45 @@
+/**
+ * The envelope of a message, from the moment it is accepted until it is delivered.
+ *
+ * One message goes to one recipient: a transaction with three recipients makes three messages with ids of their own
+ * and one batch id, as in Momentum (mainlog has one R line per recipient).
+ *
+ * All strings here that came from the wire are *byte strings*: one character per byte, 0–255.
+ */
+
+/** A mailbox as written by the client (RFC 5321 §4.1.2). `local` is unquoted; its case is kept. */
+export interface Mailbox {
+  readonly local: string
+  /** lower case; '' only for `<postmaster>` without a domain */
+  readonly domain: string
+}
+
+/** An address and port of a socket. For a UNIX socket the address is its path (or '') and the port 0. */
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+}
+
+/** The two dictionaries of a validation context as they travel with a message (keys and values are byte strings). */
+export type ContextSnapshot = Readonly<Record<string, string>>
+
+export interface Envelope {
+  /** Momentum's form `CC/CC-PPPPP-TTTTTTTT`; unique */
+  readonly id: string
+  readonly batchId: string
+  readonly connectionId: string
+  /** undefined is the null reverse path `<>` */
+  readonly sender: Mailbox | undefined
+  readonly recipient: Mailbox
+  readonly bodyType: '7BIT' | '8BITMIME'
+  /** milliseconds since the epoch */
+  readonly receivedAt: number
+  /** octets of header and body as they will be sent, before transparency dots */
+  readonly size: number
+  readonly client: Endpoint
+  readonly local: Endpoint
+  readonly bindingGroup: string
+  readonly binding: string
+  readonly connectionContext: ContextSnapshot
+  readonly messageContext: ContextSnapshot
+}

@@ -1,0 +1,81 @@
+/**
+ * The phases of a reception, each with the facts that its callouts may see and the callout names of Momentum
+ * (4-policy, 4-implementing-policy-scriptlets). One typed table; the Lua engine, `check` and the documentation's
+ * tests read it.
+ */
+
+import type { Endpoint, Mailbox } from '../mail/envelope.ts'
+import type { HeaderBlock } from '../mail/headers.ts'
+import type { ValidationContext } from './context.ts'
+import type { Verdict } from './verdict.ts'
+
+/** The session as policy sees it (Momentum's `ac` and `vctx`). One object for the life of a connection. */
+export interface SessionFacts {
+  readonly connectionId: string
+  readonly remote: Endpoint
+  readonly local: Endpoint
+  readonly context: ValidationContext
+}
+
+/** The message as policy sees it (Momentum's `msg`). Lives for one transaction, then one per recipient copy. */
+export interface MessageFacts {
+  readonly id: string
+  /** undefined is `<>`; may be set from `data` on */
+  sender: Mailbox | undefined
+  /** the recipient at hand: the current one in `rcptto`, the copy's own from `each_rcpt` on, else the first */
+  recipient: Mailbox | undefined
+  /** undefined before the header has been received (phase `rcptto`) */
+  readonly headers: HeaderBlock | undefined
+  readonly context: ValidationContext
+  /** octets received so far */
+  readonly size: number
+}
+
+/** The facts that each phase hands to its callouts. `line` is the command line without its line ending. */
+export interface PhaseFacts {
+  readonly connect: { readonly session: SessionFacts }
+  readonly ehlo: { readonly session: SessionFacts; readonly line: string }
+  /** right after a handshake: core_inbound_smtp_tls_post_accept */
+  readonly tls: { readonly session: SessionFacts }
+  /** after auth_status, auth_user, auth_name are in the context: core_validate_auth[_hook] */
+  readonly auth: { readonly session: SessionFacts; readonly status: 'pass' | 'fail' | 'error' }
+  readonly mailfrom: { readonly session: SessionFacts; readonly line: string }
+  readonly rcptto: { readonly session: SessionFacts; readonly message: MessageFacts; readonly line: string }
+  readonly data: { readonly session: SessionFacts; readonly message: MessageFacts }
+  readonly data_spool: { readonly session: SessionFacts; readonly message: MessageFacts }
+  readonly data_spool_each_rcpt: { readonly session: SessionFacts; readonly message: MessageFacts }
+  readonly set_binding: { readonly session: SessionFacts; readonly message: MessageFacts }
+}
+
+export type Phase = keyof PhaseFacts
+
+/** callout names of each phase; more than one where Momentum's texts use several */
+export const phaseCallouts: { readonly [P in Phase]: readonly string[] } = {
+  connect: ['validate_connect'],
+  ehlo: ['validate_ehlo'],
+  tls: ['core_inbound_smtp_tls_post_accept'],
+  auth: ['core_validate_auth', 'core_validate_auth_hook'],
+  mailfrom: ['validate_mailfrom'],
+  rcptto: ['validate_rcptto'],
+  data: ['validate_data'],
+  data_spool: ['validate_data_spool'],
+  data_spool_each_rcpt: ['validate_data_spool_each_rcpt'],
+  set_binding: ['validate_set_binding'],
+}
+
+/**
+ * Whoever answers for policy. It answers at once where it can, so that a phase without scripts costs nothing.
+ * It never throws and never rejects: an error inside a script is itself a verdict
+ * (`421 <host> temporary issue, please retry your message later`) and a paniclog line.
+ */
+export interface Policy {
+  /** whether any script wants this phase; lets the session skip building facts */
+  wants(phase: Phase): boolean
+  ask<P extends Phase>(phase: P, facts: PhaseFacts[P]): Verdict | Promise<Verdict>
+}
+
+/** No scripts: every phase goes on. */
+export const noPolicy: Policy = {
+  wants: () => false,
+  ask: () => ({ kind: 'continue' }),
+}

@@ -1,0 +1,79 @@
+/**
+ * Keep what was accepted.
+ *
+ * create → append* → commit | abort. When `commit` resolves, envelope, header and body of every message are on stable
+ * storage, and they come back after a kill at any instant. One flush serves all sessions that wait at that moment.
+ * A body is shared by the messages of its transaction. Nothing here knows SMTP.
+ */
+
+import type { Envelope } from '../mail/envelope.ts'
+
+/** What becomes durable for one recipient. */
+export interface NewMessage {
+  readonly envelope: Envelope
+  /** the header as it will be sent: trace fields first, ends with the empty line (CRLF CRLF) */
+  readonly header: Uint8Array
+}
+
+/** Where a message stands on its way out. */
+export interface DeliveryState {
+  readonly attempts: number
+  /** milliseconds since the epoch; 0 = at once */
+  readonly nextAttempt: number
+  /** kept, not tried again: it expired or was refused for good, and the sender was not told yet */
+  readonly failed: boolean
+  /** the last answer, '' before the first attempt */
+  readonly lastText: string
+}
+
+export interface StoredMessage {
+  readonly envelope: Envelope
+  readonly state: DeliveryState
+}
+
+/** The bytes of a kept message, to be sent or copied. */
+export interface StoredContent {
+  readonly header: Uint8Array
+  /** octets of the body (what follows the header's empty line) */
+  readonly bodySize: number
+  body(): AsyncIterable<Uint8Array>
+}
+
+/** A message under reception. Small bodies stay in memory until commit, larger ones stream to a file. */
+export interface ReceptionWriter {
+  /** octets of body appended so far */
+  readonly size: number
+  /**
+   * Takes body bytes; the chunk is copied or written before the call settles. A promise comes back only when the
+   * caller must wait (file I/O, memory budget).
+   * @throws SpoolFullError when the reserve would be touched
+   */
+  append(chunk: Uint8Array): void | Promise<void>
+  /** Makes the messages durable. Resolves after the flush. The writer is used up. @throws SpoolFullError */
+  commit(messages: readonly NewMessage[]): Promise<void>
+  /** Forgets everything. Harmless after commit. */
+  abort(): Promise<void>
+}
+
+/** The reserve (`Spool_Min_Free`) would be touched: 452 4.3.1. */
+export class SpoolFullError extends Error {
+  constructor(message = 'the spool has no room') {
+    super(message)
+    this.name = 'SpoolFullError'
+  }
+}
+
+export interface Spool {
+  /** whether a new message may be taken now: checked before MAIL */
+  hasRoom(): boolean
+  create(): ReceptionWriter
+  /** every message kept here, in no particular order; after a start, all that was recovered */
+  messages(): Iterable<StoredMessage>
+  /** undefined when the message is gone */
+  read(id: string): Promise<StoredContent | undefined>
+  /** Makes a new state durable. Resolves after the flush. */
+  update(id: string, state: DeliveryState): Promise<void>
+  /** Forgets a message; its body goes with the last message that shares it. Resolves after the flush. */
+  remove(id: string): Promise<void>
+  close(): Promise<void>
+}
