@@ -1,0 +1,123 @@
+/**
+ * The command line: one table of commands. Each command's module is loaded only when it runs, so that `check` does
+ * not pay for the server.
+ *
+ * Exit codes: 0 done, 1 a configuration error or an ordinary failure, 2 could not bind (`serve`), 64 wrong usage.
+ */
+
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { Command, CommanderError, Option } from 'commander'
+import { ConfigError } from '../config/diagnostic.ts'
+import { renderDiagnostics } from '../config/render.ts'
+import type { Io } from './io.ts'
+
+const USAGE_ERROR = 64
+
+/** Runs one command line (without the program's own name). @returns the exit code */
+export async function runProgram(args: readonly string[], io: Io): Promise<number> {
+  const result = { code: 0 }
+  const program = buildProgram(io, (code) => {
+    result.code = code
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return result.code
+  } catch (error) {
+    return explainFailure(error, io)
+  }
+}
+
+function explainFailure(error: unknown, io: Io): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
+  if (error instanceof ConfigError) {
+    io.stderr.write(renderDiagnostics(error.diagnostics))
+    return 1
+  }
+  // A user's mistake never gets here; what does is a fault of the program or of the machine, told in one line.
+  io.stderr.write(`postern: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (process.env['POSTERN_TRACE'] !== undefined && error instanceof Error) io.stderr.write(`${error.stack ?? ''}\n`)
+  return 1
+}
+
+function buildProgram(io: Io, done: (code: number) => void): Command {
+  const program = new Command('postern')
+    .description('The guarded gate for mail: an SMTP server that knows who is on the other end of every connection.')
+    .version(readVersion())
+    .showHelpAfterError('(postern --help lists the commands)')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+  addServe(program, io, done)
+  addInspection(program, io, done)
+  addTrials(program, io, done)
+  return program
+}
+
+const configOption = (): Option =>
+  new Option('-c, --config <file>', 'configuration file (default: ./postern.conf, then /etc/postern/postern.conf)')
+
+function addServe(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('serve')
+    .description('run in the foreground; SIGTERM drains and ends, SIGHUP reloads')
+    .addOption(configOption())
+    .option('--workers <n>', 'number of worker processes', parseCount)
+    .action(async (options: { readonly config?: string; readonly workers?: number }) => {
+      const { runServe } = await import('./serve.ts')
+      done(await runServe(options, io))
+    })
+}
+
+function addInspection(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('check')
+    .description('read a configuration with its certificates and scripts, and say what is wrong with it')
+    .argument('[file]', 'configuration file')
+    .action(async (file: string | undefined) => {
+      const { runCheck } = await import('./check.ts')
+      done(await runCheck(file, io))
+    })
+  program
+    .command('eval')
+    .description('print the effective value of an option, and where it came from')
+    .addOption(configOption())
+    .option('--listen <address>', 'the Listen that the client connects to, as written in the configuration')
+    .option('--peer <ip>', 'the client’s address')
+    .option('--pathway <name>', 'a pathway that a script has set')
+    .option('--domain <domain>', 'the destination, for options of delivery')
+    .argument('<option>', 'the option’s name, in any case')
+    .action(async (name: string, options: Readonly<Record<string, string>>) => {
+      const { runEval } = await import('./eval.ts')
+      done(await runEval(name, options, io))
+    })
+}
+
+function addTrials(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('pki')
+    .description('write a throwaway CA with server, valid, untrusted, expired and revoked client certificates')
+    .argument('<dir>', 'folder to write to')
+    .action(async (folder: string) => {
+      const { runPki } = await import('./pki.ts')
+      done(await runPki([folder], io))
+    })
+  program
+    .command('demo')
+    .description('start a gate, send real mail with different certificates, show each decision')
+    .action(async () => {
+      const { runDemo } = await import('./demo/demo.ts')
+      done(await runDemo(io, [process.execPath, ...process.execArgv, process.argv[1] ?? '']))
+    })
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,3}$/.test(text)) throw new CommanderError(USAGE_ERROR, 'postern.usage', `--workers takes a number, not "${text}"`)
+  return Number(text)
+}
+
+function readVersion(): string {
+  const file = path.join(import.meta.dirname, '..', '..', 'package.json')
+  const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'))
+  const version = typeof parsed === 'object' && parsed !== null && 'version' in parsed ? parsed.version : undefined
+  return typeof version === 'string' ? version : 'unknown'
+}
