@@ -1,0 +1,302 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, describe, test } from 'node:test'
+import type { FilePath, LoggerSettings } from '../config/settings.ts'
+import type { Panic, Reception, Rejection, ServerEvent } from '../events/events.ts'
+import { type Logs, openLogs } from './logs.ts'
+import { LogWriter } from './writer.ts'
+
+const folder = mkdtempSync(path.join(tmpdir(), 'postern-logs-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+let names = 0
+const fresh = (name = 'log'): string => path.join(folder, `${name}-${++names}`)
+const filePath = (file: string): FilePath => ({ path: file, text: file })
+const read = (file: string): string => readFileSync(file, 'latin1')
+
+const panic: Panic = { kind: 'panic', at: 1_000_000, level: 'error', module: 'tls', text: 'caf\u00e9' }
+const endpoint = { address: '10.0.0.1', port: 25 }
+const rejection: Rejection = {
+  kind: 'rejection',
+  at: 2_000_000,
+  connectionId: 'c',
+  remote: endpoint,
+  local: endpoint,
+  pathway: 'default',
+  pathwayGroup: 'default',
+  state: 'awaiting rcptto',
+  code: 550,
+  module: 'core',
+  connectionContext: {},
+  messageContext: {},
+  text: 'relaying denied',
+}
+const reception: Reception = {
+  kind: 'reception',
+  at: 3_000_000,
+  envelope: {
+    id: 'm',
+    batchId: 'b',
+    connectionId: 'c',
+    sender: undefined,
+    recipient: { local: 'bob', domain: 'example.fict' },
+    bodyType: '7BIT',
+    receivedAt: 0,
+    size: 1,
+    client: endpoint,
+    local: endpoint,
+    bindingGroup: 'default',
+    binding: 'default',
+    connectionContext: {},
+    messageContext: {},
+  },
+}
+
+function logger(values: Partial<LoggerSettings>): LoggerSettings {
+  return {
+    name: 'ec_logger',
+    mainlog: undefined,
+    rejectlog: undefined,
+    paniclog: undefined,
+    mainlog_mode: 0o644,
+    rejectlog_mode: 0o644,
+    paniclog_mode: 0o644,
+    heartbeat: 0,
+    log_receptions: true,
+    log_deliveries: true,
+    log_transient_failures: true,
+    log_permanent_failures: true,
+    log_rejections: true,
+    log_errors: true,
+    at: { file: 'gate.conf', line: 1, column: 1, length: 1 },
+    ...values,
+  }
+}
+
+function open(loggers: readonly LoggerSettings[]): { logs: Logs; errors: string[] } {
+  const errors: string[] = []
+  return {
+    logs: openLogs(loggers, { clock: () => 5_000_000, onError: (message) => errors.push(message) }),
+    errors,
+  }
+}
+
+describe('the files of a logger', () => {
+  test('each event goes to its own file, octets as they are', async () => {
+    const [mainlog, rejectlog, paniclog] = [fresh(), fresh(), fresh()].map(filePath) as [
+      FilePath,
+      FilePath,
+      FilePath,
+    ]
+    const { logs, errors } = open([logger({ mainlog, rejectlog, paniclog })])
+    for (const event of [reception, rejection, panic]) logs.handle(event)
+    await logs.close()
+    assert.match(
+      read(mainlog.path),
+      /^3000@m@b@c@R@bob@example\.fict@@@10\.0\.0\.1@1@esmtp@default@default\n$/,
+    )
+    assert.match(read(rejectlog.path), /^2000: R="10\.0\.0\.1:25" .* relaying denied\n$/)
+    assert.deepEqual([...readFileSync(paniclog.path)], [...Buffer.from('1000:tls: caf\u00e9\n', 'latin1')])
+    assert.deepEqual(errors, [])
+  })
+
+  test('what a stanza switches off is not written', async () => {
+    const all = filePath(fresh())
+    const off = { log_receptions: false, log_rejections: false, log_errors: false }
+    const { logs } = open([logger({ mainlog: all, rejectlog: all, paniclog: all, ...off })])
+    for (const event of [reception, rejection, panic]) logs.handle(event)
+    await logs.close()
+    assert.equal(read(all.path), '')
+  })
+
+  test('two stanzas that name one file share it, and neither line is broken', async () => {
+    const both = filePath(fresh())
+    const { logs } = open([logger({ paniclog: both }), logger({ name: 'second', paniclog: both })])
+    logs.handle(panic)
+    await logs.close()
+    assert.equal(read(both.path), '1000:tls: caf\u00e9\n'.repeat(2))
+  })
+
+  test('events without a line of their own leave no trace', async () => {
+    const all = filePath(fresh())
+    const { logs } = open([logger({ mainlog: all, rejectlog: all, paniclog: all })])
+    const event: ServerEvent = {
+      kind: 'connected',
+      at: 1,
+      connectionId: 'c',
+      remote: endpoint,
+      local: endpoint,
+    }
+    logs.handle(event)
+    await logs.close()
+    assert.equal(read(all.path), '')
+  })
+
+  test('a heartbeat goes to mainlog and rejectlog', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const [mainlog, rejectlog] = [fresh(), fresh()].map(filePath) as [FilePath, FilePath]
+    const { logs } = open([logger({ mainlog, rejectlog, heartbeat: 60 })])
+    t.mock.timers.tick(59_999)
+    t.mock.timers.tick(1)
+    await logs.close()
+    t.mock.timers.tick(60_000)
+    assert.equal(read(mainlog.path), '5000@@@@M\n')
+    assert.equal(read(rejectlog.path), '5000: Marker 1\n')
+  })
+
+  test('new stanzas keep the files that they share with the old, and close the others', async () => {
+    const [kept, gone, added] = [fresh(), fresh(), fresh()].map(filePath) as [FilePath, FilePath, FilePath]
+    const { logs } = open([logger({ paniclog: kept, mainlog: gone })])
+    logs.handle(panic)
+    logs.handle(reception)
+    await logs.replace([logger({ paniclog: kept, mainlog: added })])
+    assert.match(read(gone.path), /@R@/)
+    logs.handle(panic)
+    logs.handle(reception)
+    await logs.close()
+    assert.equal(read(kept.path), '1000:tls: caf\u00e9\n'.repeat(2))
+    assert.equal(read(gone.path).split('\n').length, 2)
+    assert.match(read(added.path), /@R@/)
+  })
+
+  test('reopening follows logrotate: what came before stays in the old file', async () => {
+    const paniclog = filePath(fresh())
+    const { logs } = open([logger({ paniclog })])
+    logs.handle(panic)
+    await logs.reopen()
+    renameSync(paniclog.path, `${paniclog.path}.1`)
+    logs.handle({ ...panic, text: 'late' })
+    await logs.reopen()
+    logs.handle({ ...panic, text: 'new' })
+    await logs.close()
+    assert.equal(read(`${paniclog.path}.1`), '1000:tls: caf\u00e9\n1000:tls: late\n')
+    assert.equal(read(paniclog.path), '1000:tls: new\n')
+  })
+})
+
+const writerOf = (file: string, options: { maxWaiting?: number; mode?: number } = {}) => {
+  const reports: string[] = []
+  const onReport = (message: string) => reports.push(message)
+  const writer = new LogWriter({
+    path: file,
+    mode: 0o640,
+    onReport,
+    flushAfter: 1,
+    retryAfter: 5,
+    ...options,
+  })
+  return { writer, reports }
+}
+
+describe('a log file', () => {
+  test('gets the configured mode when it is created, whatever the umask, and its folder one to match', async () => {
+    const file = path.join(fresh('folder'), 'deep', 'panic.log')
+    const { writer } = writerOf(file, { mode: 0o666 })
+    await writer.close()
+    assert.equal(statSync(file).mode & 0o777, 0o666)
+    assert.equal(statSync(path.dirname(file)).mode & 0o700, 0o700)
+  })
+
+  test('keeps the mode and the content that it had', async () => {
+    const file = fresh()
+    writeFileSync(file, 'before\n')
+    chmodSync(file, 0o600)
+    const { writer } = writerOf(file)
+    writer.write('after')
+    await writer.close()
+    assert.equal(read(file), 'before\nafter\n')
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+  })
+
+  test('is written without anybody asking for it', async () => {
+    const file = fresh()
+    const { writer } = writerOf(file)
+    writer.write('line')
+    const deadline = Date.now() + 5000
+    while (!existsSync(file) || read(file) === '') {
+      assert.ok(Date.now() < deadline, 'the line never came')
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    assert.equal(read(file), 'line\n')
+    await writer.close()
+  })
+
+  test('that cannot be written is reported once, keeps its lines, and gets them all later', async () => {
+    const target = path.join(fresh('folder'), 'log')
+    writeFileSync(path.dirname(target), 'a file where the folder should be')
+    const { writer, reports } = writerOf(target)
+    writer.write('one')
+    await writer.flush()
+    await writer.flush()
+    writer.write('two')
+    assert.equal(reports.length, 1)
+    assert.match(reports[0] ?? '', /^cannot write .*\/log: /)
+    rmSync(path.dirname(target))
+    await writer.flush()
+    assert.equal(read(target), 'one\ntwo\n')
+    assert.match(reports[1] ?? '', /written again; 0 lines were lost/)
+    assert.equal(writer.dropped, 0)
+    await writer.close()
+  })
+
+  test('holds a bounded number of lines while it cannot be written, and counts the rest', async () => {
+    const { writer, reports } = writerOf('/dev/full', { maxWaiting: 100 })
+    for (let i = 0; i < 1000; i++) writer.write('0123456789')
+    await writer.flush()
+    for (let i = 0; i < 1000; i++) writer.write('0123456789')
+    assert.equal(writer.dropped, 1991)
+    await writer.close()
+    assert.equal(writer.dropped, 2000)
+    assert.match(reports.at(-1) ?? '', /9 lines are lost/)
+  })
+
+  test('that is a pipe without a reader blocks nothing', async () => {
+    const pipe = fresh('pipe')
+    execFileSync('mkfifo', [pipe])
+    const { writer, reports } = writerOf(pipe)
+    writer.write('line')
+    await writer.close()
+    assert.match(reports[0] ?? '', /ENXIO/)
+    assert.equal(writer.dropped, 1)
+  })
+
+  test('may be a symbolic link to a file that does not exist yet', async () => {
+    const link = fresh('link')
+    symlinkSync(`${link}.target`, link)
+    const { writer, reports } = writerOf(link)
+    writer.write('line')
+    await writer.close()
+    assert.deepEqual(reports, [])
+    assert.equal(read(`${link}.target`), 'line\n')
+  })
+
+  test('a large burst arrives whole and in order', async () => {
+    const file = fresh()
+    const { writer } = writerOf(file)
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${i} ${'x'.repeat(i % 50)}`)
+    for (const line of lines) writer.write(line)
+    await writer.close()
+    assert.equal(read(file), `${lines.join('\n')}\n`)
+    assert.equal(writer.dropped, 0)
+  })
+
+  test('takes no line after it was closed, and says so in its count', async () => {
+    const { writer } = writerOf(fresh())
+    await writer.close()
+    writer.write('late')
+    assert.equal(writer.dropped, 1)
+  })
+})

@@ -1,0 +1,156 @@
+/**
+ * The log files of every `ec_logger` stanza: facts come in, lines go to files (Momentum, modules/ec-logger).
+ *
+ * Nothing here can stop mail: lines are written in the background, and a file that cannot be written costs its own
+ * lines only, counted in `droppedLines` and reported through `onError`. Stanzas that name the same file share it.
+ */
+
+import type { FilePath, LoggerSettings } from '../config/settings.ts'
+import type { ServerEvent } from '../events/events.ts'
+import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
+import { formatPaniclog } from './paniclog.ts'
+import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
+import { LogWriter } from './writer.ts'
+
+export interface LogsOptions {
+  /** milliseconds since the epoch */
+  readonly clock: () => number
+  /** Told when a file begins to fail, when it works again, and when lines are lost. */
+  readonly onError: (message: string) => void
+}
+
+export interface Logs {
+  /** Takes a fact; returns at once and never throws. For `EventBus.subscribe`. */
+  handle(event: ServerEvent): void
+  /** Closes and opens every file: SIGHUP, after logrotate. */
+  reopen(): Promise<void>
+  /** Puts new stanzas in force. Files that both name stay open. */
+  replace(loggers: readonly LoggerSettings[]): Promise<void>
+  /** Writes what waits and closes. */
+  close(): Promise<void>
+  /** lines that were given up since the start */
+  readonly droppedLines: number
+}
+
+/** Opens the files in the background and starts the heartbeats. */
+export function openLogs(loggers: readonly LoggerSettings[], options: LogsOptions): Logs {
+  return new FileLogs(loggers, options)
+}
+
+/** One stanza with its files. */
+interface OpenLogger {
+  readonly settings: LoggerSettings
+  readonly mainlog: LogWriter | undefined
+  readonly rejectlog: LogWriter | undefined
+  readonly paniclog: LogWriter | undefined
+  readonly heartbeat: NodeJS.Timeout | undefined
+}
+
+class FileLogs implements Logs {
+  readonly #options: LogsOptions
+  readonly #writers = new Map<string, LogWriter>()
+  #loggers: readonly OpenLogger[]
+  /** lines given up by files that are closed */
+  #droppedBefore = 0
+
+  constructor(loggers: readonly LoggerSettings[], options: LogsOptions) {
+    this.#options = options
+    this.#loggers = loggers.map((logger) => this.#open(logger))
+  }
+
+  get droppedLines(): number {
+    return [...this.#writers.values()].reduce((sum, writer) => sum + writer.dropped, this.#droppedBefore)
+  }
+
+  handle(event: ServerEvent): void {
+    for (const logger of this.#loggers) {
+      try {
+        writeEvent(logger, event)
+      } catch (error) {
+        this.#options.onError(`a log line could not be made: ${String(error)}`)
+      }
+    }
+  }
+
+  async reopen(): Promise<void> {
+    await Promise.all([...this.#writers.values()].map((writer) => writer.reopen()))
+  }
+
+  async replace(loggers: readonly LoggerSettings[]): Promise<void> {
+    stopHeartbeats(this.#loggers)
+    this.#loggers = loggers.map((logger) => this.#open(logger))
+    const used = new Set(this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog]))
+    await this.#closeWriters([...this.#writers.values()].filter((writer) => !used.has(writer)))
+  }
+
+  async close(): Promise<void> {
+    stopHeartbeats(this.#loggers)
+    this.#loggers = []
+    await this.#closeWriters(this.#writers.values())
+  }
+
+  async #closeWriters(writers: Iterable<LogWriter>): Promise<void> {
+    const closing = [...writers]
+    for (const writer of closing) this.#writers.delete(writer.path)
+    await Promise.all(closing.map((writer) => writer.close()))
+    for (const writer of closing) this.#droppedBefore += writer.dropped
+  }
+
+  #open(settings: LoggerSettings): OpenLogger {
+    const mainlog = this.#writer(settings.mainlog, settings.mainlog_mode)
+    const rejectlog = this.#writer(settings.rejectlog, settings.rejectlog_mode)
+    const paniclog = this.#writer(settings.paniclog, settings.paniclog_mode)
+    const beat = (): void => {
+      mainlog?.write(mainlogHeartbeat(this.#options.clock()))
+      rejectlog?.write(rejectlogHeartbeat(this.#options.clock()))
+    }
+    const every = Math.min(settings.heartbeat * 1000, LONGEST_INTERVAL_MS)
+    const heartbeat = every > 0 ? setInterval(beat, every).unref() : undefined
+    return { settings, mainlog, rejectlog, paniclog, heartbeat }
+  }
+
+  #writer(file: FilePath | undefined, mode: number): LogWriter | undefined {
+    if (file === undefined) return undefined
+    const known = this.#writers.get(file.path)
+    if (known !== undefined) return known
+    const writer = new LogWriter({ path: file.path, mode, onReport: this.#options.onError })
+    this.#writers.set(file.path, writer)
+    return writer
+  }
+}
+
+/** Node takes a longer one for 1 ms. */
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1
+
+function stopHeartbeats(loggers: readonly OpenLogger[]): void {
+  for (const { heartbeat } of loggers) clearInterval(heartbeat)
+}
+
+function writeEvent({ settings, mainlog, rejectlog, paniclog }: OpenLogger, event: ServerEvent): void {
+  switch (event.kind) {
+    case 'reception':
+      if (settings.log_receptions) mainlog?.write(formatMainlog(event))
+      return
+    case 'delivery':
+      if (settings.log_deliveries) mainlog?.write(formatMainlog(event))
+      return
+    case 'transient-failure':
+      if (settings.log_transient_failures) mainlog?.write(formatMainlog(event))
+      return
+    case 'permanent-failure':
+      if (settings.log_permanent_failures) mainlog?.write(formatMainlog(event))
+      return
+    case 'rejection':
+      if (settings.log_rejections) rejectlog?.write(formatRejectlog(event))
+      return
+    case 'panic':
+      if (settings.log_errors) paniclog?.write(formatPaniclog(event))
+      return
+    // Momentum's three logs have no line for these; the console and the metrics listen to them.
+    case 'connected':
+    case 'disconnected':
+    case 'tls':
+    case 'authentication':
+      return
+  }
+}
