@@ -71,7 +71,7 @@ export interface Spool {
   messages(): Iterable<StoredMessage>
   /** undefined when the message is gone */
   read(id: string): Promise<StoredContent | undefined>
-  /** Makes a new state durable. Resolves after the flush. */
+  /** Makes a new state durable. Resolves after the flush; at once when the message is gone. */
   update(id: string, state: DeliveryState): Promise<void>
   /** Forgets a message; its body goes with the last message that shares it. Resolves after the flush. */
   remove(id: string): Promise<void>

@@ -1,0 +1,333 @@
+/**
+ * The spool on disk, one partition of it: `<path>/<partition>/` with an LMDB environment and a file per large body.
+ *
+ * `commit` resolves when header, body and envelope are on stable storage and the directory entries with them (design
+ * §6). A second process on the same partition is refused (lock.ts). Below `minFree` new mail is refused, and removals
+ * and updates go on; LMDB never meets a full disk (space.ts). What a start finds and repairs: recover.ts. Momentum's
+ * options: Spoolbase, Spool_Mode; unlike Momentum (Force_fsync = false) nothing is acknowledged before the sync.
+ */
+
+import type { FileHandle } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { EventSink, Panic } from '../events/events.ts'
+import { BodyFiles } from './body-files.ts'
+import { directoryMode, makeDirectory, syncDirectory } from './directories.ts'
+import type { CommitTarget } from './group-commit.ts'
+import { GroupCommit } from './group-commit.ts'
+import { SpoolLock } from './lock.ts'
+import type { ReceivedBody, ReceptionHost } from './reception.ts'
+import { MemoryBudget, Reception } from './reception.ts'
+import { decodeRecord, encodeRecord, freshState, withState } from './record.ts'
+import type { Entry } from './recover.ts'
+import { recover } from './recover.ts'
+import { isDiskFull, Space } from './space.ts'
+import type {
+  DeliveryState,
+  NewMessage,
+  ReceptionWriter,
+  Spool,
+  StoredContent,
+  StoredMessage,
+} from './spool.ts'
+import { SpoolFullError } from './spool.ts'
+import type { Write } from './store.ts'
+import { dataFile, Store } from './store.ts'
+
+export interface SpoolOptions {
+  /** Spoolbase; made when missing */
+  readonly path: string
+  /** Spool_Mode: permission bits of the files, whatever the umask */
+  readonly mode: number
+  /** Spool_Min_Free, octets; read each time, so that a reload may change it */
+  readonly minFree: number
+  /** Reception_Memory: octets of bodies under reception that may be in memory at once */
+  readonly receptionMemory: number
+  /** milliseconds since the epoch */
+  readonly clock: () => number
+  /** gets a panic fact for everything that an operator must know */
+  readonly events: EventSink
+  /** which partition under `path`; 0 unless said otherwise */
+  readonly partition?: number
+}
+
+interface Parts {
+  readonly options: SpoolOptions
+  readonly lock: SpoolLock
+  readonly store: Store
+  readonly files: BodyFiles
+  readonly budget: MemoryBudget
+  readonly space: Space
+  readonly commits: GroupCommit
+  readonly entries: Map<string, Entry>
+  readonly nextKey: number
+}
+
+/**
+ * Opens a partition and recovers what is in it.
+ * @throws SpoolLockedError when another process has it
+ */
+export async function openSpool(options: SpoolOptions): Promise<Spool> {
+  const directory = join(resolve(options.path), String(options.partition ?? 0))
+  await makeDirectory(directory, directoryMode(options.mode))
+  const lock = SpoolLock.acquire(directory, options.mode)
+  const undo: (() => Promise<void> | void)[] = [() => lock.release()]
+  try {
+    const store = new Store(directory, options.mode)
+    undo.push(async () => await store.close())
+    const files = await BodyFiles.open(directory, options.mode)
+    undo.push(async () => await files.close())
+    // data.mdb and bodies/ are new entries, and so may be this directory itself
+    await syncDirectory(directory)
+    await syncDirectory(join(directory, '..'))
+    const budget = new MemoryBudget(options.receptionMemory)
+    const space = new Space({
+      file: dataFile(directory),
+      reserve: () => options.minFree,
+      clock: options.clock,
+      inMemory: () => budget.used,
+      pageUse: () => store.pageUse(),
+    })
+    undo.push(() => space.close())
+    const commits = new GroupCommit(commitTarget(options, store, space))
+    const recovered = await recover({
+      store,
+      files,
+      repair: async (writes) => await commits.submit({ writes, newMail: false }),
+      panic: (text) => options.events.emit(panic(options, 'error', text)),
+    })
+    return new LmdbSpool({ options, lock, store, files, budget, space, commits, ...recovered })
+  } catch (error) {
+    for (const step of undo.toReversed()) await step()
+    throw error
+  }
+}
+
+function commitTarget(options: SpoolOptions, store: Store, space: Space): CommitTarget {
+  const critical = (text: string): void => options.events.emit(panic(options, 'critical', text))
+  return {
+    apply: async (writes) => {
+      try {
+        await store.apply(writes)
+      } catch (error) {
+        critical((error as Error).message)
+        throw error
+      }
+    },
+    prepare: async (need) => await space.prepare(need),
+    settled: () => space.settled(),
+    pageUse: () => space.use,
+    stalled: () => critical('the storage has not finished a write for a minute; mail is waiting'),
+  }
+}
+
+class LmdbSpool implements Spool {
+  readonly #parts: Parts
+  readonly #entries: Map<string, Entry>
+  /** how many messages share a body, by its key */
+  readonly #sharers = new Map<number, number>()
+  readonly #space: Space
+  readonly #commits: GroupCommit
+  readonly #host: ReceptionHost
+  #nextKey: number
+  #closed = false
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#entries = parts.entries
+    this.#nextKey = parts.nextKey
+    this.#space = parts.space
+    this.#commits = parts.commits
+    for (const entry of parts.entries.values()) this.#share(entry.bodyKey)
+    this.#host = this.#makeHost()
+  }
+
+  hasRoom(): boolean {
+    return !this.#closed && this.#space.hasRoom()
+  }
+
+  create(): ReceptionWriter {
+    this.#refuseWhenClosed()
+    return new Reception(this.#host)
+  }
+
+  *messages(): Iterable<StoredMessage> {
+    this.#refuseWhenClosed()
+    for (const entry of this.#entries.values()) {
+      const record = this.#parts.store.get('messages', entry.key)
+      if (record !== undefined) yield decodeRecord(record)
+    }
+  }
+
+  // async, so that an error of the storage is a rejection
+  async read(id: string): Promise<StoredContent | undefined> {
+    this.#refuseWhenClosed()
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return undefined
+    const header = this.#parts.store.get('headers', entry.key)
+    if (header === undefined) throw new Error(`the header of message ${id} is missing`)
+    return { header, bodySize: entry.bodySize, body: () => this.#body(entry) }
+  }
+
+  async update(id: string, state: DeliveryState): Promise<void> {
+    this.#refuseWhenClosed()
+    const entry = this.#entries.get(id)
+    const record = entry === undefined ? undefined : this.#parts.store.get('messages', entry.key)
+    if (entry === undefined || record === undefined) return
+    const write: Write = { table: 'messages', key: entry.key, value: withState(record, state) }
+    await this.#commits.submit({ writes: [write], newMail: false })
+  }
+
+  async remove(id: string): Promise<void> {
+    this.#refuseWhenClosed()
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    const { key, bodyKey, inFile } = entry
+    const bodyInStore = !inFile && entry.bodySize > 0
+    const alone = this.#sharers.get(bodyKey) === 1
+    const writes: Write[] = [
+      { table: 'messages', key, value: undefined },
+      { table: 'headers', key, value: undefined },
+    ]
+    if (alone && bodyInStore) writes.push({ table: 'bodies', key: bodyKey, value: undefined })
+    this.#entries.delete(id)
+    try {
+      await this.#commits.submit({ writes, newMail: false })
+    } catch (error) {
+      this.#entries.set(id, entry)
+      throw error
+    }
+    if (!this.#unshare(bodyKey)) return
+    if (inFile) await this.#unlink(bodyKey)
+    // several left at the same time, and none was known to be the last; a start would find the body too
+    else if (!alone && bodyInStore) await this.#removeBody(bodyKey)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#commits.idle()
+    this.#space.close()
+    await this.#parts.files.close()
+    await this.#parts.store.close()
+    this.#parts.lock.release()
+  }
+
+  #makeHost(): ReceptionHost {
+    const { files, budget } = this.#parts
+    return {
+      budget,
+      checkRoom: (octets) => {
+        if (this.#space.room() < octets) throw new SpoolFullError()
+      },
+      takeForFile: (octets) => this.#space.takeForFile(octets),
+      newKey: () => this.#newKey(),
+      createFile: async (key) => await orFull(files.create(key)),
+      discardFile: async (key, handle) => await this.#discard(key, handle),
+      keep: async (body, messages) => await this.#keep(body, messages),
+    }
+  }
+
+  async #keep(body: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
+    try {
+      this.#refuseWhenClosed()
+      const ids = new Set(messages.map(({ envelope }) => envelope.id))
+      if (ids.size < messages.length) throw new Error('two messages of one commit have the same id')
+      for (const id of ids) if (this.#entries.has(id)) throw new Error(`the message id ${id} is taken`)
+      if (messages.length === 0) throw new RangeError('there is no message to commit')
+      if (body.kind === 'file') await orFull(this.#parts.files.finish(body.key, body.handle))
+      await this.#write(body, messages)
+    } catch (error) {
+      if (body.kind === 'file') await this.#discard(body.key, body.handle)
+      throw error
+    }
+  }
+
+  async #write(body: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
+    const bodyKey = body.kind === 'file' ? body.key : this.#newKey()
+    const bodySize = body.kind === 'file' ? body.size : body.bytes.length
+    const writes: Write[] = []
+    if (body.kind === 'memory' && bodySize > 0)
+      writes.push({ table: 'bodies', key: bodyKey, value: body.bytes })
+    const kept = messages.map(({ envelope, header }) => {
+      const key = this.#newKey()
+      const entry: Entry = { key, bodyKey, bodySize, inFile: body.kind === 'file', headerSize: header.length }
+      writes.push({ table: 'messages', key, value: encodeRecord(envelope, entry, freshState) })
+      writes.push({ table: 'headers', key, value: header })
+      return { id: envelope.id, entry }
+    })
+    await this.#commits.submit({ writes, newMail: true })
+    for (const { id, entry } of kept) {
+      this.#entries.set(id, entry)
+      this.#share(bodyKey)
+    }
+  }
+
+  async *#body(entry: Entry): AsyncGenerator<Uint8Array> {
+    if (entry.bodySize === 0) return
+    if (entry.inFile) {
+      yield* this.#parts.files.read(entry.bodyKey, entry.bodySize)
+      return
+    }
+    const bytes = this.#parts.store.get('bodies', entry.bodyKey)
+    if (bytes?.length !== entry.bodySize) throw new Error('the body is missing or damaged')
+    yield bytes
+  }
+
+  async #removeBody(bodyKey: number): Promise<void> {
+    await this.#commits.submit({
+      writes: [{ table: 'bodies', key: bodyKey, value: undefined }],
+      newMail: false,
+    })
+  }
+
+  async #unlink(bodyKey: number): Promise<void> {
+    try {
+      await this.#parts.files.remove(String(bodyKey))
+    } catch (error) {
+      // the message is gone all the same; the next start tries again
+      const text = `body file ${bodyKey} could not be removed: ${(error as Error).message}`
+      this.#parts.options.events.emit(panic(this.#parts.options, 'warning', text))
+    }
+    this.#space.fileGone()
+  }
+
+  async #discard(key: number, handle: FileHandle): Promise<void> {
+    await this.#parts.files.discard(key, handle)
+    this.#space.fileGone()
+  }
+
+  #newKey(): number {
+    const key = this.#nextKey
+    this.#nextKey += 1
+    return key
+  }
+
+  #share(bodyKey: number): void {
+    this.#sharers.set(bodyKey, (this.#sharers.get(bodyKey) ?? 0) + 1)
+  }
+
+  /** Whether that was the last message with this body. */
+  #unshare(bodyKey: number): boolean {
+    const left = (this.#sharers.get(bodyKey) ?? 1) - 1
+    if (left > 0) this.#sharers.set(bodyKey, left)
+    else this.#sharers.delete(bodyKey)
+    return left <= 0
+  }
+
+  #refuseWhenClosed(): void {
+    if (this.#closed) throw new Error('the spool is closed')
+  }
+}
+
+function panic(options: SpoolOptions, level: Panic['level'], text: string): Panic {
+  return { kind: 'panic', at: options.clock(), level, module: 'spool', text }
+}
+
+/** A full disk is no other failure than a full spool. */
+async function orFull<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw isDiskFull(error) ? new SpoolFullError() : error
+  }
+}

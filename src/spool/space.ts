@@ -1,0 +1,209 @@
+/**
+ * How much room the spool has, and the rule that LMDB never meets a full disk.
+ *
+ * Room is what the file system has free, plus what is free inside the data file (which never shrinks), less what is
+ * under reception, less the reserve (`Spool_Min_Free`). New mail needs room; updates and removals do not, that is what
+ * the reserve is for. Before a batch goes to LMDB, the most that it could make the file grow by is known to be
+ * there: either the file system has it and more, or it was written as zeros at the file's end beforehand. Writing
+ * zeros fails as an ordinary error, where a full disk inside LMDB's commit would not. Near the limit some of the
+ * reserve is held there as well, so that mail can leave even when others have filled the disk.
+ */
+
+import { closeSync, fdatasync, fstatSync, openSync, statfsSync, write } from 'node:fs'
+import { promisify } from 'node:util'
+import { SpoolFullError } from './spool.ts'
+import type { PageUse } from './store.ts'
+
+const fdatasyncAsync = promisify(fdatasync)
+const writeAsync = promisify(write)
+
+/** a statfs costs about 2 µs; other programs also use the disk, so the figure must not get old */
+const SAMPLE_INTERVAL_MS = 250
+const SAMPLE_OCTETS = 8 * 1024 * 1024
+/** kept allocated at the file's end when space is short: enough for any update or removal (see pagesFor) */
+const TAIL_OCTETS = 2 * 1024 * 1024
+/** while this much is free beyond need and reserve, LMDB may let the file grow by itself */
+const COMFORT_OCTETS = 16 * 1024 * 1024
+/** a message of this size must fit before MAIL is accepted */
+const SMALLEST_ROOM = 512 * 1024
+const ZEROS = Buffer.alloc(256 * 1024)
+
+export interface SpaceOptions {
+  /** LMDB's data file */
+  readonly file: string
+  /** octets: Spool_Min_Free */
+  readonly reserve: () => number
+  readonly clock: () => number
+  /** octets of bodies under reception that are in memory only */
+  readonly inMemory: () => number
+  readonly pageUse: () => PageUse
+}
+
+/** What a batch asks of the data file. */
+export interface Need {
+  /** pages by which it could grow at most */
+  readonly pages: number
+  /** whether it brings new mail, which must leave the reserve alone */
+  readonly newMail: boolean
+}
+
+export class Space {
+  readonly #options: SpaceOptions
+  readonly #descriptor: number
+  #use: PageUse
+  /** octets allocated beyond LMDB's last page when last looked at; a lower bound */
+  #tail = 0
+  #free = 0
+  #taken = 0
+  #sampledAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: SpaceOptions) {
+    this.#options = options
+    this.#descriptor = openSync(options.file, 'r+')
+    this.#use = options.pageUse()
+    this.#tail = this.#measureTail()
+  }
+
+  /** Page use after the last batch. */
+  get use(): PageUse {
+    return this.#use
+  }
+
+  /** Octets that new mail may still take; negative below the reserve. */
+  room(): number {
+    const inside = this.#use.free * this.#use.pageSize + this.#tail
+    return this.#diskFree() + inside - this.#options.inMemory() - this.#options.reserve()
+  }
+
+  hasRoom(): boolean {
+    return this.room() >= SMALLEST_ROOM
+  }
+
+  /**
+   * Takes room for octets of a body file. Files cannot use what is free inside the data file, so half of the reserve
+   * must also be left on the file system itself.
+   * @throws SpoolFullError
+   */
+  takeForFile(octets: number): void {
+    if (this.room() < octets || this.#diskFree() - octets < this.#options.reserve() / 2)
+      throw new SpoolFullError()
+    this.#taken += octets
+  }
+
+  /** Body files went or may have gone: look again before the next answer. */
+  fileGone(): void {
+    this.#sampledAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** Sees to it that a batch cannot meet a full disk. No batch may be under way. @throws SpoolFullError */
+  async prepare(need: Need): Promise<void> {
+    const octets = need.pages * this.#use.pageSize
+    const reserve = this.#options.reserve()
+    if (need.newMail && this.room() + this.#options.inMemory() < octets) throw new SpoolFullError()
+    if (this.#diskFree() - octets >= reserve + COMFORT_OCTETS) return
+    this.#tail = this.#measureTail()
+    const wanted = octets + TAIL_OCTETS - this.#tail
+    if (wanted <= 0) return
+    this.fileGone()
+    if (need.newMail) {
+      if (this.#diskFree() - wanted < reserve / 2) throw new SpoolFullError()
+      await this.#extend(wanted)
+      return
+    }
+    try {
+      await this.#extend(wanted)
+    } catch (error) {
+      // what could be had may do
+      if (!(error instanceof SpoolFullError) || this.#tail < octets) throw error
+    }
+  }
+
+  /** A batch has ended: counts anew what it used. */
+  settled(): void {
+    const before = this.#use.pages
+    this.#use = this.#options.pageUse()
+    const grown = Math.max(0, this.#use.pages - before) * this.#use.pageSize
+    this.#taken += Math.max(0, grown - this.#tail)
+    this.#tail = Math.max(0, this.#tail - grown)
+  }
+
+  close(): void {
+    closeSync(this.#descriptor)
+  }
+
+  #diskFree(): number {
+    const now = this.#options.clock()
+    if (
+      now - this.#sampledAt >= SAMPLE_INTERVAL_MS ||
+      now < this.#sampledAt ||
+      this.#taken >= SAMPLE_OCTETS
+    ) {
+      const { bavail, bsize } = statfsSync(this.#options.file)
+      this.#free = bavail * bsize
+      this.#taken = 0
+      this.#sampledAt = now
+    }
+    return Math.max(0, this.#free - this.#taken)
+  }
+
+  /** Octets that are allocated beyond LMDB's last page; holes anywhere in the file count against them. */
+  #measureTail(): number {
+    const { size, blocks } = fstatSync(this.#descriptor)
+    const holes = Math.max(0, size - blocks * 512)
+    return Math.max(0, size - this.#use.pages * this.#use.pageSize - holes)
+  }
+
+  /** Writes zeros behind everything that LMDB has written. @throws SpoolFullError with what fitted kept */
+  async #extend(octets: number): Promise<void> {
+    let at = Math.max(fstatSync(this.#descriptor).size, this.#use.pages * this.#use.pageSize)
+    const end = at + octets
+    try {
+      while (at < end) {
+        const { bytesWritten } = await this.#writeZeros(Math.min(ZEROS.length, end - at), at)
+        at += bytesWritten
+      }
+      await fdatasyncAsync(this.#descriptor)
+    } catch (error) {
+      throw isDiskFull(error) ? new SpoolFullError() : error
+    } finally {
+      this.#tail = this.#measureTail()
+      this.fileGone()
+    }
+  }
+
+  async #writeZeros(length: number, at: number): Promise<{ readonly bytesWritten: number }> {
+    return await writeAsync(this.#descriptor, ZEROS, 0, length, at)
+  }
+}
+
+/** What a batch of changes consists of, for pagesFor. */
+export interface BatchSize {
+  /** octets of new values that are small enough to share a page */
+  readonly inlineOctets: number
+  /** whole pages of new values that are not */
+  readonly overflowPages: number
+  /** entries that are replaced or removed, each on a page of its own in the worst case */
+  readonly touched: number
+}
+
+/**
+ * The most pages by which a batch can make the file grow, if nothing freed earlier could be used again: new entries
+ * come last in their trees, so they fill pages one by one; every other change copies its path from the root; and the
+ * list of free pages is written anew (lmdb-js keeps up to 50,000 runs of it in memory, 500 to a page).
+ */
+export function pagesFor(size: BatchSize, use: PageUse): number {
+  const path = use.depth + 2
+  const fresh = 2 * Math.ceil(size.inlineOctets / use.pageSize) + 4 * path
+  const freeList = 2 * Math.ceil((Math.min(use.free, 50_000) + path * size.touched) / 500) + 16
+  return fresh + size.overflowPages + path * size.touched + freeList
+}
+
+/** Whether a value gets pages of its own, and how many (a page's 16 octets of header come once). */
+export function overflowPages(octets: number, pageSize: number): number {
+  return octets > pageSize / 2 - 128 ? Math.ceil((octets + 16) / pageSize) : 0
+}
+
+export function isDiskFull(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}

@@ -1,0 +1,308 @@
+/**
+ * The contract of spool.ts as tests, run over every implementation: `spoolContract(name, open)`.
+ */
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Envelope } from '../../src/mail/envelope.ts'
+import type { ReceptionWriter, Spool } from '../../src/spool/spool.ts'
+import { SpoolFullError } from '../../src/spool/spool.ts'
+
+/** One place where mail is kept, and spools that open it. */
+export interface SpoolPlace {
+  open(): Promise<Spool>
+  /** Uses up the room, so that new mail does not fit; the answer undoes it. */
+  fill(spool: Spool): Promise<() => Promise<void>>
+}
+
+export function envelope(id: string, changes: Partial<Envelope> = {}): Envelope {
+  return {
+    id,
+    batchId: `${id}-batch`,
+    connectionId: '00/01-00001-00000001',
+    sender: { local: 'J\xf6rg', domain: 'example.org' },
+    recipient: { local: 'bob', domain: 'example.net' },
+    bodyType: '8BITMIME',
+    receivedAt: 1_700_000_000_000,
+    size: 42,
+    client: { address: '192.0.2.1', port: 4711 },
+    local: { address: '2001:db8::1', port: 25 },
+    bindingGroup: 'default',
+    binding: 'default',
+    connectionContext: { tls: 'on', odd: '\0\r\n"\xff' },
+    messageContext: {},
+    ...changes,
+  }
+}
+
+const HEADER = Buffer.from('Received: by gate\r\nSubject: x\r\n\r\n', 'latin1')
+
+/** Keeps one message; the body in chunks of 64 KiB. */
+export async function keep(spool: Spool, id: string, body: Uint8Array, changes: Partial<Envelope> = {}) {
+  const writer = spool.create()
+  await appendAll(writer, body)
+  await writer.commit([{ envelope: envelope(id, changes), header: HEADER }])
+}
+
+export async function appendAll(writer: ReceptionWriter, body: Uint8Array): Promise<void> {
+  for (let at = 0; at < body.length; at += 65536) await writer.append(body.subarray(at, at + 65536))
+}
+
+/** Octets that differ from place to place. */
+export function bytes(length: number, seed = 1): Buffer {
+  const out = Buffer.alloc(length)
+  let x = seed
+  for (let i = 0; i < length; i += 1) {
+    x = (Math.imul(x, 1103515245) + 12345) >>> 0
+    out[i] = x >>> 16
+  }
+  return out
+}
+
+export async function bodyOf(spool: Spool, id: string): Promise<Buffer> {
+  const content = await spool.read(id)
+  assert.ok(content, `message ${id} is there`)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of content.body()) chunks.push(chunk)
+  const body = Buffer.concat(chunks)
+  assert.equal(content.bodySize, body.length)
+  return body
+}
+
+function idsOf(spool: Spool): string[] {
+  return [...spool.messages()].map((message) => message.envelope.id).toSorted((a, b) => a.localeCompare(b))
+}
+
+export function spoolContract(name: string, makePlace: () => Promise<SpoolPlace>): void {
+  describe(`${name} keeps the contract:`, () => {
+    const cases: readonly [string, (place: SpoolPlace) => Promise<void>][] = [
+      ...keepingCases,
+      ...changingCases,
+      ...refusingCases,
+    ]
+    for (const [title, run] of cases) test(title, async () => await run(await makePlace()))
+  })
+}
+
+const keepingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] = [
+  [
+    'what was committed is there at once and after reopening, byte for byte',
+    async (place) => {
+      const first = await place.open()
+      const body = bytes(5000)
+      await keep(first, 'a', body)
+      await keep(first, 'b', bytes(10, 2), { sender: undefined })
+      await check(first)
+      const again = await reopen(place, first)
+      await check(again)
+      await again.close()
+
+      async function check(spool: Spool): Promise<void> {
+        const messages = new Map([...spool.messages()].map((message) => [message.envelope.id, message]))
+        assert.deepEqual(messages.get('a'), {
+          envelope: envelope('a'),
+          state: { attempts: 0, nextAttempt: 0, failed: false, lastText: '' },
+        })
+        assert.deepEqual(messages.get('b')?.envelope, envelope('b', { sender: undefined }))
+        assert.deepEqual(Buffer.from((await spool.read('a'))?.header ?? []), HEADER)
+        assert.deepEqual(await bodyOf(spool, 'a'), body)
+      }
+    },
+  ],
+  [
+    'bodies of every size around the limits come back identical',
+    async (place) => {
+      const sizes = [0, 1, 2016, 2017, 4096, 65536, 262143, 262144, 262145, 1_000_003]
+      const first = await place.open()
+      for (const size of sizes) await keep(first, `s${size}`, bytes(size, size + 1))
+      const again = await reopen(place, first)
+      for (const size of sizes) assert.deepEqual(await bodyOf(again, `s${size}`), bytes(size, size + 1))
+      await again.close()
+    },
+  ],
+  [
+    'a chunk may be reused by the caller as soon as append has settled',
+    async (place) => {
+      const spool = await place.open()
+      const writer = spool.create()
+      const chunk = Buffer.alloc(1000, 'a')
+      await writer.append(chunk)
+      chunk.fill('b')
+      await writer.append(chunk)
+      chunk.fill('c')
+      assert.equal(writer.size, 2000)
+      await writer.commit([{ envelope: envelope('a'), header: HEADER }])
+      assert.equal((await bodyOf(spool, 'a')).toString(), 'a'.repeat(1000) + 'b'.repeat(1000))
+      await spool.close()
+    },
+  ],
+  [
+    'the messages of a transaction have headers of their own and share the body until the last is gone',
+    async (place) => {
+      for (const size of [3000, 300_000]) {
+        const first = await place.open()
+        const body = bytes(size)
+        const writer = first.create()
+        await appendAll(writer, body)
+        const ids = [1, 2, 3].map((n) => `m${n}-${size}`)
+        await writer.commit(
+          ids.map((id) => ({ envelope: envelope(id), header: Buffer.from(`X: ${id}\r\n\r\n`) })),
+        )
+        await first.remove(ids[0] ?? '')
+        const again = await reopen(place, first)
+        assert.equal(await again.read(ids[0] ?? ''), undefined)
+        for (const id of ids.slice(1)) {
+          assert.equal(Buffer.from((await again.read(id))?.header ?? []).toString(), `X: ${id}\r\n\r\n`)
+          assert.deepEqual(await bodyOf(again, id), body)
+        }
+        await Promise.all(ids.slice(1).map(async (id) => await again.remove(id)))
+        assert.deepEqual(idsOf(again), [])
+        await again.close()
+      }
+    },
+  ],
+  [
+    'many commits at the same time are all kept',
+    async (place) => {
+      const first = await place.open()
+      const numbers = Array.from({ length: 120 }, (_, n) => n)
+      await Promise.all(numbers.map(async (n) => await keep(first, `n${n}`, bytes(n * 31, n + 1))))
+      const again = await reopen(place, first)
+      assert.equal(idsOf(again).length, numbers.length)
+      for (const n of numbers) assert.deepEqual(await bodyOf(again, `n${n}`), bytes(n * 31, n + 1))
+      await again.close()
+    },
+  ],
+]
+
+const changingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] = [
+  [
+    'an update replaces the state and nothing else, and survives',
+    async (place) => {
+      const first = await place.open()
+      await keep(first, 'a', bytes(100))
+      const state = {
+        attempts: 3,
+        nextAttempt: 1_700_000_123_456,
+        failed: true,
+        lastText: '450 4.2.0 sp\xe4ter',
+      }
+      await first.update('a', {
+        attempts: 1,
+        nextAttempt: 5,
+        failed: false,
+        lastText: 'a longer text than the next',
+      })
+      await first.update('a', state)
+      await first.update('gone', state)
+      const again = await reopen(place, first)
+      assert.deepEqual([...again.messages()], [{ envelope: envelope('a'), state }])
+      assert.deepEqual(await bodyOf(again, 'a'), bytes(100))
+      await again.close()
+    },
+  ],
+  [
+    'what was removed stays gone, and removing it again is harmless',
+    async (place) => {
+      const first = await place.open()
+      for (const id of ['a', 'b']) await keep(first, id, bytes(500_000))
+      await first.remove('a')
+      await first.remove('a')
+      await first.remove('never')
+      assert.equal(await first.read('a'), undefined)
+      const again = await reopen(place, first)
+      assert.deepEqual(idsOf(again), ['b'])
+      await again.close()
+    },
+  ],
+  [
+    'messages may be removed while they are listed',
+    async (place) => {
+      const spool = await place.open()
+      for (const id of ['a', 'b', 'c']) await keep(spool, id, bytes(10))
+      for (const { envelope } of spool.messages()) await spool.remove(envelope.id)
+      assert.deepEqual(idsOf(spool), [])
+      await spool.close()
+    },
+  ],
+  [
+    'an aborted reception leaves nothing, small or large, and abort is harmless after commit',
+    async (place) => {
+      const first = await place.open()
+      for (const size of [100, 700_000]) {
+        const writer = first.create()
+        await appendAll(writer, bytes(size))
+        await writer.abort()
+        await writer.abort()
+        await assert.rejects(writer.commit([{ envelope: envelope('x'), header: HEADER }]))
+      }
+      const kept = first.create()
+      await appendAll(kept, bytes(300_000))
+      await kept.commit([{ envelope: envelope('a'), header: HEADER }])
+      await kept.abort()
+      const again = await reopen(place, first)
+      assert.deepEqual(idsOf(again), ['a'])
+      assert.deepEqual(await bodyOf(again, 'a'), bytes(300_000))
+      await again.close()
+    },
+  ],
+]
+
+const refusingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] = [
+  [
+    'an id that is taken and a commit of nothing are refused and change nothing',
+    async (place) => {
+      const spool = await place.open()
+      await keep(spool, 'a', bytes(10))
+      await assert.rejects(keep(spool, 'a', bytes(300_000, 2)), /taken/)
+      await assert.rejects(spool.create().commit([]), RangeError)
+      const twice = { envelope: envelope('t'), header: HEADER }
+      await assert.rejects(spool.create().commit([twice, twice]), /same id/)
+      assert.deepEqual(idsOf(spool), ['a'])
+      assert.deepEqual(await bodyOf(spool, 'a'), bytes(10))
+      await spool.close()
+    },
+  ],
+  [
+    'without room new mail is refused, kept mail can be read, updated and removed, and room comes back',
+    async (place) => {
+      const spool = await place.open()
+      await keep(spool, 'a', bytes(20_000))
+      const waiting = spool.create()
+      await waiting.append(bytes(10))
+      const release = await place.fill(spool)
+      assert.equal(spool.hasRoom(), false)
+      await assert.rejects(async () => await waiting.append(bytes(10)), SpoolFullError)
+      await waiting.abort()
+      await assert.rejects(keep(spool, 'b', bytes(300_000)), SpoolFullError)
+      await spool.update('a', { attempts: 1, nextAttempt: 1, failed: false, lastText: 'later' })
+      assert.deepEqual(await bodyOf(spool, 'a'), bytes(20_000))
+      await release()
+      await spool.remove('a')
+      assert.equal(spool.hasRoom(), true)
+      await keep(spool, 'b', bytes(300_000))
+      assert.deepEqual(idsOf(spool), ['b'])
+      await spool.close()
+    },
+  ],
+  [
+    'a closed spool takes and gives nothing',
+    async (place) => {
+      const spool = await place.open()
+      const writer = spool.create()
+      await keep(spool, 'a', bytes(10))
+      await spool.close()
+      await spool.close()
+      assert.equal(spool.hasRoom(), false)
+      assert.throws(() => spool.create(), /closed/)
+      await assert.rejects(writer.commit([{ envelope: envelope('b'), header: HEADER }]), /closed/)
+      await assert.rejects(spool.read('a'), /closed/)
+      await assert.rejects(spool.remove('a'), /closed/)
+    },
+  ],
+]
+
+async function reopen(place: SpoolPlace, spool: Spool): Promise<Spool> {
+  await spool.close()
+  return await place.open()
+}
