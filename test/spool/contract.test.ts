@@ -17,7 +17,7 @@ spoolContract('the spool in memory', async () => {
   return {
     open: async () => {
       await Promise.resolve()
-      return new MemorySpool({ storage, capacity: () => capacity: () => capacity })
+      return new MemorySpool({ storage, capacity: () => capacity })
     },
     fill: async () => {
       await Promise.resolve()
