@@ -1,0 +1,119 @@
+/**
+ * Who may come in: counts sessions against Listener_Sessions, Service_Sessions and Max_Sessions.
+ *
+ * Momentum, ref-listener-sessions and ref-service-sessions: a value written outside a Peer is one budget for all
+ * sources; inside a Peer, each CIDR block has a budget of its own. A narrower value takes the place of a wider one; it
+ * does not add to it. Listener_Sessions counts per Listen, Service_Sessions over all of them. A slot is held until the
+ * connection is fully closed.
+ *
+ * A slot is given back exactly once, however often it is released, so that no counter leaks or goes negative. Counters
+ * exist only while somebody is counted, so there are never more than three per session.
+ */
+
+import { describeOrigin, type Origin } from '../config/diagnostic.ts'
+import type { InboundScope, ListenSettings } from '../config/settings.ts'
+
+/** What a session is counted by. */
+export interface Placement {
+  readonly listen: ListenSettings
+  readonly scope: InboundScope
+}
+
+export interface Slot {
+  /** Gives the slot back; the second call does nothing. */
+  release(): void
+}
+
+export class Admission<Key> {
+  #maxSessions: number
+  readonly #counts = new Map<string, number>()
+  readonly #held = new Map<Slot, { readonly key: Key; counters: readonly string[] }>()
+
+  /** @param maxSessions at least 1 */
+  constructor(maxSessions: number) {
+    this.#maxSessions = maxSessions
+  }
+
+  /** Sessions that hold a slot. */
+  get sessions(): number {
+    return this.#held.size
+  }
+
+  /** Counters that exist. */
+  get counters(): number {
+    return this.#counts.size
+  }
+
+  /**
+   * Takes a slot, or nothing at all when any limit is reached.
+   * @param key what `recount` is asked with after a reload
+   */
+  admit(placement: Placement, key: Key): Slot | undefined {
+    if (this.#held.size >= this.#maxSessions) return undefined
+    const budgets = budgetsOf(placement)
+    if (budgets.some(({ counter, limit }) => limit > 0 && this.#count(counter) >= limit)) return undefined
+    const slot: Slot = { release: () => this.#release(slot) }
+    const counters = budgets.map(({ counter }) => counter)
+    for (const counter of counters) this.#add(counter, 1)
+    this.#held.set(slot, { key, counters })
+    return slot
+  }
+
+  /**
+   * Counts the sessions that are there by a new configuration. Nobody is thrown out; a budget that is now exceeded
+   * admits nobody until enough have left.
+   * @param place where a session stands now; undefined when its Listen is gone: then only Max_Sessions counts it
+   */
+  recount(maxSessions: number, place: (key: Key) => Placement | undefined): void {
+    this.#maxSessions = maxSessions
+    this.#counts.clear()
+    for (const held of this.#held.values()) {
+      const placement = place(held.key)
+      held.counters = placement === undefined ? [] : budgetsOf(placement).map(({ counter }) => counter)
+      for (const counter of held.counters) this.#add(counter, 1)
+    }
+  }
+
+  #release(slot: Slot): void {
+    const held = this.#held.get(slot)
+    if (held === undefined) return
+    this.#held.delete(slot)
+    for (const counter of held.counters) this.#add(counter, -1)
+  }
+
+  #count(counter: string): number {
+    return this.#counts.get(counter) ?? 0
+  }
+
+  #add(counter: string, change: 1 | -1): void {
+    const count = this.#count(counter) + change
+    if (count === 0) this.#counts.delete(counter)
+    else this.#counts.set(counter, count)
+  }
+}
+
+interface Budget {
+  readonly counter: string
+  /** 0 = counted, not limited */
+  readonly limit: number
+}
+
+function budgetsOf({ listen, scope }: Placement): Budget[] {
+  const { listener_sessions, service_sessions } = scope.options
+  const budgets: Budget[] = []
+  if (listener_sessions > 0) {
+    const counter = `listener ${listen.instance} ${place(scope.origin('listener_sessions'))}`
+    budgets.push({ counter, limit: listener_sessions })
+  }
+  // A value that the Listen has without any Peer is not a Peer's own: it counts the whole service, also those sessions
+  // whose own Listen sets no limit.
+  const origin = place(scope.origin('service_sessions'))
+  const shared = origin === place(listen.scope.origin('service_sessions'))
+  budgets.push({ counter: shared ? 'service' : `service ${origin}`, limit: service_sessions })
+  return budgets
+}
+
+/** The place where a value is written stands for the stanza that it is written in. */
+function place(origin: Origin): string {
+  return origin === 'default' ? 'default' : `${describeOrigin(origin)}:${origin.column}`
+}
