@@ -1,0 +1,219 @@
+/**
+ * What becomes of a message after its final dot: policy is asked (data, data_spool, then for every recipient
+ * data_spool_each_rcpt and set_binding), the Received field goes on top, and the spool makes it durable. The 250 is
+ * said only after that: what was answered 250 is kept.
+ */
+
+import type { Envelope } from '../mail/envelope.ts'
+import { HeaderBlock } from '../mail/headers.ts'
+import type { Reply } from '../mail/status.ts'
+import { ValidationContext } from '../policy/context.ts'
+import type { MessageFacts } from '../policy/phases.ts'
+import type { NewMessage, ReceptionWriter } from '../spool/spool.ts'
+import { SpoolFullError } from '../spool/spool.ts'
+import { replyOf } from './command.ts'
+import type { Answer } from './consult.ts'
+import { consult } from './consult.ts'
+import { codeOf } from './mail-from.ts'
+import { setRecipientKeys } from './rcpt-to.ts'
+import { receivedValue } from './received.ts'
+import type { ReceptionState } from './reception-states.ts'
+import { Refusal, refuse, spoolFull, tellRejection } from './reject.ts'
+import type { AcceptedRecipient, Session, Transaction } from './session-state.ts'
+
+interface ReceivedMessage {
+  readonly header: string
+  readonly bodySize: number
+  readonly writer: ReceptionWriter
+}
+
+/** The facts of a message that policy may change. */
+type Message = { -readonly [K in keyof MessageFacts]: MessageFacts[K] } & { readonly headers: HeaderBlock }
+
+/** A header that may be shared by many copies, as bytes. */
+type HeaderBytes = (headers: HeaderBlock) => Uint8Array
+
+/** @throws Refusal when the message is not taken */
+export async function acceptMessage(
+  session: Session,
+  transaction: Transaction,
+  received: ReceivedMessage,
+): Promise<Reply> {
+  const headers = new HeaderBlock(received.header)
+  refuseLoop(transaction, headers)
+  const message = messageOf(session, transaction, received, headers)
+  const thanks = { code: 250, text: `2.0.0 message ${transaction.id} accepted` }
+  if (transaction.discarded) return finish(session, thanks)
+  let answer: Answer = { kind: 'proceed', reply: undefined }
+  for (const phase of ['data', 'data_spool'] as const) {
+    const state: ReceptionState = phase === 'data' ? 'reading body' : 'async body response'
+    const one = await inState(state, () => consult(session, phase, { session: session.facts, message }))
+    if (one.kind === 'discard') {
+      tellDiscard(session, one, state)
+      return finish(session, thanks)
+    }
+    if (one.reply !== undefined) answer = one
+  }
+  const messages = await messagesOf(session, transaction, message, received.bodySize)
+  if (messages.length > 0) await keep(session, received.writer, messages)
+  return finish(session, replyOf(answer, thanks.code, thanks.text))
+}
+
+/** RFC 5321 §6.3. */
+function refuseLoop({ scope }: Transaction, headers: HeaderBlock): void {
+  const most = scope.options.max_received_headers
+  if (most > 0 && headers.count('received') > most) {
+    throw refuse(554, '5.4.6 too many Received headers: mail loop', { state: 'reading body' })
+  }
+}
+
+function messageOf(
+  session: Session,
+  transaction: Transaction,
+  received: ReceivedMessage,
+  headers: HeaderBlock,
+): Message {
+  const first = transaction.recipients[0]
+  if (first !== undefined) setRecipientKeys(session.context.message, first.mailbox, first.line)
+  return {
+    id: transaction.id,
+    sender: transaction.sender,
+    recipient: first?.mailbox,
+    headers,
+    context: session.context,
+    size: received.header.length + 2 + received.bodySize,
+  }
+}
+
+/** One message for each recipient that policy lets pass. @throws Refusal when it lets none pass */
+async function messagesOf(
+  session: Session,
+  transaction: Transaction,
+  message: Message,
+  bodySize: number,
+): Promise<NewMessage[]> {
+  const bytes = headerBytes(session, transaction, message)
+  const messages: NewMessage[] = []
+  let refusal: Refusal | undefined
+  for (const [index, recipient] of transaction.recipients.entries()) {
+    // The first message bears the batch's id, as in Momentum.
+    const id = index === 0 ? transaction.id : session.services.ids.next()
+    const copy = copyFor(message, id, recipient)
+    try {
+      if (!(await passesForRecipient(session, copy))) continue
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.close) throw error
+      const { reply, module } = error
+      tellRejection(session, { ...reply, module, state: 'async body response', context: copy.context })
+      refusal ??= error
+      continue
+    }
+    const header = bytes(copy.headers)
+    messages.push({ envelope: envelopeOf(session, transaction, copy, header.length + bodySize), header })
+  }
+  if (messages.length === 0 && refusal !== undefined) {
+    const { reply, fault, module } = refusal
+    throw new Refusal(reply, { fault, module, told: true })
+  }
+  return messages
+}
+
+/** A copy with a context of its own, which one recipient's policy may change. */
+function copyFor(message: Message, id: string, recipient: AcceptedRecipient): Message {
+  const context = new ValidationContext()
+  for (const kind of ['connection', 'message'] as const) {
+    for (const [key, value] of message.context[kind]) context.set(kind, key, value)
+  }
+  setRecipientKeys(context.message, recipient.mailbox, recipient.line)
+  return { ...message, id, recipient: recipient.mailbox, context, headers: message.headers.copy() }
+}
+
+/** False when the copy is to be dropped in silence. @throws Refusal */
+async function passesForRecipient(session: Session, message: Message): Promise<boolean> {
+  for (const phase of ['data_spool_each_rcpt', 'set_binding'] as const) {
+    const answer = await inState('async body response', () =>
+      consult(session, phase, { session: session.facts, message }),
+    )
+    if (answer.kind === 'discard') {
+      tellDiscard(session, answer, 'async body response', message.context)
+      return false
+    }
+  }
+  return true
+}
+
+/** The header as it is kept. Copies that nobody edited share their bytes, however many recipients there are. */
+function headerBytes(session: Session, transaction: Transaction, message: Message): HeaderBytes {
+  const trace = (headers: HeaderBlock): Uint8Array => {
+    if (transaction.scope.options.rfc2822_trace_headers) {
+      headers.prepend('Received', receivedValue(session, transaction.id, message.sender))
+    }
+    return headers.toBytes()
+  }
+  const shared = trace(message.headers.copy())
+  return (headers) => (headers.edited ? trace(headers) : shared)
+}
+
+function envelopeOf(session: Session, transaction: Transaction, message: Message, size: number): Envelope {
+  const { connection, services } = session
+  const { id, sender, recipient, context } = message
+  if (recipient === undefined) throw new Error('policy left a message without a recipient')
+  return {
+    id,
+    batchId: transaction.id,
+    connectionId: connection.id,
+    sender,
+    recipient,
+    bodyType: transaction.bodyType,
+    receivedAt: services.clock(),
+    size,
+    client: connection.remote,
+    local: connection.local,
+    bindingGroup: 'default',
+    binding: 'default',
+    connectionContext: context.snapshot('connection'),
+    messageContext: context.snapshot('message'),
+  }
+}
+
+async function keep(
+  session: Session,
+  writer: ReceptionWriter,
+  messages: readonly NewMessage[],
+): Promise<void> {
+  try {
+    await writer.commit(messages)
+  } catch (error) {
+    if (error instanceof SpoolFullError) throw spoolFull(error)
+    throw error
+  }
+  const { events, clock, enqueue } = session.services
+  for (const { envelope } of messages) events.emit({ kind: 'reception', at: clock(), envelope })
+  enqueue(messages)
+}
+
+/** The client has been served, whether or not something was kept. */
+function finish(session: Session, reply: Reply): Reply {
+  session.receptions += 1
+  return reply
+}
+
+function tellDiscard(
+  session: Session,
+  { text, module }: Extract<Answer, { kind: 'discard' }>,
+  state: ReceptionState,
+  context: ValidationContext = session.context,
+): void {
+  tellRejection(session, { code: codeOf(text), text, module, state, context })
+}
+
+/** Refusals inside belong to this state. */
+async function inState<T>(state: ReceptionState, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    const { reply, fault, close, cause, module, told } = error
+    throw new Refusal(reply, { fault, close, cause, module, told, state })
+  }
+}

@@ -1,0 +1,85 @@
+/** What EHLO offers: RFC 5321 §4.1.1.1, Momentum 4/esmtp-listener-extensions. */
+
+import type { AuthMechanism } from './services.ts'
+import type { Session } from './session-state.ts'
+
+/** The capability lines after the greeting line. */
+export function capabilities(session: Session): string[] {
+  const { options } = session.scope
+  const lines = [
+    'PIPELINING',
+    '8BITMIME',
+    options.max_message_size > 0 ? `SIZE ${options.max_message_size}` : 'SIZE',
+  ]
+  if (listed(session, 'ENHANCEDSTATUSCODES')) lines.push('ENHANCEDSTATUSCODES')
+  if (offersStartTls(session)) lines.push('STARTTLS')
+  const mechanisms = offeredMechanisms(session)
+  if (mechanisms.length > 0) {
+    // The second form is for clients that were written to a draft of the AUTH extension; Momentum sends both.
+    lines.push(`AUTH ${mechanisms.join(' ')}`, `AUTH=${mechanisms.join(' ')}`)
+  }
+  if (listed(session, 'XDUMPCONTEXT')) lines.push('XDUMPCONTEXT')
+  return [...lines, ...verbatim(session)]
+}
+
+/** Whether SMTP_Extensions lists a word, in any case. */
+export function listed(session: Session, extension: string): boolean {
+  return session.scope.options.smtp_extensions.some((text) => normalise(text) === extension)
+}
+
+/** STARTTLS can be used now. */
+export function offersStartTls(session: Session): boolean {
+  if (session.tls !== undefined || session.scope.options.use_ssl || !listed(session, 'STARTTLS')) return false
+  return session.services.tls.offers(session.scope)
+}
+
+/** A mechanism is named by the scope and has its parameters; says nothing about clear text. */
+export function configuredMechanism(session: Session, mechanism: AuthMechanism): boolean {
+  const { authplainparameters, authloginparameters } = session.scope.options
+  const parameters = mechanism === 'PLAIN' ? authplainparameters : authloginparameters
+  return parameters !== undefined && listed(session, `AUTH ${mechanism}`)
+}
+
+/** The mechanisms that can be used now. */
+export function offeredMechanisms(session: Session): AuthMechanism[] {
+  if (session.tls === undefined && !session.scope.options.allow_plaintext_auth) return []
+  return MECHANISMS.filter((mechanism) => configuredMechanism(session, mechanism))
+}
+
+export const MECHANISMS: readonly AuthMechanism[] = ['PLAIN', 'LOGIN']
+
+/** Other listed words are announced as they are written, as Momentum does. */
+function verbatim(session: Session): string[] {
+  return session.scope.options.smtp_extensions
+    .filter((text) => {
+      const keyword = normalise(text)
+      return keyword !== '' && !OWN.has(keyword.split(' ')[0] ?? '') && /^[\x20-\x7e]+$/.test(text)
+    })
+    .map((text) => text.trim())
+}
+
+function normalise(text: string): string {
+  return text.trim().replace(/\s+/g, ' ').toUpperCase()
+}
+
+/**
+ * Words that are never copied from the list: those that the session announces itself, by its own rules, and those
+ * that would promise commands or parameters which it would then refuse.
+ */
+const OWN: ReadonlySet<string> = new Set([
+  'PIPELINING',
+  '8BITMIME',
+  'SIZE',
+  'ENHANCEDSTATUSCODES',
+  'STARTTLS',
+  'AUTH',
+  'XDUMPCONTEXT',
+  'XCLIENT',
+  'XREMOTEIP',
+  'XSETCONTEXT',
+  'XSETCONTEXT2',
+  'BINARYMIME',
+  'CHUNKING',
+  'DSN',
+  'SMTPUTF8',
+])

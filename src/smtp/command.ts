@@ -1,0 +1,91 @@
+/**
+ * What a command is: one row of the table in `commands.ts`, and the one way in which every row is run:
+ * requirements → parse → check → ask policy → proceed (after OpenSMTPD's smtp_session.c).
+ */
+
+import type { Reply } from '../mail/status.ts'
+import type { Phase, PhaseFacts } from '../policy/phases.ts'
+import type { Answer } from './consult.ts'
+import { consult } from './consult.ts'
+import { refuse } from './reject.ts'
+import type { Session } from './session-state.ts'
+
+/** A row with the type of its arguments. */
+interface CommandRow<A, P extends Phase> {
+  readonly verb: string
+  /** whether EHLO or HELO must have come first where the scope says Require_EHLO */
+  readonly needsHello: boolean
+  /** whether it is served in clear text where the scope says Require_TLS (RFC 3207 §4) */
+  readonly beforeTls: boolean
+  /** @throws Refusal 501 */
+  readonly parse: (args: string, session: Session) => A
+  /** whether it may be done now, as far as no policy is concerned. @throws Refusal */
+  readonly check: (session: Session, args: A) => void
+  /** the phase that policy is asked in before `proceed`; commands that ask in their middle do so in `proceed` */
+  readonly phase?: P
+  /** sets the context keys of the phase and gathers its facts */
+  readonly facts?: (session: Session, args: A, line: string) => PhaseFacts[P]
+  /** takes back what `facts` set, after the command was refused */
+  readonly undo?: (session: Session) => void
+  /**
+   * Does it. undefined means that the command has said all that there is to say.
+   * @throws Refusal
+   */
+  readonly proceed: (
+    session: Session,
+    args: A,
+    answer: Answer,
+  ) => Reply | undefined | Promise<Reply | undefined>
+}
+
+/** A row whose argument type is closed over. */
+export interface Command {
+  readonly verb: string
+  readonly phase: Phase | undefined
+  run(session: Session, args: string, line: string): Promise<Reply | undefined>
+}
+
+const UNASKED: Answer = { kind: 'proceed', reply: undefined }
+
+/** Makes a command of a row. */
+export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Command {
+  const { phase, facts } = row
+  return {
+    verb: row.verb,
+    phase,
+    async run(session, text, line) {
+      if (!row.beforeTls && session.scope.options.require_tls && session.tls === undefined) {
+        throw refuse(530, '5.7.0 Must issue a STARTTLS command first', { module: 'tls' })
+      }
+      if (row.needsHello && session.scope.options.require_ehlo && session.hello === undefined) {
+        throw refuse(550, '5.5.1 RFC2821 HELO/EHLO needed')
+      }
+      const args = row.parse(text, session)
+      row.check(session, args)
+      let answer = UNASKED
+      if (phase !== undefined && facts !== undefined) {
+        session.takeBack = () => row.undo?.(session)
+        answer = await consult(session, phase, facts(session, args, line))
+      }
+      return row.proceed(session, args, answer)
+    },
+  }
+}
+
+/** For commands that take no argument (RFC 5321 §4.1.1). */
+export function noArguments(text: string): (args: string) => void {
+  return (args) => {
+    if (args.trim() !== '') throw refuse(501, text)
+  }
+}
+
+/** What policy wants to be said, or else the usual words. */
+export function replyOf(answer: Answer, code: number, text: string): Reply {
+  if (answer.kind === 'proceed' && answer.reply !== undefined) return answer.reply
+  return { code, text }
+}
+
+/** A phase in which there is no message that could be discarded. */
+export function notDiscardable(answer: Answer): void {
+  if (answer.kind === 'discard') throw refuse(550, answer.text, { fault: 'policy', module: answer.module })
+}

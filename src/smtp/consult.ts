@@ -1,0 +1,132 @@
+/**
+ * Asks policy and turns its verdict into what the session does next.
+ *
+ * Fails closed: an answer that makes no sense, an exception, or a pathway that does not exist refuses the command.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { InboundScope } from '../config/settings.ts'
+import type { Reply } from '../mail/status.ts'
+import type { Phase, PhaseFacts } from '../policy/phases.ts'
+import type { Verdict } from '../policy/verdict.ts'
+import { ClientGoneError } from './client-io.ts'
+import { refuse, tellPanic } from './reject.ts'
+import type { Session } from './session-state.ts'
+
+export type Answer =
+  /** proceed; `reply` is what policy wants to be said instead of the usual success */
+  | { readonly kind: 'proceed'; readonly reply: Reply | undefined }
+  /** say success, keep nothing */
+  | { readonly kind: 'discard'; readonly text: string; readonly module: string }
+
+const PROCEED: Answer = { kind: 'proceed', reply: undefined }
+
+/**
+ * Asks about one phase.
+ * @throws Refusal when policy refuses
+ * @throws ClientGoneError when the client left during a tarpit
+ */
+export async function consult<P extends Phase>(
+  session: Session,
+  phase: P,
+  facts: PhaseFacts[P],
+): Promise<Answer> {
+  const { policy } = session.services
+  if (!policy.wants(phase)) return PROCEED
+  let verdict: Verdict
+  try {
+    verdict = await policy.ask(phase, facts)
+  } catch (error) {
+    tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
+    throw temporaryIssue(session)
+  }
+  const answer = judge(session, await servePenance(session, verdict))
+  followPathway(session)
+  return answer
+}
+
+/** The reply to whatever went wrong inside policy (Momentum: message-responses). */
+function temporaryIssue(session: Session): Error {
+  const text = `${session.hostname} temporary issue, please retry your message later`
+  return refuse(421, text, { fault: 'us', module: 'policy', close: true })
+}
+
+/** Waits out tarpits, all of them together no longer than the limit. */
+async function servePenance(
+  session: Session,
+  verdict: Verdict,
+): Promise<Exclude<Verdict, { kind: 'tarpit' }>> {
+  let budget = session.limits.tarpit
+  let current = verdict
+  while (current.kind === 'tarpit') {
+    const wanted = Number.isFinite(current.seconds) ? Math.max(0, current.seconds * 1000) : budget
+    const wait = Math.min(wanted, budget)
+    budget -= wait
+    await session.io.flush()
+    const signal = AbortSignal.any([session.io.gone, session.services.shuttingDown])
+    await delay(wait, undefined, { signal }).catch(() => undefined)
+    if (session.io.gone.aborted) throw new ClientGoneError()
+    current = current.then
+  }
+  return current
+}
+
+function judge(session: Session, verdict: Exclude<Verdict, { kind: 'tarpit' }>): Answer {
+  switch (verdict.kind) {
+    case 'continue':
+    case 'done':
+      return PROCEED
+    case 'discard':
+      return verdict
+    default:
+      return judgeReply(session, verdict)
+  }
+}
+
+function judgeReply(session: Session, verdict: Extract<Verdict, { kind: 'reply' | 'disconnect' }>): Answer {
+  const { kind, code, text, module } = verdict
+  const success = code >= 200 && code <= 299
+  if (success && kind === 'reply') return { kind: 'proceed', reply: { code, text } }
+  // RFC 5321 §3.8: 421 announces that the channel is closed. So does a disconnect, whatever code it was given.
+  if (success) throw refuse(421, text, { fault: 'policy', module, close: true })
+  if (code >= 400 && code <= 599) {
+    throw refuse(code, text, { fault: 'policy', module, close: kind === 'disconnect' || code === 421 })
+  }
+  tellPanic(session, module, `${code} is no code that policy can answer with`)
+  throw refuse(451, '4.3.0 transaction failed', { fault: 'policy', module })
+}
+
+/** A script moves a connection or a message to another pathway by its context key (Momentum: config/ref-pathway). */
+function followPathway(session: Session): void {
+  const wanted = session.context.get('connection', 'pathway')
+  if (wanted !== '' && wanted !== session.scope.pathway) {
+    const scope = scopeFor(session, wanted)
+    session.changeScope(scope)
+    if (session.transaction !== undefined) session.transaction.scope = scope
+    if (
+      session.tls !== undefined &&
+      scope.options.tls_verify_mode === 'require' &&
+      session.peer.kind === 'anonymous'
+    ) {
+      throw refuse(421, '4.7.0 TLS Negotiation failed.', { module: 'tls', close: true })
+    }
+  }
+  followMessagePathway(session)
+}
+
+/** For a message: only options that are read from now on, never relay grants or limits. */
+export function followMessagePathway(session: Session): void {
+  const transaction = session.transaction
+  const forMessage = session.context.get('message', 'pathway')
+  if (transaction !== undefined && forMessage !== '' && forMessage !== transaction.scope.pathway) {
+    transaction.scope = scopeFor(session, forMessage)
+  }
+}
+
+function scopeFor(session: Session, pathway: string): InboundScope {
+  const { connection, services } = session
+  const scope = services.resolveScope(connection.listen, connection.remote.address, pathway)
+  if (scope !== undefined) return scope
+  tellPanic(session, 'policy', `a script chose the pathway "${pathway}", which does not exist`)
+  throw temporaryIssue(session)
+}

@@ -1,0 +1,121 @@
+/** MAIL: RFC 5321 §4.1.1.2, RFC 1870 (SIZE), RFC 6152 (BODY), RFC 4954 §5 (AUTH=). */
+
+import type { Mailbox } from '../mail/envelope.ts'
+import type { Parameters } from '../wire/command.ts'
+import { parseMailCommand } from '../wire/command.ts'
+import { offeredMechanisms } from './capabilities.ts'
+import type { Command } from './command.ts'
+import { command, replyOf } from './command.ts'
+import { followMessagePathway } from './consult.ts'
+import { checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
+import { refuse, tellRejection } from './reject.ts'
+import type { Session } from './session-state.ts'
+import { refuseIfSuperseded } from './simple.ts'
+
+interface MailFrom {
+  readonly sender: Mailbox | undefined
+  readonly parameters: Parameters
+}
+
+interface MailParameters {
+  readonly size: number
+  readonly bodyType: '7BIT' | '8BITMIME'
+}
+
+export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>({
+  verb: 'MAIL',
+  needsHello: true,
+  beforeTls: false,
+  parse(args, session) {
+    const lent = session.scope.options.domain_for_unqualified_sender_address
+    const parsed = parseMailCommand(args, pathOptions(session, lent !== undefined))
+    if (parsed.kind === 'problem') throw problemWith('MAIL FROM', parsed)
+    const sender = parsed.sender === undefined ? undefined : qualify(parsed.sender, lent)
+    return { sender, parameters: parsed.parameters, ...readParameters(session, parsed.parameters) }
+  },
+  check,
+  phase: 'mailfrom',
+  facts(session, { sender }, line) {
+    const { context } = session
+    context.clearMessage()
+    context.connection.delete('message_rcpt_count')
+    context.set('message', 'mailfrom_string', line)
+    context.set('message', 'mailfrom_localpart', sender?.local ?? '')
+    context.set('message', 'mailfrom_domain', sender?.domain ?? '')
+    context.set('connection', 'connection_message_count', String(session.receptions + 1))
+    return { session: session.facts, line }
+  },
+  undo: (session) => session.resetTransaction(),
+  proceed(session, { sender, bodyType }, answer) {
+    if (answer.kind === 'discard') {
+      tellRejection(session, { code: codeOf(answer.text), text: answer.text, module: answer.module })
+    }
+    session.openTransaction({
+      id: session.services.ids.next(),
+      sender,
+      bodyType,
+      recipients: [],
+      discarded: answer.kind === 'discard',
+      scope: session.scope,
+    })
+    if (bodyType === '8BITMIME') session.context.set('message', '#8bitmime', 'true')
+    followMessagePathway(session)
+    return replyOf(answer, 250, '2.1.0 MAIL FROM accepted')
+  },
+})
+
+function check(session: Session, { sender, size }: MailFrom & MailParameters): void {
+  const { options } = session.scope
+  if (session.transaction !== undefined) throw refuse(501, '5.5.1 MAIL FROM already established')
+  refuseIfSuperseded(session)
+  const most = options.max_receptions_per_connection
+  if (most > 0 && session.receptions >= most) {
+    throw refuse(452, '4.5.3 Service unavailable, batch limit reached')
+  }
+  if (options.max_message_size > 0 && size > options.max_message_size) {
+    throw refuse(552, '5.3.4 message size limit exceeded')
+  }
+  if (sender === undefined && !options.allow_null_envelope_sender) {
+    throw refuse(550, '5.7.1 null envelope sender is not accepted')
+  }
+  if (sender !== undefined) checkLiteral(session, sender, 'MAIL FROM')
+  if (!session.services.spool.hasRoom()) {
+    throw refuse(452, '4.3.1 insufficient system storage', { fault: 'us', module: 'spool' })
+  }
+}
+
+function readParameters(session: Session, parameters: Parameters): MailParameters {
+  let size = 0
+  let bodyType: MailParameters['bodyType'] = '7BIT'
+  for (const [keyword, value] of parameters) {
+    switch (keyword) {
+      case 'SIZE':
+        // RFC 1870 §4: at most 20 digits; a number beyond all integers is still a number
+        if (value === undefined || !/^\d{1,20}$/.test(value)) throw refuse(501, '5.5.4 invalid SIZE')
+        size = Number(value)
+        break
+      case 'BODY':
+        bodyType = readBodyType(value)
+        break
+      case 'AUTH':
+        // RFC 4954 §5: taken where AUTH is known, and not believed
+        if (offeredMechanisms(session).length === 0 || value === undefined) throw unknownParameter(keyword)
+        break
+      default:
+        throw unknownParameter(keyword)
+    }
+  }
+  return { size, bodyType }
+}
+
+function readBodyType(value: string | undefined): MailParameters['bodyType'] {
+  const type = value?.toUpperCase()
+  if (type === '7BIT' || type === '8BITMIME') return type
+  throw refuse(501, '5.5.4 invalid BODY')
+}
+
+/** The code that a discard's text starts with (Momentum: lua/ref-msg-discard). */
+export function codeOf(text: string): number {
+  const code = Number(/^[245]\d\d(?= |$)/.exec(text)?.[0])
+  return Number.isNaN(code) ? 550 : code
+}

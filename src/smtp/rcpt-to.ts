@@ -1,0 +1,117 @@
+/**
+ * RCPT: RFC 5321 §4.1.1.3. A recipient is one that ends here, or one that this client may relay to (`policy/relay.ts`
+ * decides); then policy is asked.
+ *
+ * A client may name as many recipients as it likes; at most so many are kept, and the rest is told to come again
+ * (RFC 5321 §4.5.3.1.10), so that memory stays flat.
+ */
+
+import type { Mailbox } from '../mail/envelope.ts'
+import type { MessageFacts } from '../policy/phases.ts'
+import { decideRelay } from '../policy/relay.ts'
+import { parseRcptCommand } from '../wire/command.ts'
+import type { Command } from './command.ts'
+import { command, replyOf } from './command.ts'
+import { codeOf } from './mail-from.ts'
+import { checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
+import { refuse, tellRejection } from './reject.ts'
+import type { Session, Transaction } from './session-state.ts'
+
+interface RcptTo {
+  readonly recipient: Mailbox
+  readonly transaction: Transaction
+}
+
+export const rcptTo: Command = command<RcptTo, 'rcptto'>({
+  verb: 'RCPT',
+  needsHello: true,
+  beforeTls: false,
+  parse(args, session) {
+    const { transaction } = session
+    if (transaction === undefined) throw refuse(503, 'RCPT TO without MAIL FROM')
+    const lent = transaction.scope.options.domain_for_unqualified_recipient_addresses
+    const parsed = parseRcptCommand(args, pathOptions(session, lent !== undefined))
+    if (parsed.kind === 'problem') throw problemWith('RCPT TO', parsed)
+    const [parameter] = parsed.parameters.keys()
+    if (parameter !== undefined) throw unknownParameter(parameter)
+    return { recipient: qualify(parsed.recipient, lent), transaction }
+  },
+  check(session, { recipient, transaction }) {
+    checkLiteral(session, recipient, 'RCPT TO')
+    checkLimits(session, transaction)
+    checkRelay(session, recipient, transaction)
+  },
+  phase: 'rcptto',
+  facts(session, { recipient, transaction }, line) {
+    setRecipientKeys(session.context.message, recipient, line)
+    setCounts(session, 1)
+    return { session: session.facts, message: factsOf(session, transaction, recipient), line }
+  },
+  undo: (session) => setCounts(session, 0),
+  proceed(session, { recipient, transaction }, answer) {
+    if (answer.kind === 'discard') {
+      tellRejection(session, { code: codeOf(answer.text), text: answer.text, module: answer.module })
+      transaction.discarded = true
+    }
+    transaction.recipients.push({ mailbox: recipient, line: session.context.get('message', 'rcptto_string') })
+    session.recipients += 1
+    return replyOf(answer, 250, '2.1.5 RCPT TO accepted.')
+  },
+})
+
+/** The keys of one recipient (Momentum: 4-policy-context-mess). */
+export function setRecipientKeys(keys: Map<string, string>, recipient: Mailbox, line: string): void {
+  keys.set('rcptto_string', line)
+  keys.set('rcptto_localpart', recipient.local)
+  keys.set('rcptto_domain', recipient.domain)
+}
+
+function setCounts(session: Session, underWay: 0 | 1): void {
+  session.context.set('connection', 'connection_rcpt_count', String(session.recipients + underWay))
+  const inMessage = (session.transaction?.recipients.length ?? 0) + underWay
+  session.context.set('connection', 'message_rcpt_count', String(inMessage))
+}
+
+function checkLimits(session: Session, transaction: Transaction): void {
+  const { max_recipients_per_connection: onConnection, max_recipients_per_message: ofMessage } =
+    session.scope.options
+  if (onConnection > 0 && session.recipients >= onConnection) {
+    throw refuse(452, '4.5.3 Service unavailable, recipients per connection limit reached')
+  }
+  if (transaction.recipients.length >= (ofMessage > 0 ? ofMessage : session.limits.recipients)) {
+    throw refuse(452, '4.5.3 Service unavailable, recipients per message limit reached')
+  }
+}
+
+function checkRelay(session: Session, recipient: Mailbox, transaction: Transaction): void {
+  const decision = decideRelay({
+    peer: session.peer,
+    scope: session.scope,
+    clientAddress: session.connection.remote.address,
+    canRelay: session.canRelay,
+    sender: transaction.sender,
+    recipient,
+    local: session.services.local,
+  })
+  switch (decision) {
+    case 'relay':
+    case 'local':
+      return
+    case 'unknown-mailbox':
+      throw refuse(550, '5.1.1 no such mailbox here', { module: 'core' })
+    case 'denied':
+      throw refuse(550, '5.7.1 relaying denied', { module: 'relay', state: 'relaying denied' })
+  }
+}
+
+/** The message as it stands while its recipients are named. What a script changes here does not last. */
+function factsOf(session: Session, transaction: Transaction, recipient: Mailbox): MessageFacts {
+  return {
+    id: transaction.id,
+    sender: transaction.sender,
+    recipient,
+    headers: undefined,
+    context: session.context,
+    size: 0,
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * The Received field of a message: RFC 5321 §4.4, Momentum's layout (executable/ec-show), RFC 3848 for `with`.
+ *
+ * Nothing in it can start a new line or leave its comment: the client's words were checked when they came (EHLO) or are
+ * escaped here (the envelope's sender), and what TLS has to say comes sanitised from `tls/statement.ts`.
+ */
+
+import { isIPv6 } from 'node:net'
+import { formatPath } from '../mail/address.ts'
+import { formatDate } from '../mail/date.ts'
+import type { Mailbox } from '../mail/envelope.ts'
+import { tlsStatement } from '../tls/statement.ts'
+import type { Session } from './session-state.ts'
+
+/** The field's value, folded, without its name. */
+export function receivedValue(session: Session, id: string, sender: Mailbox | undefined): string {
+  const { connection, hello, scope, services, tls } = session
+  const { address, port } = connection.remote
+  const host = scope.options.received_hostname ?? services.hostname
+  const client = address === '' ? 'localhost' : `[${isIPv6(address) ? 'IPv6:' : ''}${address}]`
+  const socket = address === '' ? 'local socket' : `[${isIPv6(address) ? `[${address}]` : address}:${port}]`
+  return [
+    `from ${client} (${socket}${hello === undefined ? '' : ` helo=${hello.domain}`})`,
+    `by ${host} (envelope-from ${inComment(formatPath(sender))})`,
+    `(postern ${services.version}) with ${protocol(session)}`,
+    ...(tls === undefined ? [] : [`(${tlsStatement(tls)})`]),
+    `id ${id}; ${formatDate(services.clock())}`,
+  ].join('\r\n\t')
+}
+
+/** RFC 3848. */
+function protocol({ hello, tls, authenticated }: Session): string {
+  if (hello?.kind !== 'EHLO') return 'SMTP'
+  return `ESMTP${tls === undefined ? '' : 'S'}${authenticated === undefined ? '' : 'A'}`
+}
+
+/** RFC 5322 §3.2.2: what would open or close a comment is quoted. */
+function inComment(text: string): string {
+  return text.replace(/[()\\]/g, '\\$&')
+}

@@ -1,0 +1,111 @@
+/**
+ * Everything that a session needs from the rest of the server. `server.ts` makes one of these for each generation of
+ * the configuration; the sessions of that generation share it.
+ */
+
+import type { InboundScope, ListenSettings } from '../config/settings.ts'
+import type { EventSink } from '../events/events.ts'
+import type { Policy } from '../policy/phases.ts'
+import type { LocalRecipients } from '../policy/relay.ts'
+import type { NewMessage, Spool } from '../spool/spool.ts'
+import type { TlsGate } from '../tls/gate.ts'
+
+export interface SessionServices {
+  /** this host's name, used where the scope names no other */
+  readonly hostname: string
+  /** Postern's version, for the banner and the Received field */
+  readonly version: string
+  readonly tls: TlsGate
+  readonly policy: Policy
+  readonly spool: Spool
+  /** which recipients end here */
+  readonly local: LocalRecipients
+  readonly events: EventSink
+  /** message and batch ids in Momentum's form */
+  readonly ids: { next(): string }
+  /** milliseconds since the epoch */
+  readonly clock: () => number
+  readonly authenticate: Authenticator
+  /** Hands messages that are on stable storage to delivery. Must not throw; called after commit, before the 250. */
+  readonly enqueue: (messages: readonly NewMessage[]) => void
+  /** whether a newer configuration is in force than the one these services were made from */
+  readonly superseded: () => boolean
+  /**
+   * The scope for a pathway that a script chose for this client (it stands above all other scopes).
+   * undefined when no pathway has this name.
+   */
+  readonly resolveScope: (
+    listen: ListenSettings,
+    address: string,
+    pathway: string,
+  ) => InboundScope | undefined
+  /** aborted when the server drains: sessions end as soon as no transaction is open */
+  readonly shuttingDown: AbortSignal
+  /** bounds that no option sets; `defaultLimits` where it is absent */
+  readonly limits?: Partial<SessionLimits>
+}
+
+export type AuthMechanism = 'PLAIN' | 'LOGIN'
+
+/** One attempt. All strings are byte strings. */
+export interface Credentials {
+  readonly mechanism: AuthMechanism
+  readonly user: string
+  readonly password: string
+}
+
+/** Says whether credentials are right. */
+export interface Authenticator {
+  /** @throws AuthUnavailableError when nobody can tell at the moment */
+  check(credentials: Credentials, scope: InboundScope): Promise<'pass' | 'fail'>
+}
+
+/** The user list cannot be used. The message is for the panic log: it names the file, never a credential. */
+export class AuthUnavailableError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'AuthUnavailableError'
+  }
+}
+
+/** Times in milliseconds, sizes in octets. */
+export interface SessionLimits {
+  /** bad commands (5xx for syntax or order) that get their own reply; the next one gets 421 */
+  readonly badCommands: number
+  /** failed authentications; the last one gets 421 */
+  readonly authFailures: number
+  /** recipients of one message where Max_Recipients_Per_Message is 0; RFC 5321 §4.5.3.1.8 asks for at least 100 */
+  readonly recipients: number
+  /** a command line without CR LF, AUTH excepted (RFC 5321 §4.5.3.1.4 asks for 512 and extensions add to it) */
+  readonly commandLine: number
+  /** an AUTH line (RFC 4954 §4: 12,288) */
+  readonly authLine: number
+  /** the header of a message; one copy is held in memory while policy looks at it */
+  readonly header: number
+  /** octets that are read and thrown away after a message was refused in mid-flight, before the connection is cut */
+  readonly discard: number
+  /** the window over which Data_Minimum_Rate is averaged */
+  readonly rateWindow: number
+  /** the longest wait that policy can impose on a session, all tarpits of one phase together */
+  readonly tarpit: number
+  /** a client that has read nothing for this long while we have something to say is cut off */
+  readonly writeStall: number
+  /** how long, and for how many octets, a closing connection waits for the client to take the last reply */
+  readonly lingerTime: number
+  readonly lingerOctets: number
+}
+
+export const defaultLimits: SessionLimits = {
+  badCommands: 20,
+  authFailures: 3,
+  recipients: 1000,
+  commandLine: 2048,
+  authLine: 12_288,
+  header: 256 * 1024,
+  discard: 8 * 1024 * 1024,
+  rateWindow: 30_000,
+  tarpit: 300_000,
+  writeStall: 60_000,
+  lingerTime: 2000,
+  lingerOctets: 1024 * 1024,
+}

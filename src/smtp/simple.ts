@@ -1,0 +1,72 @@
+/** NOOP, RSET, VRFY, HELP and QUIT: RFC 5321 §4.1.1.5 to §4.1.1.10. */
+
+import type { Command } from './command.ts'
+import { command, noArguments } from './command.ts'
+import { refuse } from './reject.ts'
+import type { Session } from './session-state.ts'
+
+export const noop: Command = command({
+  verb: 'NOOP',
+  needsHello: false,
+  beforeTls: true,
+  parse: () => undefined,
+  check: () => undefined,
+  proceed: () => ({ code: 250, text: '2.0.0 OK' }),
+})
+
+export const rset: Command = command({
+  verb: 'RSET',
+  needsHello: false,
+  beforeTls: true,
+  parse: noArguments('5.5.4 invalid arguments to RSET'),
+  check: refuseIfSuperseded,
+  proceed(session) {
+    session.resetTransaction()
+    return { code: 250, text: '2.0.0 OK' }
+  },
+})
+
+export const vrfy: Command = command({
+  verb: 'VRFY',
+  needsHello: false,
+  beforeTls: false,
+  parse(args) {
+    if (args.trim() === '') throw refuse(501, '5.5.4 VRFY needs an argument')
+  },
+  check: () => undefined,
+  // RFC 5321 §3.5.3: says neither yes nor no, so that nobody can collect addresses.
+  proceed: () => ({
+    code: 252,
+    text: '2.5.0 Cannot VRFY user, but will accept message and attempt delivery',
+  }),
+})
+
+export const quit: Command = command({
+  verb: 'QUIT',
+  needsHello: false,
+  beforeTls: true,
+  parse: noArguments('5.5.4 Syntax error (no parameters allowed)'),
+  check: () => undefined,
+  proceed(session) {
+    session.ended = true
+    return { code: 221, text: `2.0.0 ${session.hostname} closing connection` }
+  },
+})
+
+/** HELP names the verbs of the table that it is a part of. */
+export function makeHelp(verbs: () => readonly string[]): Command {
+  return command({
+    verb: 'HELP',
+    needsHello: false,
+    beforeTls: true,
+    parse: () => undefined,
+    check: () => undefined,
+    proceed: () => ({ code: 214, text: `2.0.0 commands: ${verbs().join(' ')}` }),
+  })
+}
+
+/** Momentum: a session notices a newer configuration on RSET and between messages (Reconfig_Message). */
+export function refuseIfSuperseded(session: Session): void {
+  if (!session.services.superseded()) return
+  throw refuse(421, session.scope.options.reconfig_message, { fault: 'us', close: true })
+}

@@ -1,0 +1,119 @@
+/**
+ * STARTTLS (RFC 3207) and what every handshake has in common, the implicit one included.
+ *
+ * Bytes that came in clear text behind the STARTTLS line are a command injection (CVE-2011-0411): the scope's
+ * starttls_injection_policy says what becomes of them. After a handshake that failed nothing more is said on this
+ * connection, in clear text or otherwise; so with TLS_Verify_Mode = require a client without a certificate never gets
+ * to speak SMTP inside TLS.
+ */
+
+import { describeOrigin } from '../config/diagnostic.ts'
+import { tlsContextEntries } from '../tls/context-keys.ts'
+import { TlsHandshakeError } from '../tls/gate.ts'
+import type { TlsFacts } from '../tls/peer.ts'
+import { formatReply } from '../wire/reply.ts'
+import { listed } from './capabilities.ts'
+import { ClientGoneError } from './client-io.ts'
+import type { Command } from './command.ts'
+import { command, noArguments, notDiscardable } from './command.ts'
+import { consult } from './consult.ts'
+import type { ReceptionState } from './reception-states.ts'
+import { receptionState } from './reception-states.ts'
+import { Refusal, refuse, tellRejection } from './reject.ts'
+import type { Session } from './session-state.ts'
+
+export const starttls: Command = command({
+  verb: 'STARTTLS',
+  needsHello: false,
+  beforeTls: true,
+  parse: noArguments('5.5.4 Syntax error (no parameters allowed)'),
+  check(session) {
+    const { scope, services } = session
+    if (session.tls !== undefined) throw refuse(503, '5.5.1 TLS is active already', { module: 'tls' })
+    if (scope.options.use_ssl || !listed(session, 'STARTTLS')) {
+      throw refuse(502, '5.5.1 STARTTLS is not offered', { module: 'tls' })
+    }
+    if (session.transaction !== undefined)
+      throw refuse(503, '5.5.1 bad sequence of commands', { module: 'tls' })
+    if (!services.tls.offers(scope)) {
+      throw refuse(454, '4.7.0 TLS not available due to temporary reason', { fault: 'us', module: 'tls' })
+    }
+  },
+  async proceed(session) {
+    treatInjection(session)
+    session.io.send(formatReply({ code: 220, text: '2.0.0 Ready to start TLS' }))
+    await session.io.flush()
+    const state = receptionState(session)
+    session.forgetBeforeTls()
+    if (await handshake(session, state)) await askAfterHandshake(session)
+    return undefined
+  },
+})
+
+/** RFC 3207 §4: a client waits for the answer to STARTTLS before it sends anything. */
+function treatInjection(session: Session): void {
+  const late = session.io.takeBuffered()
+  const injected = session.lines.buffered > 0 || late.length > 0
+  switch (session.scope.options.starttls_injection_policy) {
+    case 'reject':
+      if (!injected) return
+      throw refuse(421, '4.7.0 commands after STARTTLS are not accepted', { module: 'tls', close: true })
+    case 'ignore':
+      session.lines.drain()
+      return
+    case 'allow':
+      session.lines.push(late)
+  }
+}
+
+/**
+ * Runs a handshake and notes who the peer is. False when it failed: the session is over, and it has been told.
+ */
+export async function handshake(session: Session, state: ReceptionState): Promise<boolean> {
+  const { connection, services, scope } = session
+  try {
+    const secure = await services.tls.accept(session.io.detach(), scope, connection.remote.address)
+    session.io.attach(secure.socket)
+    session.setTls(secure.facts)
+    for (const [key, value] of tlsContextEntries(secure.facts, scope.options.tls_dn_format)) {
+      session.context.set('connection', key, value)
+    }
+    tellHandshake(session, secure.facts)
+    return true
+  } catch (error) {
+    session.ended = true
+    const reason = error instanceof TlsHandshakeError ? error.reason : 'internal error'
+    tellHandshake(session, reason)
+    tellRejection(session, { code: 421, text: reason, module: 'tls', state })
+    if (error instanceof TlsHandshakeError) throw new ClientGoneError()
+    throw error
+  }
+}
+
+/** Momentum's core_inbound_smtp_tls_post_accept: whatever policy refuses here ends the session, inside TLS. */
+export async function askAfterHandshake(session: Session): Promise<void> {
+  try {
+    notDiscardable(await consult(session, 'tls', { session: session.facts }))
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    const { reply, fault, module, cause } = error
+    throw new Refusal(reply, { fault, module, cause, close: true })
+  }
+}
+
+function tellHandshake(session: Session, result: TlsFacts | string): void {
+  const { connection, services, scope } = session
+  const failed = typeof result === 'string'
+  services.events.emit({
+    kind: 'tls',
+    at: services.clock(),
+    connectionId: connection.id,
+    remote: connection.remote,
+    mode: failed ? (scope.options.tls_verify_mode ?? 'unset') : result.mode,
+    modeFrom: failed ? describeOrigin(scope.origin('tls_verify_mode')) : result.modeFrom,
+    outcome: failed ? 'failed' : result.peer.kind,
+    cause: failed ? result : result.peer.kind === 'unverified' ? result.peer.cause : '',
+    protocol: failed ? '' : result.protocol,
+    resumed: failed ? false : result.resumed,
+  })
+}
