@@ -1,8 +1,9 @@
 /**
  * A message's header as a list of fields that can be read and edited without touching what was not edited.
  *
- * Text is a byte string (one character per octet). A value that is set can never start a new field: its line breaks
- * become folding white space (RFC 5322 §2.2.3).
+ * Text is a byte string (one character per octet); other text is refused with a RangeError, because its characters
+ * would turn into octets that nobody looked at. A value that is set can never start a new field: its line breaks
+ * become folding white space (RFC 5322 §2.2.3). Nor can what a client sent become part of a field that is put above it.
  */
 
 interface Field {
@@ -18,9 +19,10 @@ export class HeaderBlock {
 
   /**
    * @param text the header with its line endings, with or without the final empty line. A line that is no field and
-   *   no continuation is kept as it is, under the name ''.
+   *   no continuation is kept as it is, under the name ''. What follows the empty line is not looked at.
    */
   constructor(text: string) {
+    requireByteString(text)
     this.#fields = splitFields(text)
   }
 
@@ -41,16 +43,21 @@ export class HeaderBlock {
     return this.#fields.filter((field) => field.name === key).map((field) => unfold(field.raw))
   }
 
-  /** Puts a field on top. */
+  /**
+   * Puts a field on top. A continuation line that stood there, without a field to continue, is dropped: it would
+   * become part of the new field, and so let a client write into our trace.
+   */
   prepend(name: string, value: string): void {
+    const field = makeField(name, value)
+    if (isContinuation(this.#fields[0]?.raw ?? '')) this.#fields.shift()
+    this.#fields.unshift(field)
     this.#edited = true
-    this.#fields.unshift(makeField(name, value))
   }
 
   /** Puts a field at the end. */
   append(name: string, value: string): void {
-    this.#edited = true
     this.#fields.push(makeField(name, value))
+    this.#edited = true
   }
 
   /** Replaces the first field of this name and removes the others; appends when there is none. */
@@ -61,9 +68,11 @@ export class HeaderBlock {
       this.append(name, value)
       return
     }
+    const made = makeField(name, value)
+    this.#fields = this.#fields
+      .filter((field, index) => index === at || field.name !== key)
+      .map((field) => (field.name === key ? made : field))
     this.#edited = true
-    this.#fields = this.#fields.filter((field, index) => index === at || field.name !== key)
-    this.#fields[this.#fields.findIndex((field) => field.name === key)] = makeField(name, value)
   }
 
   /** Removes every field of this name; returns how many there were. */
@@ -86,26 +95,55 @@ export class HeaderBlock {
 }
 
 function splitFields(text: string): Field[] {
-  const fields: Field[] = []
+  const fields: { name: string; raw: string }[] = []
   for (const [line] of text.matchAll(/[^\n]*\n|[^\n]+$/g)) {
     if (line === '\r\n' || line === '\n') break
     const last = fields.at(-1)
-    if ((line.startsWith(' ') || line.startsWith('\t')) && last !== undefined) {
-      fields[fields.length - 1] = { name: last.name, raw: last.raw + line }
+    if (isContinuation(line) && last !== undefined) {
+      last.raw += line
       continue
     }
     const name = /^([!-9;-~]+)[ \t]*:/.exec(line)?.[1] ?? ''
-    fields.push({ name: name.toLowerCase(), raw: line.endsWith('\n') ? line : `${line}\r\n` })
+    fields.push({ name: name.toLowerCase(), raw: line })
   }
+  const last = fields.at(-1)
+  if (last !== undefined && !last.raw.endsWith('\n')) last.raw += '\r\n'
   return fields
 }
 
+function isContinuation(line: string): boolean {
+  return line.startsWith(' ') || line.startsWith('\t')
+}
+
 function unfold(raw: string): string {
-  return raw.slice(raw.indexOf(':') + 1).replace(/\r?\n(?=[ \t])/g, '').trim()
+  return trimBlanks(raw.slice(raw.indexOf(':') + 1).replace(/\r?\n(?=[ \t])/g, ''))
 }
 
 function makeField(name: string, value: string): Field {
   if (!/^[!-9;-~]+$/.test(name)) throw new RangeError('not a header field name')
-  const folded = value.replace(/[\r\n]+[ \t]*(?=.)/gs, '\r\n\t').replace(/[\r\n]+$/, '').replaceAll('\0', '')
-  return { name: name.toLowerCase(), raw: `${name}: ${folded}\r\n` }
+  requireByteString(value)
+  const lines = value.replaceAll('\0', '').split(/[\r\n]+/)
+  // a folded line of nothing but white space is not allowed (RFC 5322 §3.2.2)
+  const folded = lines.map(trimBlanks).filter((line) => line !== '')
+  return { name: name.toLowerCase(), raw: `${name}: ${folded.join('\r\n\t')}\r\n` }
+}
+
+/**
+ * Takes blanks and line ends off both ends. String's own `trim` also takes the octet 0xA0, which ends many a UTF-8
+ * character; a regular expression would be quadratic in the blanks inside.
+ */
+function trimBlanks(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d || code === 0x0a
+}
+
+function requireByteString(text: string): void {
+  if (/[^\0-\xff]/.test(text)) throw new RangeError('header text must be a byte string')
 }

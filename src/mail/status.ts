@@ -22,7 +22,10 @@ export class SmtpError extends Error {
   /** whether the connection is closed after the reply */
   readonly close: boolean
 
-  constructor(reply: Reply, options: { readonly fault?: Fault; readonly close?: boolean; readonly cause?: unknown } = {}) {
+  constructor(
+    reply: Reply,
+    options: { readonly fault?: Fault; readonly close?: boolean; readonly cause?: unknown } = {},
+  ) {
     super(`${reply.code} ${reply.text}`, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'SmtpError'
     this.reply = reply

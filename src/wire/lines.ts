@@ -1,0 +1,95 @@
+/**
+ * Octets → command lines, strictly by CRLF (RFC 5321 §2.3.8).
+ *
+ * A lone LF, a lone CR or a NUL never ends a line: the whole line up to its CRLF is answered by one finding of that
+ * kind, as soon as the offence has been seen, and what is left of it is dropped. The same goes for a line that is too
+ * long. So a line gives one answer, whatever is in it, and at most `maxLength` octets of a line are ever kept. Octets
+ * are looked at only when a line is asked for: after a command that changes the protocol (DATA, STARTTLS), `drain`
+ * hands over what came behind it.
+ */
+
+export type Line =
+  /** byte string without its CRLF */
+  | { readonly kind: 'line'; readonly text: string }
+  | { readonly kind: 'too-long' }
+  /** a CR without LF or an LF without CR */
+  | { readonly kind: 'bare-newline' }
+  | { readonly kind: 'nul' }
+
+const CR = 0x0d
+const LF = 0x0a
+const NOTHING = Buffer.alloc(0)
+
+export class LineReader {
+  readonly #maxLength: number
+  #buffer: Buffer = NOTHING
+  /** inside a line that has been answered already */
+  #skipping = false
+
+  /** @param maxLength octets of a line, its CRLF included (as RFC 5321 §4.5.3.1 counts) */
+  constructor(maxLength: number) {
+    this.#maxLength = maxLength
+  }
+
+  /** octets that were pushed and not consumed */
+  get buffered(): number {
+    return this.#buffer.length
+  }
+
+  /** Adds octets. The chunk is kept, not copied, where nothing was left over before it. */
+  push(chunk: Buffer): void {
+    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk])
+  }
+
+  /** The next line or finding; undefined when more octets are needed. */
+  next(): Line | undefined {
+    if (this.#skipping && !this.#skipLine()) return undefined
+    const window = this.#buffer.subarray(0, this.#maxLength)
+    const end = window.indexOf('\r\n')
+    const content = end < 0 ? window : window.subarray(0, end)
+    const tooLong = end < 0 && window.length === this.#maxLength
+    const offence = firstOffence(content, end >= 0) ?? (tooLong ? 'too-long' : undefined)
+    if (offence !== undefined) {
+      this.#skipping = true
+      this.#skipLine()
+      return { kind: offence }
+    }
+    if (end < 0) return undefined
+    this.#consume(end + 2)
+    return { kind: 'line', text: content.toString('latin1') }
+  }
+
+  /** Hands over the octets that no line has consumed, and starts afresh. */
+  drain(): Buffer {
+    const rest = this.#buffer
+    this.#buffer = NOTHING
+    this.#skipping = false
+    return rest
+  }
+
+  /** Drops octets up to the end of the line; whether the end was there. */
+  #skipLine(): boolean {
+    const end = this.#buffer.indexOf('\r\n')
+    if (end < 0) {
+      this.#consume(this.#buffer.length - (this.#buffer.at(-1) === CR ? 1 : 0))
+      return false
+    }
+    this.#consume(end + 2)
+    this.#skipping = false
+    return true
+  }
+
+  #consume(octets: number): void {
+    this.#buffer = octets === this.#buffer.length ? NOTHING : this.#buffer.subarray(octets)
+  }
+}
+
+/** The first octet that no line may hold decides; while the line goes on, a CR at its end may still get its LF. */
+function firstOffence(content: Buffer, ended: boolean): 'bare-newline' | 'nul' | undefined {
+  const nul = content.indexOf(0)
+  const lf = content.indexOf(LF)
+  const cr = (ended ? content : content.subarray(0, -1)).indexOf(CR)
+  const newline = lf < 0 || cr < 0 ? Math.max(lf, cr) : Math.min(lf, cr)
+  if (nul >= 0 && (newline < 0 || nul < newline)) return 'nul'
+  return newline < 0 ? undefined : 'bare-newline'
+}
