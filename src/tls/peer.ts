@@ -41,6 +41,7 @@ export type VerifyCause =
   | 'revoked'
   | 'crl-expired'
   | 'crl-invalid'
+  | 'crl-missing'
   | 'too-deep'
   | 'bad-signature'
   | 'name-constraint'
@@ -95,3 +96,120 @@ export interface TlsFacts {
 }
 
 export const PLAINTEXT: PlaintextPeer = { kind: 'plaintext' }
+
+/** What a handshake brought to light about the other end. */
+export interface Evidence {
+  readonly mode: TlsFacts['mode']
+  /** the leaf that was presented, now or when a resumed session began; undefined when there was none */
+  readonly leaf: { readonly facts: CertificateFacts; readonly malformed: boolean } | undefined
+  /** OpenSSL's verdict on the chain; undefined means no error */
+  readonly failure: VerifyFailure | undefined
+  /** whether signatures lead from the leaf to a CA of the scope; only explains, never grants */
+  readonly reachesCa: () => boolean
+  /** milliseconds since the epoch */
+  readonly now: number
+}
+
+/** An error in OpenSSL's words. Node knows the names of some; the others are all `UNSPECIFIED` with their own text. */
+export interface VerifyFailure {
+  readonly code: string
+  readonly message: string
+}
+
+/**
+ * The verdict (design: verified = a certificate is present AND OpenSSL's result is OK AND the dates hold now).
+ *
+ * "No error" alone proves nothing: OpenSSL also says it of a TLS 1.3 session that was resumed without a certificate,
+ * and of a certificate that has expired since its session began.
+ */
+export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
+  const { mode, leaf, failure, now } = evidence
+  if (mode === 'none' || leaf === undefined) return { kind: 'anonymous' }
+  const certificate = leaf.facts
+  const unverified = (cause: VerifyCause, code: string): UnverifiedPeer => {
+    return { kind: 'unverified', certificate, cause, code }
+  }
+  if (failure !== undefined) {
+    const { cause, code } = explain(failure, evidence.reachesCa)
+    return unverified(cause, code)
+  }
+  if (leaf.malformed) return unverified('malformed', 'UNREADABLE')
+  // as OpenSSL has it: a certificate is no longer valid in the very second of its notAfter
+  if (!(now < certificate.notAfter)) return unverified('expired', 'CERT_HAS_EXPIRED')
+  if (!(now >= certificate.notBefore)) return unverified('not-yet-valid', 'CERT_NOT_YET_VALID')
+  return { kind: 'verified', certificate } as VerifiedPeer
+}
+
+/** Every word of OpenSSL and what it means to an operator. */
+const CAUSES: ReadonlyMap<string, VerifyCause> = new Map([
+  ['UNABLE_TO_GET_ISSUER_CERT', 'untrusted'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'untrusted'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'untrusted'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'untrusted'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'untrusted'],
+  ['CERT_UNTRUSTED', 'untrusted'],
+  ['CERT_REJECTED', 'untrusted'],
+  ['CERT_HAS_EXPIRED', 'expired'],
+  ['CERT_NOT_YET_VALID', 'not-yet-valid'],
+  ['INVALID_PURPOSE', 'wrong-usage'],
+  ['INVALID_CA', 'wrong-usage'],
+  ['KEYUSAGE_NO_CERTSIGN', 'wrong-usage'],
+  ['CERT_REVOKED', 'revoked'],
+  ['CRL_HAS_EXPIRED', 'crl-expired'],
+  ['CRL_NOT_YET_VALID', 'crl-expired'],
+  ['CRL_SIGNATURE_FAILURE', 'crl-invalid'],
+  ['UNABLE_TO_DECRYPT_CRL_SIGNATURE', 'crl-invalid'],
+  ['ERROR_IN_CRL_LAST_UPDATE_FIELD', 'crl-invalid'],
+  ['ERROR_IN_CRL_NEXT_UPDATE_FIELD', 'crl-invalid'],
+  ['KEYUSAGE_NO_CRL_SIGN', 'crl-invalid'],
+  ['UNHANDLED_CRITICAL_CRL_EXTENSION', 'crl-invalid'],
+  ['CRL_PATH_VALIDATION_ERROR', 'crl-invalid'],
+  ['UNABLE_TO_GET_CRL', 'crl-missing'],
+  ['UNABLE_TO_GET_CRL_ISSUER', 'crl-missing'],
+  ['DIFFERENT_CRL_SCOPE', 'crl-missing'],
+  ['CERT_CHAIN_TOO_LONG', 'too-deep'],
+  ['PATH_LENGTH_EXCEEDED', 'too-deep'],
+  ['CERT_SIGNATURE_FAILURE', 'bad-signature'],
+  ['UNABLE_TO_DECRYPT_CERT_SIGNATURE', 'bad-signature'],
+  ['UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY', 'bad-signature'],
+  ['PERMITTED_VIOLATION', 'name-constraint'],
+  ['EXCLUDED_VIOLATION', 'name-constraint'],
+  ['SUBTREE_MINMAX', 'name-constraint'],
+  ['UNSUPPORTED_CONSTRAINT_TYPE', 'name-constraint'],
+  ['UNSUPPORTED_CONSTRAINT_SYNTAX', 'name-constraint'],
+  ['UNSUPPORTED_NAME_SYNTAX', 'name-constraint'],
+  ['ERROR_IN_CERT_NOT_BEFORE_FIELD', 'malformed'],
+  ['ERROR_IN_CERT_NOT_AFTER_FIELD', 'malformed'],
+  ['INVALID_EXTENSION', 'malformed'],
+])
+
+/** The words for errors that Node calls `UNSPECIFIED`, by OpenSSL's text. */
+const UNNAMED: ReadonlyMap<string, string> = new Map([
+  ['permitted subtree violation', 'PERMITTED_VIOLATION'],
+  ['excluded subtree violation', 'EXCLUDED_VIOLATION'],
+  ['name constraints minimum and maximum not supported', 'SUBTREE_MINMAX'],
+  ['unsupported name constraint type', 'UNSUPPORTED_CONSTRAINT_TYPE'],
+  ['unsupported or invalid name constraint syntax', 'UNSUPPORTED_CONSTRAINT_SYNTAX'],
+  ['unsupported or invalid name syntax', 'UNSUPPORTED_NAME_SYNTAX'],
+  ['key usage does not include certificate signing', 'KEYUSAGE_NO_CERTSIGN'],
+  ['key usage does not include CRL signing', 'KEYUSAGE_NO_CRL_SIGN'],
+  ['unable to get CRL issuer certificate', 'UNABLE_TO_GET_CRL_ISSUER'],
+  ['unhandled critical CRL extension', 'UNHANDLED_CRITICAL_CRL_EXTENSION'],
+  ['unhandled critical extension', 'UNHANDLED_CRITICAL_EXTENSION'],
+  ['CRL path validation error', 'CRL_PATH_VALIDATION_ERROR'],
+  ['Different CRL scope', 'DIFFERENT_CRL_SCOPE'],
+  ['invalid or inconsistent certificate extension', 'INVALID_EXTENSION'],
+  ['EE certificate key too weak', 'EE_KEY_TOO_SMALL'],
+  ['CA certificate key too weak', 'CA_KEY_TOO_SMALL'],
+  ['CA signature digest algorithm too weak', 'CA_MD_TOO_WEAK'],
+])
+
+/**
+ * OpenSSL tells only the last of several errors. Where the scope has CRLs, a chain to an unknown CA can end in "no CRL
+ * found"; whether a CRL of ours is missing or the CA is not ours is told apart by a walk of the chain.
+ */
+function explain(failure: VerifyFailure, reachesCa: () => boolean): { cause: VerifyCause; code: string } {
+  const code = failure.code === 'UNSPECIFIED' ? (UNNAMED.get(failure.message) ?? failure.code) : failure.code
+  const cause = CAUSES.get(code) ?? 'other'
+  return { cause: cause === 'crl-missing' && !reachesCa() ? 'untrusted' : cause, code }
+}

@@ -1,0 +1,82 @@
+/**
+ * The keys that TLS puts into the connection's validation context (Momentum: 4-policy-context-variables; the keys from
+ * `tls_protocol` on are ours). All of them are cleared before a handshake and set when it completes.
+ *
+ * A certificate's keys are set whenever one was received, verified or not; only `tls_client_verified` says which: it is
+ * `yes` or absent. Values are byte strings, escaped by `names.ts`.
+ */
+
+import type { CertificateFacts, TlsFacts } from './peer.ts'
+
+export const tlsContextKeys = [
+  'tls',
+  'tls_cipher',
+  'tls_cipher_algbits',
+  'tls_cipher_usebits',
+  'tls_client_cert_subject',
+  'tls_client_cert_subject_cn',
+  'tls_client_cert_issuer',
+  'tls_client_cert_issuer_cn',
+  'tls_client_verified',
+  'tls_protocol',
+  'tls_sni',
+  'tls_resumed',
+  'tls_client_verify_error',
+  'tls_client_verify_depth',
+  'tls_client_cert_serial',
+  'tls_client_cert_fingerprint',
+  'tls_client_cert_spki',
+  'tls_client_cert_san_dns',
+  'tls_client_cert_san_email',
+  'tls_client_cert_san_uri',
+  'tls_client_cert_san_ip',
+  'tls_client_cert_not_before',
+  'tls_client_cert_not_after',
+  'tls_verify_mode',
+  'tls_verify_mode_from',
+] as readonly string[]
+
+/** The values of one session. A key without a value is not among them: it reads as '' and counts as absent. */
+export function tlsContextEntries(
+  facts: TlsFacts,
+  dnFormat: 'rfc4514' | 'oneline',
+): ReadonlyMap<string, string> {
+  const { peer } = facts
+  const entries: [string, string][] = [
+    ['tls', 'on'],
+    ['tls_cipher', facts.cipher],
+    ['tls_cipher_algbits', String(facts.cipherAlgorithmBits)],
+    ['tls_cipher_usebits', String(facts.cipherUsedBits)],
+    ['tls_protocol', facts.protocol],
+    ['tls_sni', facts.sni],
+    ['tls_resumed', facts.resumed ? 'yes' : 'no'],
+    ['tls_verify_mode', facts.mode],
+    ['tls_verify_mode_from', Buffer.from(facts.modeFrom, 'utf8').toString('latin1')],
+    ['tls_client_verified', peer.kind === 'verified' ? 'yes' : ''],
+    ['tls_client_verify_error', peer.kind === 'unverified' ? peer.cause : ''],
+    ...(peer.kind === 'anonymous' ? [] : certificateEntries(peer.certificate, dnFormat)),
+  ]
+  return new Map(entries.filter(([, value]) => value !== ''))
+}
+
+function certificateEntries(facts: CertificateFacts, dnFormat: 'rfc4514' | 'oneline'): [string, string][] {
+  const oneline = dnFormat === 'oneline'
+  // only a certificate that could not be read has no serial number, and then it has no dates
+  const date = (milliseconds: number) =>
+    facts.serial === '' ? '' : new Date(milliseconds).toISOString().replace('.000Z', 'Z')
+  return [
+    ['tls_client_cert_subject', oneline ? facts.subjectOneline : facts.subject],
+    ['tls_client_cert_subject_cn', facts.subjectCn],
+    ['tls_client_cert_issuer', oneline ? facts.issuerOneline : facts.issuer],
+    ['tls_client_cert_issuer_cn', facts.issuerCn],
+    ['tls_client_cert_serial', facts.serial],
+    ['tls_client_cert_fingerprint', facts.fingerprint],
+    ['tls_client_cert_spki', facts.spki],
+    ['tls_client_cert_san_dns', facts.sanDns.join(' ')],
+    ['tls_client_cert_san_email', facts.sanEmail.join(' ')],
+    ['tls_client_cert_san_uri', facts.sanUri.join(' ')],
+    ['tls_client_cert_san_ip', facts.sanIp.join(' ')],
+    ['tls_client_cert_not_before', date(facts.notBefore)],
+    ['tls_client_cert_not_after', date(facts.notAfter)],
+  ]
+}

@@ -1,0 +1,242 @@
+/**
+ * TLS for all inbound scopes of one configuration: from files to `TlsGate`.
+ *
+ * All files are loaded and checked up front; OpenSSL's contexts are made when a scope is first met. A session ticket is
+ * good only for the trust that issued it: both the session id context, without which OpenSSL ends a resumption with an
+ * error, and the ticket keys come from a digest of everything that a verdict rests on. A ticket from anywhere else, from
+ * before a change of any of this, or from another hour leads to a full handshake.
+ *
+ * Without TLS_Client_CA nothing verifies: an empty list is handed to OpenSSL, never "nothing", which would mean Node's
+ * own roots.
+ */
+
+import { constants, createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
+import type { InboundScope, Settings } from '../config/settings.ts'
+import type { EventSink } from '../events/events.ts'
+import { cipherText, type ProtocolRange, protocolRange } from './cipher-options.ts'
+import { ContextCache, HandshakeSlots } from './context-cache.ts'
+import { type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
+import { handshake } from './handshake.ts'
+import type { ClientCas, ServerCertificate } from './material.ts'
+import type { TlsFacts } from './peer.ts'
+import type { RevocationLists } from './revocation.ts'
+import { readSession } from './session-facts.ts'
+import type { TicketSecret } from './ticket-secret.ts'
+import { type LoadedFiles, loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
+
+export interface LoadTlsOptions {
+  readonly ticketSecret: TicketSecret
+  readonly events: EventSink
+  /** milliseconds since the epoch */
+  readonly clock: () => number
+  /** what is in force, on a reload: its CAs and CRLs stand in for files that fail */
+  readonly previous?: TlsContexts | undefined
+}
+
+/** seconds */
+const TICKET_LIFETIME = 3600
+/** octets of a context with nothing in it, and of what OpenSSL keeps for each octet of DER; estimated */
+const CONTEXT_WEIGHT = 48 * 1024
+const DER_WEIGHT = 6
+
+/**
+ * Loads every certificate, key, CA and CRL of a configuration and checks the other TLS options.
+ * @throws ConfigError with all findings; a CA or CRL that was good before a reload raises an alarm instead
+ */
+export async function loadTls(settings: Settings, options: LoadTlsOptions): Promise<TlsContexts> {
+  const loaded = await loadTlsFiles(settings, options.previous?.files)
+  if (loaded.diagnostics.some(({ severity }) => severity === 'error'))
+    throw new ConfigError(loaded.diagnostics)
+  for (const { path, reason } of loaded.kept) {
+    options.events.emit({
+      kind: 'panic',
+      at: options.clock(),
+      level: 'critical',
+      module: 'tls',
+      text: `${path}: ${reason}; what was loaded from it before stays in force`,
+    })
+  }
+  return new TlsContexts(loaded, options)
+}
+
+/** What a handshake in one scope is made of. */
+interface Plan {
+  readonly scope: InboundScope
+  readonly mode: TlsFacts['mode']
+  readonly modeFrom: string
+  readonly server: ServerCertificate
+  readonly cas: ClientCas | undefined
+  readonly crls: RevocationLists | undefined
+  readonly range: ProtocolRange
+  readonly ciphers: string
+  readonly tickets: boolean
+  /** when a CA or CRL begins or ceases to be valid, milliseconds */
+  readonly turningPoints: readonly number[]
+}
+
+export class TlsContexts implements TlsGate {
+  readonly files: TlsFiles
+  /** warnings from loading */
+  readonly diagnostics: readonly Diagnostic[]
+  readonly #options: LoadTlsOptions
+  readonly #cache: ContextCache
+  readonly #slots: HandshakeSlots
+  readonly #plans = new WeakMap<InboundScope, Plan | 'none'>()
+
+  /** Made by `loadTls`. */
+  constructor(loaded: LoadedFiles, options: LoadTlsOptions) {
+    this.files = loaded.files
+    this.diagnostics = loaded.diagnostics
+    this.#cache = options.previous?.shared.cache ?? new ContextCache()
+    this.#slots = options.previous?.shared.slots ?? new HandshakeSlots()
+    // without its predecessor, which would hold on to its own
+    this.#options = { ticketSecret: options.ticketSecret, events: options.events, clock: options.clock }
+  }
+
+  /** What a reload takes over. */
+  get shared(): { readonly cache: ContextCache; readonly slots: HandshakeSlots } {
+    return { cache: this.#cache, slots: this.#slots }
+  }
+
+  offers(scope: InboundScope): boolean {
+    return this.#plan(scope) !== undefined
+  }
+
+  async accept(socket: Socket, scope: InboundScope, clientAddress: string): Promise<SecureConnection> {
+    const plan = this.#plan(scope)
+    if (plan === undefined) {
+      socket.destroy()
+      throw new TlsHandshakeError('TLS is not available in this scope')
+    }
+    if (!this.#slots.take(clientAddress, scope.options.tls_max_handshakes_per_address)) {
+      socket.destroy()
+      throw new TlsHandshakeError('too many handshakes under way from this address')
+    }
+    try {
+      return await this.#shake(socket, plan)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      this.#slots.release(clientAddress)
+    }
+  }
+
+  async #shake(raw: Socket, plan: Plan): Promise<SecureConnection> {
+    const { clock } = this.#options
+    const { mode, modeFrom } = plan
+    const socket = await handshake(raw, {
+      secureContext: this.#context(plan, clock()),
+      mode,
+      timeout: plan.scope.options.tls_handshake_timeout * 1000,
+    })
+    if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
+    const facts = readSession(socket, { mode, modeFrom, cas: plan.cas?.certificates ?? [], now: clock() })
+    // OpenSSL sees to this, unless a cipher list brings in suites without certificates
+    if (mode === 'require' && facts.peer.kind === 'anonymous') {
+      throw new TlsHandshakeError('peer did not return a certificate')
+    }
+    return { socket, facts }
+  }
+
+  #plan(scope: InboundScope): Plan | undefined {
+    let plan = this.#plans.get(scope)
+    if (plan === undefined) {
+      plan = this.#makePlan(scope) ?? 'none'
+      this.#plans.set(scope, plan)
+    }
+    return plan === 'none' ? undefined : plan
+  }
+
+  #makePlan(scope: InboundScope): Plan | undefined {
+    const { options } = scope
+    const key = serverKey(options)
+    if (key === undefined) return undefined
+    const server = this.files.servers.get(key)
+    const { tls_client_ca: caFile, tls_client_crl: crlFile } = options
+    const cas = caFile && this.files.cas.get(caFile.path)
+    const crls = crlFile && this.files.crls.get(crlFile.path)
+    if (server === undefined || (caFile && cas === undefined) || (crlFile && crls === undefined)) {
+      this.#alarm(`the TLS files of scope ${scope.id} were not loaded; TLS is not available there`)
+      return undefined
+    }
+    return {
+      scope,
+      mode: options.tls_verify_mode ?? 'unset',
+      modeFrom: describeOrigin(scope.origin('tls_verify_mode')),
+      server,
+      cas,
+      crls,
+      range: protocolRange(options.tls_protocols),
+      ciphers: cipherText(options),
+      tickets: options.tls_session_tickets,
+      turningPoints: [
+        ...(cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter]),
+        ...(crls?.lists ?? []).flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? Infinity]),
+      ],
+    }
+  }
+
+  #context(plan: Plan, now: number): SecureContext {
+    const { ticketSecret } = this.#options
+    const { server, cas, crls, range, ciphers, tickets, scope } = plan
+    const curves = scope.options.tls_ec_curve_names
+    const trust = trustDigest(plan, now)
+    const period = tickets ? ticketSecret.period(now) : 0
+    const parts = [server.digest, ciphers, range, curves ?? '', tickets, period, trust.toString('hex')]
+    const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+    const weight = CONTEXT_WEIGHT + DER_WEIGHT * ((cas?.size ?? 0) + (crls?.size ?? 0))
+    return this.#cache.get(digest, weight, () =>
+      createSecureContext({
+        cert: server.cert,
+        key: server.key,
+        ca: [...(cas?.pem ?? [])],
+        ...(crls === undefined ? {} : { crl: [...crls.pem] }),
+        ciphers,
+        honorCipherOrder: true,
+        dhparam: 'auto',
+        ...(curves === undefined ? {} : { ecdhCurve: curves }),
+        minVersion: range.minVersion,
+        maxVersion: range.maxVersion,
+        secureOptions:
+          range.secureOptions |
+          constants.SSL_OP_NO_RENEGOTIATION |
+          (tickets ? 0 : constants.SSL_OP_NO_TICKET),
+        sessionIdContext: sessionIdContext(trust),
+        sessionTimeout: TICKET_LIFETIME,
+        ...(tickets ? { ticketKeys: ticketSecret.keysFor(trust, now) } : {}),
+      }),
+    )
+  }
+
+  #alarm(text: string): void {
+    const { events, clock } = this.#options
+    events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'tls', text })
+  }
+}
+
+/**
+ * Everything that a verdict rests on: mode, CAs, revocation lists, which of them are valid at the moment (a ticket does
+ * not know that a CRL has expired since), and the scope's identity. Two scopes without tickets may share a context.
+ */
+function trustDigest(plan: Plan, now: number): Buffer {
+  const { mode, cas, crls, turningPoints, tickets, scope } = plan
+  const passed = turningPoints.filter((point) => point <= now).length
+  const parts = [
+    'postern trust 1',
+    mode,
+    cas?.digest ?? '',
+    crls?.digest ?? '',
+    passed,
+    tickets ? scope.id : '',
+  ]
+  return createHash('sha256').update(JSON.stringify(parts)).digest()
+}
+
+/** OpenSSL takes 32 octets at most, and Node takes a text: 24 octets of the digest in base64. */
+function sessionIdContext(trust: Buffer): string {
+  return trust.subarray(0, 24).toString('base64')
+}

@@ -1,0 +1,144 @@
+/**
+ * The server's side of one TLS handshake on one socket (RFC 8446 §4, RFC 5246 §7.3).
+ *
+ * Taking over from SMTP (STARTTLS): nobody may be reading from the socket any more. The caller removes its `data` and
+ * `readable` listeners, pauses the socket and clears its timeout. What it took from the socket in clear text it treats
+ * by starttls_injection_policy; what still lies unread in the socket is taken for the client's handshake, so a command
+ * smuggled there ends the handshake and is never executed. The reply that is still being written goes out first.
+ *
+ * Ends in a socket or in a `TlsHandshakeError` with the reason. When the error comes out the socket is destroyed, and
+ * the alert went out before: after an error of our own the writing side is closed and what the client still sends is
+ * read and dropped for up to a second, because closing at once would reset the connection and could cost the client the
+ * alert. The socket that comes out never raises an unhandled error; TLS errors later on destroy it.
+ */
+
+import type { Socket } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
+import { TlsHandshakeError } from './gate.ts'
+
+export interface HandshakeOptions {
+  readonly secureContext: SecureContext
+  readonly mode: 'unset' | 'none' | 'require'
+  /** milliseconds; 0 = no limit */
+  readonly timeout: number
+}
+
+/** how long a client may take to read the alert, milliseconds */
+const LINGER = 1000
+
+/** @throws TlsHandshakeError */
+export async function handshake(raw: Socket, options: HandshakeOptions): Promise<TLSSocket> {
+  // without a handle Node would wrap the dead socket in a stream and wait for ever
+  if (raw.destroyed || raw.readableEnded) {
+    raw.destroy()
+    throw new TlsHandshakeError('connection closed before the handshake')
+  }
+  raw.pause()
+  // errors of the raw socket also reach the TLS socket
+  raw.on('error', ignore)
+  const socket = new ServerSocket(raw, options)
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>()
+  let failure: TlsHandshakeError | undefined
+  const fail = (error: TlsHandshakeError): void => {
+    failure ??= error
+  }
+  const deadline = startDeadline(options.timeout, () => {
+    fail(new TlsHandshakeError('handshake timeout'))
+    socket.destroy()
+  })
+  socket.once('secure', () => {
+    clearTimeout(deadline)
+    socket.established()
+    resolve(socket)
+  })
+  socket.on('_tlsError', (error: Error) => {
+    fail(describe(error))
+    // Node leaves TLS errors after the handshake to the server object, which is not used here
+    if (socket.isEstablished) socket.destroy(error)
+  })
+  socket.on('error', (error: Error) => fail(describe(error)))
+  socket.once('close', () => {
+    clearTimeout(deadline)
+    reject(failure ?? new TlsHandshakeError('connection closed during the handshake'))
+  })
+  return await promise
+}
+
+/** A server-side TLSSocket that gives the client time to read why its handshake failed. */
+class ServerSocket extends TLSSocket {
+  readonly #raw: Socket
+  #established = false
+  #finish: (() => void) | undefined
+
+  constructor(raw: Socket, { secureContext, mode }: HandshakeOptions) {
+    super(raw, {
+      isServer: true,
+      secureContext,
+      requestCert: mode !== 'none',
+      // here this only means that a certificate must be presented (SSL_VERIFY_FAIL_IF_NO_PEER_CERT)
+      rejectUnauthorized: mode === 'require',
+    })
+    this.#raw = raw
+  }
+
+  get isEstablished(): boolean {
+    return this.#established
+  }
+
+  established(): void {
+    this.#established = true
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const alertSent = !this.#established && error !== null && codeOf(error).startsWith('ERR_SSL_')
+    if (!alertSent || this.#raw.destroyed) {
+      // oxlint-disable-next-line no-underscore-dangle -- the stream's own hook is called so
+      super._destroy(error, callback)
+      return
+    }
+    this.#finish = () => {
+      this.#finish = undefined
+      clearTimeout(timer)
+      // oxlint-disable-next-line no-underscore-dangle -- the stream's own hook is called so
+      super._destroy(error, callback)
+    }
+    const timer = setTimeout(() => this.#finish?.(), LINGER)
+    this.#raw.once('close', () => this.#finish?.())
+    this.#raw.end()
+  }
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk === null) {
+      if (this.#finish !== undefined) this.#finish()
+      else if (!this.#established) setImmediate(() => this.#closedEarly())
+    }
+    return super.push(chunk, encoding)
+  }
+
+  /** The client closed its side; where half-open connections are allowed nothing else would end this. */
+  #closedEarly(): void {
+    if (!this.#established && !this.destroyed) this.destroy()
+  }
+}
+
+function startDeadline(milliseconds: number, run: () => void): NodeJS.Timeout | undefined {
+  return milliseconds > 0 ? setTimeout(run, milliseconds) : undefined
+}
+
+/** OpenSSL's words, such as `peer did not return a certificate`, or what became of the connection. */
+function describe(error: Error): TlsHandshakeError {
+  const code = codeOf(error)
+  if (code === 'ECONNRESET') return new TlsHandshakeError('connection reset by the client', { cause: error })
+  const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
+  const clean = reason
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, 200)
+  return new TlsHandshakeError(clean === '' ? code : clean, { cause: error })
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : ''
+}
+
+function ignore(): void {}

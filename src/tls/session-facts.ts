@@ -1,0 +1,107 @@
+/**
+ * An established TLS session → what policy, logs and headers may know of it.
+ *
+ * The only place that asks OpenSSL for its verdict. Identity is read from the leaf's DER; on a resumed session that is
+ * the leaf that the ticket carried, and it is judged again.
+ */
+
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import { readCertificate, unreadableCertificate } from './certificate.ts'
+import { MalformedCertificate } from './der.ts'
+import { escapeWord } from './names.ts'
+import { type CertificateFacts, judgePeer, type TlsFacts, type VerifyFailure } from './peer.ts'
+
+export interface SessionSurroundings {
+  readonly mode: TlsFacts['mode']
+  readonly modeFrom: string
+  /** the CAs of the scope */
+  readonly cas: readonly X509Certificate[]
+  /** milliseconds since the epoch */
+  readonly now: number
+}
+
+/** certificates of a chain that are looked at to explain a failure */
+const MAX_WALK = 10
+
+export function readSession(socket: TLSSocket, surroundings: SessionSurroundings): TlsFacts {
+  const { mode, modeFrom, cas, now } = surroundings
+  const cipher = socket.getCipher().name
+  const bits = cipherBits(cipher)
+  const presented = mode === 'none' ? undefined : socket.getPeerX509Certificate()
+  return {
+    protocol: socket.getProtocol() ?? '',
+    cipher,
+    cipherAlgorithmBits: bits.algorithm,
+    cipherUsedBits: bits.used,
+    sni: requestedName(socket),
+    resumed: socket.isSessionReused(),
+    mode,
+    modeFrom,
+    peer: judgePeer({
+      mode,
+      leaf: presented && readLeaf(presented.raw),
+      failure: openSslVerdict(socket),
+      reachesCa: () => presented !== undefined && reachesCa(presented, cas),
+      now,
+    }),
+  }
+}
+
+function readLeaf(der: Buffer): { facts: CertificateFacts; malformed: boolean } {
+  try {
+    return { facts: readCertificate(der), malformed: false }
+  } catch (error) {
+    if (!(error instanceof MalformedCertificate)) throw error
+    return { facts: unreadableCertificate(der), malformed: true }
+  }
+}
+
+/** The part of Node's TLSWrap that is used: a socket of its own never sets `authorized`. */
+interface Handle {
+  verifyError(): (Error & { readonly code?: string }) | null
+}
+
+function openSslVerdict(socket: TLSSocket): VerifyFailure | undefined {
+  const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null }
+  // the socket closed meanwhile: nothing is known, so nothing is verified
+  if (handle === null) return { code: 'CLOSED', message: 'the connection is closed' }
+  const error = handle.verifyError()
+  if (error === null || error === undefined) return undefined
+  return { code: error.code ?? 'UNSPECIFIED', message: error.message }
+}
+
+/** Whether signatures lead from the leaf, through what the client sent along, to one of our CAs. */
+function reachesCa(leaf: X509Certificate, cas: readonly X509Certificate[]): boolean {
+  let current: X509Certificate | undefined = leaf
+  for (let step = 0; step < MAX_WALK && current !== undefined; step += 1) {
+    const child: X509Certificate = current
+    if (cas.some((ca) => issued(ca, child))) return true
+    const next: X509Certificate | undefined = child.issuerCertificate
+    current = next !== undefined && issued(next, child) ? next : undefined
+  }
+  return false
+}
+
+function issued(issuer: X509Certificate, child: X509Certificate): boolean {
+  try {
+    return child.checkIssued(issuer) && child.verify(issuer.publicKey)
+  } catch {
+    // a key that cannot be read has issued nothing
+    return false
+  }
+}
+
+/** The SNI, escaped. OpenSSL does not tell it for a resumed session of TLS 1.2. */
+function requestedName(socket: TLSSocket): string {
+  const { servername } = socket as unknown as { readonly servername: unknown }
+  return typeof servername === 'string' ? escapeWord(Buffer.from(servername, 'latin1')) : ''
+}
+
+/** Key lengths by OpenSSL's name of the suite; Node does not tell them (SSL_CIPHER_get_bits). */
+export function cipherBits(name: string): { algorithm: number; used: number } {
+  if (name.includes('NULL')) return { algorithm: 0, used: 0 }
+  if (name.includes('3DES') || name.includes('CBC3')) return { algorithm: 168, used: 112 }
+  const bits = /256|CHACHA20/.test(name.replace(/SHA\d+/g, '')) ? 256 : 128
+  return { algorithm: bits, used: bits }
+}

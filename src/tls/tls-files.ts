@@ -1,0 +1,224 @@
+/**
+ * Every file that the TLS options of a configuration name, read once and found by its path.
+ *
+ * What is wrong becomes a diagnostic at the option that names the file, once for each place. On a reload a CA or CRL
+ * file that fails keeps what was loaded from it before; nothing else is ever replaced by something older.
+ */
+
+import type { KeyObject } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
+import type { Diagnostic, Origin } from '../config/diagnostic.ts'
+import { describeOrigin } from '../config/diagnostic.ts'
+import type { FilePath, InboundScope, InboundValues, Settings } from '../config/settings.ts'
+import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
+import {
+  type ClientCas,
+  joinServerCertificate,
+  loadChain,
+  loadClientCas,
+  loadKey,
+  type ServerCertificate,
+} from './material.ts'
+import { PemError } from './pem.ts'
+import { loadRevocationLists, type RevocationLists } from './revocation.ts'
+
+/** What was loaded, by absolute path; servers by `serverKey`. */
+export interface TlsFiles {
+  readonly servers: ReadonlyMap<string, ServerCertificate>
+  readonly cas: ReadonlyMap<string, ClientCas>
+  readonly crls: ReadonlyMap<string, RevocationLists>
+}
+
+export interface LoadedFiles {
+  readonly files: TlsFiles
+  readonly diagnostics: readonly Diagnostic[]
+  /** CA and CRL files that failed and for which the last good content stays in force, each with the reason */
+  readonly kept: readonly { readonly path: string; readonly reason: string }[]
+}
+
+type Outcome<T> = { readonly value: T } | { readonly reason: string }
+
+type TlsOption = keyof InboundValues & `tls_${string}`
+
+const DISPLAY: Partial<Record<TlsOption, string>> = {
+  tls_certificate: 'TLS_Certificate',
+  tls_key: 'TLS_Key',
+  tls_client_ca: 'TLS_Client_CA',
+  tls_client_crl: 'TLS_Client_CRL',
+}
+
+/** Under what a server's certificate is found; undefined when the scope has none. */
+export function serverKey({ tls_certificate: certificate, tls_key: key }: InboundValues): string | undefined {
+  return certificate && `${certificate.path}\0${key?.path ?? certificate.path}`
+}
+
+/** @param previous what was in force before a reload */
+export async function loadTlsFiles(settings: Settings, previous?: TlsFiles): Promise<LoadedFiles> {
+  const loader = new Loader(previous)
+  for (const { scope } of settings.inboundScopes()) await loader.load(scope)
+  return loader.result()
+}
+
+class Loader {
+  readonly #previous: TlsFiles | undefined
+  readonly #chains = new Map<string, Outcome<readonly Buffer[]>>()
+  readonly #keys = new Map<string, Outcome<KeyObject>>()
+  readonly #servers = new Map<string, Outcome<ServerCertificate>>()
+  readonly #cas = new Map<string, Outcome<ClientCas>>()
+  readonly #crls = new Map<string, Outcome<RevocationLists>>()
+  readonly #kept = new Map<string, string>()
+  readonly #diagnostics: Diagnostic[] = []
+  readonly #seen = new Set<string>()
+
+  constructor(previous: TlsFiles | undefined) {
+    this.#previous = previous
+  }
+
+  async load(scope: InboundScope): Promise<void> {
+    const { tls_client_ca: ca, tls_client_crl: crl } = scope.options
+    if (this.#firstTime(scope, ['tls_certificate', 'tls_key'])) await this.#loadServer(scope)
+    if (ca !== undefined && this.#firstTime(scope, ['tls_client_ca'])) {
+      const outcome = await once(this.#cas, ca.path, () =>
+        this.#orKept(ca.path, loadClientCas, this.#previous?.cas),
+      )
+      this.#report(scope, 'tls_client_ca', outcome)
+    }
+    if (crl !== undefined && this.#firstTime(scope, ['tls_client_crl'])) {
+      const outcome = await once(this.#crls, crl.path, () =>
+        this.#orKept(crl.path, loadRevocationLists, this.#previous?.crls),
+      )
+      this.#report(scope, 'tls_client_crl', outcome)
+    }
+    this.#checkOptions(scope)
+  }
+
+  result(): LoadedFiles {
+    return {
+      files: { servers: values(this.#servers), cas: values(this.#cas), crls: values(this.#crls) },
+      diagnostics: this.#diagnostics,
+      kept: [...this.#kept].map(([path, reason]) => ({ path, reason })),
+    }
+  }
+
+  async #loadServer(scope: InboundScope): Promise<void> {
+    const { tls_certificate: file, tls_key: keyFile, use_ssl: implicit } = scope.options
+    if (file === undefined) {
+      if (implicit) this.#add('error', 'Use_SSL needs a TLS_Certificate', scope.origin('use_ssl'))
+      return
+    }
+    const chain = await once(this.#chains, file.path, () => attempt(() => loadChain(file.path)))
+    const key = await once(this.#keys, (keyFile ?? file).path, () =>
+      attempt(() => loadKey((keyFile ?? file).path)),
+    )
+    if ('reason' in chain) this.#report(scope, 'tls_certificate', chain)
+    if ('reason' in key) {
+      if (keyFile !== undefined) this.#report(scope, 'tls_key', key)
+      // one message for a file that cannot be read at all
+      else if ('value' in chain)
+        this.#report(scope, 'tls_certificate', { reason: `${key.reason}, and TLS_Key is not set` })
+    }
+    if ('reason' in chain || 'reason' in key) return
+    const server = await once(this.#servers, serverKey(scope.options) ?? '', () =>
+      attempt(() => joinServerCertificate(chain.value, key.value)),
+    )
+    this.#report(scope, keyFile === undefined ? 'tls_certificate' : 'tls_key', server)
+  }
+
+  /** What OpenSSL says to the options themselves and to all of them together. */
+  #checkOptions(scope: InboundScope): void {
+    const options: readonly TlsOption[] = [
+      'tls_protocols',
+      'tls_ciphers',
+      'tlsv13_ciphersuites',
+      'tls_ec_curve_names',
+    ].filter((name): name is TlsOption => name in scope.options)
+    const server = this.#servers.get(serverKey(scope.options) ?? '')
+    if (!this.#firstTime(scope, [...options, 'tls_certificate', 'tls_key'])) return
+    const findings = checkCipherOptions(scope.options)
+    for (const { option, severity, message } of findings) this.#add(severity, message, scope.origin(option))
+    if (findings.some(({ severity }) => severity === 'error') || server === undefined || 'reason' in server)
+      return
+    try {
+      const { minVersion, maxVersion } = protocolRange(scope.options.tls_protocols)
+      const { cert, key } = server.value
+      createSecureContext({ ca: [], cert, key, ciphers: cipherText(scope.options), minVersion, maxVersion })
+    } catch (error) {
+      const reason = error instanceof Error ? error.message.replace(/^.*::?/, '').trim() : String(error)
+      this.#report(scope, 'tls_certificate', { reason: `OpenSSL does not take it: ${reason}` })
+    }
+  }
+
+  async #orKept<T>(
+    path: string,
+    load: (path: string) => Promise<T>,
+    before: ReadonlyMap<string, T> | undefined,
+  ): Promise<Outcome<T>> {
+    const outcome = await attempt(() => load(path))
+    const last = before?.get(path)
+    if ('value' in outcome || last === undefined) return outcome
+    this.#kept.set(path, outcome.reason)
+    return { value: last }
+  }
+
+  #report(scope: InboundScope, option: TlsOption, outcome: Outcome<unknown>): void {
+    if ('value' in outcome) return
+    const file = scope.options[option] as FilePath | undefined
+    this.#add(
+      'error',
+      `${DISPLAY[option] ?? option} "${file?.text ?? ''}": ${outcome.reason}`,
+      scope.origin(option),
+    )
+  }
+
+  #add(severity: Diagnostic['severity'], message: string, origin: Origin): void {
+    if (this.#seen.has(`${message}\0${place(origin)}`)) return
+    this.#seen.add(`${message}\0${place(origin)}`)
+    this.#diagnostics.push({ severity, message, ...(origin === 'default' ? {} : { at: origin }) })
+  }
+
+  /** Whether these options were not met before with the same values from the same places. */
+  #firstTime(scope: InboundScope, options: readonly TlsOption[]): boolean {
+    const key = [
+      scope.options.use_ssl,
+      ...options.map((option) => `${option}@${place(scope.origin(option))}`),
+    ]
+    const values = options.map((option) => JSON.stringify(scope.options[option]) ?? '')
+    const text = [...key, ...values].join('\0')
+    if (this.#seen.has(text)) return false
+    this.#seen.add(text)
+    return true
+  }
+}
+
+function place(origin: Origin): string {
+  return origin === 'default' ? origin : `${describeOrigin(origin)}:${origin.column}`
+}
+
+async function once<T>(
+  cache: Map<string, Outcome<T>>,
+  key: string,
+  load: () => Promise<Outcome<T>>,
+): Promise<Outcome<T>> {
+  const found = cache.get(key)
+  if (found !== undefined) return found
+  const outcome = await load()
+  cache.set(key, outcome)
+  return outcome
+}
+
+async function attempt<T>(run: () => T | Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await run() }
+  } catch (error) {
+    if (error instanceof PemError) return { reason: error.message }
+    throw error
+  }
+}
+
+function values<T>(outcomes: ReadonlyMap<string, Outcome<T>>): Map<string, T> {
+  return new Map(
+    [...outcomes].flatMap(([key, outcome]): [string, T][] =>
+      'value' in outcome ? [[key, outcome.value]] : [],
+    ),
+  )
+}
