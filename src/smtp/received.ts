@@ -23,7 +23,7 @@ export function receivedValue(session: Session, id: string, sender: Mailbox | un
     `from ${client} (${socket}${hello === undefined ? '' : ` helo=${hello.domain}`})`,
     `by ${host} (envelope-from ${inComment(formatPath(sender))})`,
     `(postern ${services.version}) with ${protocol(session)}`,
-    ...(tls === undefined ? [] : [`(${tlsStatement(tls)})`]),
+    ...(tls === undefined ? [] : [tlsStatement(tls)]),
     `id ${id}; ${formatDate(services.clock())}`,
   ].join('\r\n\t')
 }
