@@ -1,0 +1,59 @@
+/**
+ * The folders that a configuration names for writing, and making them as root for somebody else.
+ */
+
+import { lchownSync, mkdirSync, realpathSync, statSync } from 'node:fs'
+import path from 'node:path'
+import type { Settings } from '../config/settings.ts'
+
+export interface FolderNeed {
+  readonly path: string
+  /** permissions when it is made */
+  readonly mode: number
+  /** whether the server is of no use without it; a log that cannot be written stops nobody */
+  readonly vital: boolean
+}
+
+/** Spool, mailboxes, log folders and those of UNIX sockets; each once. */
+export function foldersOf(settings: Settings): readonly FolderNeed[] {
+  const needs = new Map<string, FolderNeed>()
+  const add = (folder: string, mode: number, vital = true): void => {
+    if (!needs.has(folder)) needs.set(folder, { path: folder, mode, vital })
+  }
+  add(settings.global.spoolbase.path, 0o750)
+  for (const { basedir } of settings.maildirs) add(basedir.path, 0o750)
+  for (const { address, scope } of settings.listens) {
+    if (address.kind === 'unix' && scope.options.enable) add(path.dirname(address.path), 0o755)
+  }
+  for (const { mainlog, rejectlog, paniclog } of settings.loggers) {
+    for (const file of [mainlog, rejectlog, paniclog])
+      if (file !== undefined) add(path.dirname(file.path), 0o755, false)
+  }
+  return [...needs.values()]
+}
+
+/**
+ * Makes a folder and what is missing above it, as root, and gives all of it to its owner. Does nothing when the folder
+ * exists, or when anybody but root could have a hand in the path: then the owner makes it, or fails to.
+ */
+export function createFolder(need: FolderNeed, owner: { readonly uid: number; readonly gid: number }): void {
+  const missing: string[] = []
+  let existing = need.path
+  while (statSync(existing, { throwIfNoEntry: false }) === undefined) {
+    missing.unshift(path.basename(existing))
+    existing = path.dirname(existing)
+  }
+  if (missing.length === 0) return
+  const base = realpathSync(existing)
+  if (!onlyRootWrites(base)) return
+  const made = missing.map((_name, index) => path.join(base, ...missing.slice(0, index + 1)))
+  // None belongs to the owner before all exist: nobody can put a link between.
+  for (const folder of made) mkdirSync(folder, { mode: need.mode })
+  for (const folder of made.toReversed()) lchownSync(folder, owner.uid, owner.gid)
+}
+
+function onlyRootWrites(folder: string): boolean {
+  const { uid, mode } = statSync(folder)
+  const parent = path.dirname(folder)
+  return uid === 0 && (mode & 0o022) === 0 && (parent === folder || onlyRootWrites(parent))
+}
