@@ -160,7 +160,12 @@ export interface OutboundScope {
 /** What a Listen instance binds to. */
 export type ListenAddress =
   /** host undefined: any. `dual` = an IPv6 socket that also takes IPv4 */
-  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number; readonly family: 4 | 6 | 'dual' }
+  | {
+      readonly kind: 'tcp'
+      readonly host: string | undefined
+      readonly port: number
+      readonly family: 4 | 6 | 'dual'
+    }
   | { readonly kind: 'unix'; readonly path: string }
 
 export interface ListenSettings {

@@ -1,0 +1,224 @@
+/**
+ * Statements → stanzas with typed settings (`model.ts`).
+ *
+ * Decides for every name what becomes of it: it acts; it is recognised and does nothing yet, which is a warning, or an
+ * error where ignoring it would keep a door open; it is not valid here; or nobody knows it. Never stops at the first
+ * error.
+ */
+
+import { type CodecContext, nounOf } from './codec.ts'
+import type { Diagnostic, Position } from './diagnostic.ts'
+import { suggestion } from './edit-distance.ts'
+import { Instances } from './instances.ts'
+import { displayName, displayScopes, findOption, findStanza, namesIn } from './known-names.ts'
+import { restrictingStanzas } from './known-stanzas.ts'
+import type { Model, Stanza } from './model.ts'
+import type { OptionRow, ScopeName } from './option-row.ts'
+import { quote } from './render.ts'
+import { Report } from './report.ts'
+import { restricting } from './restricting.ts'
+import type { Assignment, StanzaNode, Statement, Value } from './tree.ts'
+
+export interface Checked {
+  readonly model: Model
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+/** @param directory of the main configuration file, where relative paths start */
+export function check(statements: readonly Statement[], directory: string): Checked {
+  return new Checker(directory).run(statements)
+}
+
+class Checker {
+  readonly #directory: string
+  readonly #report = new Report()
+  readonly #instances = new Instances(this.#report)
+  readonly #names = new Map<ScopeName, readonly string[]>()
+  /** options that are set, and wrong */
+  readonly #wrong = new Map<Stanza, string[]>()
+  /** inside a stanza that does nothing yet: one warning stands for all its options */
+  #quiet = false
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  run(statements: readonly Statement[]): Checked {
+    const { model } = this.#instances
+    this.#body(statements, model.global)
+    this.#pathwayNames()
+    this.#required(model.maildirs, 'basedir')
+    this.#required(model.scripts, 'source')
+    return { model: this.#instances.model, diagnostics: this.#report.diagnostics }
+  }
+
+  #body(statements: readonly Statement[], stanza: Stanza): void {
+    for (const statement of statements) {
+      if (statement.kind === 'assignment') this.#assignment(statement, stanza)
+      else if (statement.kind === 'stanza') this.#stanza(statement, stanza)
+    }
+  }
+
+  #assignment({ name: { text, at }, value }: Assignment, stanza: Stanza): void {
+    const name = text.toLowerCase()
+    const found = findOption(name, stanza.scope)
+    switch (found?.kind) {
+      case 'acts':
+        this.#set(stanza, name, found.row, value)
+        break
+      case 'recognised':
+        this.#recognised(name, value, at)
+        break
+      case 'elsewhere':
+        this.#report.error(`${displayName(name)} is ${validIn(stanza.scope, found.scopes)}`, at)
+        break
+      case undefined:
+        if (findStanza(name, stanza.scope) !== undefined) {
+          const shown = displayName(name)
+          this.#report.error(`${shown} is a stanza and not an option: write ${shown} "…" { … }`, at)
+        } else this.#unknown('option', text, stanza.scope, at)
+    }
+  }
+
+  // oxlint-disable-next-line max-params -- where, what, how, from what
+  #set(stanza: Stanza, name: string, row: OptionRow<unknown>, value: Value): void {
+    const shown = displayName(name)
+    const context: CodecContext = {
+      directory: this.#directory,
+      error: (tail, at) => this.#report.error(`${shown} ${tail}`, at),
+      warning: (tail, at) => this.#report.warning(`${shown} ${tail}`, at),
+    }
+    const result = row.codec(value, context)
+    const before = stanza.settings.get(name)
+    // a file that overrides another one is meant to
+    if (before !== undefined && before.at.file === value.at.file && !samePlace(before.at, value.at)) {
+      this.#report.warning(`${shown} is set twice in the same stanza, and the last one counts`, value.at, {
+        message: 'it was set here before',
+        at: before.at,
+      })
+    }
+    if (result !== undefined) stanza.settings.set(name, { value: result.value, at: value.at })
+    else this.#wrong.set(stanza, [...(this.#wrong.get(stanza) ?? []), name])
+  }
+
+  #recognised(name: string, value: Value, at: Position): void {
+    // read where the files are read
+    if (name === 'local_changes_file') return
+    const shown = displayName(name)
+    const harmless = restricting[name]
+    if (harmless !== undefined && !isHarmless(value, harmless)) {
+      const text = value.kind === 'scalar' ? quote(value.text) : `a ${nounOf(value)}`
+      this.#report.error(
+        `${shown} is recognised, not implemented, and ignoring ${text} would allow what it restricts`,
+        value.at,
+      )
+    } else if (!this.#quiet) this.#report.warning(`${shown} is recognised, not implemented`, at)
+  }
+
+  #stanza(node: StanzaNode, parent: Stanza): void {
+    const { name } = node
+    const lower = name.text.toLowerCase()
+    const found = findStanza(lower, parent.scope)
+    switch (found?.kind) {
+      case 'read':
+        this.#read(node, found.scope, parent)
+        break
+      case 'skipped':
+        this.#skipped(node)
+        break
+      case 'accepted':
+        break
+      case 'elsewhere':
+        this.#report.error(`${displayName(lower)} is ${validIn(parent.scope, found.scopes)}`, name.at)
+        break
+      case undefined:
+        if (findOption(lower, parent.scope) !== undefined) {
+          const shown = displayName(lower)
+          this.#report.error(`${shown} is an option and not a stanza: write ${shown} = …`, name.at)
+        } else this.#unknown('stanza', name.text, parent.scope, name.at)
+    }
+  }
+
+  #read(node: StanzaNode, scope: ScopeName, parent: Stanza): void {
+    const idle = !this.#quiet && inert.includes(scope)
+    if (idle) {
+      this.#report.warning(`${displayName(scope)} is recognised, not implemented`, node.name.at)
+      this.#quiet = true
+    }
+    this.#body(node.body, this.#instances.open(node, scope, parent))
+    if (idle) this.#quiet = false
+  }
+
+  #skipped(node: StanzaNode): void {
+    const name = node.name.text.toLowerCase()
+    const shown = node.name.text
+    if (restrictingStanzas[name]?.((option) => textsOf(node.body, option))) {
+      const message = `${shown} is recognised, not implemented, and ignoring it would allow what it restricts`
+      this.#report.error(message, node.name.at)
+    } else if (!this.#quiet) this.#report.warning(`${shown} is recognised, not implemented`, node.name.at)
+  }
+
+  // oxlint-disable-next-line max-params -- the parts of one sentence and its place
+  #unknown(what: 'option' | 'stanza', text: string, scope: ScopeName, at: Position): void {
+    let names = this.#names.get(scope)
+    if (names === undefined) {
+      names = namesIn(scope)
+      this.#names.set(scope, names)
+    }
+    const where = scope === 'global' ? 'the global scope' : displayName(scope)
+    this.#report.error(`unknown ${what} ${quote(text)} in ${where}${suggestion(text, names)}`, at)
+  }
+
+  /** Every `Pathway = "x"` names a pathway that stands somewhere; `default` needs none. */
+  #pathwayNames(): void {
+    const { listener, listenerPeers, listens, pathways } = this.#instances.model
+    const stanzas = [listener, ...listenerPeers.all.map((peer) => peer.stanza)]
+    for (const listen of listens.values())
+      stanzas.push(listen.stanza, ...listen.peers.all.map((peer) => peer.stanza))
+    for (const { settings } of stanzas) {
+      const setting = settings.get('pathway')
+      if (setting === undefined) continue
+      const name = setting.value as string
+      if (name === 'default' || pathways.has(name)) continue
+      this.#report.error(`there is no Pathway ${quote(name)}${suggestion(name, pathways.keys())}`, setting.at)
+    }
+  }
+
+  #required(all: Model['maildirs'], option: string): void {
+    for (const { stanza, at } of all.values()) {
+      if (stanza.settings.has(option) || this.#wrong.get(stanza)?.includes(option)) continue
+      this.#report.error(
+        `${displayName(stanza.scope)} ${quote(stanza.instance)} needs ${displayName(option)}`,
+        at,
+      )
+    }
+  }
+}
+
+/** A file that is included twice sets its options again at the same place. */
+function samePlace(a: Position, b: Position): boolean {
+  return a.line === b.line && a.column === b.column
+}
+
+function validIn(scope: ScopeName, scopes: readonly string[]): string {
+  const here = scope === 'global' ? 'the global scope' : displayName(scope)
+  return `not valid in ${here}; it is valid in ${displayScopes(scopes)}`
+}
+
+function isHarmless(value: Value, harmless: RegExp): boolean {
+  if (value.kind === 'dictionary') return value.entries.length === 0
+  const texts = value.kind === 'scalar' ? [value] : value.items
+  return texts.every(({ text }) => harmless.test(text))
+}
+
+/** What an option is set to anywhere inside a stanza, in lower case. */
+function textsOf(body: readonly Statement[], option: string): string[] {
+  return body.flatMap((each) => {
+    if (each.kind === 'stanza') return textsOf(each.body, option)
+    if (each.kind !== 'assignment' || each.name.text.toLowerCase() !== option) return []
+    return [each.value.kind === 'scalar' ? each.value.text.toLowerCase() : '']
+  })
+}
+
+/** Read for their names, and for what would restrict, but nothing acts on them yet. */
+const inert: readonly ScopeName[] = ['host', 'binding', 'binding_group']

@@ -1,0 +1,176 @@
+/** Values that speak of mail: domains, networks, extensions, credentials. Strict like all codecs (`codec.ts`). */
+
+import { formatCidr, parseCidr } from './address.ts'
+import { bool, type Codec, type CodecContext, dictionary, listWhere, scalar } from './codec.ts'
+import { nearest, suggestion } from './edit-distance.ts'
+import { quote } from './render.ts'
+import type { Cidr, Dictionary } from './settings.ts'
+import type { Scalar } from './tree.ts'
+
+/** Networks. Names of hosts are refused: who may relay must not depend on DNS. */
+export const networks: Codec<readonly Cidr[]> = listWhere(network)
+
+export function network(item: Scalar, context: CodecContext): { readonly value: Cidr } | undefined {
+  const cidr = parseCidr(item.text)
+  if (cidr === undefined) {
+    return context.error(
+      `takes addresses and networks such as 192.0.2.0/24 or 2001:db8::/32, not ${quote(item.text)}`,
+      item.at,
+    )
+  }
+  const { beyond, ...value } = cidr
+  if (beyond)
+    context.warning(
+      `reads ${quote(item.text)} as ${formatCidr(cidr)}: it has bits beyond its prefix`,
+      item.at,
+    )
+  return { value: Object.freeze(value) }
+}
+
+/** Domains in lower case; `*` may stand at the left and matches any characters (momentum: config/ref-relay-domains). */
+export const domainGlobs: Codec<readonly string[]> = listWhere((item, context) => {
+  const domain = item.text.toLowerCase()
+  if (domain === '*' || (/^\*?[a-z0-9._-]+$/.test(domain) && domain.length <= 254)) return { value: domain }
+  return context.error(
+    `takes domains such as "example.com" or "*.example.com" (international ones in their xn-- form), not ${quote(item.text)}`,
+    item.at,
+  )
+})
+
+/** Domains in lower case, without globs. */
+export const domains: Codec<readonly string[]> = listWhere((item, context) => {
+  const domain = plainDomain(item.text)
+  if (domain !== undefined) return { value: domain }
+  return context.error(`takes domains such as "example.com", not ${quote(item.text)}`, item.at)
+})
+
+export const domain: Codec<string> = scalar('a domain such as "example.com"', plainDomain)
+
+/** Words that a session knows besides those that are advertised as they stand. */
+const extensionWords = [
+  'STARTTLS',
+  'ENHANCEDSTATUSCODES',
+  'XDUMPCONTEXT',
+  'XCLIENT',
+  'XREMOTEIP',
+  'XSETCONTEXT',
+  'XSETCONTEXT2',
+]
+const standardWords = [
+  'PIPELINING',
+  '8BITMIME',
+  'SIZE',
+  'DSN',
+  'CHUNKING',
+  'BINARYMIME',
+  'SMTPUTF8',
+  'HELP',
+  'VRFY',
+  'ETRN',
+  'EXPN',
+  'DELIVERBY',
+]
+const mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'DIGEST-MD5']
+
+/**
+ * SMTP_Extensions: `STARTTLS`, `AUTH PLAIN`, … What is not known is advertised as it stands (momentum:
+ * esmtp-listener-extensions), unless it is nearly a known word: a STARTTLS that was mistyped must not go unnoticed.
+ */
+export const extensions: Codec<readonly string[]> = listWhere((item, context) => {
+  const text = item.text.trim().replace(/\s+/g, ' ')
+  if (!/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(text)) {
+    return context.error(
+      `takes extensions such as "STARTTLS" or "AUTH PLAIN", not ${quote(item.text)}`,
+      item.at,
+    )
+  }
+  const [verb = '', argument] = text.split(' ')
+  const known = [...extensionWords, ...standardWords, 'AUTH']
+  const wrong = (what: string, near: string) =>
+    context.error(`has no extension ${quote(what)}${near}`, item.at)
+  if (!known.includes(verb.toUpperCase())) {
+    const near = nearest(verb, known)
+    return near === undefined ? { value: text } : wrong(text, suggestion(verb, known))
+  }
+  if (verb.toUpperCase() !== 'AUTH') return { value: text }
+  if (argument === undefined) return wrong(text, `; write one entry for each mechanism, such as "AUTH PLAIN"`)
+  const unknown = text
+    .split(' ')
+    .slice(1)
+    .find((each) => !mechanisms.includes(each.toUpperCase()))
+  return unknown === undefined ? { value: text } : wrong(`AUTH ${unknown}`, suggestion(unknown, mechanisms))
+})
+
+/** Parameters of an AUTH mechanism (momentum: inbound-smtp): `uri` is required. */
+export const authParameters: Codec<Dictionary> = (value, context) => {
+  const result = dictionary(value, context)
+  if (result === undefined || value.kind !== 'dictionary') return undefined
+  let good = true
+  for (const { key, value: each } of value.entries) {
+    if (!authKeys.includes(key.text.toLowerCase())) {
+      context.error(`has no key ${quote(key.text)}${suggestion(key.text, authKeys)}`, key.at)
+      good = false
+    } else if (key.text.toLowerCase() === 'log_authentication') {
+      const nested = {
+        ...context,
+        error: (tail: string, at: typeof key.at) =>
+          context.error(`has a key log_authentication that ${tail}`, at),
+      }
+      if (bool(each, nested) === undefined) good = false
+    }
+  }
+  const lower = Object.fromEntries(
+    Object.entries(result.value).map(([key, text]) => [key.toLowerCase(), text]),
+  )
+  if (lower['uri'] === undefined || !/^[a-z][a-z0-9_+.-]*:\/\//i.test(lower['uri'])) {
+    return context.error(
+      'needs a uri that names the users, such as [ uri = "file:///etc/postern/users" ]',
+      value.at,
+    )
+  }
+  return good ? { value: Object.freeze(lower) } : undefined
+}
+
+const authKeys = ['uri', 'log_authentication']
+
+/** Text of the context, as byte strings: Unicode enters as its UTF-8 octets, one character for each. */
+export const contextValues: Codec<Dictionary> = (value, context) => {
+  const result = dictionary(value, context)
+  if (result === undefined) return undefined
+  const bytes = Object.entries(result.value).map(([key, text]) => [
+    key,
+    Buffer.from(text, 'utf8').toString('latin1'),
+  ])
+  return { value: Object.freeze(Object.fromEntries(bytes) as Record<string, string>) }
+}
+
+/** A complete first reply of the server's own wording. */
+export const banner: Codec<string> = scalar(
+  'a reply that starts with 220, such as "220 mx.example.com ESMTP"',
+  (text) => {
+    const lines = text.replace(/(?:\r?\n)+$/, '').split(/\r?\n/)
+    const good = lines.every((line, index) =>
+      (index === lines.length - 1 ? /^220(?: [\x20-\x7e]*)?$/ : /^220-[\x20-\x7e]*$/).test(line),
+    )
+    return good ? lines.join('\r\n') : undefined
+  },
+)
+
+/** A host, an address, or an IPv6 address in brackets; a port may follow. */
+export const nextHop: Codec<string> = scalar('a host, an address or "[IPv6 address]:port"', parseNextHop)
+
+function parseNextHop(text: string): string | undefined {
+  const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<host>[a-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(text)
+  if (match?.groups === undefined) return undefined
+  const { v6, port } = match.groups
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return undefined
+  if (v6 !== undefined && (!v6.includes(':') || parseCidr(v6) === undefined)) return undefined
+  return text
+}
+
+function plainDomain(text: string): string | undefined {
+  const lower = text.toLowerCase()
+  return lower.length <= 254 && /^[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?$/.test(lower) && !lower.includes('..')
+    ? lower
+    : undefined
+}

@@ -1,0 +1,235 @@
+/**
+ * The instances of the stanzas that are read: made when they are first opened, found again when the same name and
+ * instance are opened once more (Momentum: repeated scopes merge). What is wrong with an instance is reported, and its
+ * contents are then checked into a stanza that belongs to nothing, so that their errors are seen too.
+ */
+
+import { formatCidr } from './address.ts'
+import { CidrTrie } from './cidr-trie.ts'
+import { network } from './codec-mail.ts'
+import type { Position } from './diagnostic.ts'
+import { displayName } from './known-names.ts'
+import { listenKey, parseListenAddress } from './listen-address.ts'
+import {
+  type DomainStanza,
+  type ListenStanza,
+  type Model,
+  type NamedStanza,
+  type PathwayStanza,
+  type Peers,
+  Stanza,
+} from './model.ts'
+import type { ScopeName } from './option-row.ts'
+import { quote } from './render.ts'
+import type { Report } from './report.ts'
+import type { Scalar, StanzaNode } from './tree.ts'
+
+export class Instances {
+  readonly #report: Report
+  readonly #global = new Stanza('global')
+  readonly #listener = new Stanza('esmtp_listener')
+  readonly #listenerPeers = newPeers()
+  readonly #listens = new Map<string, ListenStanza>()
+  readonly #pathways = new Map<string, PathwayStanza & { readonly at: Position }>()
+  readonly #groups = new Map<string, Stanza>()
+  readonly #domains = new Map<string, DomainStanza>()
+  readonly #scripts = new Map<string, NamedStanza>()
+  readonly #loggers = new Map<string, NamedStanza>()
+  readonly #maildirs = new Map<string, NamedStanza>()
+  #scriptlet: NamedStanza | undefined
+  #security: NamedStanza | undefined
+
+  constructor(report: Report) {
+    this.#report = report
+  }
+
+  get model(): Model {
+    return {
+      global: this.#global,
+      listener: this.#listener,
+      listenerPeers: this.#listenerPeers,
+      listens: this.#listens,
+      pathways: this.#pathways,
+      domains: this.#domains,
+      scripts: this.#scripts,
+      loggers: this.#loggers,
+      maildirs: this.#maildirs,
+      security: this.#security,
+    }
+  }
+
+  /** The stanza that a node opens inside `parent`. */
+  open(node: StanzaNode, scope: ScopeName, parent: Stanza): Stanza {
+    const { instance, name } = node
+    if (anonymous.includes(scope) && instance !== undefined) {
+      this.#report.error(
+        `${displayName(scope)} has no instance: write ${displayName(scope)} { … }`,
+        instance.at,
+      )
+    }
+    if (named.includes(scope) && (instance === undefined || instance.text === '')) {
+      this.#report.error(
+        `${displayName(scope)} needs an instance: write ${displayName(scope)} "…" { … }`,
+        name.at,
+      )
+      return new Stanza(scope)
+    }
+    return this.#find(node, scope, parent) ?? new Stanza(scope, instance?.text, name.at)
+  }
+
+  /** undefined: it belongs to nothing, either because of an error or because nothing acts on it yet. */
+  #find(node: StanzaNode, scope: ScopeName, parent: Stanza): Stanza | undefined {
+    const instance = node.instance ?? { ...node.name, text: scope }
+    switch (scope) {
+      case 'esmtp_listener':
+        return this.#listener
+      case 'listen':
+        return this.#listen(instance, node.name.at)
+      case 'peer':
+        return this.#peer(instance, node.name.at, parent)
+      case 'pathway':
+        return this.#pathway(instance, node.name.at, parent)
+      case 'pathway_group':
+        return this.#group(instance, node.name.at)
+      case 'domain':
+        return parent.scope === 'global' ? this.#domain(instance, node.name.at) : undefined
+      case 'scriptlet':
+        return this.#onlyScriptlet(instance, node.name.at)
+      case 'script':
+        return this.#named(this.#scripts, scope, instance)
+      case 'ec_logger':
+        return this.#named(this.#loggers, scope, instance)
+      case 'maildir':
+        return this.#named(this.#maildirs, scope, instance)
+      case 'security':
+        this.#security ??= { stanza: new Stanza(scope, '', node.name.at), at: node.name.at }
+        return this.#security.stanza
+      case 'global':
+        return this.#global
+      // host, binding, binding_group
+      default:
+        return undefined
+    }
+  }
+
+  #listen(instance: Scalar, at: Position): Stanza | undefined {
+    const address = parseListenAddress(instance.text)
+    if (typeof address === 'string') {
+      return this.#report.error(
+        `${quote(instance.text)} is not an address to listen on: ${address}`,
+        instance.at,
+      )
+    }
+    const key = listenKey(address)
+    let found = this.#listens.get(key)
+    if (found === undefined) {
+      found = { stanza: new Stanza('listen', instance.text, at), at, address, peers: newPeers() }
+      this.#listens.set(key, found)
+      this.#listenOf.set(found.stanza, found)
+    }
+    return found.stanza
+  }
+
+  readonly #listenOf = new Map<Stanza, ListenStanza>()
+
+  #peer(instance: Scalar, at: Position, parent: Stanza): Stanza | undefined {
+    const cidr = network(instance, {
+      directory: '',
+      error: (tail, place) => this.#report.error(`Peer ${tail}`, place),
+      warning: (tail, place) => this.#report.warning(`Peer ${tail}`, place),
+    })
+    if (cidr === undefined) return undefined
+    // a Listen whose own instance is wrong has no peers to add to
+    const peers = parent.scope === 'listen' ? this.#listenOf.get(parent)?.peers : this.#listenerPeers
+    if (peers === undefined) return undefined
+    const peer = { stanza: new Stanza('peer', formatCidr(cidr.value), at), cidr: cidr.value }
+    const known = peers.trie.add(cidr.value, peer)
+    if (known !== undefined) return known.stanza
+    peers.all.push(peer)
+    return peer.stanza
+  }
+
+  /** Names are unique over the whole configuration, because they are found without saying in which group. */
+  #pathway(instance: Scalar, at: Position, parent: Stanza): Stanza | undefined {
+    const group = parent.scope === 'pathway_group' ? parent : undefined
+    const found = this.#pathways.get(instance.text)
+    if (found === undefined) {
+      const stanza = new Stanza('pathway', instance.text, at)
+      this.#pathways.set(instance.text, { stanza, group, at })
+      return stanza
+    }
+    if (found.group === group) return found.stanza
+    return this.#report.error(
+      `a Pathway ${quote(instance.text)} stands elsewhere too: the names of pathways are unique`,
+      instance.at,
+      {
+        message: 'the other one was opened here',
+        at: found.at,
+      },
+    )
+  }
+
+  #group(instance: Scalar, at: Position): Stanza | undefined {
+    if (instance.text === 'default') {
+      return this.#report.error(
+        'the name "default" is reserved for pathways outside any Pathway_Group',
+        instance.at,
+      )
+    }
+    const found = this.#groups.get(instance.text) ?? new Stanza('pathway_group', instance.text, at)
+    this.#groups.set(instance.text, found)
+    return found
+  }
+
+  #domain(instance: Scalar, at: Position): Stanza | undefined {
+    const regex = /^\/(.*)\/$/s.exec(instance.text)?.[1]
+    const key = regex === undefined ? instance.text.toLowerCase() : instance.text
+    let found = this.#domains.get(key)
+    if (found === undefined) {
+      let pattern: RegExp | undefined
+      try {
+        // domains are compared without case; PCRE's way of saying so in the pattern adds nothing
+        if (regex !== undefined) pattern = new RegExp(regex.replace(/^\(\?i\)/, ''), 'i')
+      } catch (error) {
+        return this.#report.error(
+          `${quote(instance.text)} is not a regular expression: ${reasonOf(error)}`,
+          instance.at,
+        )
+      }
+      found = { stanza: new Stanza('domain', instance.text, at), pattern }
+      this.#domains.set(key, found)
+    }
+    return found.stanza
+  }
+
+  #onlyScriptlet(instance: Scalar, at: Position): Stanza | undefined {
+    this.#scriptlet ??= { stanza: new Stanza('scriptlet', instance.text, at), at }
+    const { stanza } = this.#scriptlet
+    if (stanza.instance === instance.text) return stanza
+    return this.#report.error('there is only one scriptlet stanza: use the same instance name', instance.at, {
+      message: `the first one is ${quote(stanza.instance)}`,
+      at: this.#scriptlet.at,
+    })
+  }
+
+  #named(all: Map<string, NamedStanza>, scope: ScopeName, instance: Scalar): Stanza {
+    const found = all.get(instance.text) ?? {
+      stanza: new Stanza(scope, instance.text, instance.at),
+      at: instance.at,
+    }
+    all.set(instance.text, found)
+    return found.stanza
+  }
+}
+
+function newPeers(): Peers {
+  return { all: [], trie: new CidrTrie() }
+}
+
+/** V8's sentence without the pattern, which the message has already. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? (error.message.split(': ').at(-1) ?? error.message) : String(error)
+}
+
+const anonymous: readonly ScopeName[] = ['esmtp_listener', 'security']
+const named: readonly ScopeName[] = ['listen', 'peer', 'pathway', 'pathway_group', 'domain', 'host', 'script']

@@ -1,0 +1,183 @@
+/**
+ * Every name that a configuration may hold, and what becomes of it in a scope: it acts, it is recognised and does
+ * nothing yet, it belongs elsewhere, or nobody knows it. Built from the option tables and from the data files.
+ */
+
+import { joinWith } from './codec.ts'
+import { type KnownNames, knownOptions } from './known-options.ts'
+import { acceptedStanzas, knownStanzas } from './known-stanzas.ts'
+import type { OptionRow, ScopeName } from './option-row.ts'
+import { inboundOptions } from './options-inbound.ts'
+import {
+  globalOptions,
+  loggerOptions,
+  maildirOptions,
+  outboundOptions,
+  scriptOptions,
+  securityOptions,
+} from './options-other.ts'
+
+export type KnownOption =
+  | { readonly kind: 'acts'; readonly row: OptionRow<unknown> }
+  | { readonly kind: 'recognised' }
+  /** known, but not here */
+  | { readonly kind: 'elsewhere'; readonly scopes: readonly string[] }
+
+export type KnownStanza =
+  | { readonly kind: 'read'; readonly scope: ScopeName }
+  | { readonly kind: 'skipped' }
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'elsewhere'; readonly scopes: readonly string[] }
+
+/** @param name in lower case */
+export function findOption(name: string, scope: ScopeName): KnownOption | undefined {
+  const row = acting.get(name)?.find((each) => each.scopes.includes(scope))
+  if (row !== undefined) return { kind: 'acts', row }
+  const scopes = recognisedIn.get(name)
+  if (scopes?.has(scope)) return { kind: 'recognised' }
+  const elsewhere = new Set([...(acting.get(name) ?? []).flatMap((each) => each.scopes), ...(scopes ?? [])])
+  return elsewhere.size === 0 ? undefined : { kind: 'elsewhere', scopes: [...elsewhere] }
+}
+
+/** @param name in lower case */
+export function findStanza(name: string, scope: ScopeName): KnownStanza | undefined {
+  const parents = readStanzas[name as ScopeName]
+  if (parents?.includes(scope)) return { kind: 'read', scope: name as ScopeName }
+  if (acceptedStanzas.includes(name) && scope === 'global') return { kind: 'accepted' }
+  const skippedIn = skipped.get(name)
+  if (skippedIn?.has(scope)) return { kind: 'skipped' }
+  const elsewhere = new Set<string>([...(parents ?? []), ...(skippedIn ?? [])])
+  return elsewhere.size === 0 ? undefined : { kind: 'elsewhere', scopes: [...elsewhere] }
+}
+
+/** All names of options and stanzas that may stand in a scope, as they are shown: what a mistyped one may have meant. */
+export function namesIn(scope: ScopeName): string[] {
+  const names = new Set<string>()
+  for (const [name, rows] of acting) if (rows.some((row) => row.scopes.includes(scope))) names.add(name)
+  for (const [name, scopes] of recognisedIn) if (scopes.has(scope)) names.add(name)
+  for (const [name, parents] of Object.entries(readStanzas)) if (parents.includes(scope)) names.add(name)
+  for (const [name, scopes] of skipped) if (scopes.has(scope)) names.add(name)
+  return [...names].map(displayName)
+}
+
+/** `tls_verify_mode` → `TLS_Verify_Mode`: the way Momentum prints names. */
+export function displayName(name: string): string {
+  const special = wholeNames[name]
+  if (special !== undefined) return special
+  return name
+    .split('_')
+    .map((word) => wordForms[word] ?? `${word.charAt(0).toUpperCase()}${word.slice(1)}`)
+    .join('_')
+}
+
+/** `global, Pathway and Pathway_Group`: scopes that are read, in the order of nesting; others only where there are no such. */
+export function displayScopes(scopes: readonly string[]): string {
+  const order = Object.keys(readStanzas)
+  const read = ['global', ...order].filter((scope) => scopes.includes(scope))
+  const shown = read.length > 0 ? read : [...scopes].toSorted()
+  return joinWith(
+    'and',
+    shown.map((scope) => (scope === 'global' ? scope : displayName(scope))),
+  )
+}
+
+/** The stanzas whose contents are read, with the scopes in which they stand. */
+const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeName[]>> &
+  Readonly<Record<string, readonly ScopeName[]>> = {
+  esmtp_listener: ['global'],
+  listen: ['esmtp_listener'],
+  peer: ['esmtp_listener', 'listen'],
+  pathway: ['global', 'pathway_group'],
+  pathway_group: ['global'],
+  domain: ['global', 'binding', 'binding_group'],
+  host: ['global', 'binding', 'binding_group'],
+  binding_group: ['global'],
+  binding: ['global', 'binding_group'],
+  security: ['global'],
+  scriptlet: ['global'],
+  script: ['scriptlet'],
+  ec_logger: ['global'],
+  maildir: ['global'],
+}
+
+/** Options of the modules that are read, besides those that act. */
+const moduleOptions: readonly KnownNames[] = [
+  { scopes: 'ec_logger maildir scriptlet', names: 'enabled debug_level' },
+  { scopes: 'ec_logger', names: 'acctlog importlog acctlog_mode acctlog_log_mode importlog_mode' },
+  { scopes: 'maildir', names: 'all_domains createusers dirmode domain filemode' },
+  {
+    scopes: 'scriptlet',
+    names: 'always_gc gc_pause gc_stepmul max_spare_per_master reap_interval script_ttl',
+  },
+  // read where the configuration's files are read
+  { scopes: 'global', names: 'local_changes_file' },
+]
+
+const acting: ReadonlyMap<string, readonly OptionRow<unknown>[]> = actingRows()
+const recognisedIn = scopesByName([...knownOptions, ...moduleOptions])
+const skipped = scopesByName(knownStanzas)
+
+function actingRows(): Map<string, OptionRow<unknown>[]> {
+  const rows = new Map<string, OptionRow<unknown>[]>()
+  const tables = [
+    inboundOptions,
+    globalOptions,
+    outboundOptions,
+    loggerOptions,
+    maildirOptions,
+    securityOptions,
+    scriptOptions,
+  ]
+  for (const table of tables) {
+    for (const [name, row] of Object.entries(table) as [string, OptionRow<unknown>][]) {
+      rows.set(name, [...(rows.get(name) ?? []), row])
+    }
+  }
+  return rows
+}
+
+function scopesByName(all: readonly KnownNames[]): Map<string, Set<string>> {
+  const result = new Map<string, Set<string>>()
+  for (const { scopes, names } of all) {
+    for (const name of names.trim().split(/\s+/)) {
+      result.set(name, new Set([...(result.get(name) ?? []), ...scopes.split(' ')]))
+    }
+  }
+  return result
+}
+
+const wholeNames: Readonly<Record<string, string>> = {
+  authplainparameters: 'AuthPlainParameters',
+  authloginparameters: 'AuthLoginParameters',
+  authcrammd5parameters: 'AuthCramMD5Parameters',
+  authdigestmd5parameters: 'AuthDigestMD5Parameters',
+  authorizationparameters: 'AuthorizationParameters',
+  ec_logger: 'ec_logger',
+  maildir: 'maildir',
+  scriptlet: 'scriptlet',
+  script: 'script',
+  snmp: 'SNMP',
+  threadpool: 'ThreadPool',
+}
+
+const wordForms: Readonly<Record<string, string>> = {
+  tls: 'TLS',
+  tlsv13: 'TLSv13',
+  ca: 'CA',
+  crl: 'CRL',
+  dn: 'DN',
+  ec: 'EC',
+  ehlo: 'EHLO',
+  esmtp: 'ESMTP',
+  http: 'HTTP',
+  ip: 'IP',
+  smtp: 'SMTP',
+  ssl: 'SSL',
+  rfc2821: 'RFC2821',
+  rfc2822: 'RFC2822',
+  xmpp: 'XMPP',
+  dns: 'DNS',
+  mx: 'MX',
+  mta: 'MTA',
+  sts: 'STS',
+}

@@ -1,0 +1,59 @@
+/**
+ * Every stanza of Momentum that is not read here, with the scopes in which it may stand: core scopes of the public
+ * summary (config-options-summary) and modules (modules/summary-all-modules and the modules' own pages). Each is parsed
+ * and skipped as a whole. Those that would keep somebody out are listed apart: skipping them would open a door.
+ */
+
+import type { KnownNames } from './known-options.ts'
+
+export const knownStanzas: readonly KnownNames[] = [
+  {
+    scopes: 'global',
+    names: `
+      adaptive_backstore_leveldb adaptive_backstore_riak authorization binding_auto_replumb
+      binding_auto_replumb_interval control_listener curfew debug_flags eccluster_listener ecstream_listener
+      eventloop http_listener logs msgcserver_listener snmp snmp_traps threadpool xmpp_listener
+    `,
+  },
+  { scopes: 'binding binding_group domain global', names: 'adaptive_sweep_rule' },
+  { scopes: 'logs', names: 'manager' },
+  { scopes: 'cluster', names: 'topology' },
+  { scopes: 'authorization cluster', names: 'replicate' },
+  {
+    // modules
+    scopes: 'global',
+    names: `
+      ac_auth adaptive alias antivirus apn apn_logger as_logger auth_ds auth_radius beik bind_address_secondary
+      bounce_classifier_override bounce_logger brightmail bzip2io chunk_logger cidrdb clamav cloudmark cluster
+      commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger custom_logger dane datasource
+      delay_dsn dk_sign dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
+      ds_sqlite eleven engagement_tracker event_hydrant exim_logger fbl fingerprint gcm gcm_logger gzipio
+      ha_proxy_client http_logger httpsrv icu ilf_logger inbound_audit ipv6_lookup jlog live_bounce_updates mail_loop
+      mm7 mm7_serv mms_bounce_logger mms_logger msg_gen msgc_client msgc_server mxip openarc opendkim outbound_audit
+      outbound_smtp_auth outbound_smtp_auth_v0 persist_io pipe_io pipe_transport postfix_logger reception_timing
+      response_transcode restinjector sched securecreds seedlist senderid sendmail_logger smpp smpp_bounce_logger
+      smpp_logger smtp_auth_proxy smtp_cbv smtp_rcptto_proxy smtpapi spamassassin spf_macros spf_v1 static_routes
+      suppress_spool syslog_io tls_macros url_ripper
+    `,
+  },
+]
+
+/**
+ * Modules that refuse a client or a message by themselves, without a script: skipping them would weaken the gate.
+ * Modules that only put facts into the context are not among them, and mail_loop's limit is Max_Received_Headers here.
+ * @param inside the texts that an option has anywhere in the stanza, in lower case
+ */
+export const restrictingStanzas: Readonly<
+  Record<string, (inside: (option: string) => readonly string[]) => boolean>
+> = {
+  // refuses what the engine finds, unless every engine passes it on to a script
+  antivirus: (inside) =>
+    inside('action').length === 0 || inside('action').some((action) => action !== 'pass'),
+  // disconnects clients that talk before the banner
+  conntrol: (inside) => inside('disconnect_ratware').length > 0,
+  // refuses senders that cannot be called back
+  smtp_cbv: () => true,
+}
+
+/** Stanzas that are accepted and not needed: no warning. */
+export const acceptedStanzas: readonly string[] = ['alerting']

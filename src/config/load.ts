@@ -1,0 +1,205 @@
+/**
+ * Configuration files → `Settings`, or everything that is wrong with them.
+ *
+ * Reads the file and its includes, checks every name and value, and makes the settings only when there is no error.
+ * Never throws for what a user wrote; the caller shows the diagnostics, or throws a `ConfigError` of them. Relative
+ * paths in values start at the main file's directory, in included files too; those of `include` itself start at the
+ * including file's.
+ */
+
+import { statSync } from 'node:fs'
+import path from 'node:path'
+import { check } from './check.ts'
+import type { Diagnostic } from './diagnostic.ts'
+import { bindAddresses } from './listen-address.ts'
+import type { Model, NamedStanza, Stanza } from './model.ts'
+import type { OptionTable } from './option-row.ts'
+import {
+  globalOptions,
+  loggerOptions,
+  maildirOptions,
+  scriptOptions,
+  securityOptions,
+} from './options-other.ts'
+import { quote } from './render.ts'
+import { Report, sortDiagnostics } from './report.ts'
+import { Resolver, situations } from './resolve.ts'
+import type { InboundScope, ListenSettings, MaildirSettings, ScriptSettings, Settings } from './settings.ts'
+import { diskFiles, memoryFiles, readSource, type SourceFiles } from './source.ts'
+import { warnOfTraps } from './traps.ts'
+
+export interface LoadResult {
+  /** undefined when there is an error among the diagnostics */
+  readonly settings: Settings | undefined
+  /** errors and warnings, in the order of files and lines */
+  readonly diagnostics: readonly Diagnostic[]
+  /** the files as they were read, for `renderDiagnostics` */
+  readonly readSource: (file: string) => string | undefined
+}
+
+/** @param file as the user named it: this is how diagnostics name it too */
+export async function loadSettings(file: string, files: SourceFiles = diskFiles): Promise<LoadResult> {
+  const source = await readSource(file, files)
+  const directory = path.dirname(path.resolve(file))
+  const report = new Report()
+  const checked = check(source.statements, directory)
+  const model = checked.model
+  sharedDomains(model, report)
+  warnOfTraps(model, report)
+  const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
+  const diagnostics = sortDiagnostics(all, source.files)
+  const good = diagnostics.every((each) => each.severity !== 'error')
+  return {
+    settings: good ? makeSettings(model, { file, files: source.files, directory, diagnostics }) : undefined,
+    diagnostics,
+    readSource: (name) => source.text(name),
+  }
+}
+
+/** The same for a text that stands in no file, and for further ones beside it, by path relative to the first. */
+export function loadSettingsFromText(
+  text: string,
+  name = 'postern.conf',
+  others: Readonly<Record<string, string>> = {},
+): Promise<LoadResult> {
+  const directory = path.dirname(path.resolve(name))
+  const texts = new Map(Object.entries(others).map(([file, each]) => [path.resolve(directory, file), each]))
+  return loadSettings(name, memoryFiles(texts.set(path.resolve(name), text)))
+}
+
+interface About {
+  readonly file: string
+  readonly files: readonly string[]
+  readonly directory: string
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+function makeSettings(model: Model, { file, files, directory, diagnostics }: About): Settings {
+  const resolver = new Resolver(model)
+  const listens = makeListens(model, resolver)
+  return Object.freeze({
+    file,
+    files: Object.freeze([...files]),
+    diagnostics: Object.freeze([...diagnostics]),
+    global: Object.freeze(valuesOf(model.global, globalOptions)),
+    globalOrigin: (option: keyof typeof globalOptions) =>
+      model.global.settings.get(option)?.at ?? ('default' as const),
+    listens,
+    scripts: named(model.scripts, (stanza, name) => makeScript(stanza, name, directory)),
+    loggers: named(model.loggers, (stanza, { name, at }) => ({
+      name,
+      at,
+      ...valuesOf(stanza, loggerOptions),
+    })),
+    maildirs: named(model.maildirs, (stanza, { name, at }) => ({
+      name,
+      at,
+      ...valuesOf(stanza, maildirOptions),
+    })),
+    security: model.security && {
+      at: model.security.at,
+      ...valuesOf(model.security.stanza, securityOptions),
+    },
+    resolveInbound: (listen: ListenSettings, address: string, pathway?: string) =>
+      resolver.inbound(listen.instance, address, pathway),
+    resolveOutbound: (domain: string) => resolver.outbound(domain),
+    inboundScopes: () => inboundScopes(model, resolver, listens),
+  })
+}
+
+function makeListens(model: Model, resolver: Resolver): readonly ListenSettings[] {
+  const stanzas = [...model.listens.values()]
+  const addresses = bindAddresses(stanzas.map((each) => each.address))
+  return Object.freeze(
+    stanzas.flatMap((listen, index) => {
+      const address = addresses[index]
+      if (address === undefined) return []
+      const scope = resolver.scope({
+        model,
+        listen,
+        listenPeers: [],
+        listenerPeers: [],
+        scriptPathway: undefined,
+      })
+      return [Object.freeze({ instance: listen.stanza.instance, at: listen.at, address, scope })]
+    }),
+  )
+}
+
+/** With scripts, each pathway on each Listen too, since a script may choose it. */
+function* inboundScopes(
+  model: Model,
+  resolver: Resolver,
+  listens: readonly ListenSettings[],
+): Iterable<{ readonly listen: ListenSettings; readonly scope: InboundScope }> {
+  const seen = new Set<string>()
+  const byInstance = new Map(listens.map((listen) => [listen.instance, listen]))
+  for (const situation of situations(model)) {
+    const listen = byInstance.get(situation.listen.stanza.instance)
+    const pathways =
+      model.scripts.size > 0 && situation.listenPeers.length + situation.listenerPeers.length === 0
+    for (const scriptPathway of [undefined, ...(pathways ? model.pathways.keys() : [])]) {
+      const scope = resolver.scope({ ...situation, scriptPathway })
+      if (listen === undefined || seen.has(scope.id)) continue
+      seen.add(scope.id)
+      yield { listen, scope }
+    }
+  }
+}
+
+function makeScript(
+  stanza: Stanza,
+  { name, at }: { name: string; at: ScriptSettings['at'] },
+  directory: string,
+): ScriptSettings {
+  const { source } = valuesOf(stanza, scriptOptions)
+  return { name, source, path: scriptPath(source, directory), at }
+}
+
+/** A path where it looks like one; otherwise a module, searched beside the configuration and in `scripts/` there. */
+function scriptPath(source: string, directory: string): string | undefined {
+  if (/^[/.]|\.(?:lua|ts)$/.test(source)) return path.resolve(directory, source)
+  const file = source.replaceAll('.', '/')
+  return [directory, path.join(directory, 'scripts')]
+    .flatMap((each) => ['.lua', '.ts'].map((suffix) => path.join(each, `${file}${suffix}`)))
+    .find((each) => statSync(each, { throwIfNoEntry: false })?.isFile())
+}
+
+/** Two maildirs for one domain: nobody could say which one gets the mail. */
+function sharedDomains(model: Model, report: Report): void {
+  const owners = new Map<
+    string,
+    { readonly name: string; readonly setting: { readonly at: MaildirSettings['at'] } }
+  >()
+  for (const [name, { stanza }] of model.maildirs) {
+    const setting = stanza.settings.get('domains')
+    for (const domain of (setting?.value ?? []) as readonly string[]) {
+      const other = owners.get(domain)
+      if (setting === undefined) continue
+      if (other === undefined || other.name === name) owners.set(domain, { name, setting })
+      else {
+        report.error(`the domain ${quote(domain)} is in two maildirs`, setting.at, {
+          message: `maildir ${quote(other.name)} has it too`,
+          at: other.setting.at,
+        })
+      }
+    }
+  }
+}
+
+function named<T extends object>(
+  all: ReadonlyMap<string, NamedStanza>,
+  make: (stanza: Stanza, about: { name: string; at: NamedStanza['at'] }) => T,
+): readonly T[] {
+  return Object.freeze([...all].map(([name, { stanza, at }]) => Object.freeze(make(stanza, { name, at }))))
+}
+
+function valuesOf<V extends object>(stanza: Stanza, table: OptionTable<V>): V {
+  const values: Record<string, unknown> = {}
+  for (const [name, row] of Object.entries<{ readonly default: unknown }>(table)) {
+    const setting = stanza.settings.get(name)
+    values[name] = setting === undefined ? row.default : setting.value
+  }
+  // each value came through its row's codec, and the table has one row for each name
+  return values as V
+}

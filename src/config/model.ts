@@ -1,0 +1,79 @@
+/** A configuration after its names and values have been checked: stanzas with typed settings, each with its place. */
+
+import type { CidrTrie } from './cidr-trie.ts'
+import type { Position } from './diagnostic.ts'
+import type { WrittenAddress } from './listen-address.ts'
+import type { ScopeName } from './option-row.ts'
+import type { Cidr } from './settings.ts'
+
+export interface Setting {
+  /** of the type that the option's row promises; `undefined` can be a value: it takes back what a wider scope says */
+  readonly value: unknown
+  /** the value's own place */
+  readonly at: Position
+}
+
+/** One instance of a scope; written in several pieces, it is still one. */
+export class Stanza {
+  readonly scope: ScopeName
+  readonly instance: string
+  /** the name where it was opened first */
+  readonly at: Position | undefined
+  /** by option name in lower case */
+  readonly settings = new Map<string, Setting>()
+
+  constructor(scope: ScopeName, instance = '', at?: Position) {
+    this.scope = scope
+    this.instance = instance
+    this.at = at
+  }
+}
+
+export interface PeerStanza {
+  readonly stanza: Stanza
+  readonly cidr: Cidr
+}
+
+/** The Peer blocks of one container. */
+export interface Peers {
+  readonly all: PeerStanza[]
+  readonly trie: CidrTrie<PeerStanza>
+}
+
+export interface ListenStanza {
+  readonly stanza: Stanza
+  readonly at: Position
+  readonly address: WrittenAddress
+  readonly peers: Peers
+}
+
+export interface PathwayStanza {
+  readonly stanza: Stanza
+  readonly group: Stanza | undefined
+}
+
+export interface DomainStanza {
+  readonly stanza: Stanza
+  /** undefined for a literal name */
+  readonly pattern: RegExp | undefined
+}
+
+export interface NamedStanza {
+  readonly stanza: Stanza
+  readonly at: Position
+}
+
+export interface Model {
+  readonly global: Stanza
+  readonly listener: Stanza
+  readonly listenerPeers: Peers
+  /** by what they denote */
+  readonly listens: ReadonlyMap<string, ListenStanza>
+  readonly pathways: ReadonlyMap<string, PathwayStanza>
+  /** literal ones by name in lower case, patterns as written; in file order */
+  readonly domains: ReadonlyMap<string, DomainStanza>
+  readonly scripts: ReadonlyMap<string, NamedStanza>
+  readonly loggers: ReadonlyMap<string, NamedStanza>
+  readonly maildirs: ReadonlyMap<string, NamedStanza>
+  readonly security: NamedStanza | undefined
+}

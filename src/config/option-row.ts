@@ -1,0 +1,38 @@
+/** What a row of the option tables says, and the scopes that rows speak of. */
+
+import type { Codec } from './codec.ts'
+
+/** The scopes whose contents are read. All other stanzas are skipped as a whole. */
+export type ScopeName =
+  | 'global'
+  | 'esmtp_listener'
+  | 'listen'
+  | 'peer'
+  | 'pathway'
+  | 'pathway_group'
+  | 'domain'
+  | 'host'
+  | 'binding'
+  | 'binding_group'
+  | 'security'
+  | 'scriptlet'
+  | 'script'
+  | 'ec_logger'
+  | 'maildir'
+
+/** An option that acts. */
+export interface OptionRow<T> {
+  readonly codec: Codec<T>
+  readonly default: T
+  readonly scopes: readonly ScopeName[]
+}
+
+/** One row for each name of a settings type: a missing one does not compile. */
+export type OptionTable<Values> = { readonly [Name in keyof Values]: OptionRow<Values[Name]> }
+
+/** Momentum's listener family and the bundles that stand in for it. */
+export const sessionScopes = ['esmtp_listener', 'listen', 'peer', 'pathway', 'pathway_group'] as const
+export const sessionAndGlobal = [...sessionScopes, 'global'] as const
+export const socketScopes = ['esmtp_listener', 'listen'] as const
+export const bundleScopes = ['pathway', 'pathway_group', 'global'] as const
+export const destinationScopes = ['domain', 'global'] as const

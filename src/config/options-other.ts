@@ -1,0 +1,122 @@
+/**
+ * The options that act outside a reception: global, outbound, logs, maildirs, scripts, Security.
+ *
+ * Defaults are Momentum's (config-options-summary, modules/ec-logger, modules/maildir) except that nothing is written
+ * which the configuration does not name: logs have no default path. Rows marked + are extensions.
+ */
+
+import {
+  bool,
+  count,
+  filePath,
+  hostname,
+  line,
+  listWhere,
+  longSeconds,
+  permissions,
+  seconds,
+  size,
+} from './codec.ts'
+import { domains, nextHop } from './codec-mail.ts'
+import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
+import { quote } from './render.ts'
+import type {
+  GlobalValues,
+  LoggerSettings,
+  MaildirSettings,
+  OutboundValues,
+  ScriptSettings,
+  SecuritySettings,
+} from './settings.ts'
+
+const global: readonly ScopeName[] = ['global']
+
+export const globalOptions: OptionTable<GlobalValues> = {
+  hostname: { codec: hostname, default: undefined, scopes: global },
+  spoolbase: {
+    codec: filePath,
+    default: { path: '/var/spool/postern', text: '/var/spool/postern' },
+    scopes: global,
+  },
+  spool_mode: { codec: permissions, default: 0o640, scopes: global },
+  /** + */
+  spool_min_free: { codec: size, default: 100 * 1024 ** 2, scopes: global },
+  /** + */
+  reception_memory: { codec: size, default: 64 * 1024 ** 2, scopes: global },
+  /** + */
+  max_sessions: { codec: count(), default: 0, scopes: global },
+}
+
+export const outboundOptions: OptionTable<OutboundValues> = {
+  gateway: { codec: nextHop, default: undefined, scopes: destinationScopes },
+  routes: {
+    codec: listWhere((item, context) =>
+      /^[\x21-\x7e]+$/.test(item.text)
+        ? { value: item.text }
+        : context.error(`takes hosts, addresses, "__mx__" or smtp:// URLs, not ${quote(item.text)}`, item.at),
+    ),
+    default: Object.freeze([]),
+    scopes: destinationScopes,
+  },
+  remote_smtp_port: {
+    codec: count('a port', { min: 1, max: 65535 }),
+    default: 25,
+    scopes: destinationScopes,
+  },
+  retry_interval: { codec: longSeconds, default: 1200, scopes: destinationScopes },
+  max_retry_interval: { codec: longSeconds, default: 43_200, scopes: destinationScopes },
+  message_expiration: { codec: longSeconds, default: 86_400, scopes: destinationScopes },
+  suspend_delivery: { codec: bool, default: false, scopes: destinationScopes },
+  ehlo_hostname: { codec: hostname, default: undefined, scopes: destinationScopes },
+  max_outbound_connections: {
+    codec: count('a whole number', { min: 1, max: 100_000 }),
+    default: 32,
+    scopes: destinationScopes,
+  },
+  connect_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
+  ehlo_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
+  mailfrom_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
+  rcptto_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
+  body_timeout: { codec: seconds, default: 600, scopes: destinationScopes },
+}
+
+const logger: readonly ScopeName[] = ['ec_logger']
+const logged = { codec: bool, default: true, scopes: logger }
+const log = { codec: filePath, default: undefined, scopes: logger }
+const logMode = { codec: permissions, default: 0o644, scopes: logger }
+
+export const loggerOptions: OptionTable<Omit<LoggerSettings, 'name' | 'at'>> = {
+  mainlog: log,
+  rejectlog: log,
+  paniclog: log,
+  mainlog_mode: logMode,
+  rejectlog_mode: logMode,
+  paniclog_mode: logMode,
+  heartbeat: { codec: seconds, default: 60, scopes: logger },
+  log_receptions: logged,
+  log_deliveries: logged,
+  log_transient_failures: logged,
+  log_permanent_failures: logged,
+  log_rejections: logged,
+  log_errors: logged,
+}
+
+const maildir: readonly ScopeName[] = ['maildir']
+
+export const maildirOptions: OptionTable<Omit<MaildirSettings, 'name' | 'at'>> = {
+  /** required: the default is never used */
+  basedir: { codec: filePath, default: { path: '', text: '' }, scopes: maildir },
+  domains: { codec: domains, default: Object.freeze([]), scopes: maildir },
+  create_users: { codec: bool, default: false, scopes: maildir },
+  domain_in_path: { codec: bool, default: false, scopes: maildir },
+}
+
+export const securityOptions: OptionTable<Omit<SecuritySettings, 'at'>> = {
+  user: { codec: line, default: undefined, scopes: ['security'] },
+  group: { codec: line, default: undefined, scopes: ['security'] },
+}
+
+export const scriptOptions: OptionTable<Pick<ScriptSettings, 'source'>> = {
+  /** required: the default is never used */
+  source: { codec: line, default: '', scopes: ['script'] },
+}

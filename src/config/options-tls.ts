@@ -1,0 +1,48 @@
+/**
+ * The inbound TLS options that act (momentum: inbound-tls, inbound-ssl and the config pages of each name).
+ *
+ * TLS_Verify_Mode and what goes with it are not valid in the global scope. Rows marked + are extensions. The word
+ * `none` takes back a certificate or key that a wider scope names; a CA or a CRL cannot be taken back.
+ */
+
+import { bool, count, filePath, oneOf, pathUnless, seconds } from './codec.ts'
+import { ciphers, curves, protocols, tls13Suites, verifyMode } from './codec-tls.ts'
+import { type OptionTable, sessionAndGlobal, sessionScopes } from './option-row.ts'
+import type { InboundValues } from './settings.ts'
+
+type TlsName = Extract<
+  keyof InboundValues,
+  `tls_${string}` | 'tlsv13_ciphersuites' | 'use_ssl' | 'starttls_injection_policy' | 'require_tls'
+>
+
+export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
+  use_ssl: { codec: bool, default: false, scopes: sessionScopes },
+  tls_certificate: { codec: pathUnless('none'), default: undefined, scopes: sessionAndGlobal },
+  tls_key: { codec: pathUnless('none'), default: undefined, scopes: sessionAndGlobal },
+  tls_client_ca: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
+  /** + in the scopes of TLS_Client_CA */
+  tls_client_crl: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
+  tls_verify_mode: { codec: verifyMode, default: undefined, scopes: sessionScopes },
+  tls_verified_peer_can_relay: { codec: bool, default: false, scopes: sessionScopes },
+  tls_ciphers: { codec: ciphers, default: undefined, scopes: sessionAndGlobal },
+  tlsv13_ciphersuites: { codec: tls13Suites, default: undefined, scopes: sessionAndGlobal },
+  tls_protocols: { codec: protocols, default: undefined, scopes: sessionAndGlobal },
+  tls_ec_curve_names: { codec: curves, default: undefined, scopes: ['global'] },
+  /** Momentum's default is true; renegotiation is never allowed here, and asking for it is warned about */
+  tls_allow_renegotiation: { codec: bool, default: false, scopes: sessionScopes },
+  starttls_injection_policy: {
+    codec: oneOf(['reject', 'ignore', 'allow']),
+    default: 'reject',
+    scopes: sessionScopes,
+  },
+  /** + */
+  require_tls: { codec: bool, default: false, scopes: sessionScopes },
+  /** + */
+  tls_session_tickets: { codec: bool, default: true, scopes: sessionScopes },
+  /** + */
+  tls_dn_format: { codec: oneOf(['rfc4514', 'oneline']), default: 'rfc4514', scopes: sessionAndGlobal },
+  /** + */
+  tls_handshake_timeout: { codec: seconds, default: 30, scopes: sessionAndGlobal },
+  /** + */
+  tls_max_handshakes_per_address: { codec: count(), default: 64, scopes: sessionAndGlobal },
+}

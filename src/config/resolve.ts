@@ -1,0 +1,204 @@
+/**
+ * A checked configuration → what holds for one client or one destination.
+ *
+ * Each distinct (Listen, matching Peer blocks, pathway) is resolved once and then shared; an address that was seen
+ * before costs one map lookup. Both caches are bounded, because addresses and domains come from the network.
+ */
+
+import { type Address, loopback, parseAddress } from './address.ts'
+import type { Origin } from './diagnostic.ts'
+import type { ListenStanza, Model, PeerStanza, Peers, Stanza } from './model.ts'
+import { inboundOptions } from './options-inbound.ts'
+import { outboundOptions } from './options-other.ts'
+import {
+  deciding,
+  inboundChain,
+  mergedDictionary,
+  outboundChain,
+  pathwayName,
+  type Situation,
+} from './scopes.ts'
+import type { InboundScope, InboundValues, OutboundScope, OutboundValues } from './settings.ts'
+
+export class Resolver {
+  readonly #model: Model
+  /** by Listen as written, then by address and pathway */
+  readonly #byAddress = new Map<string, BoundedCache<InboundScope>>()
+  /** by id */
+  readonly #scopes = new BoundedCache<InboundScope>(maxScopes)
+  readonly #destinations = new BoundedCache<OutboundScope>(maxAddresses)
+  readonly #listens: ReadonlyMap<string, ListenStanza>
+
+  constructor(model: Model) {
+    this.#model = model
+    this.#listens = new Map([...model.listens.values()].map((listen) => [listen.stanza.instance, listen]))
+    for (const instance of this.#listens.keys()) this.#byAddress.set(instance, new BoundedCache(maxAddresses))
+  }
+
+  /** @param address normalised, or '' for a UNIX client */
+  inbound(instance: string, address: string, pathway?: string): InboundScope {
+    // a name that no stanza has adds nothing, and must not fill the cache either
+    const known = pathway !== undefined && this.#model.pathways.has(pathway) ? pathway : undefined
+    const key = known === undefined ? address : `${address} ${known}`
+    const cache = this.#byAddress.get(instance)
+    const cached = cache?.get(key)
+    if (cached !== undefined) return cached
+    const listen = this.#listens.get(instance)
+    if (listen === undefined || cache === undefined)
+      throw new TypeError(`no Listen ${instance} in this configuration`)
+    const scope = this.scope({
+      model: this.#model,
+      listen,
+      listenPeers: matching(listen.peers, address),
+      listenerPeers: matching(this.#model.listenerPeers, address),
+      scriptPathway: known,
+    })
+    cache.set(key, scope)
+    return scope
+  }
+
+  scope(situation: Situation): InboundScope {
+    const id = scopeId(situation)
+    const known = this.#scopes.get(id)
+    if (known !== undefined) return known
+    const scope = new ResolvedInbound(id, situation)
+    this.#scopes.set(id, scope)
+    return scope
+  }
+
+  /** @param domain in lower case */
+  outbound(domain: string): OutboundScope {
+    let scope = this.#destinations.get(domain)
+    if (scope === undefined) {
+      scope = new ResolvedOutbound(outboundChain(this.#model, domain))
+      this.#destinations.set(domain, scope)
+    }
+    return scope
+  }
+}
+
+/**
+ * Every situation that some client could be in without a script's doing: for each Listen the one without Peer blocks,
+ * and one for each Peer block with all that hold it. Which addresses a longer prefix leaves over is not asked.
+ */
+export function* situations(model: Model): Iterable<Situation> {
+  for (const listen of model.listens.values()) {
+    yield { model, listen, listenPeers: [], listenerPeers: [], scriptPathway: undefined }
+    const seen = new Set<string>()
+    for (const { cidr, stanza } of [...listen.peers.all, ...model.listenerPeers.all]) {
+      // one block in both containers is one situation
+      if (seen.has(stanza.instance)) continue
+      seen.add(stanza.instance)
+      yield {
+        model,
+        listen,
+        listenPeers: listen.peers.trie.matches(cidr, cidr.prefix),
+        listenerPeers: model.listenerPeers.trie.matches(cidr, cidr.prefix),
+        scriptPathway: undefined,
+      }
+    }
+  }
+}
+
+class ResolvedInbound implements InboundScope {
+  readonly id: string
+  readonly options: InboundValues
+  readonly pathway: string
+  readonly pathwayGroup: string
+  readonly #chain: readonly Stanza[]
+
+  constructor(id: string, situation: Situation) {
+    this.id = id
+    this.pathway = pathwayName(situation)
+    this.pathwayGroup = situation.model.pathways.get(this.pathway)?.group?.instance ?? 'default'
+    this.#chain = inboundChain(situation)
+    const values: Record<string, unknown> = {}
+    for (const [name, row] of Object.entries(inboundOptions)) {
+      const setting = deciding(this.#chain, name)
+      values[name] = setting === undefined ? row.default : setting.value
+    }
+    values['context'] = mergedDictionary(this.#chain, 'context') ?? inboundOptions.context.default
+    if (situation.scriptPathway !== undefined) values['pathway'] = this.pathway
+    // each value came through its row's codec, and the table has one row for each name
+    this.options = Object.freeze(values) as unknown as InboundValues
+    Object.freeze(this)
+  }
+
+  origin(option: keyof InboundValues): Origin {
+    return deciding(this.#chain, option)?.at ?? 'default'
+  }
+}
+
+class ResolvedOutbound implements OutboundScope {
+  readonly options: OutboundValues
+  readonly #chain: readonly Stanza[]
+
+  constructor(chain: readonly Stanza[]) {
+    this.#chain = chain
+    const values: Record<string, unknown> = {}
+    for (const [name, row] of Object.entries(outboundOptions)) {
+      const setting = deciding(chain, name)
+      values[name] = setting === undefined ? row.default : setting.value
+    }
+    this.options = Object.freeze(values) as unknown as OutboundValues
+    Object.freeze(this)
+  }
+
+  origin(option: keyof OutboundValues): Origin {
+    return deciding(this.#chain, option)?.at ?? 'default'
+  }
+}
+
+/** Forgets the oldest entry when it is full. */
+class BoundedCache<T> {
+  readonly #limit: number
+  readonly #entries = new Map<string, T>()
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get(key: string): T | undefined {
+    return this.#entries.get(key)
+  }
+
+  set(key: string, value: T): void {
+    if (this.#entries.size >= this.#limit) {
+      const [oldest] = this.#entries.keys()
+      if (oldest !== undefined) this.#entries.delete(oldest)
+    }
+    this.#entries.set(key, value)
+  }
+}
+
+function matching(peers: Peers, text: string): readonly PeerStanza[] {
+  if (text === '') {
+    const found = loopback.flatMap((address) => peers.trie.matches(address))
+    return found.toSorted((a, b) => specificity(b) - specificity(a))
+  }
+  const address: Address | undefined = parseAddress(text)
+  // an address that cannot be read could belong to any Peer block, also to a stricter one
+  if (address === undefined) throw new TypeError(`not an address: ${text}`)
+  return peers.trie.matches(address)
+}
+
+function specificity({ cidr }: PeerStanza): number {
+  return cidr.family === 4 ? cidr.prefix + 96 : cidr.prefix
+}
+
+/** The same text for the same stanzas, in every worker and after every reload. */
+function scopeId({ listen, listenPeers, listenerPeers, scriptPathway }: Situation): string {
+  let id = `listen ${listen.stanza.instance}`
+  if (listenPeers.length > 0) id += ` peer ${listenPeers.map(instanceOf).join(',')}`
+  if (listenerPeers.length > 0) id += ` listener-peer ${listenerPeers.map(instanceOf).join(',')}`
+  if (scriptPathway !== undefined) id += ` pathway ${scriptPathway}`
+  return id
+}
+
+function instanceOf({ stanza }: PeerStanza): string {
+  return stanza.instance
+}
+
+/** as many as Momentum's match_cache_size */
+const maxAddresses = 16_384
+const maxScopes = 65_536

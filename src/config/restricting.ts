@@ -1,0 +1,55 @@
+/**
+ * Recognised options that keep somebody or something out, or ask for TLS, when they are set: ignoring such a value would
+ * leave a door open that the operator believes shut, so it is an error until the option is built. Decided name by
+ * name over the public summary; limits of outbound rates, queues and memory are not among them, and options that
+ * only grant something are not either, since ignoring a grant is the stricter side.
+ */
+
+/** Texts that keep nobody out, so that they are only warned about. Anything else, also a mistyped word, is an error. */
+export const restricting: Readonly<Record<string, RegExp>> = {
+  // who may come in
+  always_deny: no(),
+  enable_authentication: no(),
+  enable_authorization: no(),
+  authorizationparameters: nothing(),
+  proxy_protocol: no(),
+  inbound_throttle_messages: /^0(?:\/\d+)?$/,
+  default_binding: /^normal$/i,
+
+  // what is refused of a message
+  blackhole: no(),
+  rfc2822_date_header: /^(?:ifneeded|ignore)$/i,
+  rfc2822_messageid_header: /^(?:ifneeded|ignore)$/i,
+  rfc2822_missing_headers: /^allow$/i,
+  rfc2822_lone_lf_in_headers: /^(?:fix|ignore)$/i,
+  rfc2822_lone_lf_in_body: /^(?:fix|ignore)$/i,
+  rfc2822_max_line_length: /^(?:fix|ignore|\d+)$/i,
+  rfc2822_max_line_length_policy: /^(?:none|fix)$/i,
+
+  // where mail may go, and how
+  prohibited_hosts: nothing(),
+  skip_hosts: nothing(),
+  tls: /^(?:no|ifavailable|false)$/i,
+  tls_verify: /^(?:no|false)$/i,
+  tls_ifavailable_fallback: /^(?:on|true|enabled|1|yes)$/i,
+  use_dane: no(),
+  enable_dane: no(),
+  use_mta_sts: no(),
+  enable_mta_sts: no(),
+  xclient: /^(?:no|ifavailable|false)$/i,
+
+  // what the process may do
+  chroot: nothing(),
+
+  // a module that is switched off would run
+  enabled: /^(?:on|true|enabled|1|yes)$/i,
+}
+
+function no(): RegExp {
+  return /^(?:off|false|disabled|0|no)$/i
+}
+
+/** Empty text, an empty list or an empty dictionary. */
+function nothing(): RegExp {
+  return /^$/
+}

@@ -1,0 +1,95 @@
+/**
+ * Which stanza decides: the order of precedence, in one table.
+ *
+ * For each option the first stanza in this order that sets it wins; a narrower one that is silent about it is passed
+ * over. Arrays replace; the dictionary `context` merges key by key. A pathway named in a stanza counts as if its options
+ * were written there, right after the stanza's own, and a Pathway_Group's right after its pathway's.
+ */
+
+import type { ListenStanza, Model, PeerStanza, Setting, Stanza } from './model.ts'
+
+/** What is known of a client when its options are looked up. */
+export interface Situation {
+  readonly model: Model
+  readonly listen: ListenStanza
+  /** matching Peer blocks inside the Listen, longest prefix first */
+  readonly listenPeers: readonly PeerStanza[]
+  /** matching Peer blocks inside the ESMTP_Listener, longest prefix first */
+  readonly listenerPeers: readonly PeerStanza[]
+  /** the name of a pathway that policy chose; one that does not exist adds nothing */
+  readonly scriptPathway: string | undefined
+}
+
+/** Most specific first. After the last one comes the built-in default. */
+export const inboundOrder: readonly ((situation: Situation) => readonly Stanza[])[] = [
+  /* 1 pathway set by a script */ ({ model, scriptPathway }) => pathwayStanzas(model, scriptPathway),
+  /* 2 Peer in the Listen      */ ({ model, listenPeers }) => withPathways(model, listenPeers.map(stanzaOf)),
+  /* 3 Peer in the listener    */ ({ model, listenerPeers }) =>
+    withPathways(model, listenerPeers.map(stanzaOf)),
+  /* 4 Listen                  */ ({ model, listen }) => withPathways(model, [listen.stanza]),
+  /* 5 ESMTP_Listener          */ ({ model }) => withPathways(model, [model.listener]),
+  // the option's own default is the name `default`: it acts where no scope names another
+  /*   Pathway "default"       */ (situation) =>
+    pathwayName(situation) === 'default' ? pathwayStanzas(situation.model, 'default') : [],
+  /* 6 global                  */ ({ model }) => [model.global],
+]
+
+/** The stanzas that speak for a client, most specific first. */
+export function inboundChain(situation: Situation): readonly Stanza[] {
+  return inboundOrder.flatMap((level) => level(situation))
+}
+
+/** The most specific pathway; `default` when none is named. */
+export function pathwayName({ model, listen, listenPeers, listenerPeers, scriptPathway }: Situation): string {
+  if (scriptPathway !== undefined && model.pathways.has(scriptPathway)) return scriptPathway
+  for (const peer of listenPeers) if (namesPathway(peer.stanza)) return namesPathway(peer.stanza) ?? ''
+  for (const peer of listenerPeers) if (namesPathway(peer.stanza)) return namesPathway(peer.stanza) ?? ''
+  return namesPathway(listen.stanza) ?? namesPathway(model.listener) ?? 'default'
+}
+
+/** The stanzas that speak for a destination: the literal Domain, then patterns in file order, then global. */
+export function outboundChain(model: Model, domain: string): readonly Stanza[] {
+  const literal = model.domains.get(domain)
+  const patterns = [...model.domains.values()].filter((each) => each.pattern?.test(domain))
+  return [...(literal !== undefined && literal.pattern === undefined ? [literal] : []), ...patterns]
+    .map(stanzaOf)
+    .concat(model.global)
+}
+
+/** The setting that decides, or undefined for the built-in default. */
+export function deciding(chain: readonly Stanza[], option: string): Setting | undefined {
+  for (const stanza of chain) {
+    const setting = stanza.settings.get(option)
+    if (setting !== undefined) return setting
+  }
+  return undefined
+}
+
+/** The dictionary of all stanzas together; for each key the most specific one wins. */
+export function mergedDictionary(
+  chain: readonly Stanza[],
+  option: string,
+): Readonly<Record<string, string>> | undefined {
+  const found = chain.flatMap((stanza) => stanza.settings.get(option) ?? [])
+  if (found.length < 2) return found[0]?.value as Readonly<Record<string, string>> | undefined
+  const values = found.map((setting) => setting.value as Readonly<Record<string, string>>)
+  return Object.freeze(Object.fromEntries(values.toReversed().flatMap((each) => Object.entries(each))))
+}
+
+function withPathways(model: Model, stanzas: readonly Stanza[]): readonly Stanza[] {
+  return stanzas.flatMap((stanza) => [stanza, ...pathwayStanzas(model, namesPathway(stanza))])
+}
+
+function pathwayStanzas(model: Model, name: string | undefined): readonly Stanza[] {
+  const pathway = name === undefined ? undefined : model.pathways.get(name)
+  if (pathway === undefined) return []
+  return pathway.group === undefined ? [pathway.stanza] : [pathway.stanza, pathway.group]
+}
+
+function namesPathway(stanza: Stanza): string | undefined {
+  return stanza.settings.get('pathway')?.value as string | undefined
+}
+
+function stanzaOf(of: { readonly stanza: Stanza }): Stanza {
+  return of.stanza
+}

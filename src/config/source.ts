@@ -1,0 +1,222 @@
+/**
+ * Reads a configuration with everything it includes (Momentum: conf-overview).
+ *
+ * A path is relative to the directory of the file that names it. A directory gives its regular files in alphabetical
+ * order, without dot files and sub-directories. The statements of an included file stand where the `include` stood.
+ * Each file is complete in itself: a stanza cannot end in another file. Refused: a missing file, a cycle, and more
+ * includes than anybody writes. Local_Changes_File is read last, and may be missing.
+ */
+
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { Diagnostic, Position } from './diagnostic.ts'
+import { parse } from './parser.ts'
+import { quote } from './render.ts'
+import type { Scalar, Statement } from './tree.ts'
+
+/** Where configuration text comes from: the disk, or a test's own memory. Paths are absolute. */
+export interface SourceFiles {
+  /** undefined when there is nothing */
+  kind(file: string): Promise<'file' | 'directory' | 'other' | undefined>
+  /** names in a directory, without order */
+  list(directory: string): Promise<readonly string[]>
+  /** UTF-8 text */
+  read(file: string): Promise<string>
+  /** one name for each file, whatever links lead to it */
+  identity(file: string): Promise<string>
+}
+
+export interface Source {
+  readonly statements: readonly Statement[]
+  /** as the user wrote it, or as an include resolved it, in the order of reading */
+  readonly files: readonly string[]
+  readonly diagnostics: readonly Diagnostic[]
+  /** the text of a file that was read */
+  text(file: string): string | undefined
+}
+
+/** Reads `file` and what it includes. Never throws for what is wrong with a file. */
+export async function readSource(file: string, files: SourceFiles): Promise<Source> {
+  return new Reader(files).run(file)
+}
+
+export const diskFiles: SourceFiles = {
+  async kind(file) {
+    try {
+      const found = await stat(file)
+      return found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other'
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+      throw error
+    }
+  },
+  list: (directory) => readdir(directory),
+  read: (file) => readFile(file, 'utf8'),
+  identity: (file) => realpath(file),
+}
+
+/** Files in memory over a disk: tests, and a text that comes without a file. */
+export function memoryFiles(texts: ReadonlyMap<string, string>, below: SourceFiles = diskFiles): SourceFiles {
+  const inDirectory = (directory: string) =>
+    [...texts.keys()]
+      .filter((file) => file.startsWith(`${directory}/`))
+      .map((file) => file.slice(directory.length + 1))
+  return {
+    async kind(file) {
+      if (texts.has(file)) return 'file'
+      return inDirectory(file).length > 0 ? 'directory' : below.kind(file)
+    },
+    async list(directory) {
+      const names = inDirectory(directory).map((name) => name.split('/')[0] ?? name)
+      return names.length > 0 ? [...new Set(names)] : below.list(directory)
+    },
+    read: async (file) => texts.get(file) ?? below.read(file),
+    identity: async (file) => (texts.has(file) ? file : below.identity(file)),
+  }
+}
+
+interface OpenFile {
+  readonly identity: string
+  /** as shown to the user */
+  readonly name: string
+}
+
+class Reader {
+  readonly #files: SourceFiles
+  readonly #texts = new Map<string, string>()
+  readonly #diagnostics: Diagnostic[] = []
+  #includes = 0
+
+  constructor(files: SourceFiles) {
+    this.#files = files
+  }
+
+  async run(file: string): Promise<Source> {
+    const statements = await this.#load(file, undefined, [])
+    const changes = lastAssignment(statements, 'local_changes_file')
+    if (changes !== undefined && changes.text !== '') {
+      const target = path.join(path.isAbsolute(changes.text) ? '' : path.dirname(file), changes.text)
+      // it is made by the first change that is kept
+      if ((await this.#kind(target, changes.at)) === 'file') {
+        if (this.#texts.has(target))
+          this.#error('Local_Changes_File must not be included as well', changes.at)
+        else statements.push(...(await this.#load(target, changes.at, [])))
+      }
+    }
+    return {
+      statements,
+      files: [...this.#texts.keys()],
+      diagnostics: this.#diagnostics,
+      text: (name) => this.#texts.get(name),
+    }
+  }
+
+  async #load(name: string, from: Position | undefined, open: readonly OpenFile[]): Promise<Statement[]> {
+    const file = path.resolve(name)
+    let text: string
+    let identity: string
+    try {
+      identity = await this.#files.identity(file)
+      const first = open.findIndex((each) => each.identity === identity)
+      if (first !== -1) {
+        const chain = [...open.slice(first).map((each) => each.name), name].join(' → ')
+        this.#error(`this include comes back to itself: ${chain}`, from)
+        return []
+      }
+      text = await this.#files.read(file)
+    } catch (error) {
+      this.#error(`cannot read ${quote(name)}: ${reasonOf(error)}`, from)
+      return []
+    }
+    const known = this.#texts.has(name)
+    this.#texts.set(name, text)
+    const parsed = parse(text, name)
+    // a file that is included twice is wrong once
+    if (!known) this.#diagnostics.push(...parsed.diagnostics)
+    return this.#expand(parsed.statements, [...open, { identity, name }])
+  }
+
+  async #expand(statements: readonly Statement[], open: readonly OpenFile[]): Promise<Statement[]> {
+    const result: Statement[] = []
+    for (const statement of statements) {
+      if (statement.kind === 'include') result.push(...(await this.#include(statement.path, open)))
+      else if (statement.kind === 'stanza') {
+        result.push({ ...statement, body: await this.#expand(statement.body, open) })
+      } else result.push(statement)
+    }
+    return result
+  }
+
+  async #include(target: Scalar, open: readonly OpenFile[]): Promise<Statement[]> {
+    this.#includes += 1
+    if (this.#includes > maxIncludes) {
+      if (this.#includes === maxIncludes + 1) this.#error(`more than ${maxIncludes} includes`, target.at)
+      return []
+    }
+    const directory = path.isAbsolute(target.text) ? '' : path.dirname(target.at.file)
+    const name = path.join(directory, target.text)
+    const kind = await this.#kind(name, target.at)
+    if (kind === 'directory') return this.#directory(name, target, open)
+    if (kind === 'file') return this.#load(name, target.at, open)
+    if (kind === 'other')
+      this.#error(`cannot include ${quote(name)}: it is neither a file nor a directory`, target.at)
+    if (kind === 'none')
+      this.#error(`cannot include ${quote(name)}: there is no such file or directory`, target.at)
+    return []
+  }
+
+  async #directory(name: string, target: Scalar, open: readonly OpenFile[]): Promise<Statement[]> {
+    const statements: Statement[] = []
+    try {
+      const names = [...(await this.#files.list(path.resolve(name)))].filter((each) => !each.startsWith('.'))
+      for (const each of names.toSorted()) {
+        const file = path.join(name, each)
+        if ((await this.#kind(file, target.at)) === 'file') {
+          statements.push(...(await this.#load(file, target.at, open)))
+        }
+      }
+    } catch (error) {
+      this.#error(`cannot include ${quote(name)}: ${reasonOf(error)}`, target.at)
+    }
+    return statements
+  }
+
+  /** `failed` has been reported. */
+  async #kind(name: string, at: Position): Promise<'file' | 'directory' | 'other' | 'none' | 'failed'> {
+    try {
+      return (await this.#files.kind(path.resolve(name))) ?? 'none'
+    } catch (error) {
+      this.#error(`cannot read ${quote(name)}: ${reasonOf(error)}`, at)
+      return 'failed'
+    }
+  }
+
+  #error(message: string, at: Position | undefined): void {
+    this.#diagnostics.push({ severity: 'error', message, ...(at && { at }) })
+  }
+}
+
+function lastAssignment(statements: readonly Statement[], name: string): Scalar | undefined {
+  const found = statements.findLast(
+    (each) => each.kind === 'assignment' && each.name.text.toLowerCase() === name,
+  )
+  return found?.kind === 'assignment' && found.value.kind === 'scalar' ? found.value : undefined
+}
+
+/** The system's word for it, without the path, which the message names already. */
+function reasonOf(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code
+  switch (code) {
+    case 'ENOENT':
+      return 'no such file'
+    case 'EACCES':
+      return 'permission denied'
+    case 'EISDIR':
+      return 'it is a directory'
+    default:
+      return code ?? String(error)
+  }
+}
+
+const maxIncludes = 10_000

@@ -1,0 +1,277 @@
+/**
+ * Warnings about configurations that are valid and do not do what they seem to: as far as the text alone can tell.
+ * Each once, at the value that causes it. What needs the files themselves (certificates, keys) is checked elsewhere.
+ */
+
+import type { Position } from './diagnostic.ts'
+import { displayName } from './known-names.ts'
+import type { Model, Setting, Stanza } from './model.ts'
+import { inboundOptions } from './options-inbound.ts'
+import { quote } from './render.ts'
+import type { Report } from './report.ts'
+import { situations } from './resolve.ts'
+import { deciding, inboundChain, type Situation } from './scopes.ts'
+import type { Cidr, InboundValues } from './settings.ts'
+
+export function warnOfTraps(model: Model, report: Report): void {
+  const warnings = new Once(report)
+  for (const situation of [...situations(model), ...unnamedPathways(model)]) {
+    const scope = new View(situation)
+    tlsTraps(scope, warnings)
+    authTraps(scope, warnings)
+    relayTraps(scope, warnings)
+    extensionTraps(scope, warnings)
+  }
+  relayDomainTraps(model, warnings)
+  hiddenByPeer(model, warnings)
+}
+
+function tlsTraps(scope: View, warnings: Once): void {
+  const require = scope.set('tls_verify_mode', 'require')
+  const grant = scope.set('tls_verified_peer_can_relay', true)
+  const starttls = scope.extensions().includes('STARTTLS')
+  const offers = (starttls || scope.value('use_ssl')) && scope.value('tls_certificate') !== undefined
+  const why =
+    starttls || scope.value('use_ssl')
+      ? 'there is no TLS_Certificate'
+      : 'neither STARTTLS is among SMTP_Extensions nor Use_SSL is true'
+  if (require !== undefined && scope.value('tls_client_ca') === undefined) {
+    warnings.add(
+      'TLS_Verify_Mode is "require" without a TLS_Client_CA: clients need a certificate, and none can be verified',
+      require.at,
+    )
+  }
+  if (grant !== undefined && scope.value('tls_client_ca') === undefined) {
+    warnings.add(
+      'TLS_Verified_Peer_Can_Relay grants nothing without a TLS_Client_CA: no certificate can be verified',
+      grant.at,
+    )
+  }
+  if (require !== undefined && !offers) {
+    warnings.add(
+      `TLS_Verify_Mode does nothing on Listen ${quote(scope.listen)}, which offers no TLS: ${why}`,
+      require.at,
+    )
+  }
+  if (grant !== undefined && !offers) {
+    warnings.add(
+      `TLS_Verified_Peer_Can_Relay does nothing on Listen ${quote(scope.listen)}, which offers no TLS: ${why}`,
+      grant.at,
+    )
+  }
+  const implicit = scope.set('use_ssl', true)
+  if (implicit !== undefined && starttls) {
+    warnings.add(
+      'Use_SSL and STARTTLS exclude each other: TLS begins with the first octet, and STARTTLS is not offered',
+      implicit.at,
+      scope.origin('smtp_extensions'),
+    )
+  }
+  const renegotiation = scope.set('tls_allow_renegotiation', true)
+  if (renegotiation !== undefined)
+    warnings.add(
+      'renegotiation is never allowed here, whatever TLS_Allow_Renegotiation says',
+      renegotiation.at,
+    )
+  const injection = scope.set('starttls_injection_policy', 'allow')
+  if (injection !== undefined)
+    warnings.add(
+      'commands that were sent before the handshake are executed after it, as if TLS had protected them',
+      injection.at,
+    )
+}
+
+function authTraps(scope: View, warnings: Once): void {
+  const offered = scope.extensions().filter((each) => each.startsWith('AUTH '))
+  const clear = scope.set('allow_plaintext_auth', true)
+  if (clear !== undefined && offered.length > 0 && !scope.value('use_ssl')) {
+    warnings.add(
+      'passwords may cross the network in clear: AUTH is offered and accepted without TLS',
+      clear.at,
+    )
+  }
+  const at = scope.origin('smtp_extensions')
+  for (const mechanism of offered.flatMap((each) => each.split(' ').slice(1))) {
+    const option = authOptions[mechanism]
+    if (option === undefined) warnings.add(`AUTH ${mechanism} is recognised, not implemented`, at)
+    else if (scope.value(option) === undefined) {
+      warnings.add(`AUTH ${mechanism} is not offered without ${displayName(option)}`, at)
+    }
+  }
+  for (const option of Object.values(authOptions)) {
+    const uri = scope.value(option)?.['uri'] ?? 'file://'
+    if (!uri.toLowerCase().startsWith('file://')) {
+      warnings.add(
+        `${displayName(option)}: ${quote(uri.slice(0, uri.indexOf(':') + 3))} is recognised, not implemented; nobody can log in with it`,
+        scope.origin(option),
+      )
+    }
+  }
+}
+
+function relayTraps(scope: View, warnings: Once): void {
+  const senders = scope.setting('relay_for_sending_domains')
+  if (senders !== undefined && scope.value('relay_for_sending_domains')?.length === 0) {
+    warnings.add(
+      'an empty Relay_For_Sending_Domains lets every sender relay: this is an open relay',
+      senders.at,
+    )
+  } else if (senders !== undefined && scope.value('relay_for_sending_domains')?.includes('*')) {
+    warnings.add(
+      'Relay_For_Sending_Domains with "*" lets every sender relay: this is an open relay',
+      senders.at,
+    )
+  }
+  const open = scope.set('open_relay', true)
+  if (open !== undefined && scope.everyone())
+    warnings.add('everybody can reach this scope: this is an open relay', open.at)
+  const hosts = scope.setting('relay_hosts')
+  if (hosts !== undefined && scope.value('relay_hosts').some(isEverything)) {
+    warnings.add('Relay_Hosts holds every address: this is an open relay', hosts.at)
+  }
+}
+
+function extensionTraps(scope: View, warnings: Once): void {
+  for (const name of scope.extensions().filter((each) => notImplemented.includes(each.split(' ')[0] ?? ''))) {
+    warnings.add(`SMTP_Extensions: ${name} is recognised, not implemented`, scope.origin('smtp_extensions'))
+  }
+}
+
+function relayDomainTraps(model: Model, warnings: Once): void {
+  const stanzas = [
+    model.global,
+    ...[...model.pathways.values()].flatMap(({ stanza, group }) => [stanza, ...(group ? [group] : [])]),
+  ]
+  for (const stanza of stanzas) {
+    const setting = stanza.settings.get('relay_domains')
+    if ((setting?.value as readonly string[] | undefined)?.includes('*')) {
+      warnings.add('Relay_Domains with "*" takes mail for every domain: this is an open relay', setting?.at)
+    }
+  }
+}
+
+/** The order puts a listener's Peer above a Listen, which surprises where both set what guards the gate. */
+function hiddenByPeer(model: Model, warnings: Once): void {
+  const first = new Map<string, { readonly peer: Stanza; readonly setting: Setting }>()
+  for (const { stanza: peer } of model.listenerPeers.all) {
+    for (const [name, setting] of peer.settings)
+      if (isGuard(name) && !first.has(name)) first.set(name, { peer, setting })
+  }
+  for (const { stanza } of model.listens.values()) {
+    for (const [name, { at }] of stanza.settings) {
+      const above = first.get(name)
+      if (above === undefined) continue
+      const message = `${displayName(name)} of this Listen is overridden for Peer ${quote(above.peer.instance)} of the ESMTP_Listener; to decide it here, nest the Peer in the Listen`
+      warnings.add(message, at, above.setting.at, 'this one counts for its clients')
+    }
+  }
+}
+
+function isGuard(name: string): boolean {
+  return /tls|ssl|relay|auth/.test(name)
+}
+
+/** Pathways that no scope names: only a script can choose them, on any Listen. */
+function* unnamedPathways(model: Model): Iterable<Situation> {
+  const peers = [...model.listens.values()]
+    .flatMap((listen) => listen.peers.all)
+    .concat(model.listenerPeers.all)
+  const stanzas = [model.listener, ...[...model.listens.values(), ...peers].map((each) => each.stanza)]
+  const named = new Set(stanzas.map((stanza) => stanza.settings.get('pathway')?.value))
+  for (const name of model.pathways.keys()) {
+    if (named.has(name) || name === 'default') continue
+    for (const listen of model.listens.values()) {
+      yield { model, listen, listenPeers: [], listenerPeers: [], scriptPathway: name }
+    }
+  }
+}
+
+/** The effective values of one situation, without making them all. */
+class View {
+  readonly #situation: Situation
+  readonly #chain: readonly Stanza[]
+
+  constructor(situation: Situation) {
+    this.#situation = situation
+    this.#chain = inboundChain(situation)
+  }
+
+  get listen(): string {
+    return this.#situation.listen.stanza.instance
+  }
+
+  setting(option: keyof InboundValues): Setting | undefined {
+    return deciding(this.#chain, option)
+  }
+
+  value<O extends keyof InboundValues>(option: O): InboundValues[O] {
+    const setting = this.setting(option)
+    // the setting came through this row's codec
+    return setting === undefined ? inboundOptions[option].default : (setting.value as InboundValues[O])
+  }
+
+  /** The setting that gives the option this value. */
+  set<O extends keyof InboundValues>(option: O, value: InboundValues[O]): Setting | undefined {
+    const setting = this.setting(option)
+    return setting?.value === value ? setting : undefined
+  }
+
+  origin(option: keyof InboundValues): Position | undefined {
+    return this.setting(option)?.at
+  }
+
+  extensions(): readonly string[] {
+    return this.value('smtp_extensions').map((each) => each.toUpperCase())
+  }
+
+  /** Whether any client of the network can be in this situation. */
+  everyone(): boolean {
+    const { address } = this.#situation.listen
+    if (address.kind === 'unix') return false
+    if (address.kind === 'tcp' && (address.host === '::1' || address.host.startsWith('127.'))) return false
+    return [...this.#situation.listenPeers, ...this.#situation.listenerPeers].every(({ cidr }) =>
+      isEverything(cidr),
+    )
+  }
+}
+
+/** A warning about the same words at the same place is one warning. */
+class Once {
+  readonly #report: Report
+  readonly #seen = new Set<string>()
+
+  constructor(report: Report) {
+    this.#report = report
+  }
+
+  // oxlint-disable-next-line max-params -- the parts of a warning
+  add(message: string, at: Position | undefined, other?: Position, note = 'the other one is here'): void {
+    // the Listen in a message is an example: the next one says nothing new
+    const key = `${at?.file}:${at?.line}:${at?.column}:${message.replace(/Listen ".*?"/, 'Listen')}`
+    if (this.#seen.has(key)) return
+    this.#seen.add(key)
+    this.#report.warning(message, at, other && { message: note, at: other })
+  }
+}
+
+function isEverything(cidr: Cidr): boolean {
+  return cidr.prefix === 0
+}
+
+const authOptions: Readonly<Record<string, 'authplainparameters' | 'authloginparameters'>> = {
+  PLAIN: 'authplainparameters',
+  LOGIN: 'authloginparameters',
+}
+
+const notImplemented = [
+  'XCLIENT',
+  'XREMOTEIP',
+  'XSETCONTEXT',
+  'XSETCONTEXT2',
+  'DSN',
+  'CHUNKING',
+  'BINARYMIME',
+  'SMTPUTF8',
+  'ETRN',
+  'DELIVERBY',
+]
