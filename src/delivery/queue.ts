@@ -1,0 +1,298 @@
+/**
+ * Everything that was accepted and is not delivered yet: when it is tried, and what becomes of it.
+ *
+ * An outcome is durable in the spool before it is told. Nothing is ever dropped: what failed for good stays in the
+ * spool as failed. A fault of ours, in a transport or in reading the spool, is a transient failure and a panic event,
+ * never the end of the process; an outcome that cannot be written is written later, without a second delivery. After
+ * a start everything is due at once. One timer is armed, for the retry that is due next.
+ */
+
+import type { Settings } from '../config/settings.ts'
+import type { EventSink } from '../events/events.ts'
+import type { IdGenerator } from '../mail/message-id.ts'
+import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { DomainQueues } from './domain-queues.ts'
+import { DueHeap } from './due-heap.ts'
+import { judge, type Outcome } from './outcome.ts'
+import { type DeliverableRoute, Router } from './route.ts'
+import { type AttemptContext, type AttemptResult, stages, type Transports } from './transport.ts'
+
+type QueueSettings = Pick<Settings, 'maildirs' | 'resolveOutbound'>
+
+export interface DeliveryQueueOptions {
+  readonly spool: Spool
+  readonly settings: QueueSettings
+  readonly transports: Transports
+  readonly events: EventSink
+  /** names each attempt's outbound connection */
+  readonly ids: Pick<IdGenerator, 'next'>
+  readonly clock?: Clock
+  /** attempts under way at once, over all domains; each may hold a socket */
+  readonly concurrency?: number
+}
+
+/** How many messages are where. A message under way is in `active` only. */
+export interface QueueCounts {
+  readonly ready: number
+  readonly active: number
+  readonly delayed: number
+  readonly failed: number
+  /** domains that have something ready or under way */
+  readonly domains: number
+}
+
+interface Entry {
+  message: StoredMessage
+  mayRepeat: boolean
+  /** an attempt was made and its outcome could not be written yet */
+  unwritten: Attempted | undefined
+}
+
+interface Attempted {
+  readonly connectionId: string
+  readonly result: AttemptResult
+  readonly outcome: Outcome
+  readonly at: number
+}
+
+const DEFAULT_CONCURRENCY = 1000
+/** before an outcome that could not be written is written again */
+const WRITE_AGAIN_MS = 10_000
+/** different faults of the configuration that are told between two reloads */
+const MAX_TOLD = 100
+
+export class DeliveryQueue {
+  readonly #spool: Spool
+  readonly #events: EventSink
+  readonly #ids: Pick<IdGenerator, 'next'>
+  readonly #clock: Clock
+  readonly #concurrency: number
+  readonly #domains: DomainQueues<Entry>
+  readonly #delayed = new DueHeap<Entry>()
+  /** ids of everything that is in here, failed messages excepted */
+  readonly #known = new Set<string>()
+  readonly #running = new Map<Promise<void>, AbortController>()
+  readonly #told = new Set<string>()
+  #router: Router
+  #transports: Transports
+  #failed = 0
+  #phase: 'new' | 'running' | 'stopped' = 'new'
+  #alarm: { readonly at: number; readonly cancel: () => void } | undefined
+
+  constructor(options: DeliveryQueueOptions) {
+    this.#spool = options.spool
+    this.#events = options.events
+    this.#ids = options.ids
+    this.#clock = options.clock ?? systemClock
+    this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
+    this.#transports = options.transports
+    this.#router = new Router(options.settings)
+    this.#domains = new DomainQueues((domain) => this.#router.options(domain))
+  }
+
+  get counts(): QueueCounts {
+    return {
+      ready: this.#domains.ready,
+      active: this.#running.size,
+      delayed: this.#delayed.size,
+      failed: this.#failed,
+      domains: this.#domains.domains,
+    }
+  }
+
+  /** Takes over everything that the spool holds, due at once, and begins. */
+  start(): void {
+    if (this.#phase !== 'new') return
+    this.#phase = 'running'
+    for (const message of this.#spool.messages()) this.#add(message, 'recovered')
+    this.#pump()
+  }
+
+  /** Takes messages that the spool has just committed. What is here already stays as it is. */
+  enqueue(messages: readonly StoredMessage[]): void {
+    for (const message of messages) this.#add(message, 'new')
+    this.#pump()
+  }
+
+  /** Routes and options for every attempt from now on; attempts under way end as they began. */
+  reload(settings: QueueSettings, transports: Transports = this.#transports): void {
+    const router = new Router(settings)
+    this.#router = router
+    this.#transports = transports
+    this.#told.clear()
+    this.#domains.reload((domain) => router.options(domain))
+    this.#pump()
+  }
+
+  /**
+   * Begins no further attempt and resolves when those under way have ended and their outcomes are written. When the
+   * signal aborts they are broken off; a message whose attempt was broken off stays as it was.
+   */
+  async stop(signal: AbortSignal): Promise<void> {
+    this.#phase = 'stopped'
+    this.#alarm?.cancel()
+    const breakOff = (): void => {
+      for (const attempt of this.#running.values()) attempt.abort(new Error('the server is shutting down'))
+    }
+    signal.addEventListener('abort', breakOff, { once: true })
+    if (signal.aborted) breakOff()
+    await Promise.all(this.#running.keys())
+    signal.removeEventListener('abort', breakOff)
+  }
+
+  #add(message: StoredMessage, origin: 'recovered' | 'new'): void {
+    const { envelope, state } = message
+    if (this.#known.has(envelope.id)) return
+    if (state.failed) {
+      this.#failed++
+      return
+    }
+    this.#known.add(envelope.id)
+    const entry = { message, mayRepeat: origin === 'recovered' || state.attempts > 0, unwritten: undefined }
+    if (origin === 'recovered' || state.nextAttempt <= this.#clock.now()) this.#makeReady(entry)
+    else this.#delay(entry, state.nextAttempt)
+  }
+
+  #makeReady(entry: Entry): void {
+    this.#domains.push(entry.message.envelope.recipient.domain, entry)
+  }
+
+  #delay(entry: Entry, until: number): void {
+    this.#delayed.push(until, entry)
+    this.#setAlarm()
+  }
+
+  #setAlarm(): void {
+    const at = this.#delayed.next
+    if (at === this.#alarm?.at || this.#phase === 'stopped') return
+    this.#alarm?.cancel()
+    this.#alarm = at === undefined ? undefined : { at, cancel: this.#clock.schedule(at, () => this.#ring()) }
+  }
+
+  #ring(): void {
+    this.#alarm = undefined
+    const now = this.#clock.now()
+    for (let entry = this.#delayed.popDue(now); entry !== undefined; entry = this.#delayed.popDue(now)) {
+      this.#makeReady(entry)
+    }
+    this.#setAlarm()
+    this.#pump()
+  }
+
+  #pump(): void {
+    while (this.#phase === 'running' && this.#running.size < this.#concurrency) {
+      const entry = this.#domains.take()
+      if (entry === undefined) return
+      this.#begin(entry)
+    }
+  }
+
+  #begin(entry: Entry): void {
+    const attempt = new AbortController()
+    const running = this.#attempt(entry, attempt.signal).finally(() => {
+      this.#running.delete(running)
+      this.#domains.done(entry.message.envelope.recipient.domain)
+      this.#pump()
+    })
+    this.#running.set(running, attempt)
+  }
+
+  /** One attempt from beginning to end. Does not reject. */
+  async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { id } = entry.message.envelope
+    try {
+      const attempted = entry.unwritten ?? (await this.#deliver(entry, signal))
+      if (attempted === undefined) return
+      entry.unwritten = attempted
+      await this.#write(id, attempted.outcome)
+      entry.unwritten = undefined
+      this.#settle(entry, attempted)
+    } catch (error) {
+      this.#panic(`the outcome for message ${id} cannot be written: ${describe(error)}`)
+      this.#delay(entry, this.#clock.now() + WRITE_AGAIN_MS)
+    }
+  }
+
+  /** undefined: there is no outcome, since the message is gone or the attempt was broken off by `stop` */
+  async #deliver(entry: Entry, signal: AbortSignal): Promise<Attempted | undefined> {
+    const { message, mayRepeat } = entry
+    const options = this.#router.options(message.envelope.recipient.domain)
+    const connectionId = this.#ids.next()
+    entry.mayRepeat = true
+    let result: AttemptResult
+    try {
+      const content = await this.#spool.read(message.envelope.id)
+      if (content === undefined) return this.#gone(message.envelope.id)
+      result = await this.#send(message, content, { options, mayRepeat, signal })
+    } catch (error) {
+      if (signal.aborted) return undefined
+      this.#panic(`delivery of message ${message.envelope.id} failed: ${describe(error)}`)
+      result = localFailure('451 4.3.0 [internal] Local error in delivery')
+    }
+    const at = this.#clock.now()
+    return { connectionId, result, at, outcome: judge(message, result, options, at) }
+  }
+
+  async #send(
+    message: StoredMessage,
+    content: StoredContent,
+    context: Omit<AttemptContext<DeliverableRoute>, 'route'>,
+  ): Promise<AttemptResult> {
+    const route = this.#router.route(message.envelope.recipient)
+    switch (route.kind) {
+      case 'maildir':
+        return await this.#transports.maildir.deliver(message, content, { ...context, route })
+      case 'smtp':
+        if (route.problem !== undefined) this.#panicOnce(route.problem)
+        return await this.#transports.smtp.deliver(message, content, { ...context, route })
+      case 'none':
+        this.#panicOnce(route.problem)
+        return localFailure('451 4.4.1 [internal] No valid hosts')
+    }
+  }
+
+  async #write(id: string, outcome: Outcome): Promise<void> {
+    if (outcome.state === undefined) await this.#spool.remove(id)
+    else await this.#spool.update(id, outcome.state)
+  }
+
+  /** The outcome is durable: tell it, and put the message where it belongs now. */
+  #settle(entry: Entry, attempted: Attempted): void {
+    const { envelope, state: before } = entry.message
+    const { state, told } = attempted.outcome
+    if (state === undefined || state.failed) this.#known.delete(envelope.id)
+    if (state?.failed === true) this.#failed++
+    if (state?.failed === false) {
+      entry.message = { envelope, state }
+      this.#delay(entry, state.nextAttempt)
+    }
+    const { stage, bytes, remote } = attempted.result
+    const { at, connectionId } = attempted
+    const facts = { at, envelope, connectionId, domain: envelope.recipient.domain, stage, bytes, remote }
+    for (const { kind, text } of told) this.#events.emit({ kind, text, retries: before.attempts, ...facts })
+  }
+
+  #gone(id: string): undefined {
+    this.#known.delete(id)
+    this.#panic(`message ${id} is in the queue but not in the spool; it is not delivered`)
+  }
+
+  #panicOnce(text: string): void {
+    if (this.#told.has(text) || this.#told.size >= MAX_TOLD) return
+    this.#told.add(text)
+    this.#panic(text)
+  }
+
+  #panic(text: string): void {
+    this.#events.emit({ kind: 'panic', at: this.#clock.now(), level: 'error', module: 'delivery', text })
+  }
+}
+
+function localFailure(text: string): AttemptResult {
+  return { kind: 'transient', stage: stages.notConnected, text, bytes: 0, remote: '' }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,143 @@
+/**
+ * Recipient → the way out: a maildir, or the hosts to try in order, or neither (Momentum: config/ref-gateway,
+ * config/ref-routes).
+ *
+ * A domain of a maildir goes there, whatever else is said about it. Then `Gateway` counts, then `Routes`. Unlike in
+ * Momentum, the Domain stanza that names the Gateway keeps supplying every other option. Looking up MX records comes
+ * with the resolver for it; until then a domain that needs them, and a route `__mx__`, have no hosts.
+ */
+
+import { isIP, isIPv6 } from 'node:net'
+import type { MaildirSettings, OutboundValues, Settings } from '../config/settings.ts'
+import type { Mailbox } from '../mail/envelope.ts'
+import { LocalDomains, type MailboxPlace } from './maildir.ts'
+
+export interface NextHop {
+  /** a host name, or an address without brackets */
+  readonly host: string
+  readonly port: number
+}
+
+export interface MaildirRoute {
+  readonly kind: 'maildir'
+  readonly place: MailboxPlace
+}
+
+export interface SmtpRoute {
+  readonly kind: 'smtp'
+  /** in the order in which they are tried; at least one */
+  readonly hosts: readonly NextHop[]
+  /** what is wrong with a part of the configuration that was passed over */
+  readonly problem?: string
+}
+
+/** There is no way out, for now. */
+export interface NoRoute {
+  readonly kind: 'none'
+  /** what an operator can do about it */
+  readonly problem: string
+}
+
+/** A route that a transport can take. LMTP, pipes and HTTP will be further kinds. */
+export type DeliverableRoute = MaildirRoute | SmtpRoute
+export type Route = DeliverableRoute | NoRoute
+
+export class Router {
+  readonly #settings: Pick<Settings, 'resolveOutbound'>
+  readonly #local: LocalDomains
+  readonly #random: () => number
+
+  /** @param random in [0, 1), for hosts of equal preference */
+  constructor(
+    settings: { readonly maildirs: readonly MaildirSettings[] } & Pick<Settings, 'resolveOutbound'>,
+    random: () => number = Math.random,
+  ) {
+    this.#settings = settings
+    this.#local = new LocalDomains(settings.maildirs)
+    this.#random = random
+  }
+
+  options(domain: string): OutboundValues {
+    return this.#settings.resolveOutbound(domain).options
+  }
+
+  route(recipient: Mailbox): Route {
+    const place = this.#local.place(recipient)
+    if (place !== undefined) return { kind: 'maildir', place }
+    const options = this.options(recipient.domain)
+    if (options.gateway !== undefined) return this.#gateway(options.gateway, options.remote_smtp_port)
+    if (options.routes.length > 0) return this.#routes(options.routes, options.remote_smtp_port)
+    return {
+      kind: 'none',
+      problem: `no Gateway or Routes for domain "${recipient.domain}"; MX look-up is not implemented`,
+    }
+  }
+
+  #gateway(text: string, port: number): Route {
+    const hop = parseHop(text, port)
+    if (hop === undefined)
+      return { kind: 'none', problem: `Gateway = "${text}" is not a host, address or [v6]:port` }
+    return { kind: 'smtp', hosts: [hop] }
+  }
+
+  #routes(texts: readonly string[], port: number): Route {
+    const entries = texts.map((text, index) => parseRoute(text, port, index))
+    const usable = entries.filter((entry) => typeof entry !== 'string')
+    const faults = entries.filter((entry) => typeof entry === 'string')
+    const problem = faults.length === 0 ? {} : { problem: `Routes: ${faults.join('; ')}` }
+    if (usable.length === 0) return { kind: 'none', problem: '', ...problem }
+    const hosts = usable
+      .map((entry) => ({ ...entry, lot: this.#random() }))
+      .toSorted((a, b) => a.preference - b.preference || a.lot - b.lot)
+      .map(({ hop }) => hop)
+    return { kind: 'smtp', hosts, ...problem }
+  }
+}
+
+/**
+ * `host`, `host:port`, an address, `[v6]` or `[v6]:port`. A bare IPv6 address takes no port.
+ * @returns undefined for anything else
+ */
+export function parseHop(text: string, defaultPort: number): NextHop | undefined {
+  if (isIP(text) !== 0) return { host: text, port: defaultPort }
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text)
+  if (bracketed !== null) {
+    const [, inner = '', port] = bracketed
+    const host = inner.replace(/^ipv6:/i, '')
+    return isIPv6(host) || isIP(host) === 4 ? withPort(host, port, defaultPort) : undefined
+  }
+  const [, host = '', port] = /^([^:]+)(?::(\d+))?$/.exec(text) ?? []
+  const isName = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i.test(host)
+  return isName || isIP(host) === 4 ? withPort(host, port, defaultPort) : undefined
+}
+
+function withPort(host: string, text: string | undefined, defaultPort: number): NextHop | undefined {
+  const port = text === undefined ? defaultPort : Number(text)
+  return Number.isInteger(port) && port >= 1 && port <= 65_535 ? { host, port } : undefined
+}
+
+interface RouteEntry {
+  readonly hop: NextHop
+  readonly preference: number
+}
+
+/**
+ * An element of `Routes`; without `pref=` its place in the list is its preference. `ttl=` needs nothing: no answer is
+ * kept, so that every change acts at once.
+ * @returns what is wrong with it as text
+ */
+function parseRoute(text: string, defaultPort: number, index: number): RouteEntry | string {
+  if (text.toLowerCase() === '__mx__') return '"__mx__" needs MX look-up, which is not implemented'
+  const url = /^smtp:\/\/([^/?]+)\/?(?:\?(.*))?$/i.exec(text)
+  const host = url === null ? text : (url[1] ?? '')
+  const parameters = new URLSearchParams(url?.[2] ?? '')
+  if ((parameters.get('type') ?? 'a').toLowerCase() !== 'a') {
+    return `"${text}" needs MX look-up, which is not implemented`
+  }
+  const port = Number(parameters.get('port') ?? defaultPort)
+  const preference = Number(parameters.get('pref') ?? index)
+  const hop = Number.isInteger(port) && port >= 1 && port <= 65_535 ? parseHop(host, port) : undefined
+  if (hop === undefined || !Number.isFinite(preference))
+    return `"${text}" is not a host, address or smtp:// URL`
+  return { hop, preference }
+}

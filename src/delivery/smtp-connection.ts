@@ -1,0 +1,190 @@
+/**
+ * The client's end of an SMTP connection: octets out, replies in, every wait with a deadline.
+ *
+ * What is wrong with the connection is a `ConnectionError`: it cannot be made, breaks, is too slow or talks nonsense. A
+ * reply that has been received is handed out even when the connection broke right after it. Replies are bounded in
+ * length and in number, and a deadline covers the whole wait, so a host that trickles gains nothing by it.
+ */
+
+import { connect, type Socket } from 'node:net'
+import type { Reply } from '../mail/status.ts'
+import { LineReader } from '../wire/lines.ts'
+import { ReplyParser } from '../wire/reply.ts'
+
+/** `text` is an SMTP reply of our own: `451 4.4.2 [internal] …`. */
+export class ConnectionError extends Error {
+  readonly text: string
+
+  constructor(text: string, options?: ErrorOptions) {
+    super(text, options)
+    this.name = 'ConnectionError'
+    this.text = text
+  }
+}
+
+/** RFC 5321 §4.5.3.1.5 says 512; some say more */
+const MAX_REPLY_LINE = 4096
+/** replies that may arrive before anybody waits for them: one per command that was sent ahead, and a few to spare */
+const MAX_UNREAD_REPLIES = 8
+/** how long the other side has to close after QUIT */
+const CLOSE_MS = 2000
+/** what setTimeout can wait */
+const MAX_TIMER = 2 ** 31 - 1
+
+export class SmtpConnection {
+  readonly #socket: Socket
+  readonly #signal: AbortSignal
+  readonly #lines = new LineReader(MAX_REPLY_LINE)
+  readonly #parser = new ReplyParser()
+  readonly #replies: Reply[] = []
+  #connected = false
+  #failure: Error | undefined
+  /** wakes whoever waits for a reply, for room to write, or for the connection */
+  #wake: (() => void) | undefined
+
+  /** @param signal its reason is thrown out of every wait when it aborts */
+  constructor(host: { readonly address: string; readonly port: number }, signal: AbortSignal) {
+    this.#signal = signal
+    this.#socket = connect({ host: host.address, port: host.port, noDelay: true })
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    this.#socket.on('error', (error) => this.#fail(describe(error)))
+    this.#socket.on('end', () => this.#fail(new ConnectionError(CLOSED)))
+    this.#socket.on('close', () => this.#fail(new ConnectionError(CLOSED)))
+    this.#socket.on('connect', () => {
+      this.#connected = true
+      this.#wake?.()
+    })
+    this.#socket.on('drain', () => this.#wake?.())
+    signal.addEventListener('abort', this.#abort, { once: true })
+    if (signal.aborted) this.#abort()
+  }
+
+  /** octets that were handed to the network */
+  get bytesSent(): number {
+    return this.#socket.bytesWritten
+  }
+
+  /** replies that nobody has read yet */
+  get unread(): number {
+    return this.#replies.length
+  }
+
+  /** Waits for the connection. @param seconds 0 = no limit, here and below @throws ConnectionError */
+  async connected(seconds: number): Promise<void> {
+    await this.#until(() => this.#connected, seconds, '450 4.4.1 [internal] Connection Timed Out')
+  }
+
+  /** The next reply. @param doing for the error's text: `waiting for the reply to MAIL FROM` @throws ConnectionError */
+  async reply(seconds: number, doing: string): Promise<Reply> {
+    const timeout = `451 4.4.2 [internal] Timed out ${doing}`
+    await this.#until(() => this.#replies.length > 0, seconds, timeout)
+    const reply = this.#replies.shift()
+    if (reply === undefined) throw new ConnectionError(CLOSED)
+    return reply
+  }
+
+  /** Sends without waiting: for commands. */
+  send(octets: string): void {
+    if (this.#failure === undefined) this.#socket.write(octets, 'latin1')
+  }
+
+  /**
+   * Sends a piece of the message; settles when there is room for the next one, or when a reply has come in between.
+   * @throws ConnectionError
+   */
+  async write(octets: Buffer, seconds: number): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (octets.length === 0 || this.#socket.write(octets)) return
+    const done = (): boolean => !this.#socket.writableNeedDrain || this.#replies.length > 0
+    await this.#until(done, seconds, '451 4.4.2 [internal] Timed out sending the message')
+  }
+
+  /** Says QUIT and lets go. Nobody has to wait for the other side's goodbye. */
+  quit(): void {
+    this.send('QUIT\r\n')
+    this.#detach()
+    this.#socket.end()
+    const timer = setTimeout(() => this.#socket.destroy(), CLOSE_MS)
+    this.#socket.once('close', () => clearTimeout(timer))
+  }
+
+  /** Breaks off. */
+  destroy(): void {
+    this.#detach()
+    this.#socket.destroy()
+  }
+
+  /** Waits until `done`; a failure of the connection counts only where `done` is not met. */
+  async #until(done: () => boolean, seconds: number, timeout: string): Promise<void> {
+    const giveUp = (): void => this.#fail(new ConnectionError(timeout))
+    const deadline = seconds === 0 ? undefined : setTimeout(giveUp, Math.min(seconds * 1000, MAX_TIMER))
+    try {
+      while (!done() || this.#signal.aborted) {
+        if (this.#failure !== undefined) throw this.#failure
+        await this.#change()
+      }
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#lines.push(chunk)
+    for (let line = this.#lines.next(); line !== undefined; line = this.#lines.next()) {
+      if (this.#failure !== undefined) return
+      if (line.kind !== 'line') return this.#fail(new ConnectionError(NONSENSE))
+      this.#receiveLine(line.text)
+    }
+    this.#wake?.()
+  }
+
+  #receiveLine(line: string): void {
+    try {
+      const reply = this.#parser.push(line)
+      if (reply !== undefined) this.#replies.push(reply)
+    } catch (error) {
+      this.#fail(new ConnectionError(NONSENSE, { cause: error }))
+    }
+    if (this.#replies.length > MAX_UNREAD_REPLIES) this.#fail(new ConnectionError(NONSENSE))
+  }
+
+  readonly #abort = (): void => {
+    const reason: unknown = this.#signal.reason
+    this.#fail(reason instanceof Error ? reason : new Error('aborted'))
+  }
+
+  /** The first failure counts. */
+  #fail(error: Error): void {
+    this.#failure ??= error
+    this.#socket.destroy()
+    this.#wake?.()
+  }
+
+  #detach(): void {
+    this.#signal.removeEventListener('abort', this.#abort)
+  }
+}
+
+const CLOSED = '451 4.4.2 [internal] Connection closed by the remote host'
+const NONSENSE = '451 4.5.0 [internal] The remote host does not speak SMTP'
+
+function describe(error: Error): ConnectionError {
+  const code = 'code' in error ? String(error.code) : error.message
+  const known: Readonly<Record<string, string>> = {
+    ECONNREFUSED: '451 4.4.1 [internal] Connection refused',
+    ECONNRESET: '451 4.4.2 [internal] Connection reset by the remote host',
+    EPIPE: CLOSED,
+    ETIMEDOUT: '450 4.4.1 [internal] Connection Timed Out',
+    EHOSTUNREACH: '451 4.4.1 [internal] Host unreachable',
+    ENETUNREACH: '451 4.4.1 [internal] Network unreachable',
+  }
+  return new ConnectionError(known[code] ?? `451 4.4.2 [internal] Connection failed (${code})`, {
+    cause: error,
+  })
+}
