@@ -8,7 +8,7 @@ import type { Settings } from '../config/settings.ts'
 
 export interface FolderNeed {
   readonly path: string
-  /** permissions when it is made */
+  /** permissions when it is made; what is missing above it can be passed through by all */
   readonly mode: number
   /** whether the server is of no use without it; a log that cannot be written stops nobody */
   readonly vital: boolean
@@ -33,23 +33,31 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
 }
 
 /**
- * Makes a folder and what is missing above it, as root, and gives all of it to its owner. Does nothing when the folder
- * exists, or when anybody but root could have a hand in the path: then the owner makes it, or fails to.
+ * Makes folders and what is missing above them, as root, and gives what was made to its owner. Passes over a folder that
+ * exists, and one in whose path anybody but root could have a hand: that one the owner makes, or fails to.
  */
-export function createFolder(need: FolderNeed, owner: { readonly uid: number; readonly gid: number }): void {
+export function createFolders(
+  needs: readonly FolderNeed[],
+  owner: { readonly uid: number; readonly gid: number },
+): void {
+  // Nothing belongs to the owner before all of it exists: nobody can put a link between.
+  const made = needs.flatMap((need) => create(need))
+  for (const folder of made.toReversed()) lchownSync(folder, owner.uid, owner.gid)
+}
+
+/** @returns the folders that were made, topmost first */
+function create(need: FolderNeed): string[] {
   const missing: string[] = []
   let existing = need.path
   while (statSync(existing, { throwIfNoEntry: false }) === undefined) {
     missing.unshift(path.basename(existing))
     existing = path.dirname(existing)
   }
-  if (missing.length === 0) return
   const base = realpathSync(existing)
-  if (!onlyRootWrites(base)) return
-  const made = missing.map((_name, index) => path.join(base, ...missing.slice(0, index + 1)))
-  // None belongs to the owner before all exist: nobody can put a link between.
-  for (const folder of made) mkdirSync(folder, { mode: need.mode })
-  for (const folder of made.toReversed()) lchownSync(folder, owner.uid, owner.gid)
+  if (missing.length === 0 || !onlyRootWrites(base)) return []
+  const folders = missing.map((_name, index) => path.join(base, ...missing.slice(0, index + 1)))
+  for (const folder of folders) mkdirSync(folder, { mode: folder === folders.at(-1) ? need.mode : 0o755 })
+  return folders
 }
 
 function onlyRootWrites(folder: string): boolean {

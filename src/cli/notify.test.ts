@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { notifySystemd } from './notify.ts'
+import { notify } from './notify.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'postern-notify-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -20,9 +20,9 @@ function helper(name: string, script: string): NodeJS.ProcessEnv {
 test('each state is sent as systemd spells it, with the socket that systemd named', async () => {
   const log = path.join(folder, 'sent')
   const env = helper('good', `printf '%s\\n' "$NOTIFY_SOCKET" "$@" >> ${log}`)
-  assert.equal(await notifySystemd('reloading', { env }), true)
-  assert.equal(await notifySystemd('ready', { env }), true)
-  assert.equal(await notifySystemd('stopping', { env }), true)
+  assert.equal(await notify('RELOADING=1', { env }), true)
+  assert.equal(await notify('READY=1', { env }), true)
+  assert.equal(await notify('STOPPING=1', { env }), true)
   const socket = '/run/systemd/notify\n'
   const sent = readFileSync(log, 'utf8').replace(/USEC=\d+/, 'USEC=N')
   assert.equal(sent, `${socket}RELOADING=1\nMONOTONIC_USEC=N\n${socket}READY=1\n${socket}STOPPING=1\n`)
@@ -31,14 +31,14 @@ test('each state is sent as systemd spells it, with the socket that systemd name
 test('nothing is started where systemd did not ask', async () => {
   const log = path.join(folder, 'uncalled')
   const { PATH = '' } = helper('uncalled', `echo called > ${log}`)
-  assert.equal(await notifySystemd('ready', { env: { PATH } }), false)
-  assert.equal(await notifySystemd('ready', { env: { PATH, NOTIFY_SOCKET: '' } }), false)
+  assert.equal(await notify('READY=1', { env: { PATH } }), false)
+  assert.equal(await notify('READY=1', { env: { PATH, NOTIFY_SOCKET: '' } }), false)
   assert.throws(() => readFileSync(log), { code: 'ENOENT' })
 })
 
 test('a helper that is missing, fails or hangs is no failure of the server', async () => {
   const env = { PATH: folder, NOTIFY_SOCKET: '/run/systemd/notify' }
-  assert.equal(await notifySystemd('ready', { env }), false)
-  assert.equal(await notifySystemd('ready', { env: helper('bad', 'exit 1') }), false)
-  assert.equal(await notifySystemd('ready', { env: helper('slow', 'exec sleep 60'), timeout: 50 }), false)
+  assert.equal(await notify('READY=1', { env }), false)
+  assert.equal(await notify('READY=1', { env: helper('bad', 'exit 1') }), false)
+  assert.equal(await notify('READY=1', { env: helper('slow', 'exec sleep 60'), timeout: 50 }), false)
 })

@@ -8,7 +8,7 @@
 
 import { spawn } from 'node:child_process'
 
-export type ServiceState = 'ready' | 'reloading' | 'stopping'
+export type ServiceState = 'READY=1' | 'RELOADING=1' | 'STOPPING=1'
 
 export interface NotifyOptions {
   /** default: the process's own */
@@ -18,7 +18,7 @@ export interface NotifyOptions {
 }
 
 /** Sends one state. @returns whether it was sent; never rejects */
-export async function notifySystemd(state: ServiceState, options: NotifyOptions = {}): Promise<boolean> {
+export async function notify(state: ServiceState, options: NotifyOptions = {}): Promise<boolean> {
   const { env = process.env, timeout = 5000 } = options
   if ((env['NOTIFY_SOCKET'] ?? '') === '') return false
   const { promise, resolve } = Promise.withResolvers<boolean>()
@@ -37,16 +37,7 @@ export async function notifySystemd(state: ServiceState, options: NotifyOptions 
   return await promise
 }
 
+/** Type=notify-reload wants to know since when, on the monotonic clock. */
 function messageOf(state: ServiceState): string[] {
-  switch (state) {
-    case 'ready':
-      return ['READY=1']
-    case 'reloading':
-      // Type=notify-reload wants to know since when, on the monotonic clock.
-      return ['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`]
-    case 'stopping':
-      return ['STOPPING=1']
-    default:
-      return state satisfies never
-  }
+  return state === 'RELOADING=1' ? [state, `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`] : [state]
 }

@@ -16,7 +16,7 @@ import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import { ConfigError } from '../config/diagnostic.ts'
 import type { SecuritySettings, Settings } from '../config/settings.ts'
-import { createFolder, foldersOf } from './folders.ts'
+import { createFolders, foldersOf } from './folders.ts'
 import { dropPrivileges, type PrivilegeSystem } from './privileges.ts'
 
 const asRoot = process.getuid?.() === 0
@@ -26,7 +26,7 @@ const NOBODY = 65_534
 /** A place where only root can write, all the way up; the usual temporary folder is not one. */
 const rootFolder = asRoot ? mkdtempSync('/run/postern-privileges-') : ''
 const folder = mkdtempSync(path.join(tmpdir(), 'postern-privileges-'))
-chmodSync(folder, 0o755)
+for (const each of [folder, rootFolder]) if (each !== '') chmodSync(each, 0o755)
 after(() => {
   rmSync(folder, { recursive: true, force: true })
   if (rootFolder !== '') rmSync(rootFolder, { recursive: true, force: true })
@@ -99,7 +99,23 @@ describe('started as root', () => {
     const spool = path.join(folder, 'of-root')
     mkdirSync(spool, { mode: 0o755 })
     const message = messageOf(() => dropPrivileges(settingsOf({ user: 'nobody' }, spool), ['node'], root))
-    assert.match(message, /^user "nobody" cannot write to .*of-root; give it to that user/)
+    assert.match(message, /^user "nobody" cannot use the folder .*of-root; give it to that user/)
+  })
+
+  test('a folder where the user may make it is made by the user', { skip }, () => {
+    const place = path.join(folder, 'of-nobody')
+    mkdirSync(place)
+    chownSync(place, NOBODY, NOBODY)
+    const spool = path.join(place, 'deep', 'spool')
+    const stop = new Error('this far')
+    const execve = () => {
+      throw stop
+    }
+    assert.throws(
+      () => dropPrivileges(settingsOf({ user: 'nobody' }, spool), ['node'], { ...root, execve }),
+      stop,
+    )
+    assert.equal(statSync(spool).uid, NOBODY)
   })
 
   test('the server is run again as the user, with the same process id and the one capability', {
@@ -174,16 +190,27 @@ describe('folders made by root for the user', { skip }, () => {
 
   test('are made with all that is missing above them, and belong to the user', () => {
     const deep = path.join(rootFolder, 'var', 'spool', 'mail')
-    createFolder(need(deep), owner)
+    createFolders([need(deep)], owner)
     for (const made of [deep, path.dirname(deep)]) assert.equal(statSync(made).uid, NOBODY)
-    assert.equal(statSync(deep).mode & 0o777, 0o750)
+    assert.deepEqual(
+      [deep, path.dirname(deep)].map((made) => statSync(made).mode & 0o777),
+      [0o750, 0o755],
+    )
     assert.equal(statSync(rootFolder).uid, 0)
+  })
+
+  test('are all made when one lies beside or below another', () => {
+    const [spool, log, below] = ['a/spool', 'a/log', 'a/spool/deep'].map((name) =>
+      path.join(rootFolder, name),
+    )
+    createFolders([need(spool!), need(log!), need(below!)], owner)
+    for (const made of [spool!, log!, below!]) assert.equal(statSync(made).uid, NOBODY)
   })
 
   test('that exist are left as they are', () => {
     const existing = path.join(rootFolder, 'existing')
     mkdirSync(existing, { mode: 0o700 })
-    createFolder(need(existing), owner)
+    createFolders([need(existing)], owner)
     assert.deepEqual([statSync(existing).uid, statSync(existing).mode & 0o777], [0, 0o700])
   })
 
@@ -194,9 +221,9 @@ describe('folders made by root for the user', { skip }, () => {
     const target = path.join(rootFolder, 'target')
     mkdirSync(target)
     symlinkSync(target, path.join(shared, 'link'))
-    createFolder(need(path.join(shared, 'spool')), owner)
+    createFolders([need(path.join(shared, 'spool'))], owner)
     assert.equal(existsSync(path.join(shared, 'spool')), false)
-    createFolder(need(path.join(folder, 'in', 'tmp')), owner)
+    createFolders([need(path.join(folder, 'in', 'tmp'))], owner)
     assert.equal(existsSync(path.join(folder, 'in')), false)
   })
 })

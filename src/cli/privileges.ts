@@ -14,7 +14,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import type { SecuritySettings, Settings } from '../config/settings.ts'
-import { createFolder, type FolderNeed, foldersOf } from './folders.ts'
+import { createFolders, type FolderNeed, foldersOf } from './folders.ts'
 
 /** Set for the second start: a process that is still root then must not try forever. Holds the process id. */
 const GUARD = 'POSTERN_PRIVILEGES_DROPPED'
@@ -31,13 +31,13 @@ export interface PrivilegeSystem {
 
 /**
  * Becomes the user of `Security` when started as root; then it does not return, and the program begins anew.
- * @param argv the whole command line to run again: node, its options, the program, its arguments
+ * @param argv the whole command line to run again: node, its options, the program, its arguments; default: this one
  * @returns what there is to warn of, when there is nothing to give up
  * @throws ConfigError when the user or group is unknown or privileges cannot be given up
  */
 export function dropPrivileges(
   settings: Settings,
-  argv: readonly string[],
+  argv: readonly string[] = [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
   system: PrivilegeSystem = thisProcess(),
 ): readonly Diagnostic[] {
   const { security } = settings
@@ -49,7 +49,7 @@ export function dropPrivileges(
     throw failure(security, 'the process is still root after it gave up root')
   const setpriv = findSetpriv(security)
   const needs = foldersOf(settings)
-  for (const need of needs) make(need, account, security)
+  makeFolders(needs, account, security)
   const flags = flagsFor(account)
   preflight({ setpriv, flags, needs, security })
   const env = { ...system.env, [GUARD]: String(system.pid) }
@@ -124,13 +124,13 @@ function lookUpInFile(file: string, name: string): readonly string[] | undefined
   return entries.find((entry) => entry[0] === name || entry[2] === name)
 }
 
-function make(need: FolderNeed, account: Account, security: SecuritySettings): void {
+function makeFolders(needs: readonly FolderNeed[], account: Account, security: SecuritySettings): void {
   try {
-    createFolder(need, account)
+    createFolders(needs, account)
   } catch (error) {
     throw failure(
       security,
-      `${need.path} cannot be made: ${error instanceof Error ? error.message : String(error)}`,
+      `a folder cannot be made: ${error instanceof Error ? error.message : String(error)}`,
     )
   }
 }
@@ -154,6 +154,13 @@ function flagsFor({ uid, gid, named }: Account): string[] {
   ]
 }
 
+const FOLDER_CHECK = `
+  for folder; do
+    [ -e "$folder" ] || mkdir -p -- "$folder" 2>/dev/null
+    [ -d "$folder" ] && [ -w "$folder" ] && [ -x "$folder" ] || printf '%s\\0' "$folder"
+  done
+  exit 0`
+
 interface Preflight {
   readonly setpriv: string
   readonly flags: readonly string[]
@@ -162,15 +169,13 @@ interface Preflight {
 }
 
 /**
- * Tries the change on a shell, before this process is gone, and asks it as that user which folders cannot be used.
+ * Tries the change on a shell, before this process is gone. As that user it makes the folders that root did not make, and
+ * names those that cannot be used.
  * @throws ConfigError
  */
 function preflight({ setpriv, flags, needs, security }: Preflight): void {
-  // What is missing the server will try to make itself, or the failure will name it.
-  const script =
-    'for f; do if [ -e "$f" ] && ! { [ -w "$f" ] && [ -x "$f" ]; }; then printf "%s\\0" "$f"; fi; done'
   const folders = needs.filter((need) => need.vital).map((need) => need.path)
-  const run = spawnSync(setpriv, [...flags, '--', '/bin/sh', '-c', script, 'sh', ...folders], {
+  const run = spawnSync(setpriv, [...flags, '--', '/bin/sh', '-c', FOLDER_CHECK, 'sh', ...folders], {
     encoding: 'utf8',
   })
   if (run.status !== 0) {
@@ -183,7 +188,7 @@ function preflight({ setpriv, flags, needs, security }: Preflight): void {
   throw new ConfigError(
     unusable.map((folder) => ({
       severity: 'error',
-      message: `user "${user}" cannot write to ${folder}; give it to that user (chown -R ${user} ${folder})`,
+      message: `user "${user}" cannot use the folder ${folder}; give it to that user (chown -R ${user} ${folder})`,
       at: security.at,
     })),
   )

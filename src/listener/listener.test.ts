@@ -531,6 +531,18 @@ describe('a reload', () => {
     assert.ok(events.some((event) => event.kind === 'panic' && event.text.startsWith('Listen_Backlog of')))
   })
 
+  test('hands nothing over under the new settings before whoever asked for it knows', async (t) => {
+    const port = await freePort()
+    const order: string[] = []
+    const { listeners } = listenersFor(t, settingsOf(['127.0.0.1:0']), () => order.push('connection'))
+    await listeners.start()
+    const change = listeners.replaceSettings(settingsOf([`127.0.0.1:${port}`]), () => order.push('switch'))
+    await change
+    await dial(t, { host: '127.0.0.1', port })
+    await until(() => order.length === 2)
+    assert.deepEqual(order, ['switch', 'connection'])
+  })
+
   test('after the end of service binds nothing', async (t) => {
     const port = await freePort()
     const { listeners } = listenersFor(t, settingsOf(['127.0.0.1:0']))

@@ -90,10 +90,11 @@ export class Listeners {
 
   /**
    * Puts new settings in force for new connections. Calls follow one another.
+   * @param onSwitch called at the moment of the change, before the first connection under the new settings is handed over
    * @throws ListenError when a socket cannot be bound; then everything is as it was before
    */
-  replaceSettings(settings: Settings): Promise<void> {
-    const change = this.#lastChange.then(() => this.#replace(settings))
+  replaceSettings(settings: Settings, onSwitch: () => void = () => undefined): Promise<void> {
+    const change = this.#lastChange.then(() => this.#replace(settings, onSwitch))
     this.#lastChange = change.catch(() => undefined)
     return change
   }
@@ -118,7 +119,7 @@ export class Listeners {
     return this.#admission.sessions
   }
 
-  async #replace(settings: Settings): Promise<void> {
+  async #replace(settings: Settings, onSwitch: () => void): Promise<void> {
     const wanted = uniqueTargets(settings.listens)
     const added = [...wanted.values()].filter(({ key }) => !this.#endpoints.has(key))
     const removed = [...this.#endpoints].filter(([key]) => !wanted.has(key))
@@ -139,6 +140,7 @@ export class Listeners {
       return
     }
     for (const [, endpoint] of removed) closeEndpoint(endpoint)
+    onSwitch()
     this.#putInForce(settings, wanted, attempt.bound)
   }
 

@@ -3,7 +3,7 @@
 import type { Panic } from '../events/events.ts'
 import { escapeText } from './escape.ts'
 
-/** `postern: warning: tls: text`, without a line ending. A byte string: write it as latin1. */
-export function formatForStderr({ level, module, text }: Panic): string {
-  return `postern: ${level}: ${escapeText(module, ':')}: ${escapeText(text)}`
+/** `postern: warning: tls: text` with its line ending, as octets: they go out as they came in. */
+export function formatForStderr({ level, module, text }: Panic): Buffer {
+  return Buffer.from(`postern: ${level}: ${escapeText(module, ':')}: ${escapeText(text)}\n`, 'latin1')
 }
