@@ -1,9 +1,76 @@
-/** Who may relay (Momentum: §8.7 of the reception rules). By default nobody: every grant is configured. */
+/**
+ * Who may relay (Momentum: config/ref-relay-hosts, ref-relay-domains, ref-relay-for-sending-domains, ref-open-relay,
+ * ref-tls-verified-peer-can-relay). By default nobody: every grant is configured or given by a script.
+ *
+ * Mail that ends here is taken from everybody; a mailbox that does not exist here is refused to everybody. A recipient
+ * without a domain (`<postmaster>`, RFC 5321 §4.5.1) is never relayed: whoever keeps the mailboxes says whether there
+ * is one.
+ */
 
+import { cidrContains } from '../config/address.ts'
+import type { InboundScope, InboundValues } from '../config/settings.ts'
+import { domainMatches } from '../mail/address.ts'
 import type { Mailbox } from '../mail/envelope.ts'
+import type { Peer, VerifiedPeer } from '../tls/peer.ts'
 
 /** Which recipients end here. Implemented by the maildirs; asked at RCPT. */
 export interface LocalRecipients {
   /** `elsewhere`: the domain is not ours; `unknown`: the domain is ours and has no such mailbox */
   lookup(recipient: Mailbox): 'local' | 'unknown' | 'elsewhere'
+}
+
+export interface RelayQuestion {
+  readonly peer: Peer
+  readonly scope: InboundScope
+  /** normalised; '' for a UNIX client, which matches as loopback */
+  readonly clientAddress: string
+  /** the session was granted relaying: a successful authentication, or a script that set `can_relay` before RCPT */
+  readonly canRelay: boolean
+  /** undefined is the null reverse path */
+  readonly sender: Mailbox | undefined
+  readonly recipient: Mailbox
+  readonly local: LocalRecipients
+}
+
+export type RelayDecision = 'relay' | 'local' | 'unknown-mailbox' | 'denied'
+
+export function decideRelay(question: RelayQuestion): RelayDecision {
+  const { recipient, local } = question
+  const place = local.lookup(recipient)
+  if (place === 'local') return 'local'
+  if (place === 'unknown' || recipient.domain === '') return 'unknown-mailbox'
+  return mayRelay(question) ? 'relay' : 'denied'
+}
+
+function mayRelay({
+  peer,
+  scope: { options },
+  clientAddress,
+  canRelay,
+  sender,
+  recipient,
+}: RelayQuestion): boolean {
+  return (
+    canRelay ||
+    options.open_relay ||
+    options.relay_hosts.some((block) => cidrContains(block, clientAddress)) ||
+    domainMatches(options.relay_domains, recipient.domain) ||
+    senderMayRelay(options, sender) ||
+    (peer.kind === 'verified' && certificateMayRelay(peer, options))
+  )
+}
+
+/** An empty list means any sender, the null one included; a list never means the null sender, not even `*`. */
+function senderMayRelay(
+  { relay_for_sending_domains: domains }: InboundValues,
+  sender: Mailbox | undefined,
+): boolean {
+  if (domains === undefined) return false
+  if (domains.length === 0) return true
+  return sender !== undefined && sender.domain !== '' && domainMatches(domains, sender.domain)
+}
+
+/** Takes the peer itself: that it verified is not a matter of a key or a flag. */
+function certificateMayRelay(_: VerifiedPeer, options: InboundValues): boolean {
+  return options.tls_verified_peer_can_relay
 }
