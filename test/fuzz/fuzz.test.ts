@@ -1,0 +1,11 @@
+/**
+ * Every fuzz target, so that `node --test` runs them all within their default budget. For longer runs:
+ * `POSTERN_FUZZ_SECONDS=60 node --test 'test/fuzz/*.fuzz.ts'`.
+ */
+
+import './address.fuzz.ts'
+import './command.fuzz.ts'
+import './data.fuzz.ts'
+import './headers.fuzz.ts'
+import './lines.fuzz.ts'
+import './reply.fuzz.ts'
