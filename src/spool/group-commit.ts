@@ -2,8 +2,8 @@
  * One flush for all who wait: what is submitted while a batch is being synced goes out together in the next.
  *
  * Each transaction is applied whole or not at all, in the order of submission. Before a batch is applied the disk is
- * known to have room for it (space.ts); when it has not, its transactions are tried one by one, and those that do not
- * fit are refused with SpoolFullError. Any other failure refuses the whole batch.
+ * known to have room for it (space.ts); when it has not, it is divided until the transactions that do not fit stand
+ * alone; they are refused with SpoolFullError. Any other failure refuses the whole batch.
  */
 
 import type { BatchSize, Need } from './space.ts'
@@ -65,12 +65,16 @@ export class GroupCommit {
     // what is submitted in this turn of the event loop belongs to the first batch too
     await Promise.resolve()
     while (this.#waiting.length > 0) {
-      const batch = this.#next()
-      if (!(await this.#commit(batch, batch.length > 1))) {
-        for (const one of batch) await this.#commit([one], false)
-      }
+      await this.#settle(this.#next())
     }
     this.#running = undefined
+  }
+
+  async #settle(batch: readonly Waiting[]): Promise<void> {
+    if (await this.#commit(batch)) return
+    const half = batch.length >> 1
+    await this.#settle(batch.slice(0, half))
+    await this.#settle(batch.slice(half))
   }
 
   /** The oldest transactions, as many as fit a batch, at least one. */
@@ -86,12 +90,14 @@ export class GroupCommit {
   }
 
   /** Settles the batch, unless there is no room and it can be divided: then the answer is false. */
-  async #commit(batch: readonly Waiting[], divisible: boolean): Promise<boolean> {
+  async #commit(batch: readonly Waiting[]): Promise<boolean> {
+    const divisible = batch.length > 1
     const transactions = batch.map((waiting) => waiting.transaction)
     const use = this.#target.pageUse()
     const need = {
       pages: pagesFor(measure(transactions, use), use),
       newMail: transactions.some((transaction) => transaction.newMail),
+      divisible,
     }
     const alarm = setTimeout(() => this.#target.stalled(), STALL_MS)
     try {

@@ -22,6 +22,8 @@ const SAMPLE_INTERVAL_MS = 250
 const SAMPLE_OCTETS = 8 * 1024 * 1024
 /** kept allocated at the file's end when space is short: enough for any update or removal (see pagesFor) */
 const TAIL_OCTETS = 2 * 1024 * 1024
+/** the least by which the file is extended, so that not every batch waits for it */
+const EXTENSION_OCTETS = 1024 * 1024
 /** while this much is free beyond need and reserve, LMDB may let the file grow by itself */
 const COMFORT_OCTETS = 16 * 1024 * 1024
 /** a message of this size must fit before MAIL is accepted */
@@ -45,6 +47,8 @@ export interface Need {
   readonly pages: number
   /** whether it brings new mail, which must leave the reserve alone */
   readonly newMail: boolean
+  /** whether it can be had in parts; when space is short a large one is refused so that it is divided */
+  readonly divisible: boolean
 }
 
 export class Space {
@@ -76,7 +80,8 @@ export class Space {
   }
 
   hasRoom(): boolean {
-    return this.room() >= SMALLEST_ROOM
+    if (this.room() < SMALLEST_ROOM) return false
+    return this.#mayExtend(SMALLEST_ROOM + TAIL_OCTETS - this.#tail) || this.#mayReuse(SMALLEST_ROOM)
   }
 
   /**
@@ -102,20 +107,16 @@ export class Space {
     if (need.newMail && this.room() + this.#options.inMemory() < octets) throw new SpoolFullError()
     if (this.#diskFree() - octets >= reserve + COMFORT_OCTETS) return
     this.#tail = this.#measureTail()
+    if (need.divisible && octets > TAIL_OCTETS / 2) throw new SpoolFullError()
     const wanted = octets + TAIL_OCTETS - this.#tail
     if (wanted <= 0) return
     this.fileGone()
-    if (need.newMail) {
-      if (this.#diskFree() - wanted < reserve / 2) throw new SpoolFullError()
-      await this.#extend(wanted)
-      return
-    }
-    try {
-      await this.#extend(wanted)
-    } catch (error) {
-      // what could be had may do
-      if (!(error instanceof SpoolFullError) || this.#tail < octets) throw error
-    }
+    const step = Math.max(wanted, EXTENSION_OCTETS)
+    if (this.#mayExtend(step)) await this.#extend(step)
+    else if (!need.newMail) await this.#extendAsFarAs(wanted, octets)
+    else if (this.#mayExtend(wanted)) await this.#extend(wanted)
+    else if (this.#mayReuse(octets)) await this.#extendAsFarAs(octets + TAIL_OCTETS / 2 - this.#tail, octets)
+    else throw new SpoolFullError()
   }
 
   /** A batch has ended: counts anew what it used. */
@@ -129,6 +130,34 @@ export class Space {
 
   close(): void {
     closeSync(this.#descriptor)
+  }
+
+  /** Whether the file may take this much of the disk for new mail: half of the reserve stays outside the file. */
+  #mayExtend(octets: number): boolean {
+    return octets <= 0 || this.#diskFree() - octets >= this.#options.reserve() / 2
+  }
+
+  /**
+   * Whether new mail will find its place inside the file although the file may hardly grow: four times as much is free
+   * there, so growing is the exception, and for the exception there is enough. Removals keep their part and the disk a
+   * quarter of the reserve, unless three quarters of the file are free: a file that has taken all but the reserve must
+   * not stay closed to mail once it is empty.
+   */
+  #mayReuse(octets: number): boolean {
+    const { free, pages, pageSize } = this.#use
+    if (free * pageSize < 4 * octets) return false
+    const disk = this.#diskFree()
+    if (free >= 0.75 * pages) return this.#tail + disk >= octets
+    return this.#tail + Math.max(0, disk - this.#options.reserve() / 4) >= octets + TAIL_OCTETS / 2
+  }
+
+  /** Extends by as much as the disk gives. @throws SpoolFullError when the tail is then still below `enough` */
+  async #extendAsFarAs(octets: number, enough: number): Promise<void> {
+    try {
+      await this.#extend(octets)
+    } catch (error) {
+      if (!(error instanceof SpoolFullError) || this.#tail < enough) throw error
+    }
   }
 
   #diskFree(): number {
@@ -155,6 +184,7 @@ export class Space {
 
   /** Writes zeros behind everything that LMDB has written. @throws SpoolFullError with what fitted kept */
   async #extend(octets: number): Promise<void> {
+    if (octets <= 0) return
     let at = Math.max(fstatSync(this.#descriptor).size, this.#use.pages * this.#use.pageSize)
     const end = at + octets
     try {
@@ -188,14 +218,15 @@ export interface BatchSize {
 
 /**
  * The most pages by which a batch can make the file grow, if nothing freed earlier could be used again: new entries
- * come last in their trees, so they fill pages one by one; every other change copies its path from the root; and the
- * list of free pages is written anew (lmdb-js keeps up to 50,000 runs of it in memory, 500 to a page).
+ * come last in their trees, so they fill pages one by one; every other change copies its path from the root, each page
+ * of the trees at most once; and the list of free pages is written anew (lmdb-js keeps up to 50,000 runs of it in memory, 500 to a page).
  */
 export function pagesFor(size: BatchSize, use: PageUse): number {
   const path = use.depth + 2
   const fresh = 2 * Math.ceil(size.inlineOctets / use.pageSize) + 4 * path
-  const freeList = 2 * Math.ceil((Math.min(use.free, 50_000) + path * size.touched) / 500) + 16
-  return fresh + size.overflowPages + path * size.touched + freeList
+  const copied = Math.min(path * size.touched, use.treePages + path)
+  const freeList = 2 * Math.ceil((Math.min(use.free, 50_000) + copied + size.touched) / 500) + 16
+  return fresh + size.overflowPages + copied + freeList
 }
 
 /** Whether a value gets pages of its own, and how many (a page's 16 octets of header come once). */

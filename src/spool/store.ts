@@ -32,6 +32,8 @@ export interface PageUse {
   readonly pages: number
   /** pages below that which hold nothing and are used again before the file grows */
   readonly free: number
+  /** pages of the trees themselves: all that is not free and not content with pages of its own */
+  readonly treePages: number
   /** levels of the deepest tree */
   readonly depth: number
 }
@@ -135,12 +137,15 @@ export class Store {
     this.#root.resetReadTxn()
     const trees = TABLES.map((name) => this.#tables[name].getStats() as Stats)
     const last = trees[0] as Stats
-    const used = [...trees, last.root, last.free].reduce((sum, tree) => sum + pagesOf(tree), META_PAGES)
+    const all = [...trees, last.root, last.free]
+    const treePages = all.reduce((sum, tree) => sum + tree.treeBranchPageCount + tree.treeLeafPageCount, 0)
+    const used = all.reduce((sum, tree) => sum + tree.overflowPages, treePages + META_PAGES)
     const pages = last.lastPageNumber + 1
     return {
       pageSize: last.pageSize,
       pages,
       free: Math.max(0, pages - used),
+      treePages,
       depth: Math.max(...trees.map((tree) => tree.treeDepth)),
     }
   }
@@ -153,10 +158,6 @@ export class Store {
 /** The file that the environment of a directory is in. */
 export function dataFile(directory: string): string {
   return join(directory, 'data.mdb')
-}
-
-function pagesOf(tree: TreeStats): number {
-  return tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages
 }
 
 /** lmdb-js rejects with a general error whose `commitError` is a promise that is rejected with the cause. */
