@@ -40,6 +40,7 @@ export class ClientIo {
   #outgoing: string[] = []
   #outgoingLength = 0
   readonly #gone = new AbortController()
+  readonly #departed = new AbortController()
   readonly #closed: Promise<void>
 
   constructor(socket: Socket, limits: Pick<SessionLimits, 'writeStall' | 'lingerTime' | 'lingerOctets'>) {
@@ -59,6 +60,11 @@ export class ClientIo {
   /** aborted when the connection is lost; for waits that are not reads */
   get gone(): AbortSignal {
     return this.#gone.signal
+  }
+
+  /** aborted when the connection is lost, and when the client has said its last word: it may still be listening */
+  get departed(): AbortSignal {
+    return this.#departed.signal
   }
 
   /** octets of replies that wait for `flush` */
@@ -134,7 +140,7 @@ export class ClientIo {
   detach(): Socket {
     this.#socket.off('readable', this.#onReadable)
     this.#socket.off('end', this.#onEnd)
-    this.#socket.off('drain', this.#onReadable)
+    this.#socket.off('drain', this.#onDrain)
     this.#reading = false
     return this.#socket
   }
@@ -190,19 +196,27 @@ export class ClientIo {
     this.#reading = true
     this.#socket.on('readable', this.#onReadable)
     this.#socket.on('end', this.#onEnd)
-    this.#socket.on('drain', this.#onReadable)
-    if (this.#socket.readableEnded) this.#ended = true
+    this.#socket.on('drain', this.#onDrain)
+    if (this.#socket.readableEnded) this.#onEnd()
   }
 
-  readonly #onReadable = (): void => this.#wake?.()
+  readonly #onReadable = (): void => {
+    // An end that nobody reads up to would otherwise go unnoticed while policy lets the client wait.
+    if (this.#socket.readableLength === 0) this.#socket.read(0)
+    this.#wake?.()
+  }
+
+  readonly #onDrain = (): void => this.#wake?.()
 
   readonly #onEnd = (): void => {
     this.#ended = true
+    this.#departed.abort()
     this.#wake?.()
   }
 
   #lost(): void {
     this.#gone.abort()
+    this.#departed.abort()
     this.#wake?.()
   }
 

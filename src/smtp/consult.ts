@@ -51,7 +51,10 @@ function temporaryIssue(session: Session): Error {
   return refuse(421, text, { fault: 'us', module: 'policy', close: true })
 }
 
-/** Waits out tarpits, all of them together no longer than the limit. */
+/**
+ * Waits out tarpits, all of them together no longer than the limit. Nobody waits for a client that has left, or while
+ * the server drains.
+ */
 async function servePenance(
   session: Session,
   verdict: Verdict,
@@ -63,7 +66,7 @@ async function servePenance(
     const wait = Math.min(wanted, budget)
     budget -= wait
     await session.io.flush()
-    const signal = AbortSignal.any([session.io.gone, session.services.shuttingDown])
+    const signal = AbortSignal.any([session.io.departed, session.services.shuttingDown])
     await delay(wait, undefined, { signal }).catch(() => undefined)
     if (session.io.gone.aborted) throw new ClientGoneError()
     current = current.then
@@ -126,7 +129,7 @@ export function followMessagePathway(session: Session): void {
 function scopeFor(session: Session, pathway: string): InboundScope {
   const { connection, services } = session
   const scope = services.resolveScope(connection.listen, connection.remote.address, pathway)
-  if (scope !== undefined) return scope
+  if (scope?.pathway === pathway) return scope
   tellPanic(session, 'policy', `a script chose the pathway "${pathway}", which does not exist`)
   throw temporaryIssue(session)
 }

@@ -32,7 +32,7 @@ export interface SessionServices {
   readonly superseded: () => boolean
   /**
    * The scope for a pathway that a script chose for this client (it stands above all other scopes).
-   * undefined when no pathway has this name.
+   * undefined, or a scope of another name, when no pathway has this name: the session is then refused.
    */
   readonly resolveScope: (
     listen: ListenSettings,

@@ -132,9 +132,10 @@ function scripted(phases: ScriptedPolicy): Policy {
   }
 }
 
-/** mailboxes at local.example, except those called `nobody` */
+/** mailboxes at local.example, except those called `nobody`, and the postmaster of this host */
 const localDomains: LocalRecipients = {
   lookup: ({ local, domain }) => {
+    if (domain === '' && local.toLowerCase() === 'postmaster') return 'local'
     if (domain !== 'local.example') return 'elsewhere'
     return local === 'nobody' ? 'unknown' : 'local'
   },
