@@ -5,5 +5,5 @@ import { runProgram } from './cli/program.ts'
 process.exitCode = await runProgram(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
-  terminal: process.stdout.isTTY === true,
+  terminal: process.stdout.isTTY,
 })

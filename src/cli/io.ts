@@ -1,6 +1,9 @@
 /** Where a command of the program writes, and how it looks there. Passed in, so that tests can read along. */
 
+import { readFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
+import type { Diagnostic } from '../config/diagnostic.ts'
+import { renderDiagnostics } from '../config/render.ts'
 
 export interface Io {
   readonly stdout: Writable
@@ -23,4 +26,17 @@ const codes: Readonly<Record<Style, readonly [number, number]>> = {
 export function styler(io: Io): (style: Style, text: string) => string {
   if (!io.terminal) return (_style, text) => text
   return (style, text) => `\u001b[${codes[style][0]}m${text}\u001b[${codes[style][1]}m`
+}
+
+/** Prints diagnostics on stderr, each with the line it speaks of. */
+export function say(io: Io, diagnostics: readonly Diagnostic[]): void {
+  if (diagnostics.length > 0) io.stderr.write(renderDiagnostics(diagnostics, readText))
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
 }

@@ -5,12 +5,10 @@
  * Exit codes: 0 done, 1 a configuration error or an ordinary failure, 2 could not bind (`serve`), 64 wrong usage.
  */
 
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import { Command, CommanderError, Option } from 'commander'
 import { ConfigError } from '../config/diagnostic.ts'
-import { renderDiagnostics } from '../config/render.ts'
-import type { Io } from './io.ts'
+import { type Io, say } from './io.ts'
+import { readVersion } from './version.ts'
 
 const USAGE_ERROR = 64
 
@@ -31,18 +29,21 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
 function explainFailure(error: unknown, io: Io): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
   if (error instanceof ConfigError) {
-    io.stderr.write(renderDiagnostics(error.diagnostics))
+    say(io, error.diagnostics)
     return 1
   }
   // A user's mistake never gets here; what does is a fault of the program or of the machine, told in one line.
   io.stderr.write(`postern: ${error instanceof Error ? error.message : String(error)}\n`)
-  if (process.env['POSTERN_TRACE'] !== undefined && error instanceof Error) io.stderr.write(`${error.stack ?? ''}\n`)
+  if (process.env['POSTERN_TRACE'] !== undefined && error instanceof Error)
+    io.stderr.write(`${error.stack ?? ''}\n`)
   return 1
 }
 
 function buildProgram(io: Io, done: (code: number) => void): Command {
   const program = new Command('postern')
-    .description('The guarded gate for mail: an SMTP server that knows who is on the other end of every connection.')
+    .description(
+      'The guarded gate for mail: an SMTP server that knows who is on the other end of every connection.',
+    )
     .version(readVersion())
     .showHelpAfterError('(postern --help lists the commands)')
     .exitOverride()
@@ -54,7 +55,10 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
 }
 
 const configOption = (): Option =>
-  new Option('-c, --config <file>', 'configuration file (default: ./postern.conf, then /etc/postern/postern.conf)')
+  new Option(
+    '-c, --config <file>',
+    'configuration file (default: ./postern.conf, then /etc/postern/postern.conf)',
+  )
 
 function addServe(program: Command, io: Io, done: (code: number) => void): void {
   program
@@ -95,7 +99,9 @@ function addInspection(program: Command, io: Io, done: (code: number) => void): 
 function addTrials(program: Command, io: Io, done: (code: number) => void): void {
   program
     .command('pki')
-    .description('write a throwaway CA with server, valid, untrusted, expired and revoked client certificates')
+    .description(
+      'write a throwaway CA with server, valid, untrusted, expired and revoked client certificates',
+    )
     .argument('<dir>', 'folder to write to')
     .action(async (folder: string) => {
       const { runPki } = await import('./pki.ts')
@@ -111,13 +117,7 @@ function addTrials(program: Command, io: Io, done: (code: number) => void): void
 }
 
 function parseCount(text: string): number {
-  if (!/^\d{1,3}$/.test(text)) throw new CommanderError(USAGE_ERROR, 'postern.usage', `--workers takes a number, not "${text}"`)
+  if (!/^\d{1,3}$/.test(text))
+    throw new CommanderError(USAGE_ERROR, 'postern.usage', `--workers takes a number, not "${text}"`)
   return Number(text)
-}
-
-function readVersion(): string {
-  const file = path.join(import.meta.dirname, '..', '..', 'package.json')
-  const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'))
-  const version = typeof parsed === 'object' && parsed !== null && 'version' in parsed ? parsed.version : undefined
-  return typeof version === 'string' ? version : 'unknown'
 }

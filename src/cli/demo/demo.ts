@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describeOrigin } from '../../config/diagnostic.ts'
 import { loadSettings } from '../../config/load.ts'
 import type { ListenSettings, Settings } from '../../config/settings.ts'
-import { makePki, type Pki, pkiFiles } from '../../tls/pki.ts'
+import { makePki, type Pki, writePki } from '../../tls/pki.ts'
 import { type Io, styler } from '../io.ts'
 import { gateConf, gateLua, type Visitor, visitors } from './scenario.ts'
 import { type Cell, layOut } from './table.ts'
@@ -58,15 +58,15 @@ export async function runDemo(io: Io, program: readonly string[]): Promise<numbe
   }
   progress('')
   show(io, folder, results)
-  const good = results.every((result) => result.outcome === result.visitor.expect) && gate.process.exitCode === 0
+  const good =
+    results.every((result) => result.outcome === result.visitor.expect) && gate.process.exitCode === 0
   if (!good) io.stderr.write('postern demo: not everything went as it should; see the rows marked ✗\n')
   return good ? 0 : 1
 }
 
 async function writeScenario(folder: string): Promise<Pki> {
   const pki = await makePki({ serverNames: ['gate.example', 'localhost'] })
-  mkdirSync(path.join(folder, 'pki'))
-  for (const [name, text] of pkiFiles(pki)) writeFileSync(path.join(folder, 'pki', name), text, { mode: 0o600 })
+  await writePki(path.join(folder, 'pki'), pki)
   writeFileSync(path.join(folder, 'gate.conf'), gateConf)
   writeFileSync(path.join(folder, 'gate.lua'), gateLua)
   return pki
@@ -88,7 +88,8 @@ async function startGate(file: string, program: readonly string[], io: Io): Prom
     complaints += chunk.toString()
   })
   const ready = (async (): Promise<string | undefined> => {
-    for await (const line of createInterface({ input: child.stdout })) if (line.startsWith('postern ready')) return line
+    for await (const line of createInterface({ input: child.stdout }))
+      if (line.startsWith('postern ready')) return line
     return undefined
   })()
   const line = await Promise.race([ready, delay(READY_MS, undefined, { ref: false })])
@@ -116,14 +117,14 @@ async function receive(step: {
   const which = visitor.gate === 'front' ? 0 : 1
   const target = step.gate.addresses[which]
   const listen: ListenSettings | undefined = settings.listens[which]
-  if (target === undefined || listen === undefined) throw new Error('the gate does not listen where it should')
+  if (target === undefined || listen === undefined)
+    throw new Error('the gate does not listen where it should')
   const scope = settings.resolveInbound(listen, visitor.from)
   const subject = `message ${step.index + 1}`
-  const files = new Map(pkiFiles(pki))
   const report = await visit({
     ...target,
     from: visitor.from,
-    serverCa: files.get('ca.pem') ?? '',
+    serverCa: pki.files.get('ca.pem') ?? '',
     serverName: 'gate.example',
     sender: 'visitor@client.example',
     recipient: RECIPIENT,
@@ -133,18 +134,24 @@ async function receive(step: {
       ? {}
       : {
           certificate: {
-            cert: files.get(`${visitor.certificate}.pem`) ?? '',
-            key: files.get(`${visitor.certificate}.key`) ?? '',
+            cert: pki.files.get(`${visitor.certificate}.pem`) ?? '',
+            key: pki.files.get(`${visitor.certificate}.key`) ?? '',
           },
         }),
   })
-  const mail = report.accepted ? await findMail(path.join(folder, 'mail', 'postbox', 'new'), subject) : undefined
+  const mail = report.accepted
+    ? await findMail(path.join(folder, 'mail', 'postbox', 'new'), subject)
+    : undefined
   return {
     visitor,
     report,
     mode: scope.options.tls_verify_mode ?? 'unset',
     modeFrom: describeOrigin(scope.origin('tls_verify_mode')),
-    outcome: report.handshakeFailed ? 'refused in the handshake' : mail === undefined ? 'refused by policy' : 'delivered',
+    outcome: report.handshakeFailed
+      ? 'refused in the handshake'
+      : mail === undefined
+        ? 'refused by policy'
+        : 'delivered',
     mail,
   }
 }
@@ -218,7 +225,6 @@ function whichScope(from: string, folder: string): string {
   if (match === null) return 'nothing sets it: the default'
   const lines = readFileSync(path.join(folder, 'gate.conf'), 'utf8').split('\n')
   const at = Number(match[2]) - 1
-  const indent = (line: string): number => line.length - line.trimStart().length
   const own = indent(lines[at] ?? '')
   const head = lines.slice(0, at).findLast((line) => line.includes('{') && indent(line) < own) ?? ''
   return `${head.slice(0, head.indexOf('{')).trim()}, gate.conf:${at + 1}`
@@ -226,4 +232,8 @@ function whichScope(from: string, folder: string): string {
 
 function wrap(text: string, width: number): string {
   return text.replace(new RegExp(`(.{1,${width}})(?: |$)`, 'g'), '$1\n').trimEnd()
+}
+
+function indent(line: string): number {
+  return line.length - line.trimStart().length
 }

@@ -15,15 +15,69 @@ export interface Visitor {
 }
 
 export const visitors: readonly Visitor[] = [
-  { who: 'partner, no certificate', certificate: undefined, from: '127.0.10.1', gate: 'front', expect: 'refused in the handshake' },
-  { who: 'partner, valid', certificate: 'client-valid', from: '127.0.10.2', gate: 'front', expect: 'delivered' },
-  { who: 'partner, untrusted', certificate: 'client-untrusted', from: '127.0.10.3', gate: 'front', expect: 'refused by policy' },
-  { who: 'partner, expired', certificate: 'client-expired', from: '127.0.10.4', gate: 'front', expect: 'refused by policy' },
-  { who: 'partner, revoked', certificate: 'client-revoked', from: '127.0.10.5', gate: 'front', expect: 'refused by policy' },
-  { who: 'office printer, no certificate', certificate: undefined, from: '127.0.20.1', gate: 'front', expect: 'delivered' },
-  { who: 'stranger, no certificate', certificate: undefined, from: '127.0.30.1', gate: 'front', expect: 'refused in the handshake' },
-  { who: 'stranger, no certificate', certificate: undefined, from: '127.0.30.2', gate: 'side', expect: 'refused by policy' },
-  { who: 'traveller, valid', certificate: 'client-valid', from: '127.0.30.3', gate: 'side', expect: 'delivered' },
+  {
+    who: 'partner, no certificate',
+    certificate: undefined,
+    from: '127.0.10.1',
+    gate: 'front',
+    expect: 'refused in the handshake',
+  },
+  {
+    who: 'partner, valid',
+    certificate: 'client-valid',
+    from: '127.0.10.2',
+    gate: 'front',
+    expect: 'delivered',
+  },
+  {
+    who: 'partner, untrusted',
+    certificate: 'client-untrusted',
+    from: '127.0.10.3',
+    gate: 'front',
+    expect: 'refused by policy',
+  },
+  {
+    who: 'partner, expired',
+    certificate: 'client-expired',
+    from: '127.0.10.4',
+    gate: 'front',
+    expect: 'refused by policy',
+  },
+  {
+    who: 'partner, revoked',
+    certificate: 'client-revoked',
+    from: '127.0.10.5',
+    gate: 'front',
+    expect: 'refused by policy',
+  },
+  {
+    who: 'office printer, no certificate',
+    certificate: undefined,
+    from: '127.0.20.1',
+    gate: 'front',
+    expect: 'delivered',
+  },
+  {
+    who: 'stranger, no certificate',
+    certificate: undefined,
+    from: '127.0.30.1',
+    gate: 'front',
+    expect: 'refused in the handshake',
+  },
+  {
+    who: 'stranger, no certificate',
+    certificate: undefined,
+    from: '127.0.30.2',
+    gate: 'side',
+    expect: 'refused by policy',
+  },
+  {
+    who: 'traveller, valid',
+    certificate: 'client-valid',
+    from: '127.0.30.3',
+    gate: 'side',
+    expect: 'delivered',
+  },
 ]
 
 /** The configuration, written to be read: `gate.conf` in the demonstration's folder. */

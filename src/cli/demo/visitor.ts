@@ -66,7 +66,10 @@ export async function visit(options: Visit): Promise<VisitReport> {
   }
 }
 
-async function handOver(client: LineClient, options: Visit): Promise<Pick<VisitReport, 'reply' | 'accepted'>> {
+async function handOver(
+  client: LineClient,
+  options: Visit,
+): Promise<Pick<VisitReport, 'reply' | 'accepted'>> {
   for (const line of [`MAIL FROM:<${options.sender}>`, `RCPT TO:<${options.recipient}>`, 'DATA']) {
     const reply = await client.command(line)
     if (!/^[23]/.test(reply)) return { reply: lastLine(reply), accepted: false }
@@ -85,12 +88,15 @@ async function handOver(client: LineClient, options: Visit): Promise<Pick<VisitR
   return { reply: lastLine(reply), accepted: reply.startsWith('2') }
 }
 
-async function startTls(plain: LineClient, options: Visit): Promise<{ client: LineClient; protocol: string }> {
+async function startTls(
+  plain: LineClient,
+  options: Visit,
+): Promise<{ client: LineClient; protocol: string }> {
   const socket = connectTls({
     socket: plain.release(),
     ca: options.serverCa,
     servername: options.serverName,
-    ...(options.certificate ?? {}),
+    ...options.certificate,
   })
   const client = new LineClient(socket)
   try {
@@ -109,7 +115,9 @@ class HandshakeRefused extends Error {}
 
 function describe(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
-  const alert = /alert (?!number)([a-z ]+?):/.exec(text)?.[1] ?? /(certificate required|handshake failure)/.exec(text)?.[1]
+  const alert =
+    /alert (?!number)([a-z ]+?):/.exec(text)?.[1] ??
+    /(certificate required|handshake failure)/.exec(text)?.[1]
   return alert === undefined ? text : `alert: ${alert}`
 }
 
@@ -119,7 +127,8 @@ function lastLine(reply: string): string {
 
 function parseContext(reply: string): Map<string, string> {
   const entries = new Map<string, string>()
-  for (const [, key = '', value = ''] of reply.matchAll(/^250-\[connection\] (\S+) ?(.*)$/gm)) entries.set(key, value)
+  for (const [, key = '', value = ''] of reply.matchAll(/^250-\[connection\] (\S+) ?(.*)$/gm))
+    entries.set(key, value)
   return entries
 }
 

@@ -1,0 +1,44 @@
+/**
+ * `postern check FILE`: reads the configuration, then loads every certificate, CA, CRL and script that it names, and
+ * prints everything there is to say. Listens on nothing and writes nothing.
+ */
+
+import { hostname as systemHostname } from 'node:os'
+import type { Diagnostic } from '../config/diagnostic.ts'
+import { loadSettings } from '../config/load.ts'
+import type { Settings } from '../config/settings.ts'
+import { createPolicy } from '../policy/run.ts'
+import { auditTls } from '../tls/audit.ts'
+import { type Io, say, styler } from './io.ts'
+import { locateConfig } from './locate.ts'
+import { rootWarning } from './privileges.ts'
+
+/** @returns 0 when there are no errors, else 1 */
+export async function runCheck(named: string | undefined, io: Io): Promise<number> {
+  const file = locateConfig(named)
+  const { settings, diagnostics } = await loadSettings(file)
+  const all = settings === undefined ? diagnostics : [...diagnostics, ...(await inspect(settings))]
+  say(io, all)
+  const errors = all.filter(({ severity }) => severity === 'error').length
+  const warnings = all.length - errors
+  const paint = styler(io)
+  const verdict = errors > 0 ? paint('red', 'not usable') : paint('green', 'usable')
+  io.stdout.write(`${file}: ${verdict}, ${count(errors, 'error')}, ${count(warnings, 'warning')}\n`)
+  return errors > 0 ? 1 : 0
+}
+
+/** What can be said only by looking at the files that the configuration names. */
+async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
+  const tls = await auditTls(settings, Date.now())
+  const policy = await createPolicy({
+    scripts: settings.scripts,
+    hostname: settings.global.hostname ?? systemHostname(),
+    events: { emit: () => undefined },
+  })
+  const root = settings.security === undefined && process.getuid?.() === 0 ? rootWarning(settings) : []
+  return [...tls, ...policy.diagnostics, ...root]
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`
+}

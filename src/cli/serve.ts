@@ -1,0 +1,92 @@
+/**
+ * `postern serve`: runs the server in the foreground. SIGTERM and SIGINT drain and end it with exit code 0, SIGHUP
+ * reloads. Prints `postern ready` on stdout when every listener is bound.
+ */
+
+import { ConfigError } from '../config/diagnostic.ts'
+import { loadSettings } from '../config/load.ts'
+import type { ServerEvent } from '../events/events.ts'
+import { ListenError } from '../listener/listener.ts'
+import { formatForStderr } from '../logs/stderr.ts'
+import { Server } from '../server.ts'
+import { type Io, say } from './io.ts'
+import { locateConfig } from './locate.ts'
+import { notify } from './notify.ts'
+import { dropPrivileges } from './privileges.ts'
+import { readVersion } from './version.ts'
+
+const COULD_NOT_BIND = 2
+
+export interface ServeOptions {
+  readonly config?: string
+  readonly workers?: number
+}
+
+/** Serves until a signal ends it. @returns the exit code */
+export async function runServe(options: ServeOptions, io: Io): Promise<number> {
+  const file = locateConfig(options.config)
+  if (options.workers !== undefined && options.workers > 0) {
+    io.stderr.write('postern: --workers: serving from one process; several workers are not available yet\n')
+  }
+  const { settings, diagnostics } = await loadSettings(file)
+  if (settings === undefined) throw new ConfigError(diagnostics)
+  say(io, dropPrivileges(settings))
+  const server = await startOrExplain(file, io)
+  if (server === undefined) return COULD_NOT_BIND
+  say(io, server.warnings)
+  const ended = untilTold(server, io)
+  io.stdout.write(`postern ready pid=${process.pid} ${server.addresses.join(' ')}\n`)
+  await notify('READY=1')
+  await ended
+  return 0
+}
+
+async function startOrExplain(file: string, io: Io): Promise<Server | undefined> {
+  const onEvent = (event: ServerEvent): void => {
+    if (event.kind === 'panic') io.stderr.write(formatForStderr(event))
+  }
+  try {
+    return await Server.start({ file, version: readVersion(), onEvent })
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error
+    say(io, error.diagnostics)
+    return undefined
+  }
+}
+
+/** Handles the signals; resolves when the server has ended. */
+function untilTold(server: Server, io: Io): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let ending = false
+    const end = (): void => {
+      if (ending) return
+      ending = true
+      void notify('STOPPING=1')
+      server.stop().then(resolve, reject)
+    }
+    process.on('SIGTERM', end)
+    process.on('SIGINT', end)
+    // Reloads follow one another; a signal that arrives meanwhile starts one more.
+    let last = Promise.resolve()
+    process.on('SIGHUP', () => {
+      last = last.then(() => reload(server, io))
+    })
+  })
+}
+
+async function reload(server: Server, io: Io): Promise<void> {
+  await notify('RELOADING=1')
+  try {
+    await server.reload()
+    say(io, server.warnings)
+    io.stderr.write('postern: the configuration was reloaded\n')
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof ListenError) {
+      say(io, error.diagnostics)
+    } else {
+      io.stderr.write(`postern: ${error instanceof Error ? error.message : String(error)}\n`)
+    }
+    io.stderr.write('postern: reload failed; the configuration before stays in force\n')
+  }
+  await notify('READY=1')
+}

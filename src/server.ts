@@ -1,0 +1,267 @@
+/**
+ * The wiring: builds every part and joins them, in the order of a message's story. The only place that constructs.
+ *
+ * A configuration is a *generation*: settings, TLS contexts and policy that belong together. A reload builds a whole
+ * new generation beside the old one and switches only when every piece of it came out right; otherwise the old one
+ * stays in force. Sessions under way keep the generation they began with and are asked to come back
+ * (`421 <Reconfig_Message>`) at their next MAIL or RSET.
+ */
+
+import { setMaxListeners } from 'node:events'
+import { hostname as systemHostname } from 'node:os'
+import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
+import { loadSettings } from './config/load.ts'
+import type { Settings } from './config/settings.ts'
+import { SmtpTransport } from './delivery/attempt.ts'
+import { Maildirs } from './delivery/maildir.ts'
+import { MaildirTransport } from './delivery/maildir-transport.ts'
+import { DeliveryQueue } from './delivery/queue.ts'
+import type { Transports } from './delivery/transport.ts'
+import { SystemResolver } from './dns/resolver.ts'
+import { EventBus, type ServerEvent } from './events/events.ts'
+import type { Connection } from './listener/connection.ts'
+import { Listeners } from './listener/listener.ts'
+import { type Logs, openLogs } from './logs/logs.ts'
+import { IdGenerator } from './mail/message-id.ts'
+import type { Policy } from './policy/phases.ts'
+import { createPolicy } from './policy/run.ts'
+import { FileAuthenticator } from './smtp/auth-file.ts'
+import type { SessionServices } from './smtp/services.ts'
+import { serveSession } from './smtp/session.ts'
+import { openSpool } from './spool/lmdb-spool.ts'
+import type { DeliveryState, Spool } from './spool/spool.ts'
+import { loadTls, type TlsContexts } from './tls/contexts.ts'
+import { TicketSecret } from './tls/ticket-secret.ts'
+
+/** how long SIGTERM waits for sessions and deliveries under way */
+const DRAIN_MS = 30_000
+
+export interface ServerOptions {
+  /** the main configuration file */
+  readonly file: string
+  readonly version: string
+  /** told every fact, beside the logs; for the terminal and for tests */
+  readonly onEvent?: (event: ServerEvent) => void
+}
+
+interface Generation {
+  readonly number: number
+  readonly settings: Settings
+  readonly tls: TlsContexts
+  readonly policy: Policy
+  readonly maildirs: Maildirs
+  readonly warnings: readonly Diagnostic[]
+}
+
+/** The parts that outlive a reload. */
+interface Parts {
+  readonly events: EventBus
+  readonly ids: IdGenerator
+  readonly ticketSecret: TicketSecret
+  readonly logs: Logs
+  readonly spool: Spool
+  readonly queue: DeliveryQueue
+  readonly listeners: Listeners
+  /** Spool_Min_Free, which a reload may change */
+  readonly reserve: { octets: number }
+}
+
+/** where a message stands that was just accepted: due at once */
+const FRESH: DeliveryState = { attempts: 0, nextAttempt: 0, failed: false, lastText: '' }
+
+export class Server {
+  readonly #options: ServerOptions
+  readonly #parts: Parts
+  readonly #stopping = new AbortController()
+  readonly #sessions = new Set<Promise<void>>()
+  #generation: Generation
+  #services: SessionServices
+
+  /** Use `Server.start`. */
+  private constructor(options: ServerOptions, parts: Omit<Parts, 'listeners'>, generation: Generation) {
+    this.#options = options
+    this.#generation = generation
+    setMaxListeners(0, this.#stopping.signal)
+    this.#parts = {
+      ...parts,
+      listeners: new Listeners({
+        settings: generation.settings,
+        onConnection: (connection) => this.#serve(connection),
+        nextConnectionId: () => parts.ids.next(),
+        events: parts.events,
+        clock: Date.now,
+      }),
+    }
+    this.#services = this.#servicesOf(generation)
+  }
+
+  /**
+   * Builds everything and binds every listener.
+   * @throws ConfigError when the configuration cannot be used, ListenError when a socket cannot be bound,
+   *   SpoolLockedError when another process serves this spool
+   */
+  static async start(options: ServerOptions): Promise<Server> {
+    const events = new EventBus((error) =>
+      process.stderr.write(`postern: a listener failed: ${String(error)}\n`),
+    )
+    if (options.onEvent !== undefined) events.subscribe(options.onEvent)
+    const ticketSecret = new TicketSecret()
+    const generation = await buildGeneration({ file: options.file, number: 1, events, ticketSecret })
+    const { settings } = generation
+    const ids = new IdGenerator({ pid: process.pid, clock: Date.now })
+    const logs = openLogs(settings.loggers, {
+      clock: Date.now,
+      onError: (message) => process.stderr.write(`postern: ${message}\n`),
+    })
+    events.subscribe((event) => logs.handle(event))
+    const { spoolbase, spool_mode, spool_min_free, reception_memory } = settings.global
+    const reserve = { octets: spool_min_free }
+    const spool = await openSpool({
+      path: spoolbase.path,
+      mode: spool_mode,
+      get minFree() {
+        return reserve.octets
+      },
+      receptionMemory: reception_memory,
+      clock: Date.now,
+      events,
+    })
+    const transports = transportsOf(generation)
+    const queue = new DeliveryQueue({ spool, settings, transports, events, ids })
+    const server = new Server(options, { events, ids, ticketSecret, logs, spool, queue, reserve }, generation)
+    try {
+      await server.#parts.listeners.start()
+    } catch (error) {
+      await Promise.allSettled([spool.close(), logs.close()])
+      throw error
+    }
+    queue.start()
+    return server
+  }
+
+  /** What is bound, in the order of the Listen stanzas: `127.0.0.1:25`, `[::]:25`, `/run/postern.sock`. */
+  get addresses(): readonly string[] {
+    return this.#parts.listeners.addresses().map(({ text }) => text)
+  }
+
+  get settings(): Settings {
+    return this.#generation.settings
+  }
+
+  /** warnings about the configuration in force */
+  get warnings(): readonly Diagnostic[] {
+    return this.#generation.warnings
+  }
+
+  /**
+   * Reads the configuration again and puts it in force for new connections; reopens every log.
+   * @throws ConfigError or ListenError; the configuration before stays in force
+   */
+  async reload(): Promise<void> {
+    const { events, ticketSecret, logs, queue, listeners } = this.#parts
+    await logs.reopen()
+    const generation = await buildGeneration({
+      file: this.#options.file,
+      number: this.#generation.number + 1,
+      events,
+      ticketSecret,
+      previous: this.#generation,
+    })
+    const services = this.#servicesOf(generation)
+    await listeners.replaceSettings(generation.settings, () => {
+      this.#generation = generation
+      this.#services = services
+      this.#parts.reserve.octets = generation.settings.global.spool_min_free
+      queue.reload(generation.settings, transportsOf(generation))
+    })
+    await logs.replace(generation.settings.loggers)
+  }
+
+  /** Stops accepting, lets sessions and deliveries under way end for at most 30 s, closes. Resolves when done. */
+  async stop(): Promise<void> {
+    const { listeners, queue, spool, logs } = this.#parts
+    listeners.close()
+    this.#stopping.abort()
+    const deadline = AbortSignal.timeout(DRAIN_MS)
+    await Promise.race([Promise.allSettled(this.#sessions), aborted(deadline)])
+    await queue.stop(deadline)
+    await spool.close()
+    await logs.close()
+  }
+
+  #serve(connection: Connection): void {
+    const session = serveSession(connection, this.#services)
+    this.#sessions.add(session)
+    void session.finally(() => this.#sessions.delete(session))
+  }
+
+  #servicesOf(generation: Generation): SessionServices {
+    const { settings } = generation
+    return {
+      hostname: hostnameOf(settings),
+      version: this.#options.version,
+      tls: generation.tls,
+      policy: generation.policy,
+      spool: this.#parts.spool,
+      local: generation.maildirs,
+      events: this.#parts.events,
+      ids: this.#parts.ids,
+      clock: Date.now,
+      authenticate: new FileAuthenticator(),
+      enqueue: (messages) =>
+        this.#parts.queue.enqueue(messages.map(({ envelope }) => ({ envelope, state: FRESH }))),
+      superseded: () => this.#generation.number !== generation.number,
+      resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
+      shuttingDown: this.#stopping.signal,
+    }
+  }
+}
+
+/** Settings, certificates and scripts, or a ConfigError that holds everything that is wrong with any of them. */
+async function buildGeneration(options: {
+  readonly file: string
+  readonly number: number
+  readonly events: EventBus
+  readonly ticketSecret: TicketSecret
+  readonly previous?: Generation
+}): Promise<Generation> {
+  const { events, ticketSecret, previous } = options
+  const { settings, diagnostics: findings } = await loadSettings(options.file)
+  if (settings === undefined) throw new ConfigError(findings)
+  const tls = await loadTls(settings, {
+    ticketSecret,
+    events,
+    clock: Date.now,
+    ...(previous === undefined ? {} : { previous: previous.tls }),
+  })
+  const hostname = hostnameOf(settings)
+  const { policy, diagnostics } = await createPolicy({ scripts: settings.scripts, hostname, events })
+  if (diagnostics.some(({ severity }) => severity === 'error')) throw new ConfigError(diagnostics)
+  return {
+    number: options.number,
+    settings,
+    tls,
+    policy,
+    maildirs: new Maildirs(settings.maildirs),
+    warnings: [...settings.diagnostics, ...tls.diagnostics, ...diagnostics],
+  }
+}
+
+function transportsOf({ settings }: Generation): Transports {
+  const hostname = hostnameOf(settings)
+  return {
+    maildir: new MaildirTransport({ hostname }),
+    smtp: new SmtpTransport({ resolver: new SystemResolver(), hostname }),
+  }
+}
+
+function hostnameOf(settings: Settings): string {
+  return settings.global.hostname ?? systemHostname()
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
