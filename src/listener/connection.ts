@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { InboundScope, ListenSettings } from '../config/settings.ts'
-import type { Endpoint } from '../mail/envelope.ts'
+import type { ConnectionFact } from '../events/events.ts'
 
 export interface Connection {
   /** Momentum's id form; appears in every log line of this connection */
@@ -10,8 +10,8 @@ export interface Connection {
   readonly socket: Socket
   readonly listen: ListenSettings
   /** normalised: an IPv4 address mapped into IPv6 is that IPv4 address, no zone id; '' for a UNIX client */
-  readonly remote: Endpoint
-  readonly local: Endpoint
+  readonly remote: ConnectionFact['remote']
+  readonly local: ConnectionFact['local']
   /** resolved for `remote` at accept */
   readonly scope: InboundScope
   /** gives the admission slot back; called once, when the socket is closed */

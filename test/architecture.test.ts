@@ -1,0 +1,54 @@
+/** The import line: each folder of src/ imports what this table allows, types included (src/README.md draws it). */
+
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+
+/** `x:type` is an import of types alone. Files directly in src/ and in cli/ build and join: they may import all. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  mail: [],
+  events: ['mail'],
+  config: ['mail'],
+  dns: ['config'],
+  wire: ['mail'],
+  tls: ['config', 'events'],
+  listener: ['config', 'events', 'tls'],
+  policy: ['mail', 'config', 'events', 'dns', 'tls:type'],
+  spool: ['mail', 'config', 'events'],
+  smtp: ['mail', 'config', 'events', 'wire', 'tls', 'listener:type', 'policy', 'spool'],
+  delivery: ['mail', 'config', 'events', 'dns', 'wire', 'tls', 'policy', 'spool'],
+  logs: ['mail', 'config', 'events'],
+  console: ['config', 'events', 'spool', 'delivery', 'logs'],
+  web: ['config', 'events', 'console'],
+}
+
+/** Packages that belong to one folder. */
+const ownedPackages: Readonly<Record<string, string>> = { 'wasmoon-lua5.1': 'policy/lua', lmdb: 'spool' }
+
+const IMPORT =
+  /^(?:import|export)\s(?<type>type\s)?[\w$*,{}\s]+?from\s*'(?<from>[^']+)'|\bimport\s*\(?\s*'(?<bare>[^']+)'/gm
+
+for (const file of globSync('src/**/*.ts', { cwd: path.join(import.meta.dirname, '..') })) {
+  if (/\.(test|fixture)\.ts$/.test(file)) continue
+  const folder = path.dirname(path.relative('src', file))
+  const room = folder.split(path.sep)[0] ?? ''
+
+  test(`${file} imports only what its folder may`, () => {
+    assert.ok(room === '.' || room === 'cli' || room in mayImport, `src/${room}/ has no row in the table`)
+    const text = readFileSync(path.join(import.meta.dirname, '..', file), 'utf8')
+    for (const [name, owner] of Object.entries(ownedPackages)) {
+      const used = text.includes(`'${name}'`) || text.includes(`'${name}/`)
+      assert.ok(!used || `${folder}/`.startsWith(`${owner}/`), `${name} belongs to src/${owner}/`)
+    }
+    for (const { groups } of text.matchAll(IMPORT)) {
+      const specifier = groups?.['from'] ?? groups?.['bare'] ?? ''
+      if (!specifier.startsWith('.') || room === '.' || room === 'cli') continue
+      const target = path.relative('src', path.join(path.dirname(file), specifier)).split(path.sep)[0] ?? ''
+      if (target === room) continue
+      const allowed = mayImport[room] ?? []
+      const asType = groups?.['type'] !== undefined && allowed.includes(`${target}:type`)
+      assert.ok(asType || allowed.includes(target), `src/${room}/ may not import ${specifier}`)
+    }
+  })
+}
