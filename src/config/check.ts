@@ -16,7 +16,7 @@ import type { Model, Stanza } from './model.ts'
 import type { OptionRow, ScopeName } from './option-row.ts'
 import { quote } from './render.ts'
 import { Report } from './report.ts'
-import { restricting } from './restricting.ts'
+import { alreadySo, restricting } from './restricting.ts'
 import type { Assignment, StanzaNode, Statement, Value } from './tree.ts'
 
 export interface Checked {
@@ -103,7 +103,7 @@ class Checker {
 
   #recognised(name: string, value: Value, at: Position): void {
     // read where the files are read
-    if (name === 'local_changes_file') return
+    if (name === 'local_changes_file' || (alreadySo[name] && isHarmless(value, alreadySo[name]))) return
     const shown = displayName(name)
     const harmless = restricting[name]
     if (harmless !== undefined && !isHarmless(value, harmless)) {

@@ -1,7 +1,16 @@
 /** Values that speak of mail: domains, networks, extensions, credentials. Strict like all codecs (`codec.ts`). */
 
-import { formatCidr, parseCidr } from './address.ts'
-import { bool, type Codec, type CodecContext, dictionary, listWhere, scalar } from './codec.ts'
+import { formatCidr, parseAddress, parseCidr } from './address.ts'
+import {
+  bool,
+  type Codec,
+  type CodecContext,
+  dictionary,
+  hostname,
+  listWhere,
+  oneOf,
+  scalar,
+} from './codec.ts'
 import { nearest, suggestion } from './edit-distance.ts'
 import { quote } from './render.ts'
 import type { Cidr, Dictionary } from './settings.ts'
@@ -156,15 +165,40 @@ export const banner: Codec<string> = scalar(
   },
 )
 
-/** A host, an address, or an IPv6 address in brackets; a port may follow. */
+/** EHLO_Hostname: `__hostname__` is the unset behaviour, `__message__` the sender's domain (momentum: config/ref-ehlo-hostname). */
+export const ehloName: Codec<string | undefined> = (value, context) => {
+  if (value.kind !== 'scalar' || !value.text.startsWith('__')) return hostname(value, context)
+  const result = oneOf(['__hostname__', '__message__'], 'a host name, "__hostname__" or "__message__"')(
+    value,
+    context,
+  )
+  return result && { value: result.value === '__hostname__' ? undefined : result.value }
+}
+
+/** A host or an address; a port may follow, after brackets for an IPv6 address. */
 export const nextHop: Codec<string> = scalar('a host, an address or "[IPv6 address]:port"', parseNextHop)
+
+/** Routes: next hops and `smtp://` URLs with parameters (momentum: config/ref-routes). */
+export const routes: Codec<readonly string[]> = listWhere((item, context) => {
+  const { text, at } = item
+  const url = /^(?<scheme>[a-z0-9]+):\/\/(?<hop>[^/?]+)\/?(?:\?(?<parameters>\S*))?$/i.exec(text)?.groups
+  const mx = /(?:^|&)type=mx(?:&|$)/i.test(url?.['parameters'] ?? '')
+  if (mx || text.toLowerCase() === '__mx__') {
+    context.warning(`with a look-up of MX is recognised, not implemented: ${quote(text)}`, at)
+    return { value: text }
+  }
+  const scheme = url?.['scheme']?.toLowerCase() ?? 'smtp'
+  if (scheme === 'smtp' && parseNextHop(url?.['hop'] ?? text) !== undefined) return { value: text }
+  return context.error(`takes hosts, addresses, "__mx__" or smtp:// URLs, not ${quote(text)}`, at)
+})
 
 function parseNextHop(text: string): string | undefined {
   const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<host>[a-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(text)
-  if (match?.groups === undefined) return undefined
+  if (match?.groups === undefined)
+    return text.includes(':') && parseAddress(text) !== undefined ? text : undefined
   const { v6, port } = match.groups
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return undefined
-  if (v6 !== undefined && (!v6.includes(':') || parseCidr(v6) === undefined)) return undefined
+  if (v6 !== undefined && (!v6.includes(':') || parseAddress(v6) === undefined)) return undefined
   return text
 }
 

@@ -91,8 +91,8 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   pathway_group: ['global'],
   domain: ['global', 'binding', 'binding_group'],
   host: ['global', 'binding', 'binding_group'],
-  binding_group: ['global'],
   binding: ['global', 'binding_group'],
+  binding_group: ['global'],
   security: ['global'],
   scriptlet: ['global'],
   script: ['scriptlet'],
@@ -107,7 +107,11 @@ const moduleOptions: readonly KnownNames[] = [
   { scopes: 'maildir', names: 'all_domains createusers dirmode domain filemode' },
   {
     scopes: 'scriptlet',
-    names: 'always_gc gc_pause gc_stepmul max_spare_per_master reap_interval script_ttl',
+    names: `
+      always_gc gc_every gc_pause gc_step_on_recycle gc_step_on_trash_state gc_stepmul gc_threadpool
+      gc_trace_thresh gc_trace_xref_thresh global_trace_interval max_spare_per_master max_uses_per_thread
+      pin_thread_for_completion_in_event_loop reap_interval script_ttl use_reusable_thread
+    `,
   },
   // read where the configuration's files are read
   { scopes: 'global', names: 'local_changes_file' },
@@ -178,6 +182,9 @@ const wordForms: Readonly<Record<string, string>> = {
   xmpp: 'XMPP',
   dns: 'DNS',
   mx: 'MX',
+  tcp: 'TCP',
+  ttl: 'TTL',
+  starttls: 'STARTTLS',
   mta: 'MTA',
   sts: 'STS',
 }

@@ -33,8 +33,8 @@ export const knownOptions: readonly KnownNames[] = [
   },
   {
     scopes:
-      'binding binding_group domain esmtp_listener global http_listener listen pathway ' +
-      'pathway_group peer',
+      'binding binding_group domain esmtp_listener global http_listener listen pathway pathway_group ' +
+      'peer',
     names: 'tlsv13_ciphersuites',
   },
   {
@@ -55,19 +55,21 @@ export const knownOptions: readonly KnownNames[] = [
       adaptive_rejection_rate_suspension_percentage adaptive_retry_fuzz adaptive_retry_interval
       adaptive_rset_timeout adaptive_scope adaptive_sweep_rule_enabled apn_expiry blackhole body_timeout
       bounces_inline_original connect_timeout connect_timeout_to_delay connection_allocation_aggressiveness
-      delay_dsn_max_retry_interval delay_dsn_retry_interval delivery_method domainkeys
+      delay_dsn_max_retry_interval delay_dsn_retry_interval delayed_reroute_domain delivery_method domainkeys
       drop_body_after_trans_fail ecstream_port ecstream_timeout ehlo_hostname ehlo_timeout enable_dane
       enable_fbl_header_insertion enable_mta_sts exclude_vctx_conn exclude_vctx_mess fully_resolve_before_smtp
       gateway gcm_application_id gcm_authorization_token_id gcm_delay_while_idle gcm_dry_run gcm_ttl
       generate_bounces generate_delay_dsn ha_proxy_bypass ha_proxy_ipv6_src_addr ha_proxy_server
       ha_proxy_src_addr http_basic_auth http_host http_method http_uri http_version idle_timeout lmtp_port
       mailerdaemon mailfrom_timeout max_deliveries_per_connection max_recipients_per_batch
-      max_resident_active_queue max_retries max_retry_interval mdn_failures_notify message_expiration
-      never_attempt_expired_messages never_retry opendkim_sign outbound_smtp_auth_pass outbound_smtp_auth_type
-      outbound_smtp_auth_user rcptto_timeout remote_smtp_port response_transcode_pattern
-      response_transcode_replace retry_interval rset_timeout scope_max_outbound_connections send_8bitmime
-      suspend_delivery tls tls_ca tls_fallback_always_new_connection tls_ifavailable_fallback tls_verify
-      transform_8bitmime_content xclient
+      max_resident_active_queue max_resident_active_queue_size max_retries max_retry_interval
+      mdn_failures_notify message_expiration mm7_delivery_report mm7_message_class mm7_vasid mm7_vaspid
+      never_attempt_expired_messages never_retry opendkim_sign outbound_smtp_auth_id outbound_smtp_auth_key
+      outbound_smtp_auth_pass outbound_smtp_auth_type outbound_smtp_auth_user rcptto_timeout remote_smtp_port
+      reroute_domain response_transcode_pattern response_transcode_replace retry_interval rset_timeout
+      scope_max_outbound_connections send_8bitmime suspend_delivery tls tls_ca
+      tls_fallback_always_new_connection tls_ifavailable_fallback tls_verify transform_8bitmime_content
+      xclient
     `,
   },
   {
@@ -119,14 +121,14 @@ export const knownOptions: readonly KnownNames[] = [
   },
   {
     scopes:
-      'control_listener eccluster_listener ecstream_listener esmtp_listener global http_listener ' +
-      'listen xmpp_listener',
+      'control_listener eccluster_listener ecstream_listener esmtp_listener global http_listener listen ' +
+      'xmpp_listener',
     names: 'disable_nagle_algorithm',
   },
   {
     scopes:
-      'control_listener eccluster_listener ecstream_listener esmtp_listener http_listener listen ' +
-      'logs msgcserver_listener xmpp_listener',
+      'control_listener eccluster_listener ecstream_listener esmtp_listener http_listener listen logs ' +
+      'msgcserver_listener xmpp_listener',
     names: 'file_mode',
   },
   {
@@ -263,11 +265,11 @@ export const knownOptions: readonly KnownNames[] = [
       disk_queue_drain_rate dns_cache_purge_interval dns_expire_interval dns_fallback_to_tcp
       dns_max_udp_queries_per_port dns_rate_limit_enabled dns_rate_limit_max_queue dns_rate_limit_mx_queries
       dns_rate_limit_period dns_udp_rcvbuf_size dns_udp_sndbuf_size expensive_batch_assessment force_fsync
-      growbuf_size hostname hot_domains initial_hash_buckets inline_transfail_processing
-      keep_message_dicts_in_memory large_message_threshold legacy_message_threshold license local_changes_file
-      local_changes_only log_hires_timestamp mail_queue_check_vm_interval maintainer_pool
-      malloc2mmap_threshold masterdb_file match_cache_life match_cache_size max_dns_ttl
-      max_resident_transfails max_timed_events_per_iter memory_goal memory_hwm
+      generic_getter_cache_size growbuf_size hostname hot_domains initial_hash_buckets
+      inline_transfail_processing keep_message_dicts_in_memory large_message_threshold
+      legacy_message_threshold license local_changes_file local_changes_only log_hires_timestamp
+      mail_queue_check_vm_interval maintainer_pool malloc2mmap_threshold masterdb_file match_cache_life
+      match_cache_size max_dns_ttl max_resident_transfails max_timed_events_per_iter memory_goal memory_hwm
       migrate_connections_between_sibling_domains mime_parse_large_messages_during_reception min_dns_ttl
       mta_sts_dns_cname_max_depth mta_sts_policy_store only_use_best_mx_for_relay_domains pcre_cache_size
       pcre_cache_ttl permastore_interval pidfile prefer_ipv6_mxs prohibited_hosts reserve_maintenance_interval
@@ -287,6 +289,10 @@ export const knownOptions: readonly KnownNames[] = [
       rfc2822_max_line_length rfc2822_max_line_length_policy rfc2822_messageid_header rfc2822_missing_headers
       rfc2822_trace_headers
     `,
+  },
+  {
+    scopes: 'host',
+    names: 'rollup_mx rollup_mx_name',
   },
   {
     scopes: 'http_listener listen pathway pathway_group peer',

@@ -5,21 +5,9 @@
  * which the configuration does not name: logs have no default path. Rows marked + are extensions.
  */
 
-import {
-  bool,
-  count,
-  filePath,
-  hostname,
-  line,
-  listWhere,
-  longSeconds,
-  permissions,
-  seconds,
-  size,
-} from './codec.ts'
-import { domains, nextHop } from './codec-mail.ts'
+import { bool, count, filePath, hostname, line, longSeconds, permissions, seconds, size } from './codec.ts'
+import { domains, ehloName, nextHop, routes } from './codec-mail.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
-import { quote } from './render.ts'
 import type {
   GlobalValues,
   LoggerSettings,
@@ -49,15 +37,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
 
 export const outboundOptions: OptionTable<OutboundValues> = {
   gateway: { codec: nextHop, default: undefined, scopes: destinationScopes },
-  routes: {
-    codec: listWhere((item, context) =>
-      /^[\x21-\x7e]+$/.test(item.text)
-        ? { value: item.text }
-        : context.error(`takes hosts, addresses, "__mx__" or smtp:// URLs, not ${quote(item.text)}`, item.at),
-    ),
-    default: Object.freeze([]),
-    scopes: destinationScopes,
-  },
+  routes: { codec: routes, default: Object.freeze([]), scopes: destinationScopes },
   remote_smtp_port: {
     codec: count('a port', { min: 1, max: 65535 }),
     default: 25,
@@ -67,7 +47,7 @@ export const outboundOptions: OptionTable<OutboundValues> = {
   max_retry_interval: { codec: longSeconds, default: 43_200, scopes: destinationScopes },
   message_expiration: { codec: longSeconds, default: 86_400, scopes: destinationScopes },
   suspend_delivery: { codec: bool, default: false, scopes: destinationScopes },
-  ehlo_hostname: { codec: hostname, default: undefined, scopes: destinationScopes },
+  ehlo_hostname: { codec: ehloName, default: undefined, scopes: destinationScopes },
   max_outbound_connections: {
     codec: count('a whole number', { min: 1, max: 100_000 }),
     default: 32,

@@ -31,7 +31,7 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   skip_hosts: nothing(),
   tls: /^(?:no|ifavailable|false)$/i,
   tls_verify: /^(?:no|false)$/i,
-  tls_ifavailable_fallback: /^(?:on|true|enabled|1|yes)$/i,
+  tls_ifavailable_fallback: yes(),
   use_dane: no(),
   enable_dane: no(),
   use_mta_sts: no(),
@@ -42,7 +42,17 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   chroot: nothing(),
 
   // a module that is switched off would run
-  enabled: /^(?:on|true|enabled|1|yes)$/i,
+  enabled: yes(),
+}
+
+/** Values that say what happens here anyway: nothing to warn about. */
+export const alreadySo: Readonly<Record<string, RegExp>> = {
+  force_fsync: yes(),
+  tls_engine: /^openssl$/i,
+}
+
+function yes(): RegExp {
+  return /^(?:on|true|enabled|1|yes)$/i
 }
 
 function no(): RegExp {

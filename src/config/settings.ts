@@ -56,8 +56,9 @@ export interface InboundValues {
   readonly static_banner: string | undefined
   readonly received_hostname: string | undefined
   readonly require_ehlo: boolean
-  /** as written: `STARTTLS`, `AUTH PLAIN`, `XDUMPCONTEXT`, … */
+  /** as written, in any case: `STARTTLS`, `AUTH PLAIN`, `XDUMPCONTEXT`, …; blanks are single, no control characters */
   readonly smtp_extensions: readonly string[]
+  /** values are byte strings: Unicode text as its UTF-8 octets, one character for each */
   readonly context: Dictionary
   readonly pathway: string | undefined
   readonly reconfig_message: string
@@ -239,7 +240,9 @@ export interface Settings {
   /**
    * What holds for a client (design §3.1). Cached: the same combination gives the same object.
    * @param address a normalised IP address (`address.ts`), or '' for a UNIX client, which matches as loopback
-   * @param pathway a pathway that policy chose for this connection; it stands above all scopes
+   * @param pathway a pathway that policy chose for this connection; it stands above all scopes. A name that no stanza
+   *   has adds nothing
+   * @throws TypeError for what is not an address, and for a Listen that this configuration does not have
    */
   resolveInbound(listen: ListenSettings, address: string, pathway?: string): InboundScope
   /** What holds for mail to a domain (lower case): Domain stanza, then global, then default. */
