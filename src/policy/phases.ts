@@ -72,6 +72,8 @@ export interface Policy {
   /** whether any script wants this phase; lets the session skip building facts */
   wants(phase: Phase): boolean
   ask<P extends Phase>(phase: P, facts: PhaseFacts[P]): Verdict | Promise<Verdict>
+  /** The connection is closed: what scripts keep for this session is dropped. */
+  ended?(session: SessionFacts): void
 }
 
 /** No scripts: every phase goes on. */

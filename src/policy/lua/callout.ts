@@ -1,0 +1,91 @@
+/** One call of one function of a script: what it may see, what it has said, and what it waits for. */
+
+import type { EventSink } from '../../events/events.ts'
+import type { Decision } from '../decision.ts'
+import type { MessageFacts, Phase, SessionFacts } from '../phases.ts'
+import { type LuaState, ScriptError } from './state.ts'
+
+/** What a callout is about. */
+export interface CalloutSubject {
+  readonly phase: Phase
+  readonly session: SessionFacts
+  readonly message: MessageFacts | undefined
+  /** the command line with its line ending, '' in phases without one */
+  readonly line: string
+  /** outcome of the authentication, in its phase */
+  readonly authentication: 'pass' | 'fail' | 'error' | undefined
+  readonly decision: Decision
+}
+
+/** How much one callout may put where Lua's own memory budget does not count. */
+const maxLogLines = 100
+const maxLogText = 4096
+const maxHeaderText = 262_144
+
+export class Callout {
+  readonly subject: CalloutSubject
+  /** set by a host function just before it suspends the script */
+  wait: Promise<void> | undefined
+  #headerText = 0
+
+  constructor(subject: CalloutSubject) {
+    this.subject = subject
+  }
+
+  /** @throws ScriptError in callouts that have no message */
+  get message(): MessageFacts {
+    const { message } = this.subject
+    if (message === undefined) throw new ScriptError('there is no message in this phase')
+    return message
+  }
+
+  /** Counts text that goes into a header. */
+  spendHeader(octets: number): void {
+    this.#headerText += octets
+    if (this.#headerText > maxHeaderText)
+      throw new ScriptError('a callout may add at most 256 KiB to a header')
+  }
+}
+
+/** A host function that belongs to an object: its first argument is the object. */
+export type Method = (L: number, callout: Callout) => number
+export type MethodTable = Readonly<Record<string, Method>>
+
+export interface ObjectHost {
+  readonly state: LuaState
+  readonly log: ScriptLog
+}
+
+export type PanicLevel = 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical'
+
+/** The paniclog as scripts reach it: so many lines for each callout or load, no control characters, bounded text. */
+export class ScriptLog {
+  readonly #events: EventSink
+  readonly #now: () => number
+  #lines = 0
+
+  /** @param now milliseconds since the epoch */
+  constructor(events: EventSink, now: () => number) {
+    this.#events = events
+    this.#now = now
+  }
+
+  /** A new callout has its whole allowance. */
+  restart(): void {
+    this.#lines = 0
+  }
+
+  /** A line that a script asked for. */
+  say(level: PanicLevel, text: string): void {
+    this.#lines++
+    if (this.#lines <= maxLogLines) this.tell(level, text)
+    else if (this.#lines === maxLogLines + 1) this.tell('warning', 'more output of this callout is dropped')
+  }
+
+  /** A line about a script. */
+  tell(level: PanicLevel, text: string): void {
+    // oxlint-disable-next-line no-control-regex -- control characters are what is replaced
+    const line = text.slice(0, maxLogText).replaceAll(/[\0-\x1f\x7f]+/g, ' ')
+    this.#events.emit({ kind: 'panic', at: this.#now(), level, module: 'scriptlet', text: line })
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The objects that a callout gets: `ac`, `vctx`, `msg` and `mc`.
+ *
+ * In Lua each is userdata of 16 octets: the number of its callout and its kind. The number is never used twice, and it
+ * is forgotten when the callout ends, so an object that a script kept raises an error and never reaches another
+ * session.
+ */
+
+import type { Callout, MethodTable, ObjectHost } from './callout.ts'
+import { messageMethods } from './message-methods.ts'
+import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
+import { contextMethods, formatEndpoint, readContextField, writeContextField } from './vctx-methods.ts'
+
+const kinds = ['ac', 'vctx', 'msg', 'mc'] as const
+export type ObjectKind = (typeof kinds)[number]
+
+const objectSize = 16
+
+export class HostObjects {
+  readonly #state: LuaState
+  readonly #callouts = new Map<number, Callout>()
+  readonly #metatables: Record<ObjectKind, number> = { ac: 0, vctx: 0, msg: 0, mc: 0 }
+  readonly #methods: Readonly<Record<ObjectKind, MethodTable>>
+  #last = 0
+
+  constructor(host: ObjectHost) {
+    this.#state = host.state
+    this.#methods = {
+      ac: {},
+      vctx: contextMethods(host),
+      msg: messageMethods(host),
+      mc: {},
+    }
+  }
+
+  /** Opens a callout; the number names it until `close`. */
+  open(callout: Callout): number {
+    this.#callouts.set(++this.#last, callout)
+    return this.#last
+  }
+
+  close(id: number): void {
+    this.#callouts.delete(id)
+  }
+
+  /** Pushes an object of a callout. */
+  push(L: number, kind: ObjectKind, id: number): void {
+    const { lua, machine } = this.#state
+    const at = lua.lua_newuserdata(L, objectSize)
+    machine.doubles[at >> 3] = id
+    machine.words[(at + 8) >> 2] = kinds.indexOf(kind)
+    lua.lua_rawgeti(L, REGISTRY, this.#metatables[kind])
+    lua.lua_setmetatable(L, -2)
+  }
+
+  /** The tables that `prelude.lua` makes its classes of. */
+  methodFunctions(kind: ObjectKind): Readonly<Record<string, (L: number) => number>> {
+    return Object.fromEntries(
+      Object.entries(this.#methods[kind]).map(([name, method]) => [
+        name,
+        (L: number) => method(L, this.#calloutOf(L, kind)),
+      ]),
+    )
+  }
+
+  readField(kind: ObjectKind): (L: number) => number {
+    return (L) => {
+      const callout = this.#calloutOf(L, kind)
+      this.#pushField(L, kind, callout)
+      return 1
+    }
+  }
+
+  writeField(kind: ObjectKind): (L: number) => number {
+    return (L) => {
+      const callout = this.#calloutOf(L, kind)
+      const name = this.#state.checkString(L, 2)
+      if (kind !== 'vctx') throw new ScriptError(`${kind}.${name} cannot be set`, 2)
+      writeContextField(this.#state, L, callout, name)
+      return 0
+    }
+  }
+
+  /** msys.core.accept_construct_get_message_construct(ac) */
+  messageConstruct(L: number): number {
+    this.#calloutOf(L, 'ac')
+    this.push(L, 'mc', this.#idAt(L, 1))
+    return 1
+  }
+
+  /** Keeps the metatable on top of the stack for a kind. */
+  adopt(L: number, kind: ObjectKind): void {
+    this.#metatables[kind] = this.#state.lua.luaL_ref(L, REGISTRY)
+  }
+
+  #idAt(L: number, index: number): number {
+    const at = this.#state.lua.lua_touserdata(L, index)
+    return this.#state.machine.doubles[at >> 3] ?? 0
+  }
+
+  #calloutOf(L: number, kind: ObjectKind): Callout {
+    const { lua, machine } = this.#state
+    // all userdata of a state are ours: scripts cannot make any
+    const at = lua.lua_type(L, 1) === TYPE.userdata ? lua.lua_touserdata(L, 1) : 0
+    if (at === 0 || kinds[machine.words[(at + 8) >> 2] ?? -1] !== kind) {
+      throw new ScriptError(
+        `calling a ${kind} method on something else; use ':' and the ${kind} of this callout`,
+      )
+    }
+    const callout = this.#callouts.get(machine.doubles[at >> 3] ?? 0)
+    if (callout === undefined) throw new ScriptError(`this ${kind} belongs to a callout that has ended`)
+    return callout
+  }
+
+  #pushField(L: number, kind: ObjectKind, callout: Callout): void {
+    const state = this.#state
+    const name = state.lua.lua_type(L, 2) === TYPE.string ? (state.read(L, 2) ?? '') : ''
+    const { session } = callout.subject
+    const text = (value: string): void => state.push(L, value)
+    switch (`${kind}.${name}`) {
+      case 'ac.remote_addr':
+        return text(formatEndpoint(session.remote))
+      case 'ac.listener_addr':
+      case 'ac.local_addr':
+        return text(formatEndpoint(session.local))
+      case 'ac.protocol':
+        return state.lua.lua_pushnumber(L, 1)
+      case 'mc.ctx':
+        return this.push(L, 'vctx', this.#idAt(L, 1))
+      case 'msg.id':
+        return text(callout.message.id)
+      case 'msg.conn_id':
+        return text(session.connectionId)
+      default:
+        if (kind === 'vctx' && readContextField(state, L, callout, name)) return
+        if (unbuiltFields.includes(`${kind}.${name}`)) {
+          throw new ScriptError(`${kind}.${name} is recognised but not implemented`, 2)
+        }
+        return state.lua.lua_pushnil(L)
+    }
+  }
+}
+
+const unbuiltFields = [
+  'ac.inst',
+  'msg.priority',
+  'msg.batch_id',
+  'vctx.tcost',
+  'vctx.transparency',
+  'vctx.needs_auth_results',
+  'vctx.body_has_changed',
+]

@@ -1,0 +1,80 @@
+/** Where script text comes from, and which names of a script's table mean something. */
+
+import { dirname, join } from 'node:path'
+import { suggestion } from '../../config/edit-distance.ts'
+import { phaseCallouts } from '../phases.ts'
+import { unaskedDecisions, uncalledObservers } from './catalogue.ts'
+
+/** A script of the configuration whose file was read. */
+export interface ScriptSource {
+  /** the stanza's name */
+  readonly name: string
+  /** as the configuration names the file; what messages show */
+  readonly file: string
+  readonly directory: string
+  readonly text: Uint8Array
+}
+
+export interface Finding {
+  readonly severity: 'error' | 'warning'
+  readonly message: string
+}
+
+/** Callouts that are asked, of all phases. */
+export const knownCallouts: readonly string[] = Object.values(phaseCallouts).flat()
+
+/** What is to be said about the functions that a script registered. */
+export function judgeNames(names: readonly string[]): Finding[] {
+  return names.flatMap((name): Finding[] => {
+    if (knownCallouts.includes(name) || name === 'init') return []
+    if (unaskedDecisions.includes(name)) {
+      return [
+        {
+          severity: 'error',
+          message: `the callout ${name} is recognised but not implemented, and it may refuse mail`,
+        },
+      ]
+    }
+    if (uncalledObservers.includes(name)) {
+      return [
+        {
+          severity: 'warning',
+          message: `the callout ${name} is recognised, not implemented: it is never called`,
+        },
+      ]
+    }
+    const hint = suggestion(name, [...knownCallouts, ...unaskedDecisions, ...uncalledObservers, 'init'])
+    if (hint === '' && !/^(?:validate|core)_/.test(name)) return []
+    return [{ severity: 'warning', message: `no callout is named ${name}: it is never called${hint}` }]
+  })
+}
+
+/** The compiler's message, with a hint where the text is Momentum's dialect and not Lua 5.1. */
+export function explainSyntax(message: string): string {
+  const near = /near '(.)/.exec(message)?.[1]
+  switch (near) {
+    case '!':
+      return `${message} (Lua 5.1 writes "not equal" as ~=)`
+    case '&':
+    case '|':
+    case '~':
+      return `${message} (Lua 5.1 has no bit operators)`
+    case '\\':
+      return `${message} (Lua 5.1 has no integer division: math.floor(a / b))`
+    case '<':
+    case '>':
+      return `${message} (Lua 5.1 has no shift operators: a * 2^n, math.floor(a / 2^n))`
+    default:
+      return message
+  }
+}
+
+/** The file of a module that stands beside a script, by name: `lib.util` is `lib/util.lua`. */
+export function moduleFile(
+  script: ScriptSource,
+  name: string,
+): { readonly path: string; readonly file: string } | undefined {
+  if (!/^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$/.test(name) || name.length > 200) return undefined
+  const relative = `${name.replaceAll('.', '/')}.lua`
+  return { path: join(script.directory, relative), file: join(dirname(script.file), relative) }
+}
