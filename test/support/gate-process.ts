@@ -21,7 +21,8 @@ const READY_MS = 20_000
 
 /** Starts `postern serve -c FILE`, under a wrapper command if one is given, and waits until it is ready. */
 export async function startGateProcess(file: string, wrapper: readonly string[] = []): Promise<GateProcess> {
-  const [command, ...args] = [...wrapper, bin, 'serve', '-c', file] as [string, ...string[]]
+  const args = [...wrapper, bin, 'serve', '-c', file]
+  const command = args.shift() ?? bin
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   let complaints = ''

@@ -178,24 +178,26 @@ function listFolder(folder: string): string[] {
 
 function show(io: Io, folder: string, results: readonly Result[]): void {
   const paint = styler(io)
-  const rows = results.map((result) => rowOf(result, folder))
-  const head = ['', 'who came', 'TLS_Verify_Mode, decided by', 'handshake', 'policy', 'mail']
+  const kept = results.flatMap(({ mail }) => (mail === undefined ? [] : [mail]))
+  const rows = results.map((result) => rowOf(result, folder, kept))
+  const head = ['', 'who came', 'TLS_Verify_Mode, decided by', 'handshake', 'policy and mail']
   const text = [
     '',
     paint('bold', 'Postern: who knocked, and what became of it'),
     '',
     ...layOut(head, rows, paint),
     '',
-    `Everything is in ${folder}`,
-    '  gate.conf, gate.lua   the configuration and the policy that decided',
-    '  mail/postbox/new      the mail that was let in',
-    '  logs/                 mainlog.ec and rejectlog.ec tell the same story in Momentum’s formats',
+    'The mail that was let in:',
+    ...kept.map((file, index) => `  ${index + 1}  ${file}`),
+    '',
+    `The configuration and the policy that decided: ${path.join(folder, 'gate.conf')}, gate.lua`,
+    `The same story in Momentum’s log formats:       ${path.join(folder, 'logs')}`,
     '',
   ]
   io.stdout.write(`${text.join('\n')}\n`)
 }
 
-function rowOf(result: Result, folder: string): Cell[] {
+function rowOf(result: Result, folder: string, kept: readonly string[]): Cell[] {
   const { visitor, report } = result
   const good = result.outcome === visitor.expect
   const verdict = report.handshakeFailed
@@ -207,16 +209,18 @@ function rowOf(result: Result, folder: string): Cell[] {
         : '\nanonymous'
   return [
     { text: good ? '✓' : '✗', style: good ? 'green' : 'red' },
-    { text: `${visitor.who}\nfrom ${visitor.from} at the ${visitor.gate} gate` },
+    { text: `${visitor.who}\n${visitor.from}, ${visitor.gate} gate` },
     { text: `${result.mode}\n${whichScope(result.modeFrom, folder)}` },
     { text: `${report.handshake}${verdict}` },
     report.handshakeFailed
       ? { text: 'never asked' }
-      : { text: wrap(report.reply, 34), style: report.accepted ? 'green' : 'yellow' },
-    result.mail === undefined
-      ? { text: '-' }
-      : { text: `${path.relative(folder, path.dirname(result.mail))}\n${path.basename(result.mail)}` },
+      : { text: policyCell(result, kept), style: report.accepted ? 'green' : 'yellow' },
   ]
+}
+
+function policyCell({ report, mail }: Result, kept: readonly string[]): string {
+  if (mail !== undefined) return `let in\n→ mail ${kept.indexOf(mail) + 1}`
+  return wrap(report.reply, 28)
 }
 
 /** `Pathway "partners", gate.conf:38` for a FILE:LINE of the demonstration's own, evenly indented file. */

@@ -51,7 +51,7 @@ export const visitors: readonly Visitor[] = [
     expect: 'refused by policy',
   },
   {
-    who: 'office printer, no certificate',
+    who: 'printer, no certificate',
     certificate: undefined,
     from: '127.0.20.1',
     gate: 'front',
@@ -92,7 +92,7 @@ ESMTP_Listener {
   TLS_Key         = "pki/server.key"
   TLS_Client_CA   = "pki/ca.pem"
   TLS_Client_CRL  = "pki/crl.pem"
-  # TLS_Verify_Mode is not set here: clients are asked for a certificate and may come without.
+  TLS_Verify_Mode = "optional"    # clients are asked for a certificate and may come without: as if it were not set
 
   Peer "127.0.10.0/24" {          # partners
     Pathway = "partners"
@@ -107,7 +107,7 @@ ESMTP_Listener {
     }
   }
 
-  Listen "127.0.0.2:0" {          # the side gate: silent, so the listener's "unset" holds
+  Listen "127.0.0.2:0" {          # the side gate: silent, so the listener's word holds
   }
 }
 

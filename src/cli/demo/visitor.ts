@@ -47,7 +47,7 @@ export async function visit(options: Visit): Promise<VisitReport> {
     await plain.command('EHLO client.example')
     await plain.command('STARTTLS')
     const secure = await startTls(plain, options)
-    const sent = options.certificate === undefined ? 'no certificate sent' : 'certificate sent'
+    const sent = options.certificate === undefined ? 'no certificate' : 'certificate sent'
     try {
       await secure.client.command('EHLO client.example')
     } catch (error) {

@@ -1,0 +1,164 @@
+/**
+ * Writes the pages that are made from the code's own tables: docs/options.md and docs/compatibility.md. A test fails
+ * when they are not what the tables say; `npm run docs` writes them anew.
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { permissions } from '../src/config/codec.ts'
+import { displayName, displayScopes } from '../src/config/known-names.ts'
+import { knownOptions } from '../src/config/known-options.ts'
+import type { OptionRow } from '../src/config/option-row.ts'
+import { inboundOptions } from '../src/config/options-inbound.ts'
+import { globalOptions, loggerOptions, maildirOptions, outboundOptions } from '../src/config/options-other.ts'
+import { restricting } from '../src/config/restricting.ts'
+import {
+  unaskedDecisions,
+  unbuiltFunctions,
+  unbuiltMethods,
+  uncalledObservers,
+} from '../src/policy/lua/catalogue.ts'
+import { phaseCallouts } from '../src/policy/phases.ts'
+import { globalNotes, inboundNotes, loggerNotes, maildirNotes, outboundNotes } from './option-notes.ts'
+
+const docs = path.join(import.meta.dirname, '..', 'docs')
+
+/** file name → what it should hold */
+export function generatedPages(): ReadonlyMap<string, string> {
+  return new Map([
+    ['options.md', optionsPage()],
+    ['compatibility.md', compatibilityPage()],
+  ])
+}
+
+type Table = Readonly<Record<string, OptionRow<unknown>>>
+
+function optionsPage(): string {
+  return `# Options
+
+Every option that acts, made from the program's own tables. Names are case-insensitive; options marked + are
+extensions of Postern. Recognised names that do nothing yet are in [compatibility.md](compatibility.md). Sizes are
+octets, or take K, M, G. Relative paths start at the configuration file's folder.
+
+## Reception
+
+In the scopes named; the most specific scope that has the option wins ([tls.md](tls.md) has the order).
+
+${table(inboundOptions, inboundNotes)}
+
+## Global
+
+${table(globalOptions, globalNotes)}
+
+## Delivery
+
+In a \`Domain "example.com" { }\` stanza, or global for all domains.
+
+${table(outboundOptions, outboundNotes)}
+
+## \`ec_logger "name" { }\`
+
+${table(loggerOptions, loggerNotes)}
+
+## \`maildir "name" { }\` +
+
+A local part becomes a folder's name only if it is made of letters, digits and \`. _ + = -\`, starts with a letter, a
+digit or \`_\`, and has at most 64 characters.
+
+${table(maildirOptions, maildirNotes)}
+
+## Other stanzas
+
+| stanza | holds |
+|---|---|
+| \`Security { User = "…" Group = "…" }\` | whom the server becomes when it is started as root; it keeps the right to bind low ports |
+| \`scriptlet "scriptlet" { script "name" { source = "…" } }\` | policy scripts, see [policy.md](policy.md) |
+| \`Pathway "name" { }\`, \`Pathway_Group "name" { }\` | named bundles of reception options |
+| \`include "path"\`, \`readonly_include "path"\` | a file or a folder of files, in any scope |
+`
+}
+
+function table(rows: Table, notes: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(rows).map(([name, row]) => {
+    const note = notes[name] ?? ''
+    return `| \`${displayName(name)}\` | ${defaultOf(row)} | ${displayScopes(row.scopes)} | ${note} |`
+  })
+  return ['| option | default | scopes | meaning |', '|---|---|---|---|', ...lines].join('\n')
+}
+
+function defaultOf(row: OptionRow<unknown>): string {
+  const value = row.default
+  if (row.codec === permissions) return `\`0${Number(value).toString(8)}\``
+  if (value === undefined) return '–'
+  if (Array.isArray(value)) return '( )'
+  if (typeof value === 'object' && value !== null) {
+    return 'text' in value && typeof value.text === 'string' ? `\`${value.text}\`` : '[ ]'
+  }
+  return typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number'
+    ? `\`${String(value)}\``
+    : ''
+}
+
+function compatibilityPage(): string {
+  const acting = new Set(
+    [inboundOptions, globalOptions, outboundOptions].flatMap((rows) => Object.keys(rows)),
+  )
+  const recognised = [...new Set(knownOptions.flatMap(({ names }) => names.trim().split(/\s+/)))]
+    .filter((name) => !acting.has(name))
+    .toSorted()
+  const refused = recognised.filter((name) => name in restricting)
+  const ignored = recognised.filter((name) => !(name in restricting))
+  return `${readFileSync(path.join(docs, 'compatibility.head.md'), 'utf8').trimEnd()}
+
+## Callouts
+
+| callout | status |
+|---|---|
+${Object.values(phaseCallouts)
+  .flat()
+  .map((name) => `| \`${name}\` | works |`)
+  .join('\n')}
+${unaskedDecisions.map((name) => `| \`${name}\` | not yet; a script that registers it is refused, because it would decide |`).join('\n')}
+${uncalledObservers.map((name) => `| \`${name}\` | not yet; \`check\` warns that it is never called |`).join('\n')}
+
+## Functions that are not there yet
+
+A call raises an error that names the function.
+
+${wrap(unbuiltFunctions)}
+
+Methods: ${Object.entries(unbuiltMethods)
+    .filter(([, names]) => names.length > 0)
+    .map(([object, names]) => `of \`${object}\`: ${names.map((name) => `\`${name}\``).join(', ')}`)
+    .join('; ')}.
+
+## Options that would restrict something and are not there yet
+
+Setting one of these to a value that keeps somebody or something out is an error, because ignoring it would leave a
+door open.
+
+${wrap(refused.map(displayName))}
+
+## Options that are recognised and do nothing yet
+
+\`check\` warns about each: "recognised, not implemented".
+
+${wrap(ignored.map(displayName))}
+`
+}
+
+function wrap(names: readonly string[]): string {
+  const lines: string[] = []
+  for (const name of names) {
+    const last = lines.at(-1)
+    const word = `\`${name}\``
+    if (last !== undefined && last.length + word.length + 2 <= 118)
+      lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines.join('\n')
+}
+
+if (import.meta.main) {
+  for (const [name, text] of generatedPages()) writeFileSync(path.join(docs, name), text)
+}

@@ -1,0 +1,122 @@
+/** One line of meaning for every option that acts: a missing row does not compile. For docs/options.md. */
+
+import type {
+  GlobalValues,
+  InboundValues,
+  LoggerSettings,
+  MaildirSettings,
+  OutboundValues,
+} from '../src/config/settings.ts'
+
+type Notes<Values> = { readonly [Name in keyof Values]: string }
+
+export const inboundNotes: Notes<InboundValues> = {
+  enable: 'whether the Listen is bound',
+  listen_backlog: 'connections that the system holds until they are accepted; a change needs a restart',
+  file_mode: 'permissions of a UNIX socket',
+  disable_nagle_algorithm: 'TCP_NODELAY; on unless it is set to false (differs: Momentum leaves it off)',
+  listener_sessions: 'sessions at once in this scope; in a Peer, in that Peer. Over it: `421 4.4.5`',
+  service_sessions: 'the same over all listeners',
+  idle_time: 'seconds without a word from the client before the session is closed; 0 = never',
+  max_receptions_per_connection: 'messages in one session; over it `452 4.5.3`',
+  max_recipients_per_connection: 'recipients in one session; over it `452 4.5.3`',
+  max_recipients_per_message: 'recipients of one message; 0 = 1000; over it `452 4.5.3`',
+  max_message_size: 'octets; announced as SIZE; over it `552 5.3.4`; 0 = no limit',
+  data_timeout: '+ seconds from 354 to the final dot; 0 = no limit',
+  data_minimum_rate:
+    '+ octets per second that a client must reach in DATA, averaged over 30 s; 0 = no minimum',
+  max_received_headers: 'Received fields a message may have; over it `554 5.4.6`',
+  banner_hostname: 'the name in the banner',
+  static_banner: 'the whole banner, begins with 220',
+  received_hostname: 'the `by` name in Received',
+  require_ehlo: 'commands before EHLO or HELO are refused',
+  smtp_extensions:
+    '`STARTTLS`, `ENHANCEDSTATUSCODES`, `AUTH PLAIN`, `AUTH LOGIN`, `XDUMPCONTEXT`; what is not listed is not offered (PIPELINING, 8BITMIME and SIZE always are)',
+  context: 'keys that are put into the connection context at connect; merged over the scopes, key by key',
+  pathway: 'the Pathway whose options count as if they were written here',
+  reconfig_message: 'text of the 421 that a session meets after a reload',
+  open_relay: 'anybody in this scope may relay',
+  relay_hosts: 'networks that may relay',
+  relay_domains:
+    'recipient domains that are accepted from anybody; `*.example.com` and `*example.com` are patterns',
+  relay_for_sending_domains: 'sender domains that may relay; an empty list means any sender',
+  allow_ip_literal: 'whether `user@[192.0.2.1]` is accepted',
+  allow_null_envelope_sender: 'whether `MAIL FROM:<>` is accepted',
+  allow_trailing_whitespace_in_commands: 'whether white space at the end of MAIL and RCPT is tolerated',
+  domain_for_unqualified_recipient_addresses: 'what is appended to a recipient without a domain',
+  domain_for_unqualified_sender_address: 'the same for the sender',
+  rfc2822_trace_headers: 'whether Received is added',
+  authplainparameters: '`[ uri = "file:///path" ]`: users for AUTH PLAIN, lines of `user:password`',
+  authloginparameters: 'the same for AUTH LOGIN',
+  allow_plaintext_auth: '+ AUTH is offered and taken outside TLS',
+  use_ssl: 'TLS from the first octet',
+  tls_certificate: 'PEM file of the server’s certificate; `none` cancels an inherited one',
+  tls_key: 'PEM file of its key; may be in the certificate’s file',
+  tls_client_ca: 'PEM bundle of the CAs that client certificates are verified against',
+  tls_client_crl: '+ PEM bundle of revocation lists',
+  tls_verify_mode:
+    '`none`, `require`, or `optional` (+) for what holds when it is not set; see [tls.md](tls.md)',
+  tls_verified_peer_can_relay: 'a client with a verified certificate may relay',
+  tls_ciphers: 'cipher list up to TLS 1.2, in OpenSSL’s language',
+  tlsv13_ciphersuites: 'suites of TLS 1.3, separated by colons',
+  tls_protocols: '`+ALL:-TLSv1.2` and the like',
+  tls_ec_curve_names: 'groups, separated by colons',
+  tls_allow_renegotiation: 'renegotiation is always off; `true` gets a warning',
+  starttls_injection_policy: '`reject`, `ignore` or `allow` what came after STARTTLS in clear',
+  require_tls: '+ MAIL is refused with 530 outside TLS',
+  tls_session_tickets: '+ whether sessions can be resumed',
+  tls_dn_format: '+ `rfc4514`, or `oneline` for `/C=…/CN=…`',
+  tls_handshake_timeout: '+ seconds',
+  tls_max_handshakes_per_address: '+ handshakes of one client address under way at once; 0 = no limit',
+}
+
+export const globalNotes: Notes<GlobalValues> = {
+  hostname: 'this host’s name; default: the system’s',
+  spoolbase: 'folder of the spool; a change needs a restart',
+  spool_mode: 'permissions of new spool files; a change needs a restart',
+  spool_min_free: '+ octets that stay free on the spool’s file system; below it MAIL is answered `452 4.3.1`',
+  reception_memory:
+    '+ octets of bodies under reception in memory at once; more goes to files; a change needs a restart',
+  max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',
+}
+
+export const outboundNotes: Notes<OutboundValues> = {
+  gateway:
+    'next hop: host, address, `host:port` or `[v6]:port`. Differs: the Domain that names it keeps supplying every other option',
+  routes: 'next hops in their order, or `smtp://host?pref=P&port=N`',
+  remote_smtp_port: 'port of the next hop',
+  retry_interval: 'seconds before the first retry; doubles with each failure',
+  max_retry_interval: 'seconds between two attempts at most',
+  message_expiration: 'seconds after which a message is kept as failed',
+  suspend_delivery: 'mail is queued and not delivered',
+  ehlo_hostname: 'the name we give ourselves; default: Hostname',
+  max_outbound_connections: 'connections to one domain at once',
+  connect_timeout: 'seconds',
+  ehlo_timeout: 'seconds',
+  mailfrom_timeout: 'seconds',
+  rcptto_timeout: 'seconds',
+  body_timeout: 'seconds',
+}
+
+export const loggerNotes: Notes<Omit<LoggerSettings, 'name' | 'at'>> = {
+  mainlog: 'file of receptions (`R`) and deliveries (`D`, `T`, `P`)',
+  rejectlog: 'file of refusals',
+  paniclog: 'file of what an operator must know, and of `print` in scripts',
+  mainlog_mode: 'permissions',
+  rejectlog_mode: 'permissions',
+  paniclog_mode: 'permissions',
+  heartbeat: 'seconds between marker lines; 0 = none',
+  log_receptions: 'R lines',
+  log_deliveries: 'D lines',
+  log_transient_failures: 'T lines',
+  log_permanent_failures: 'P lines',
+  log_rejections: 'rejectlog lines',
+  log_errors: 'paniclog lines',
+}
+
+export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {
+  basedir: 'folder of the mailboxes',
+  domains: 'domains whose mail ends here',
+  create_users: 'whether a missing mailbox is made; otherwise its recipient is refused at RCPT',
+  domain_in_path: 'whether the path is `BASEDIR/DOMAIN/LOCALPART` rather than `BASEDIR/LOCALPART`',
+}
