@@ -99,7 +99,7 @@ test('what is no answer to a challenge is refused, and nothing is granted', asyn
     await client.ehlo()
     for (const [line, reply] of cases) assert.match(await client.command(line), reply, line)
     await client.command('AUTH PLAIN')
-    assert.match(await client.command(`${'A'.repeat(20_000)}`), /^500 5\.5\.6/)
+    assert.match(await client.command('A'.repeat(20_000)), /^500 5\.5\.6/)
     assert.equal(host.rejections().length, cases.length + 1)
     assert.equal((await client.context()).get('connection.can_relay'), undefined)
     assert.equal((await client.context()).get('connection.auth_status'), 'fail')
@@ -148,8 +148,7 @@ test('policy sees the outcome, can refuse a success, and cannot turn a failure i
 })
 
 test('nobody who can tell: 454, a panic that names no credential, and status error for policy', async () => {
-  const check = (): Promise<never> => Promise.reject(new AuthUnavailableError('cannot read /users: ENOENT'))
-  await withClient({ options, services: { authenticate: { check } } }, async (client, host) => {
+  await withClient({ options, services: { authenticate: { check: unreadable } } }, async (client, host) => {
     await client.ehlo()
     assert.match(await client.command(`AUTH PLAIN ${GOOD}`), /^454 4\.7\.0/)
     assert.equal((await client.context()).get('connection.auth_status'), 'error')
@@ -162,9 +161,7 @@ test('nobody who can tell: 454, a panic that names no credential, and status err
 })
 
 test('no password reaches a fact or the context, whatever goes wrong', async () => {
-  const check = ({ password }: { password: string }): Promise<never> =>
-    Promise.reject(new Error(`choked on ${password}`))
-  for (const services of [{}, { authenticate: { check } }]) {
+  for (const services of [{}, { authenticate: { check: talkative } }]) {
     await withClient({ options, services }, async (client, host) => {
       await client.ehlo()
       const lines = [
@@ -184,6 +181,14 @@ test('no password reaches a fact or the context, whatever goes wrong', async () 
     })
   }
 })
+
+function unreadable(): Promise<never> {
+  return Promise.reject(new AuthUnavailableError('cannot read /users: ENOENT'))
+}
+
+function talkative({ password }: { readonly password: string }): Promise<never> {
+  return Promise.reject(new Error(`choked on ${password}`))
+}
 
 let folder = ''
 before(async () => {
