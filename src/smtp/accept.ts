@@ -18,7 +18,7 @@ import { codeOf } from './mail-from.ts'
 import { setRecipientKeys } from './rcpt-to.ts'
 import { receivedValue } from './received.ts'
 import type { ReceptionState } from './reception-states.ts'
-import { Refusal, refuse, spoolFull, tellRejection } from './reject.ts'
+import { describe, Refusal, refuse, spoolFull, tellPanic, tellRejection } from './reject.ts'
 import type { AcceptedRecipient, Session, Transaction } from './session-state.ts'
 
 interface ReceivedMessage {
@@ -146,7 +146,7 @@ async function passesForRecipient(session: Session, message: Message): Promise<b
 function headerBytes(session: Session, transaction: Transaction, message: Message): HeaderBytes {
   const trace = (headers: HeaderBlock): Uint8Array => {
     if (transaction.scope.options.rfc2822_trace_headers) {
-      headers.prepend('Received', receivedValue(session, transaction.id, message.sender))
+      headers.prepend('Received', receivedValue(session, transaction, message.sender))
     }
     return headers.toBytes()
   }
@@ -189,7 +189,12 @@ async function keep(
   }
   const { events, clock, enqueue } = session.services
   for (const { envelope } of messages) events.emit({ kind: 'reception', at: clock(), envelope })
-  enqueue(messages)
+  try {
+    enqueue(messages)
+  } catch (error) {
+    // They are kept all the same: a refusal now would make the client send them again.
+    tellPanic(session, 'core', `messages wait for a restart: ${describe(error)}`)
+  }
 }
 
 /** The client has been served, whether or not something was kept. */

@@ -133,6 +133,15 @@ test('a commit that fails is never answered 250', async () => {
   })
 })
 
+test('a message that is kept is answered 250 even when delivery cannot take it yet', async () => {
+  await withClient({ services: { enqueue: closedQueue } }, async (client, host) => {
+    await openData(client)
+    assert.match(await client.command('A: b\r\n\r\n.'), /^250/)
+    assert.equal([...host.spool.messages()].length, 1)
+    assert.equal(host.events.filter(({ kind }) => kind === 'panic').length, 1)
+  })
+})
+
 test('a client that leaves in mid-message leaves nothing behind', async () => {
   const aborted: number[] = []
   const spool = new MemorySpool()
@@ -186,4 +195,8 @@ test('memory and spool see a large message in pieces', async () => {
 function broken(writer: ReceptionWriter, method: 'append' | 'commit'): ReceptionWriter {
   writer[method] = () => Promise.reject(new Error('EIO: i/o error'))
   return writer
+}
+
+function closedQueue(): never {
+  throw new Error('queue is closed')
 }

@@ -10,11 +10,15 @@ import { formatPath } from '../mail/address.ts'
 import { formatDate } from '../mail/date.ts'
 import type { Mailbox } from '../mail/envelope.ts'
 import { tlsStatement } from '../tls/statement.ts'
-import type { Session } from './session-state.ts'
+import type { Session, Transaction } from './session-state.ts'
 
 /** The field's value, folded, without its name. */
-export function receivedValue(session: Session, id: string, sender: Mailbox | undefined): string {
-  const { connection, hello, scope, services, tls } = session
+export function receivedValue(
+  session: Session,
+  { id, scope }: Pick<Transaction, 'id' | 'scope'>,
+  sender: Mailbox | undefined,
+): string {
+  const { connection, hello, services, tls } = session
   const { address, port } = connection.remote
   const host = scope.options.received_hostname ?? services.hostname
   const client = address === '' ? 'localhost' : `[${isIPv6(address) ? 'IPv6:' : ''}${address}]`

@@ -26,7 +26,7 @@ export interface SessionServices {
   /** milliseconds since the epoch */
   readonly clock: () => number
   readonly authenticate: Authenticator
-  /** Hands messages that are on stable storage to delivery. Must not throw; called after commit, before the 250. */
+  /** Hands messages that are on stable storage to delivery; called after commit, before the 250 */
   readonly enqueue: (messages: readonly NewMessage[]) => void
   /** whether a newer configuration is in force than the one these services were made from */
   readonly superseded: () => boolean
@@ -78,7 +78,7 @@ export interface SessionLimits {
   readonly recipients: number
   /** a command line without CR LF, AUTH excepted (RFC 5321 §4.5.3.1.4 asks for 512 and extensions add to it) */
   readonly commandLine: number
-  /** an AUTH line (RFC 4954 §4: 12,288) */
+  /** an AUTH line: RFC 4954 §4 allows 12,288 octets of base64, and there is the command before it */
   readonly authLine: number
   /** the header of a message; one copy is held in memory while policy looks at it */
   readonly header: number
@@ -100,7 +100,7 @@ export const defaultLimits: SessionLimits = {
   authFailures: 3,
   recipients: 1000,
   commandLine: 2048,
-  authLine: 12_288,
+  authLine: 12_288 + 64,
   header: 256 * 1024,
   discard: 8 * 1024 * 1024,
   rateWindow: 30_000,

@@ -24,7 +24,15 @@ import { askAfterHandshake, handshake } from './starttls.ts'
 
 /** Serves one connection. Resolves when it is closed; never rejects. */
 export async function serveSession(connection: Connection, services: SessionServices): Promise<void> {
-  const session = new Session(connection, services)
+  let session: Session
+  try {
+    session = new Session(connection, services)
+  } catch (error) {
+    connection.socket.destroy()
+    const text = `${connection.id}: ${describe(error)}`
+    services.events.emit({ kind: 'panic', at: services.clock(), level: 'error', module: 'core', text })
+    return
+  }
   const interrupt = (): void => session.io.interrupt()
   services.shuttingDown.addEventListener('abort', interrupt, { once: true })
   try {
@@ -54,7 +62,7 @@ async function greet(session: Session): Promise<void> {
     if (!(asked instanceof Refusal)) await askAfterHandshake(session)
   }
   if (asked instanceof Refusal) throw asked
-  const text = asked?.text ?? static_banner?.replace(/^220[ -]?/, '') ?? usualBanner(session)
+  const text = asked?.text ?? static_banner?.replace(/^220[ -]?/gm, '') ?? usualBanner(session)
   send(session, { code: 220, text })
   session.greeted = true
 }
