@@ -44,6 +44,15 @@ export class SmtpClient {
       ...(address.from && { localAddress: address.from }),
     })
     socket.setNoDelay(true)
+    return SmtpClient.#connected(socket)
+  }
+
+  /** Connects to a UNIX socket. */
+  static connectUnix(path: string): Promise<SmtpClient> {
+    return SmtpClient.#connected(connectTcp({ path }))
+  }
+
+  static async #connected(socket: Socket): Promise<SmtpClient> {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('error', reject)
     })

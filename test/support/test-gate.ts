@@ -24,7 +24,7 @@ export interface TestGate {
 }
 
 export interface TestGateOptions {
-  /** text of gate.conf; `pki/…` paths work, `spool` and `mail` lie beside it */
+  /** text of gate.conf; `pki/…` paths work, `spool` and `mail` lie beside it; FOLDER stands for its folder */
   readonly conf: string
   readonly pki?: Pki
   /** further files by name, such as policy scripts */
@@ -39,7 +39,10 @@ export async function startTestGate(options: TestGateOptions): Promise<TestGate>
   if (options.pki !== undefined) await writePki(path.join(folder, 'pki'), options.pki)
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(path.join(folder, name), text)
   const file = path.join(folder, 'gate.conf')
-  writeFileSync(file, `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${options.conf}`)
+  writeFileSync(
+    file,
+    `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${options.conf.replaceAll('FOLDER', folder)}`,
+  )
   const log = new EventLog()
   const server = await Server.start({ file, version: 'test', onEvent: (event) => log.add(event) })
   return {
