@@ -82,20 +82,23 @@ class Checker {
 
   // oxlint-disable-next-line max-params -- where, what, how, from what
   #set(stanza: Stanza, name: string, row: OptionRow<unknown>, value: Value): void {
-    const shown = displayName(name)
     const context: CodecContext = {
       directory: this.#directory,
-      error: (tail, at) => this.#report.error(`${shown} ${tail}`, at),
-      warning: (tail, at) => this.#report.warning(`${shown} ${tail}`, at),
+      error: (tail, at) => this.#report.error(`${displayName(name)} ${tail}`, at),
+      warning: (tail, at) => this.#report.warning(`${displayName(name)} ${tail}`, at),
     }
     const result = row.codec(value, context)
     const before = stanza.settings.get(name)
     // a file that overrides another one is meant to
     if (before !== undefined && before.at.file === value.at.file && !samePlace(before.at, value.at)) {
-      this.#report.warning(`${shown} is set twice in the same stanza, and the last one counts`, value.at, {
-        message: 'it was set here before',
-        at: before.at,
-      })
+      this.#report.warning(
+        `${displayName(name)} is set twice in the same stanza, and the last one counts`,
+        value.at,
+        {
+          message: 'it was set here before',
+          at: before.at,
+        },
+      )
     }
     if (result !== undefined) stanza.settings.set(name, { value: result.value, at: value.at })
     else this.#wrong.set(stanza, [...(this.#wrong.get(stanza) ?? []), name])

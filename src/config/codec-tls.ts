@@ -7,7 +7,7 @@ import type { VerifyMode } from './settings.ts'
 
 /** TLS_Verify_Mode: `optional` restores the unset behaviour in a narrower scope. */
 export const verifyMode: Codec<VerifyMode | undefined> = (value, context) => {
-  const result = oneOf(['require', 'none', 'optional'], '"require" or "none"')(value, context)
+  const result = verifyWord(value, context)
   return result && { value: result.value === 'optional' ? undefined : result.value }
 }
 
@@ -67,3 +67,5 @@ const suiteNames = [
   'TLS_AES_128_CCM_8_SHA256',
   'TLS_AES_128_CCM_SHA256',
 ]
+
+const verifyWord = oneOf(['require', 'none', 'optional'], '"require" or "none"')

@@ -36,7 +36,7 @@ export function scalar<T>(what: string, parse: (text: string) => T | undefined):
 
 /** Momentum's spellings of yes and no, in any case. */
 export const bool: Codec<boolean> = (value, context) => {
-  const result = words('"true" or "false"', booleanWords)(value, context)
+  const result = booleanWord(value, context)
   return result && { value: booleanWords[result.value] === true }
 }
 
@@ -177,3 +177,5 @@ const booleanWords: Readonly<Record<string, boolean>> = {
   1: true,
   0: false,
 }
+
+const booleanWord = words('"true" or "false"', booleanWords)

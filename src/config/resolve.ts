@@ -112,11 +112,7 @@ class ResolvedInbound implements InboundScope {
     this.pathway = pathwayName(situation)
     this.pathwayGroup = situation.model.pathways.get(this.pathway)?.group?.instance ?? 'default'
     this.#chain = inboundChain(situation)
-    const values: Record<string, unknown> = {}
-    for (const [name, row] of Object.entries(inboundOptions)) {
-      const setting = deciding(this.#chain, name)
-      values[name] = setting === undefined ? row.default : setting.value
-    }
+    const values = effective(this.#chain, inboundDefaults)
     values['context'] = mergedDictionary(this.#chain, 'context') ?? inboundOptions.context.default
     if (situation.scriptPathway !== undefined) values['pathway'] = this.pathway
     // each value came through its row's codec, and the table has one row for each name
@@ -135,12 +131,7 @@ class ResolvedOutbound implements OutboundScope {
 
   constructor(chain: readonly Stanza[]) {
     this.#chain = chain
-    const values: Record<string, unknown> = {}
-    for (const [name, row] of Object.entries(outboundOptions)) {
-      const setting = deciding(chain, name)
-      values[name] = setting === undefined ? row.default : setting.value
-    }
-    this.options = Object.freeze(values) as unknown as OutboundValues
+    this.options = Object.freeze(effective(chain, outboundDefaults)) as unknown as OutboundValues
     Object.freeze(this)
   }
 
@@ -148,6 +139,29 @@ class ResolvedOutbound implements OutboundScope {
     return deciding(this.#chain, option)?.at ?? 'default'
   }
 }
+
+/** Every option of a table: what the first stanza says that sets it, else the default. */
+function effective(
+  chain: readonly Stanza[],
+  defaults: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const values = { ...defaults }
+  // from the least specific on, so that the most specific one is written last
+  for (const stanza of chain.toReversed()) {
+    for (const [name, setting] of stanza.settings)
+      if (Object.hasOwn(values, name)) values[name] = setting.value
+  }
+  return values
+}
+
+function defaultsOf(
+  table: Readonly<Record<string, { readonly default: unknown }>>,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.default]))
+}
+
+const inboundDefaults = defaultsOf(inboundOptions)
+const outboundDefaults = defaultsOf(outboundOptions)
 
 /** Forgets the oldest entry when it is full. */
 class BoundedCache<T> {

@@ -29,7 +29,7 @@ export function warnOfTraps(model: Model, report: Report): void {
 function tlsTraps(scope: View, warnings: Once): void {
   const require = scope.set('tls_verify_mode', 'require')
   const grant = scope.set('tls_verified_peer_can_relay', true)
-  const starttls = scope.extensions().includes('STARTTLS')
+  const starttls = scope.extensions.includes('STARTTLS')
   const offers = (starttls || scope.value('use_ssl')) && scope.value('tls_certificate') !== undefined
   const why =
     starttls || scope.value('use_ssl')
@@ -82,7 +82,7 @@ function tlsTraps(scope: View, warnings: Once): void {
 }
 
 function authTraps(scope: View, warnings: Once): void {
-  const offered = scope.extensions().filter((each) => each.startsWith('AUTH '))
+  const offered = scope.extensions.filter((each) => each.startsWith('AUTH '))
   const clear = scope.set('allow_plaintext_auth', true)
   if (clear !== undefined && offered.length > 0 && !scope.value('use_ssl')) {
     warnings.add(
@@ -132,7 +132,7 @@ function relayTraps(scope: View, warnings: Once): void {
 }
 
 function extensionTraps(scope: View, warnings: Once): void {
-  for (const name of scope.extensions().filter((each) => notImplemented.includes(each.split(' ')[0] ?? ''))) {
+  for (const name of scope.extensions.filter((each) => notImplemented.includes(each.split(' ')[0] ?? ''))) {
     warnings.add(`SMTP_Extensions: ${name} is recognised, not implemented`, scope.origin('smtp_extensions'))
   }
 }
@@ -155,7 +155,7 @@ function hiddenByPeer(model: Model, warnings: Once): void {
   const first = new Map<string, { readonly peer: Stanza; readonly setting: Setting }>()
   for (const { stanza: peer } of model.listenerPeers.all) {
     for (const [name, setting] of peer.settings)
-      if (isGuard(name) && !first.has(name)) first.set(name, { peer, setting })
+      if (guards.has(name) && !first.has(name)) first.set(name, { peer, setting })
   }
   for (const { stanza } of model.listens.values()) {
     for (const [name, { at }] of stanza.settings) {
@@ -165,10 +165,6 @@ function hiddenByPeer(model: Model, warnings: Once): void {
       warnings.add(message, at, above.setting.at, 'this one counts for its clients')
     }
   }
-}
-
-function isGuard(name: string): boolean {
-  return /tls|ssl|relay|auth/.test(name)
 }
 
 /** Pathways that no scope names: only a script can choose them, on any Listen. */
@@ -190,6 +186,7 @@ function* unnamedPathways(model: Model): Iterable<Situation> {
 class View {
   readonly #situation: Situation
   readonly #chain: readonly Stanza[]
+  #extensions: readonly string[] | undefined
 
   constructor(situation: Situation) {
     this.#situation = situation
@@ -220,8 +217,10 @@ class View {
     return this.setting(option)?.at
   }
 
-  extensions(): readonly string[] {
-    return this.value('smtp_extensions').map((each) => each.toUpperCase())
+  /** SMTP_Extensions in capitals */
+  get extensions(): readonly string[] {
+    this.#extensions ??= this.value('smtp_extensions').map((each) => each.toUpperCase())
+    return this.#extensions
   }
 
   /** Whether any client of the network can be in this situation. */
@@ -275,3 +274,8 @@ const notImplemented = [
   'ETRN',
   'DELIVERBY',
 ]
+
+/** Options of TLS, of relaying and of authentication. */
+const guards: ReadonlySet<string> = new Set(
+  Object.keys(inboundOptions).filter((name) => /tls|ssl|relay|auth/.test(name)),
+)
