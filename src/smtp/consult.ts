@@ -12,6 +12,7 @@ import type { Verdict } from '../policy/verdict.ts'
 import { ClientGoneError } from './client-io.ts'
 import { refuse, tellPanic } from './reject.ts'
 import type { Session } from './session-state.ts'
+import { pathwayKey } from './session-state.ts'
 
 export type Answer =
   /** proceed; `reply` is what policy wants to be said instead of the usual success */
@@ -102,7 +103,7 @@ function judgeReply(session: Session, verdict: Extract<Verdict, { kind: 'reply' 
 /** A script moves a connection or a message to another pathway by its context key (Momentum: config/ref-pathway). */
 function followPathway(session: Session): void {
   const wanted = session.context.get('connection', 'pathway')
-  if (wanted !== '' && wanted !== session.scope.pathway) {
+  if (wanted !== '' && wanted !== pathwayKey(session.scope)) {
     const scope = scopeFor(session, wanted)
     session.changeScope(scope)
     if (session.transaction !== undefined) session.transaction.scope = scope
@@ -121,12 +122,13 @@ function followPathway(session: Session): void {
 export function followMessagePathway(session: Session): void {
   const transaction = session.transaction
   const forMessage = session.context.get('message', 'pathway')
-  if (transaction !== undefined && forMessage !== '' && forMessage !== transaction.scope.pathway) {
+  if (transaction !== undefined && forMessage !== '' && forMessage !== pathwayKey(transaction.scope)) {
     transaction.scope = scopeFor(session, forMessage)
   }
 }
 
-function scopeFor(session: Session, pathway: string): InboundScope {
+function scopeFor(session: Session, key: string): InboundScope {
+  const pathway = Buffer.from(key, 'latin1').toString('utf8')
   const { connection, services } = session
   const scope = services.resolveScope(connection.listen, connection.remote.address, pathway)
   if (scope?.pathway === pathway) return scope

@@ -219,6 +219,18 @@ test('a tarpit ends when its client leaves', async () => {
   })
 })
 
+test('policy is told once when a session ends, however it ends', async () => {
+  for (const last of ['QUIT\r\n', 'MAIL FROM:<>\r\nRCPT TO:<x@local.example>\r\nDATA\r\nhalf']) {
+    const ended: string[] = []
+    await withClient({ ended: (id) => ended.push(id) }, async (client, host) => {
+      client.sendRaw(last)
+      client.end()
+      await host.sessionsEnded()
+      assert.deepEqual(ended, ['00/00-00001-00000001'])
+    })
+  }
+})
+
 test('a script moves the connection to another pathway; an unknown one refuses', async () => {
   const pathways = { strict: { max_message_size: 5, context: { site: 'strict' } } }
   const options = { smtp_extensions: ['XDUMPCONTEXT'], context: { site: 'usual' } }

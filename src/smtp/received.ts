@@ -20,7 +20,7 @@ export function receivedValue(
 ): string {
   const { connection, hello, services, tls } = session
   const { address, port } = connection.remote
-  const host = scope.options.received_hostname ?? services.hostname
+  const host = (scope.options.received_hostname ?? services.hostname).replace(/[^!-~]/g, '?')
   const client = address === '' ? 'localhost' : `[${isIPv6(address) ? 'IPv6:' : ''}${address}]`
   const socket = address === '' ? 'local socket' : `[${isIPv6(address) ? `[${address}]` : address}:${port}]`
   return [

@@ -23,6 +23,8 @@ export interface HostOptions {
   readonly options?: Partial<InboundValues>
   readonly pathways?: Readonly<Record<string, Partial<InboundValues>>>
   readonly policy?: ScriptedPolicy
+  /** told about every session that has ended */
+  readonly ended?: (connectionId: string) => void
   readonly services?: Partial<SessionServices>
   readonly spool?: Spool
   readonly tls?: TlsGate
@@ -58,7 +60,7 @@ export async function startHost(given: HostOptions = {}): Promise<SessionHost> {
     hostname: 'gate.example',
     version: '1.0.0',
     tls: given.tls ?? noTls,
-    policy: scripted(given.policy ?? {}),
+    policy: scripted(given.policy ?? {}, given.ended),
     spool,
     local: localDomains,
     events: { emit: (event) => events.push(event) },
@@ -125,10 +127,11 @@ function connectionOn(socket: Socket, scope: InboundScope): Parameters<typeof se
   }
 }
 
-function scripted(phases: ScriptedPolicy): Policy {
+function scripted(phases: ScriptedPolicy, ended: HostOptions['ended']): Policy {
   return {
     wants: (phase) => phases[phase] !== undefined,
     ask: (phase, facts) => phases[phase]?.(facts) ?? { kind: 'continue' },
+    ended: ({ connectionId }) => ended?.(connectionId),
   }
 }
 

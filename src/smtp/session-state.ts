@@ -94,7 +94,7 @@ export class Session {
       context: this.context,
     }
     this.#applyContextOption(connection.scope, undefined)
-    this.context.set('connection', 'pathway', connection.scope.pathway)
+    this.context.set('connection', 'pathway', pathwayKey(connection.scope))
     this.grantRelay()
   }
 
@@ -148,7 +148,7 @@ export class Session {
   changeScope(scope: InboundScope): void {
     this.#applyContextOption(scope, this.#scope)
     this.#scope = scope
-    this.context.set('connection', 'pathway', scope.pathway)
+    this.context.set('connection', 'pathway', pathwayKey(scope))
     this.grantRelay()
   }
 
@@ -197,6 +197,11 @@ export class Session {
       this.context.set('connection', key, value)
     }
   }
+}
+
+/** A pathway's name as the context holds it: a byte string. */
+export function pathwayKey(scope: InboundScope): string {
+  return Buffer.from(scope.pathway, 'utf8').toString('latin1')
 }
 
 /** The grants of Momentum §8.7 that hold for a client whatever it sends. */

@@ -44,6 +44,16 @@ export async function serveSession(connection: Connection, services: SessionServ
     await session.io.destroy()
   } finally {
     services.shuttingDown.removeEventListener('abort', interrupt)
+    sayGoodbye(session)
+  }
+}
+
+/** Policy may drop what it keeps for this session. */
+function sayGoodbye(session: Session): void {
+  try {
+    session.services.policy.ended?.(session.facts)
+  } catch (error) {
+    tellPanic(session, 'policy', describe(error))
   }
 }
 
