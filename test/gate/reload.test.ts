@@ -1,0 +1,231 @@
+/** Signals, reloads and logs of a gate that runs as a process of its own, through bin/postern. */
+
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { makePki, type Pki, writePki } from '../../src/tls/pki.ts'
+import { bin, type GateProcess, startGateProcess } from '../support/gate-process.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+
+let folder: string
+let file: string
+let pki: Pki
+let gate: GateProcess
+
+const conf = (inside: string): string => `
+Hostname = "gate.example"
+Spoolbase = "spool"
+Spool_Min_Free = 1M
+ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" )
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  TLS_Client_CRL = "pki/crl.pem"
+  Listen "127.0.0.1:0" { ${inside} }
+}
+scriptlet "scriptlet" { script "greeter" { source = "./greeter.lua" } }
+maildir "m" { basedir = "mail" domains = ( "gate.example" ) create_users = true }
+ec_logger "l" { mainlog = "logs/main.ec" paniclog = "logs/panic.ec" }
+`
+
+const script = (note: string): string => `
+require("msys.core")
+local mod = {}
+function mod:validate_ehlo(line, ac, vctx)
+  vctx:set(msys.core.VCTX_CONN, "note", "${note}")
+  return msys.core.VALIDATE_CONT
+end
+msys.registerModule("greeter", mod)
+`
+
+before(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'postern-reload-'))
+  pki = await makePki()
+  await writePki(path.join(folder, 'pki'), pki)
+  file = path.join(folder, 'gate.conf')
+  writeFileSync(file, conf('TLS_Verify_Mode = none'))
+  writeFileSync(path.join(folder, 'greeter.lua'), script('first'))
+  gate = await startGateProcess(file)
+})
+after(async () => {
+  assert.equal(await gate.end('SIGTERM'), 0)
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function connect(): Promise<SmtpClient> {
+  const client = await SmtpClient.connect(gate.addresses[0] ?? { host: '', port: 0 })
+  await client.reply()
+  await client.ehlo()
+  return client
+}
+
+/** Sends SIGHUP and waits for the line that says what came of it. */
+async function hangUp(outcome: 'reloaded' | 'stays in force'): Promise<string> {
+  const before = gate.complaints().length
+  gate.child.kill('SIGHUP')
+  for (let waited = 0; waited < 10_000; waited += 20) {
+    const said = gate.complaints().slice(before)
+    if (said.includes(outcome)) return said
+    await delay(20)
+  }
+  throw new Error(`no answer to SIGHUP: ${gate.complaints().slice(before)}`)
+}
+
+test('a reload is in force for new connections; a session under way is asked to come back', async () => {
+  const old = await connect()
+  assert.equal((await old.context()).get('connection.note'), 'first')
+  writeFileSync(file, conf('TLS_Verify_Mode = require'))
+  writeFileSync(path.join(folder, 'greeter.lua'), script('second'))
+  await hangUp('reloaded')
+  const fresh = await connect()
+  assert.equal((await fresh.context()).get('connection.note'), 'second')
+  await fresh.command('STARTTLS')
+  await fresh.secure({ cert: pki.clients.valid.cert, key: pki.clients.valid.key })
+  assert.equal((await fresh.context()).get('connection.tls_verify_mode'), 'require')
+  fresh.destroy()
+  assert.equal(await old.command('MAIL FROM:<a@b.example>'), '421 4.3.2 Reconfiguration in progress')
+  assert.equal((await old.closed()).code, 'CLOSED')
+})
+
+test('a reload that fails says why, with file, line and suggestion, and changes nothing', async () => {
+  writeFileSync(file, conf('TLS_Verify_Mode = requre'))
+  const said = await hangUp('stays in force')
+  assert.match(
+    said,
+    /gate\.conf:11:\d+: error: TLS_Verify_Mode is "require" or "none", not "requre"; did you mean "require"\?/,
+  )
+  writeFileSync(file, conf('TLS_Verify_Mode = require'))
+  writeFileSync(path.join(folder, 'greeter.lua'), 'this is no Lua')
+  assert.match(await hangUp('stays in force'), /greeter\.lua:1/)
+  writeFileSync(path.join(folder, 'greeter.lua'), script('third'))
+  const client = await connect()
+  assert.equal((await client.context()).get('connection.note'), 'second')
+  client.destroy()
+  await hangUp('reloaded')
+})
+
+test('a client that was revoked by a reload is revoked, with its old ticket too; a broken CRL keeps the last good one', async () => {
+  const credential = { cert: pki.clients.valid.cert, key: pki.clients.valid.key }
+  const secure = async (session?: Buffer): Promise<SmtpClient> => {
+    const client = await connect()
+    await client.command('STARTTLS')
+    await client.secure({ ...credential, ...(session && { session }) })
+    return client
+  }
+  const trusted = await secure()
+  assert.equal((await trusted.context()).get('connection.tls_client_verified'), 'yes')
+  const session = trusted.session
+  trusted.destroy()
+  const serials = [pki.clients.valid.serial, pki.clients.revoked.serial]
+  const now = Date.now()
+  writeFileSync(
+    path.join(folder, 'pki', 'crl.pem'),
+    pki.authority.crl({ revoked: serials, now, nextUpdate: now + 86_400_000 }),
+  )
+  await hangUp('reloaded')
+  for (const stage of ['revoked', 'with the last good CRL']) {
+    const client = await secure(session)
+    assert.equal(client.tls.isSessionReused(), false, stage)
+    assert.equal((await client.context()).get('connection.tls_client_verify_error'), 'revoked', stage)
+    client.destroy()
+    writeFileSync(path.join(folder, 'pki', 'crl.pem'), 'garbage')
+    const said = await hangUp('reloaded')
+    assert.match(said, /crl\.pem.*stays in force/)
+  }
+  await writePki(path.join(folder, 'pki'), pki)
+})
+
+test('SIGHUP reopens the logs', async () => {
+  const log = path.join(folder, 'logs', 'main.ec')
+  const send = async (): Promise<void> => {
+    const client = await connect()
+    assert.match(await client.deliver('a@b.example', 'box@gate.example', 'Subject: x\n\nx'), /^250/)
+    client.destroy()
+  }
+  await send()
+  await waitFor(() => read(log).includes('@D@'))
+  renameSync(log, `${log}.1`)
+  await hangUp('reloaded')
+  await send()
+  await waitFor(() => read(log).includes('@D@'))
+  assert.match(read(`${log}.1`), /@R@box@gate\.example@a@b\.example@127\.0\.0\.1@/)
+})
+
+test('a second serve on the same spool refuses to start', () => {
+  const other = path.join(folder, 'other.conf')
+  writeFileSync(other, conf(''))
+  const run = spawnSync(bin, ['serve', '-c', other], { encoding: 'utf8', timeout: 15_000 })
+  assert.equal(run.status, 1)
+  assert.match(run.stderr, new RegExp(`\\b${gate.child.pid}\\b`), 'names the process that has it')
+  assert.ok(!/\n\s+at /.test(run.stderr), 'no stack trace')
+})
+
+test('a port that is taken is exit code 2, with the Listen’s place', async () => {
+  const blocker = createServer().listen(0, '127.0.0.1')
+  await once(blocker, 'listening')
+  const address = blocker.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const taken = path.join(folder, 'taken.conf')
+  writeFileSync(
+    taken,
+    `Spoolbase = "spool2"\nESMTP_Listener {\n  Listen "127.0.0.1:${address.port}" { }\n}\n`,
+  )
+  // not spawnSync: the blocker lives in this process
+  const child = spawn(bin, ['serve', '-c', taken], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  const [code] = (await once(child, 'close')) as [number]
+  blocker.close()
+  assert.equal(code, 2)
+  assert.match(stderr, /taken\.conf:3:\d+: error: .*in use/)
+})
+
+test('a configuration error is exit code 1 and names every mistake', () => {
+  const wrong = path.join(folder, 'wrong.conf')
+  writeFileSync(wrong, 'Spoolbse = "x"\nESMTP_Listener {\n  Listen ":25" { TLS_Verify_Mode = "requre" }\n')
+  const run = spawnSync(bin, ['serve', '-c', wrong], { encoding: 'utf8', timeout: 15_000 })
+  assert.equal(run.status, 1)
+  assert.match(run.stderr, /wrong\.conf:1:1: error: .*did you mean "?Spoolbase/)
+  assert.match(run.stderr, /wrong\.conf:3:\d+: error: TLS_Verify_Mode/)
+  assert.match(run.stderr, /wrong\.conf:4:\d+: error: .*\n[^]*wrong\.conf:2:1: note/)
+})
+
+test('--workers is taken, and says that there is one process', async () => {
+  const conf2 = path.join(folder, 'workers.conf')
+  writeFileSync(conf2, 'Spoolbase = "spool3"\nESMTP_Listener { Listen "127.0.0.1:0" { } }\n')
+  const child = spawn(bin, ['serve', '-c', conf2, '--workers', '2'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  await once(child.stdout, 'data')
+  child.kill('SIGTERM')
+  const [code] = (await once(child, 'close')) as [number]
+  assert.equal(code, 0)
+  assert.match(stderr, /one process/)
+})
+
+function read(name: string): string {
+  try {
+    return readFileSync(name, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+async function waitFor(fits: () => boolean): Promise<void> {
+  for (let waited = 0; waited < 10_000; waited += 20) {
+    if (fits()) return
+    await delay(20)
+  }
+  throw new Error('it did not come about')
+}
