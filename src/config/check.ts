@@ -105,8 +105,13 @@ class Checker {
   }
 
   #recognised(name: string, value: Value, at: Position): void {
-    // read where the files are read
-    if (name === 'local_changes_file' || (alreadySo[name] && isHarmless(value, alreadySo[name]))) return
+    if (name === 'local_changes_file') {
+      // read where the files are read
+      if (value.kind !== 'scalar')
+        this.#report.error(`${displayName(name)} is the path of a file, not a ${nounOf(value)}`, value.at)
+      return
+    }
+    if (alreadySo[name] && isHarmless(value, alreadySo[name])) return
     const shown = displayName(name)
     const harmless = restricting[name]
     if (harmless !== undefined && !isHarmless(value, harmless)) {
@@ -175,9 +180,10 @@ class Checker {
   /** Every `Pathway = "x"` names a pathway that stands somewhere; `default` needs none. */
   #pathwayNames(): void {
     const { listener, listenerPeers, listens, pathways } = this.#instances.model
-    const stanzas = [listener, ...listenerPeers.all.map((peer) => peer.stanza)]
-    for (const listen of listens.values())
-      stanzas.push(listen.stanza, ...listen.peers.all.map((peer) => peer.stanza))
+    const peers = [listenerPeers, ...[...listens.values()].map((listen) => listen.peers)].flatMap(
+      (each) => each.all,
+    )
+    const stanzas = [listener, ...[...listens.values(), ...peers].map((each) => each.stanza)]
     for (const { settings } of stanzas) {
       const setting = settings.get('pathway')
       if (setting === undefined) continue

@@ -85,7 +85,3 @@ const receptionOptions: OptionTable<Omit<InboundValues, keyof typeof tlsOptions>
 }
 
 export const inboundOptions: OptionTable<InboundValues> = { ...receptionOptions, ...tlsOptions }
-
-export function isInboundOption(name: string): name is keyof InboundValues {
-  return Object.hasOwn(inboundOptions, name)
-}

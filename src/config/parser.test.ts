@@ -37,7 +37,7 @@ describe('the parser', () => {
           }
         }
       }),
-      { numRuns: 1500, interruptAfterTimeLimit: 3000 },
+      { numRuns: 600, interruptAfterTimeLimit: 3000 },
     )
   })
 

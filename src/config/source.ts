@@ -85,6 +85,8 @@ interface OpenFile {
 class Reader {
   readonly #files: SourceFiles
   readonly #texts = new Map<string, string>()
+  /** by name as shown: a file that is included often is read and parsed once */
+  readonly #parsed = new Map<string, readonly Statement[]>()
   readonly #diagnostics: Diagnostic[] = []
   #includes = 0
 
@@ -101,7 +103,7 @@ class Reader {
       if ((await this.#kind(target, changes.at)) === 'file') {
         if (this.#texts.has(target))
           this.#error('Local_Changes_File must not be included as well', changes.at)
-        else statements.push(...(await this.#load(target, changes.at, [])))
+        else append(statements, await this.#load(target, changes.at, []))
       }
     }
     return {
@@ -114,7 +116,7 @@ class Reader {
 
   async #load(name: string, from: Position | undefined, open: readonly OpenFile[]): Promise<Statement[]> {
     const file = path.resolve(name)
-    let text: string
+    let statements = this.#parsed.get(name)
     let identity: string
     try {
       identity = await this.#files.identity(file)
@@ -124,23 +126,26 @@ class Reader {
         this.#error(`this include comes back to itself: ${chain}`, from)
         return []
       }
-      text = await this.#files.read(file)
+      if (statements === undefined) statements = this.#parse(await this.#files.read(file), name)
     } catch (error) {
       this.#error(`cannot read ${quote(name)}: ${reasonOf(error)}`, from)
       return []
     }
-    const known = this.#texts.has(name)
+    return this.#expand(statements, [...open, { identity, name }])
+  }
+
+  #parse(text: string, name: string): readonly Statement[] {
+    const { statements, diagnostics } = parse(text, name)
     this.#texts.set(name, text)
-    const parsed = parse(text, name)
-    // a file that is included twice is wrong once
-    if (!known) this.#diagnostics.push(...parsed.diagnostics)
-    return this.#expand(parsed.statements, [...open, { identity, name }])
+    this.#parsed.set(name, statements)
+    append(this.#diagnostics, diagnostics)
+    return statements
   }
 
   async #expand(statements: readonly Statement[], open: readonly OpenFile[]): Promise<Statement[]> {
     const result: Statement[] = []
     for (const statement of statements) {
-      if (statement.kind === 'include') result.push(...(await this.#include(statement.path, open)))
+      if (statement.kind === 'include') append(result, await this.#include(statement.path, open))
       else if (statement.kind === 'stanza') {
         result.push({ ...statement, body: await this.#expand(statement.body, open) })
       } else result.push(statement)
@@ -173,7 +178,7 @@ class Reader {
       for (const each of names.toSorted()) {
         const file = path.join(name, each)
         if ((await this.#kind(file, target.at)) === 'file') {
-          statements.push(...(await this.#load(file, target.at, open)))
+          append(statements, await this.#load(file, target.at, open))
         }
       }
     } catch (error) {
@@ -195,6 +200,11 @@ class Reader {
   #error(message: string, at: Position | undefined): void {
     this.#diagnostics.push({ severity: 'error', message, ...(at && { at }) })
   }
+}
+
+/** `push(...items)` passes each item as an argument, and there is a limit to those. */
+function append<T>(target: T[], items: readonly T[]): void {
+  for (const item of items) target.push(item)
 }
 
 function lastAssignment(statements: readonly Statement[], name: string): Scalar | undefined {
