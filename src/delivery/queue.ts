@@ -58,7 +58,7 @@ interface Attempted {
 
 const DEFAULT_CONCURRENCY = 1000
 /** before an outcome that could not be written is written again */
-const WRITE_AGAIN_MS = 10_000
+const TRY_AGAIN_MS = 10_000
 /** different faults of the configuration that are told between two reloads */
 const MAX_TOLD = 100
 
@@ -190,28 +190,27 @@ export class DeliveryQueue {
 
   #begin(entry: Entry): void {
     const attempt = new AbortController()
-    const running = this.#attempt(entry, attempt.signal).finally(() => {
-      this.#running.delete(running)
-      this.#domains.done(entry.message.envelope.recipient.domain)
-      this.#pump()
-    })
+    const running = this.#attempt(entry, attempt.signal)
+      .catch((error: unknown) => {
+        this.#panic(`message ${entry.message.envelope.id}: ${describe(error)}`)
+        this.#delay(entry, this.#clock.now() + TRY_AGAIN_MS)
+      })
+      .finally(() => {
+        this.#running.delete(running)
+        this.#domains.done(entry.message.envelope.recipient.domain)
+        this.#pump()
+      })
     this.#running.set(running, attempt)
   }
 
-  /** One attempt from beginning to end. Does not reject. */
+  /** One attempt from beginning to end. Rejects, if at all, before anything was settled. */
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
-    const { id } = entry.message.envelope
-    try {
-      const attempted = entry.unwritten ?? (await this.#deliver(entry, signal))
-      if (attempted === undefined) return
-      entry.unwritten = attempted
-      await this.#write(id, attempted.outcome)
-      entry.unwritten = undefined
-      this.#settle(entry, attempted)
-    } catch (error) {
-      this.#panic(`the outcome for message ${id} cannot be written: ${describe(error)}`)
-      this.#delay(entry, this.#clock.now() + WRITE_AGAIN_MS)
-    }
+    const attempted = entry.unwritten ?? (await this.#deliver(entry, signal))
+    if (attempted === undefined) return
+    entry.unwritten = attempted
+    await this.#write(entry.message.envelope.id, attempted.outcome)
+    entry.unwritten = undefined
+    this.#settle(entry, attempted)
   }
 
   /** undefined: there is no outcome, since the message is gone or the attempt was broken off by `stop` */
@@ -240,21 +239,20 @@ export class DeliveryQueue {
     context: Omit<AttemptContext<DeliverableRoute>, 'route'>,
   ): Promise<AttemptResult> {
     const route = this.#router.route(message.envelope.recipient)
-    switch (route.kind) {
-      case 'maildir':
-        return await this.#transports.maildir.deliver(message, content, { ...context, route })
-      case 'smtp':
-        if (route.problem !== undefined) this.#panicOnce(route.problem)
-        return await this.#transports.smtp.deliver(message, content, { ...context, route })
-      case 'none':
-        this.#panicOnce(route.problem)
-        return localFailure('451 4.4.1 [internal] No valid hosts')
-    }
+    if (route.problem !== undefined) this.#panicOnce(route.problem)
+    if (route.kind === 'none') return localFailure('451 4.4.1 [internal] No valid hosts')
+    return route.kind === 'maildir'
+      ? await this.#transports.maildir.deliver(message, content, { ...context, route })
+      : await this.#transports.smtp.deliver(message, content, { ...context, route })
   }
 
   async #write(id: string, outcome: Outcome): Promise<void> {
-    if (outcome.state === undefined) await this.#spool.remove(id)
-    else await this.#spool.update(id, outcome.state)
+    try {
+      if (outcome.state === undefined) await this.#spool.remove(id)
+      else await this.#spool.update(id, outcome.state)
+    } catch (error) {
+      throw new Error(`the outcome of the delivery cannot be written: ${describe(error)}`, { cause: error })
+    }
   }
 
   /** The outcome is durable: tell it, and put the message where it belongs now. */

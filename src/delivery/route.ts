@@ -21,6 +21,7 @@ export interface NextHop {
 export interface MaildirRoute {
   readonly kind: 'maildir'
   readonly place: MailboxPlace
+  readonly problem?: undefined
 }
 
 export interface SmtpRoute {

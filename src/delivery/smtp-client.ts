@@ -136,7 +136,8 @@ export class SmtpClient {
   async #command(line: string, stage: Stage, seconds: number): Promise<Reply> {
     this.#connection.send(`${line}\r\n`)
     this.#stage = stage
-    return await this.#connection.reply(seconds, `waiting for the reply to ${line.split(/[ :]/, 1).join('')}`)
+    const [verb = ''] = /^(?:MAIL FROM|RCPT TO|[A-Z]+)/.exec(line) ?? []
+    return await this.#connection.reply(seconds, `waiting for the reply to ${verb}`)
   }
 
   #expect(firstDigit: number, reply: Reply): void {

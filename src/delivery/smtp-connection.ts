@@ -138,7 +138,7 @@ export class SmtpConnection {
     this.#lines.push(chunk)
     for (let line = this.#lines.next(); line !== undefined; line = this.#lines.next()) {
       if (this.#failure !== undefined) return
-      if (line.kind !== 'line') return this.#fail(new ConnectionError(NONSENSE))
+      if (line.kind !== 'line') return this.#failNonsense(line.kind)
       this.#receiveLine(line.text)
     }
     this.#wake?.()
@@ -149,9 +149,15 @@ export class SmtpConnection {
       const reply = this.#parser.push(line)
       if (reply !== undefined) this.#replies.push(reply)
     } catch (error) {
-      this.#fail(new ConnectionError(NONSENSE, { cause: error }))
+      this.#failNonsense(error)
     }
-    if (this.#replies.length > MAX_UNREAD_REPLIES) this.#fail(new ConnectionError(NONSENSE))
+    if (this.#replies.length > MAX_UNREAD_REPLIES) this.#failNonsense('replies to nothing')
+  }
+
+  /** What came before the nonsense is not to be trusted either. */
+  #failNonsense(cause: unknown): void {
+    this.#replies.length = 0
+    this.#fail(new ConnectionError(NONSENSE, { cause }))
   }
 
   readonly #abort = (): void => {

@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict'
+import { createServer, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { contentOf, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
+import { type SinkScript, SmtpSink } from '../../test/support/smtp-sink.ts'
+import { StaticResolver } from '../../test/support/static-resolver.ts'
+import type { OutboundValues } from '../config/settings.ts'
+import { LookupError } from '../dns/resolver.ts'
+import type { StoredContent, StoredMessage } from '../spool/spool.ts'
+import { SmtpTransport } from './attempt.ts'
+import type { NextHop } from './route.ts'
+import type { AttemptResult } from './transport.ts'
+
+const message = storedMessage('m')
+const content = contentOf('Subject: hi\r\n\r\n', 'one\r\n.two\r\n', '..three\r\n.\r\nfour')
+const resolver = new StaticResolver({ 'sink.test': ['127.0.0.1'], 'two.test': ['127.0.0.2', '127.0.0.1'] })
+
+interface Attempt {
+  readonly hosts: readonly NextHop[]
+  readonly options?: Partial<OutboundValues>
+  readonly message?: StoredMessage
+  readonly content?: StoredContent
+  readonly signal?: AbortSignal
+  readonly resolver?: StaticResolver
+}
+
+async function attempt({ hosts, options, ...rest }: Attempt): Promise<AttemptResult> {
+  const transport = new SmtpTransport({ resolver: rest.resolver ?? resolver, hostname: 'mx.test' })
+  return await transport.deliver(rest.message ?? message, rest.content ?? content, {
+    route: { kind: 'smtp', hosts },
+    options: { ...outboundDefaults, ...options },
+    mayRepeat: false,
+    signal: rest.signal ?? new AbortController().signal,
+  })
+}
+
+/** One attempt at a next hop that follows the script. */
+async function against(
+  script: SinkScript | ((connection: number) => SinkScript),
+  rest: Omit<Attempt, 'hosts'> = {},
+): Promise<{ readonly result: AttemptResult; readonly sink: SmtpSink }> {
+  const sink = await SmtpSink.start(script)
+  try {
+    const result = await attempt({ hosts: [{ host: '127.0.0.1', port: sink.port }], ...rest })
+    await sink.until(({ open }) => open === 0)
+    return { result, sink }
+  } finally {
+    await sink.close()
+  }
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+test('a message arrives whole, with its dots, after the envelope that was kept', async () => {
+  const { result, sink } = await against({})
+  const bytes = content.header.length + content.bodySize
+  assert.deepEqual(result, {
+    kind: 'delivered',
+    stage: 9,
+    text: '250 2.0.0 kept',
+    bytes,
+    remote: '127.0.0.1',
+  })
+  assert.deepEqual(sink.received, [
+    {
+      mail: `MAIL FROM:<alice@example.org> SIZE=${bytes}`,
+      rcpt: ['RCPT TO:<bob@example.com>'],
+      content: 'Subject: hi\r\n\r\none\r\n.two\r\n..three\r\n.\r\nfour\r\n',
+    },
+  ])
+  assert.deepEqual(
+    sink.commands.map((line) => line.split(/[ :]/)[0]),
+    ['EHLO', 'MAIL', 'RCPT', 'DATA', 'QUIT'],
+  )
+})
+
+test('MAIL and RCPT go together only where PIPELINING is offered', async () => {
+  const together = await against({ extensions: ['PIPELINING'] })
+  assert.ok(together.sink.chunks.includes('MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.com>\r\n'))
+  const apart = await against({ extensions: ['8BITMIME'] })
+  assert.ok(apart.sink.chunks.includes('MAIL FROM:<alice@example.org>\r\n'))
+  assert.equal(apart.result.kind, 'delivered')
+})
+
+test('a host that does not know EHLO gets HELO, and no parameters', async () => {
+  const { result, sink } = await against({ ehlo: '502 5.5.1 what?' })
+  assert.equal(result.kind, 'delivered')
+  assert.deepEqual(sink.commands.slice(0, 3), [
+    'EHLO mx.test',
+    'HELO mx.test',
+    'MAIL FROM:<alice@example.org>',
+  ])
+})
+
+test('EHLO says the configured name, or the sender’s domain', async () => {
+  const named = await against({}, { options: { ehlo_hostname: 'gate.test' } })
+  assert.equal(named.sink.commands[0], 'EHLO gate.test')
+  const own = await against({}, { options: { ehlo_hostname: '__message__' } })
+  assert.equal(own.sink.commands[0], 'EHLO example.org')
+  const bounce = storedMessage('b', { sender: undefined })
+  const nobody = await against({}, { options: { ehlo_hostname: '__message__' }, message: bounce })
+  assert.deepEqual(nobody.sink.commands.slice(0, 1), ['EHLO mx.test'])
+  assert.match(nobody.sink.commands[1] ?? '', /^MAIL FROM:<> SIZE=/)
+})
+
+const steps: readonly (readonly [keyof SinkScript, number])[] = [
+  ['banner', 12],
+  ['ehlo', 11],
+  ['mail', 3],
+  ['rcpt', 5],
+  ['data', 7],
+  ['message', 9],
+]
+
+for (const [step, stage] of steps) {
+  test(`a 4xx answer at ${step} is a transient failure with its text, a 5xx one a permanent failure`, async () => {
+    for (const extensions of [['PIPELINING'], []]) {
+      const later = await against({ [step]: '450-4.2.0 please\r\n450 4.2.0 later', extensions })
+      const { kind, text } = later.result
+      assert.deepEqual([kind, later.result.stage, text], ['transient', stage, '450 4.2.0 please 4.2.0 later'])
+      assert.equal(later.result.remote, '127.0.0.1')
+      assert.equal(later.result.bytes > 0, step !== 'banner')
+      assert.deepEqual(later.sink.received, [])
+      if (step === 'ehlo') continue
+      const never = await against({ [step]: '550 5.7.1 no', extensions })
+      assert.deepEqual(
+        [never.result.kind, never.result.stage, never.result.text],
+        ['permanent', stage, '550 5.7.1 no'],
+      )
+    }
+  })
+
+  test(`a connection that is lost, or an answer that does not come, at ${step} is a transient failure`, async () => {
+    const lost = await against({ [step]: 'drop', extensions: [] })
+    assert.deepEqual([lost.result.kind, lost.result.stage], ['transient', stage])
+    assert.match(lost.result.text, /^451 4\.4\.2 \[internal\] Connection (closed|reset) by the remote host$/)
+    const short = { ehlo_timeout: 0.05, mailfrom_timeout: 0.05, rcptto_timeout: 0.05, body_timeout: 0.05 }
+    const silent = await against({ [step]: 'hang', extensions: [] }, { options: short })
+    assert.deepEqual([silent.result.kind, silent.result.stage], ['transient', stage])
+    assert.match(silent.result.text, /^451 4\.4\.2 \[internal\] Timed out waiting for the /)
+  })
+}
+
+test('an answer that trickles in does not outlast the deadline of its step', async () => {
+  const trickle = { trickle: '250-and\r\n'.repeat(100), everyMs: 5 }
+  const { result } = await against({ mail: trickle, extensions: [] }, { options: { mailfrom_timeout: 0.2 } })
+  assert.deepEqual([result.kind, result.stage], ['transient', 3])
+  assert.equal(result.text, '451 4.4.2 [internal] Timed out waiting for the reply to MAIL FROM')
+})
+
+test('nothing is sent before the banner, and what is not SMTP is not talked to', async () => {
+  const silent = await against({ banner: 'hang' }, { options: { ehlo_timeout: 0.05 } })
+  assert.deepEqual([silent.sink.commands, silent.result.bytes], [[], 0])
+  const banners = [
+    'HTTP/1.1 400 Bad Request',
+    '220\u0000x',
+    'x'.repeat(5000),
+    '220-a\r\n221 b',
+    '099 x',
+    '220 a\nb',
+  ]
+  for (const banner of banners) {
+    const { result, sink } = await against({ banner })
+    assert.deepEqual([result.kind, result.stage], ['transient', 12], banner.slice(0, 20))
+    assert.match(result.text, /does not speak SMTP|Unexpected reply/)
+    assert.deepEqual(sink.commands, [])
+  }
+  const flood = await against({ banner: '220 hi\r\n'.repeat(20) })
+  assert.match(flood.result.text, /does not speak SMTP/)
+})
+
+test('an answer of the wrong kind is a transient failure', async () => {
+  for (const script of [{ banner: '354 x' }, { mail: '354 x' }, { data: '250 x' }, { message: '354 x' }]) {
+    const { result } = await against(script)
+    assert.equal(result.kind, 'transient')
+    assert.match(result.text, /^451 4\.5\.0 \[internal\] Unexpected reply from the remote host: /)
+  }
+})
+
+/** A body that only ends when nobody wants more of it. */
+function longBody(octets: number): StoredContent {
+  const chunk = Buffer.from(`${'x'.repeat(70)}\r\n`.repeat(900))
+  return {
+    header: Buffer.from('Subject: long\r\n\r\n'),
+    bodySize: octets,
+    body: async function* () {
+      for (let sent = 0; sent < octets; sent += chunk.length) yield await Promise.resolve(chunk)
+    },
+  }
+}
+
+test('a host that drops the connection in the middle of the message has not taken it', async () => {
+  const { result, sink } = await against(
+    { inData: { after: 100_000, answer: 'drop' } },
+    { content: longBody(30_000_000) },
+  )
+  assert.deepEqual([result.kind, result.stage], ['transient', 8])
+  assert.deepEqual(sink.received, [])
+})
+
+test('a host that answers in the middle of the message gets no more of it, and its answer counts', async () => {
+  const cases = [
+    ['552 5.3.4 too much', 'permanent', /^552 5\.3\.4 too much$/],
+    ['452 4.3.1 full', 'transient', /^452 4\.3\.1 full$/],
+    ['250 2.0.0 thanks', 'transient', /Unexpected reply.*250/],
+  ] as const
+  for (const [answer, kind, text] of cases) {
+    const { result } = await against(
+      { inData: { after: 100_000, answer } },
+      { content: longBody(200_000_000) },
+    )
+    assert.deepEqual([result.kind, result.stage], [kind, 8])
+    assert.match(result.text, text)
+    assert.ok(result.bytes < 100_000_000)
+  }
+})
+
+test('a host that stops reading is given up after Body_Timeout', async () => {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => undefined)
+    socket.write('220 x\r\n250 x\r\n250 x\r\n250 x\r\n354 x\r\n')
+    socket.pause()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const result = await attempt({
+    hosts: [{ host: '127.0.0.1', port: address.port }],
+    options: { body_timeout: 0.1 },
+    content: longBody(200_000_000),
+  })
+  assert.deepEqual(
+    [result.kind, result.stage, result.text],
+    ['transient', 8, '451 4.4.2 [internal] Timed out sending the message'],
+  )
+  for (const socket of sockets) socket.destroy()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test('what a host cannot take is not offered to it', async () => {
+  const eight = storedMessage('e', { bodyType: '8BITMIME' })
+  const declared = await against({}, { message: eight })
+  assert.match(declared.sink.received[0]?.mail ?? '', / BODY=8BITMIME$/)
+  const refused = await against({ extensions: ['SIZE'] }, { message: eight })
+  assert.deepEqual([refused.result.kind, refused.result.text.slice(0, 9)], ['permanent', '554 5.6.3'])
+  const large = await against({ extensions: ['SIZE 20'] })
+  assert.deepEqual([large.result.kind, large.result.text.slice(0, 9)], ['permanent', '552 5.3.4'])
+  for (const { sink } of [refused, large]) assert.deepEqual(sink.commands, ['EHLO mx.test', 'QUIT'])
+})
+
+test('an address can never bring a command of its own', async () => {
+  const hostile = storedMessage('h', {
+    sender: { local: 'a\r\nRCPT TO:<evil@x>', domain: 'x.test\r\nDATA' },
+    recipient: { local: 'b>\r\nQUIT', domain: 'example.com' },
+  })
+  const { sink } = await against({}, { message: hostile })
+  assert.equal(sink.commands.filter((line) => /^(?:RCPT|DATA|QUIT)/.test(line)).length, 3)
+  assert.ok(sink.commands.every((line) => /^[ -~]*$/.test(line)))
+})
+
+test('addresses and hosts are tried in order until one is there', async () => {
+  const sink = await SmtpSink.start()
+  const byName = await attempt({ hosts: [{ host: 'two.test', port: sink.port }] })
+  assert.deepEqual([byName.kind, byName.remote], ['delivered', '127.0.0.1'])
+  const dead = { host: '127.0.0.1', port: await closedPort() }
+  const missing = { host: 'missing.test', port: 25 }
+  const byHost = await attempt({ hosts: [missing, dead, { host: 'sink.test', port: sink.port }] })
+  assert.equal(byHost.kind, 'delivered')
+  assert.equal(sink.received.length, 2)
+  await sink.close()
+})
+
+test('a host that greets with an error is passed over; from MAIL FROM on its answer stands', async () => {
+  const good = await SmtpSink.start()
+  for (const script of [{ banner: '554 5.3.2 busy' }, { banner: 'drop' }, { ehlo: '421 4.3.2 busy' }]) {
+    const busy = await SmtpSink.start(script)
+    const result = await attempt({ hosts: [busy, good].map(({ port }) => ({ host: '127.0.0.1', port })) })
+    assert.equal(result.kind, 'delivered')
+    await busy.close()
+  }
+  const strict = await SmtpSink.start({ rcpt: '550 5.1.1 no' })
+  const refused = await attempt({ hosts: [strict, good].map(({ port }) => ({ host: '127.0.0.1', port })) })
+  assert.equal(refused.text, '550 5.1.1 no')
+  assert.equal(good.received.length, 3)
+  await Promise.all([good.close(), strict.close()])
+})
+
+test('without a host that can be reached the failure says why, and no octet was sent', async () => {
+  const dead = await attempt({ hosts: [{ host: '127.0.0.1', port: await closedPort() }] })
+  assert.deepEqual(dead, {
+    kind: 'transient',
+    stage: 0,
+    text: '451 4.4.1 [internal] Connection refused',
+    bytes: 0,
+    remote: '127.0.0.1',
+  })
+  const missing = await attempt({ hosts: [{ host: 'missing.test', port: 25 }] })
+  assert.deepEqual(
+    [missing.kind, missing.stage, missing.text],
+    ['transient', 0, '451 4.4.1 [internal] No valid hosts'],
+  )
+  const slow = new StaticResolver({ 'slow.test': new LookupError('temporary', 'slow.test') })
+  const unanswered = await attempt({ hosts: [{ host: 'slow.test', port: 25 }], resolver: slow })
+  assert.match(unanswered.text, /^451 4\.4\.3 \[internal\]/)
+})
+
+test('an attempt can be broken off at any step, and leaves no connection', async () => {
+  for (const step of ['banner', 'ehlo', 'mail', 'rcpt', 'data', 'message'] as const) {
+    const sink = await SmtpSink.start({ [step]: 'hang' })
+    const stop = new AbortController()
+    const broken = assert.rejects(
+      attempt({ hosts: [{ host: '127.0.0.1', port: sink.port }], signal: stop.signal }),
+      /stopping/,
+    )
+    const last = { banner: '', ehlo: 'EHLO', mail: 'RCPT', rcpt: 'RCPT', data: 'DATA', message: 'DATA' }[step]
+    await sink.until(
+      ({ commands, connections }) => connections === 1 && (commands.at(-1) ?? '').startsWith(last),
+    )
+    stop.abort(new Error('stopping'))
+    await broken
+    await sink.until(({ open }) => open === 0)
+    await sink.close()
+  }
+})

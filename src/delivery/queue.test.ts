@@ -1,0 +1,450 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FakeClock } from '../../test/support/fake-clock.ts'
+import { contentOf, settingsFor, storedMessage } from '../../test/support/messages.ts'
+import type { OutboundValues } from '../config/settings.ts'
+import type { DeliveryOutcome, ServerEvent } from '../events/events.ts'
+import { MemorySpool, type MemoryStorage } from '../spool/memory-spool.ts'
+import type { StoredMessage } from '../spool/spool.ts'
+import { EXPIRED } from './outcome.ts'
+import { DeliveryQueue } from './queue.ts'
+import type { SmtpRoute } from './route.ts'
+import type { AttemptContext, AttemptResult } from './transport.ts'
+
+const START = 1_700_000_000_000
+
+const delivered: AttemptResult = {
+  kind: 'delivered',
+  stage: 9,
+  text: '250 kept',
+  bytes: 42,
+  remote: '192.0.2.9',
+}
+const later: AttemptResult = {
+  kind: 'transient',
+  stage: 5,
+  text: '450 4.2.0 later',
+  bytes: 31,
+  remote: '192.0.2.9',
+}
+const never: AttemptResult = { ...later, kind: 'permanent', text: '550 5.1.1 never' }
+
+type Deliver = (
+  message: StoredMessage,
+  context: AttemptContext<SmtpRoute>,
+) => AttemptResult | Promise<AttemptResult>
+
+interface BenchOptions {
+  readonly deliver?: Deliver
+  readonly options?: Partial<OutboundValues> | ((domain: string) => Partial<OutboundValues>)
+  readonly storage?: MemoryStorage
+  readonly concurrency?: number
+}
+
+/** A queue on a spool in memory, with a clock that stands still and a transport that does as it is told. */
+class Bench {
+  readonly clock = new FakeClock(START)
+  readonly events: ServerEvent[] = []
+  /** what happened, in order: `deliver ID`, `remove ID`, `update ID`, `tell KIND ID` */
+  readonly log: string[] = []
+  readonly storage: MemoryStorage
+  readonly spool: MemorySpool
+  readonly queue: DeliveryQueue
+  deliver: Deliver
+  readonly #options: BenchOptions['options']
+
+  constructor(options: BenchOptions = {}) {
+    this.storage = options.storage ?? new Map()
+    this.deliver = options.deliver ?? (() => delivered)
+    this.#options = options.options ?? {}
+    this.spool = new MemorySpool({ storage: this.storage })
+    this.#record('remove')
+    this.#record('update')
+    const transport = {
+      deliver: async (message: StoredMessage, _content: unknown, context: AttemptContext<SmtpRoute>) => {
+        this.log.push(`deliver ${message.envelope.id}`)
+        return await this.deliver(message, context)
+      },
+    }
+    let ids = 0
+    this.queue = new DeliveryQueue({
+      spool: this.spool,
+      settings: settingsFor(this.settings()),
+      transports: {
+        smtp: transport,
+        maildir: { deliver: () => Promise.reject(new Error('no maildir here')) },
+      },
+      events: {
+        emit: (event) => {
+          this.events.push(event)
+          this.log.push(`tell ${event.kind}${'envelope' in event ? ` ${event.envelope.id}` : ''}`)
+        },
+      },
+      ids: { next: () => `c${ids++}` },
+      clock: this.clock,
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+    })
+  }
+
+  settings(changes: Partial<OutboundValues> = {}) {
+    return (domain: string): Partial<OutboundValues> => ({
+      gateway: 'relay.test',
+      ...(typeof this.#options === 'function' ? this.#options(domain) : this.#options),
+      ...changes,
+    })
+  }
+
+  get outcomes(): DeliveryOutcome[] {
+    return this.events.filter((event) => 'retries' in event)
+  }
+
+  get panics(): string[] {
+    return this.events.flatMap((event) => (event.kind === 'panic' ? [event.text] : []))
+  }
+
+  /** Commits messages and hands them to the queue, as a session does. */
+  async accept(...messages: readonly StoredMessage[]): Promise<void> {
+    await this.keep(...messages)
+    this.queue.enqueue(messages)
+    await settled()
+  }
+
+  async keep(...messages: readonly StoredMessage[]): Promise<void> {
+    const writer = this.spool.create()
+    await writer.append(Buffer.from('body\r\n'))
+    const header = contentOf('Subject: x\r\n\r\n').header
+    await writer.commit(messages.map(({ envelope }) => ({ envelope, header })))
+    for (const { envelope, state } of messages) {
+      const kept = this.storage.get(envelope.id)
+      if (kept !== undefined) this.storage.set(envelope.id, { ...kept, state })
+    }
+  }
+
+  /** Goes on to the next alarm; how long that was. */
+  async toNextAlarm(): Promise<number> {
+    const before = this.clock.now()
+    this.clock.advance()
+    await settled()
+    return this.clock.now() - before
+  }
+
+  #record(operation: 'remove' | 'update'): void {
+    const original = this.spool[operation].bind(this.spool) as (
+      id: string,
+      ...rest: unknown[]
+    ) => Promise<void>
+    this.spool[operation] = async (id: string, ...rest: unknown[]) => {
+      await original(id, ...rest)
+      this.log.push(`${operation} ${id}`)
+    }
+  }
+}
+
+/** Everything that can go on without time passing has gone on. */
+async function settled(): Promise<void> {
+  for (let n = 0; n < 5; n++) await new Promise(setImmediate)
+}
+
+const to = (id: string, domain: string) => storedMessage(id, { recipient: { local: 'bob', domain } })
+
+test('a message is delivered, forgotten, and then told', async () => {
+  const bench = new Bench()
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  assert.deepEqual(bench.log, ['deliver a', 'remove a', 'tell delivery a'])
+  assert.equal(bench.storage.size, 0)
+  const { envelope } = storedMessage('a')
+  assert.deepEqual(bench.events, [
+    {
+      kind: 'delivery',
+      at: START,
+      envelope,
+      connectionId: 'c0',
+      domain: 'example.com',
+      bytes: 42,
+      retries: 0,
+      stage: 9,
+      remote: '192.0.2.9',
+      text: '250 kept',
+    },
+  ])
+  assert.deepEqual(bench.queue.counts, { ready: 0, active: 0, delayed: 0, failed: 0, domains: 0 })
+})
+
+test('retries wait twice as long each time up to the cap, and end when the message expires', async () => {
+  const options = { retry_interval: 100, max_retry_interval: 400, message_expiration: 1300 }
+  const bench = new Bench({ deliver: () => later, options })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  const waits: number[] = []
+  while (bench.queue.counts.delayed > 0) {
+    assert.equal(bench.clock.armed, 1)
+    assert.deepEqual(bench.storage.get('a')?.state.nextAttempt, bench.clock.next)
+    waits.push((await bench.toNextAlarm()) / 1000)
+  }
+  assert.deepEqual(waits, [100, 200, 400, 400, 200])
+  assert.deepEqual(
+    bench.outcomes.map(({ kind, retries, text }) => `${kind} ${retries} ${text}`),
+    [0, 1, 2, 3, 4, 5]
+      .map((n) => `transient-failure ${n} 450 4.2.0 later`)
+      .concat(`permanent-failure 5 ${EXPIRED}`),
+  )
+  assert.equal(new Set(bench.outcomes.slice(0, 6).map(({ connectionId }) => connectionId)).size, 6)
+  assert.deepEqual(bench.storage.get('a')?.state, {
+    attempts: 6,
+    nextAttempt: 0,
+    failed: true,
+    lastText: EXPIRED,
+  })
+  assert.deepEqual(bench.queue.counts, { ready: 0, active: 0, delayed: 0, failed: 1, domains: 0 })
+  assert.equal(bench.clock.armed, 0)
+})
+
+test('what was refused for good stays in the spool as failed and is not tried again, nor after a start', async () => {
+  const bench = new Bench({ deliver: () => never })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  assert.deepEqual(bench.log, ['deliver a', 'update a', 'tell permanent-failure a'])
+  assert.deepEqual(bench.storage.get('a')?.state, {
+    attempts: 1,
+    nextAttempt: 0,
+    failed: true,
+    lastText: '550 5.1.1 never',
+  })
+  const again = new Bench({ storage: bench.storage })
+  again.queue.start()
+  await settled()
+  assert.deepEqual([again.log, again.queue.counts.failed], [[], 1])
+})
+
+test('everything that was recovered is due at once, whatever its next attempt was', async () => {
+  const before = new Bench()
+  const waiting = {
+    ...to('a', 'x.test'),
+    state: { attempts: 3, nextAttempt: START + 1e9, failed: false, lastText: 'x' },
+  }
+  await before.keep(waiting, to('b', 'y.test'))
+  const repeats: boolean[] = []
+  const bench = new Bench({
+    storage: before.storage,
+    deliver: (_message, { mayRepeat }) => {
+      repeats.push(mayRepeat)
+      return delivered
+    },
+  })
+  bench.queue.start()
+  await settled()
+  assert.deepEqual(
+    bench.outcomes.map(({ envelope, retries }) => [envelope.id, retries]),
+    [
+      ['a', 3],
+      ['b', 0],
+    ],
+  )
+  assert.deepEqual(repeats, [true, true], 'an attempt before the start may have gone through')
+})
+
+test('a message of which the queue knows already is not taken twice', async () => {
+  const bench = new Bench({ deliver: () => later })
+  await bench.accept(storedMessage('a'))
+  assert.deepEqual(bench.log, [], 'nothing is tried before the start')
+  bench.queue.start()
+  bench.queue.enqueue([storedMessage('a')])
+  await settled()
+  assert.deepEqual(bench.log.filter((line) => line === 'deliver a').length, 1)
+})
+
+test('only the first attempt for a new message cannot be a repeat', async () => {
+  const repeats: boolean[] = []
+  const bench = new Bench({
+    deliver: (_message, { mayRepeat }) => {
+      repeats.push(mayRepeat)
+      return later
+    },
+  })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  await bench.toNextAlarm()
+  assert.deepEqual(repeats, [false, true])
+})
+
+test('an exception in a transport is a transient failure and a panic', async () => {
+  const bench = new Bench({
+    deliver: () => {
+      throw new Error('the transport has a fault')
+    },
+  })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  assert.deepEqual(bench.panics, ['delivery of message a failed: the transport has a fault'])
+  assert.deepEqual(
+    bench.outcomes.map(({ kind, stage, text }) => [kind, stage, text]),
+    [['transient-failure', 0, '451 4.3.0 [internal] Local error in delivery']],
+  )
+  bench.deliver = () => delivered
+  await bench.toNextAlarm()
+  assert.equal(bench.outcomes.at(-1)?.kind, 'delivery')
+})
+
+test('a spool that cannot be read is a transient failure; a message that is gone is told and left', async () => {
+  const bench = new Bench()
+  const read = bench.spool.read.bind(bench.spool)
+  bench.spool.read = () => Promise.reject(new Error('bad sector'))
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  assert.equal(bench.outcomes[0]?.kind, 'transient-failure')
+  bench.spool.read = read
+  bench.storage.delete('a')
+  await bench.toNextAlarm()
+  assert.match(bench.panics.at(-1) ?? '', /^message a is in the queue but not in the spool/)
+  assert.deepEqual(bench.queue.counts, { ready: 0, active: 0, delayed: 0, failed: 0, domains: 0 })
+})
+
+test('an outcome that cannot be written is written later, without a second delivery, and told only then', async () => {
+  const bench = new Bench()
+  const remove = bench.spool.remove.bind(bench.spool)
+  bench.spool.remove = () => Promise.reject(new Error('read-only file system'))
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  assert.equal(bench.outcomes.length, 0)
+  assert.match(bench.panics[0] ?? '', /message a: the outcome of the delivery cannot be written: read-only/)
+  await bench.toNextAlarm()
+  bench.spool.remove = remove
+  await bench.toNextAlarm()
+  assert.deepEqual(
+    bench.log.filter((line) => line !== 'tell panic'),
+    ['deliver a', 'remove a', 'tell delivery a'],
+  )
+  assert.equal(bench.outcomes[0]?.at, START)
+})
+
+test('a domain has at most Max_Outbound_Connections attempts under way, and a slow one delays only itself', async () => {
+  const gates = new Map<string, (result: AttemptResult) => void>()
+  const bench = new Bench({
+    options: (domain) => ({ max_outbound_connections: domain === 'slow.test' ? 2 : 32 }),
+    deliver: (message) =>
+      message.envelope.recipient.domain === 'slow.test'
+        ? new Promise((resolve) => gates.set(message.envelope.id, resolve))
+        : delivered,
+    concurrency: 3,
+  })
+  bench.queue.start()
+  const slow = [1, 2, 3, 4].map((n) => to(`s${n}`, 'slow.test'))
+  const quick = [1, 2, 3, 4].map((n) => to(`q${n}`, 'quick.test'))
+  await bench.accept(...slow, ...quick)
+  assert.deepEqual([...gates.keys()], ['s1', 's2'])
+  assert.deepEqual(
+    bench.outcomes.map(({ envelope }) => envelope.id),
+    ['q1', 'q2', 'q3', 'q4'],
+  )
+  assert.deepEqual(bench.queue.counts, { ready: 2, active: 2, delayed: 0, failed: 0, domains: 1 })
+  gates.get('s1')?.(delivered)
+  await settled()
+  assert.deepEqual([...gates.keys()], ['s1', 's2', 's3'])
+})
+
+test('attempts over all domains are bounded, and domains take turns', async () => {
+  const gates: (() => void)[] = []
+  const order: string[] = []
+  const bench = new Bench({
+    deliver: (message) => {
+      order.push(message.envelope.id)
+      return new Promise((resolve) => gates.push(() => resolve(delivered)))
+    },
+    concurrency: 2,
+  })
+  bench.queue.start()
+  await bench.accept(
+    ...['a1', 'a2', 'a3', 'a4'].map((id) => to(id, 'a.test')),
+    ...['b1', 'b2'].map((id) => to(id, 'b.test')),
+  )
+  assert.equal(bench.queue.counts.active, 2)
+  while (gates.length > 0) {
+    assert.ok(bench.queue.counts.active <= 2)
+    gates.shift()?.()
+    await settled()
+  }
+  assert.deepEqual(order, ['a1', 'b1', 'a2', 'b2', 'a3', 'a4'])
+})
+
+test('a suspended domain keeps its mail until a reload lets it go', async () => {
+  const bench = new Bench({ options: { suspend_delivery: true } })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  assert.deepEqual(bench.log, [])
+  assert.equal(bench.queue.counts.ready, 1)
+  bench.queue.reload(settingsFor(bench.settings({ suspend_delivery: false })))
+  await settled()
+  assert.equal(bench.outcomes[0]?.kind, 'delivery')
+})
+
+test('without a way out mail waits, and the operator is told once', async () => {
+  const bench = new Bench({ options: { gateway: undefined, retry_interval: 10 } })
+  bench.queue.start()
+  await bench.accept(to('a', 'x.test'), to('b', 'x.test'))
+  await bench.toNextAlarm()
+  assert.deepEqual(
+    bench.outcomes.map(({ kind, text }) => `${kind} ${text}`),
+    Array.from({ length: 4 }, () => 'transient-failure 451 4.4.1 [internal] No valid hosts'),
+  )
+  assert.deepEqual(bench.panics, ['no Gateway or Routes for domain "x.test"; MX look-up is not implemented'])
+  bench.queue.reload(settingsFor(bench.settings({ gateway: 'relay.test' })))
+  await bench.toNextAlarm()
+  assert.equal(bench.outcomes.at(-1)?.kind, 'delivery')
+})
+
+test('stop waits for what is under way and begins nothing more', async () => {
+  const gates: (() => void)[] = []
+  const bench = new Bench({
+    deliver: () => new Promise((resolve) => gates.push(() => resolve(delivered))),
+    concurrency: 1,
+  })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'), storedMessage('b'))
+  let stopped = false
+  const stop = bench.queue.stop(new AbortController().signal).then(() => {
+    stopped = true
+  })
+  await settled()
+  assert.equal(stopped, false)
+  gates.shift()?.()
+  await stop
+  assert.deepEqual(bench.log, ['deliver a', 'remove a', 'tell delivery a'])
+  assert.deepEqual([...bench.storage.keys()], ['b'])
+  assert.equal(bench.clock.armed, 0)
+})
+
+test('an attempt that stop breaks off leaves the message as it was', async () => {
+  const bench = new Bench({
+    deliver: (_message, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error))
+      }),
+  })
+  bench.queue.start()
+  await bench.accept(storedMessage('a'))
+  const patience = new AbortController()
+  const stop = bench.queue.stop(patience.signal)
+  patience.abort()
+  await stop
+  assert.deepEqual(bench.log, ['deliver a'])
+  assert.deepEqual(bench.storage.get('a')?.state, storedMessage('a').state)
+})
+
+test('ten thousand messages for a thousand domains go through with one timer', async () => {
+  let failures = 0
+  const bench = new Bench({
+    deliver: (message) => (message.state.attempts === 0 && failures++ % 2 === 0 ? later : delivered),
+  })
+  bench.queue.start()
+  const messages = Array.from({ length: 10_000 }, (_, n) => to(`m${n}`, `d${n % 1000}.test`))
+  await bench.keep(...messages)
+  bench.queue.enqueue(messages)
+  while (bench.queue.counts.active > 0 || bench.queue.counts.ready > 0) await settled()
+  assert.deepEqual(bench.queue.counts, { ready: 0, active: 0, delayed: 5000, failed: 0, domains: 0 })
+  assert.equal(bench.clock.armed, 1)
+  bench.clock.advance()
+  while (bench.queue.counts.active > 0 || bench.queue.counts.ready > 0) await settled()
+  assert.equal(bench.storage.size, 0)
+  assert.equal(bench.clock.armed, 0)
+})

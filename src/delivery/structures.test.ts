@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { systemClock } from './clock.ts'
+import { DomainQueues } from './domain-queues.ts'
+import { DueHeap } from './due-heap.ts'
+import { Fifo } from './fifo.ts'
+import { UnixLines } from './unix-lines.ts'
+
+test('the heap gives back what is due in order of time, then of arrival', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(50), { maxLength: 60 }), fc.nat(50), (times, now) => {
+      const heap = new DueHeap<string>()
+      times.forEach((at, i) => heap.push(at, `${at}-${i}`))
+      const out: string[] = []
+      for (let item = heap.popDue(now); item !== undefined; item = heap.popDue(now)) out.push(item)
+      const expected = times
+        .map((at, i) => ({ at, text: `${at}-${i}` }))
+        .filter(({ at }) => at <= now)
+        .toSorted((a, b) => a.at - b.at)
+        .map(({ text }) => text)
+      assert.deepEqual(out, expected)
+      assert.equal(heap.size, times.length - out.length)
+      if (heap.size > 0) assert.equal(heap.next, Math.min(...times.filter((at) => at > now)))
+    }),
+  )
+})
+
+test('the fifo keeps order through any mix of pushes and shifts', () => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (pushes) => {
+      const fifo = new Fifo<number>()
+      const model: number[] = []
+      pushes.forEach((push, i) => {
+        if (push) {
+          fifo.push(i)
+          model.push(i)
+        } else assert.equal(fifo.shift(), model.shift())
+        assert.equal(fifo.size, model.length)
+      })
+    }),
+  )
+})
+
+test('CRLF becomes LF however the message is cut; a lone CR or LF stays', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ unit: fc.constantFrom('\r', '\n', 'a', '.'), maxLength: 8 })),
+      (chunks) => {
+        const lines = new UnixLines()
+        const out = [...chunks.map((chunk) => lines.convert(Buffer.from(chunk))), lines.end()]
+        assert.equal(Buffer.concat(out).toString(), chunks.join('').replaceAll('\r\n', '\n'))
+      },
+    ),
+  )
+})
+
+test('domains take turns, each within its limit', () => {
+  const queues = new DomainQueues<string>((name) => ({
+    max_outbound_connections: name === 'wide' ? 3 : 1,
+    suspend_delivery: name === 'asleep',
+  }))
+  for (const n of [1, 2, 3, 4])
+    for (const name of ['wide', 'narrow', 'asleep']) queues.push(name, `${name}${n}`)
+  const takeAll = () => {
+    const out: string[] = []
+    for (let item = queues.take(); item !== undefined; item = queues.take()) out.push(item)
+    return out
+  }
+  assert.deepEqual(takeAll(), ['wide1', 'narrow1', 'wide2', 'wide3'])
+  queues.done('wide')
+  queues.done('narrow')
+  assert.deepEqual(takeAll(), ['wide4', 'narrow2'])
+  assert.deepEqual([queues.ready, queues.domains], [6, 3])
+  queues.reload(() => ({ max_outbound_connections: 0, suspend_delivery: false }))
+  assert.deepEqual(takeAll(), ['narrow3', 'asleep1', 'narrow4', 'asleep2', 'asleep3', 'asleep4'])
+  for (const name of ['wide', 'wide', 'wide', 'narrow', 'narrow', 'narrow']) queues.done(name)
+  for (let n = 0; n < 4; n++) queues.done('asleep')
+  assert.deepEqual([queues.ready, queues.domains], [0, 0])
+})
+
+test('the system clock rings once, not before its time, and not when cancelled', async () => {
+  const rung: number[] = []
+  const at = systemClock.now() + 15
+  const cancel = systemClock.schedule(at, () => assert.fail('was cancelled'))
+  cancel()
+  await new Promise<void>((resolve) => {
+    systemClock.schedule(at, () => {
+      rung.push(systemClock.now())
+      resolve()
+    })
+  })
+  assert.equal(rung.length, 1)
+  assert.ok((rung[0] ?? 0) >= at)
+  systemClock.schedule(systemClock.now() + 1e11, () => assert.fail('centuries'))()
+})

@@ -1,0 +1,82 @@
+/** Messages and settings as the delivery tests need them. */
+
+import type { MaildirSettings, OutboundValues } from '../../src/config/settings.ts'
+import type { Envelope } from '../../src/mail/envelope.ts'
+import type { StoredContent, StoredMessage } from '../../src/spool/spool.ts'
+
+export const outboundDefaults: OutboundValues = {
+  gateway: undefined,
+  routes: [],
+  remote_smtp_port: 25,
+  retry_interval: 1200,
+  max_retry_interval: 43_200,
+  message_expiration: 86_400,
+  suspend_delivery: false,
+  ehlo_hostname: undefined,
+  max_outbound_connections: 32,
+  connect_timeout: 5,
+  ehlo_timeout: 5,
+  mailfrom_timeout: 5,
+  rcptto_timeout: 5,
+  body_timeout: 5,
+}
+
+/** Outbound settings: one set of options for every domain, or a function of the domain. */
+export function settingsFor(
+  options: Partial<OutboundValues> | ((domain: string) => Partial<OutboundValues>) = {},
+  maildirs: readonly MaildirSettings[] = [],
+) {
+  return {
+    maildirs,
+    resolveOutbound: (domain: string) => ({
+      options: { ...outboundDefaults, ...(typeof options === 'function' ? options(domain) : options) },
+      origin: () => 'default' as const,
+    }),
+  }
+}
+
+export function maildirSettings(basedir: string, changes: Partial<MaildirSettings> = {}): MaildirSettings {
+  return {
+    name: 'local',
+    basedir: { path: basedir, text: basedir },
+    domains: ['example.com'],
+    create_users: false,
+    domain_in_path: false,
+    at: { file: 'gate.conf', line: 1, column: 1, length: 1 },
+    ...changes,
+  }
+}
+
+export function storedMessage(id: string, changes: Partial<Envelope> = {}): StoredMessage {
+  return {
+    envelope: {
+      id,
+      batchId: '00/02-00001-00000001',
+      connectionId: '00/01-00001-00000001',
+      sender: { local: 'alice', domain: 'example.org' },
+      recipient: { local: 'bob', domain: 'example.com' },
+      bodyType: '7BIT',
+      receivedAt: 1_700_000_000_000,
+      size: 42,
+      client: { address: '192.0.2.1', port: 4711 },
+      local: { address: '192.0.2.2', port: 25 },
+      bindingGroup: 'default',
+      binding: 'default',
+      connectionContext: {},
+      messageContext: {},
+      ...changes,
+    },
+    state: { attempts: 0, nextAttempt: 0, failed: false, lastText: '' },
+  }
+}
+
+export function contentOf(header: string, ...body: readonly (string | Buffer)[]): StoredContent {
+  const chunks = body.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk))
+  return {
+    header: Buffer.from(header, 'latin1'),
+    bodySize: chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+    body: async function* () {
+      for (const chunk of chunks) yield await Promise.resolve(chunk)
+    },
+  }
+}

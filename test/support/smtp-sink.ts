@@ -1,0 +1,220 @@
+/**
+ * A next hop that does what a test tells it to, on a real socket.
+ *
+ * Each step may be given an answer of its own; what is not given is answered as an obliging server would. `'hang'` says
+ * nothing more, `'drop'` closes at once, any other text is sent as it is with CRLF added.
+ */
+
+import type { AddressInfo } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
+
+/** `hang`, `drop`, or what to say */
+export type SinkAnswer = string | { readonly trickle: string; readonly everyMs: number }
+
+export interface SinkScript {
+  readonly banner?: SinkAnswer
+  readonly ehlo?: SinkAnswer
+  readonly helo?: SinkAnswer
+  readonly mail?: SinkAnswer
+  readonly rcpt?: SinkAnswer
+  readonly data?: SinkAnswer
+  /** the answer to the final dot */
+  readonly message?: SinkAnswer
+  /** said or done after so many octets of the message, without waiting for the rest */
+  readonly inData?: { readonly after: number; readonly answer: SinkAnswer }
+  /** keywords after EHLO */
+  readonly extensions?: readonly string[]
+}
+
+export interface ReceivedMail {
+  readonly mail: string
+  readonly rcpt: readonly string[]
+  /** dots removed, as a byte string */
+  readonly content: string
+}
+
+export class SmtpSink {
+  /** asked anew for each connection, by its number from 0 */
+  script: (connection: number) => SinkScript
+  readonly received: ReceivedMail[] = []
+  /** every command line, in order */
+  readonly commands: string[] = []
+  /** command lines by the chunk in which they arrived, to see what was pipelined */
+  readonly chunks: string[] = []
+  connections = 0
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  #waiting: (() => void)[] = []
+
+  private constructor(script: SinkScript | ((connection: number) => SinkScript)) {
+    this.script = typeof script === 'function' ? script : () => script
+    this.#server = createServer((socket) => this.#accept(socket))
+  }
+
+  static async start(script: SinkScript | ((connection: number) => SinkScript) = {}): Promise<SmtpSink> {
+    const sink = new SmtpSink(script)
+    await new Promise<void>((resolve) => sink.#server.listen(0, '127.0.0.1', resolve))
+    return sink
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** sockets that are open now */
+  get open(): number {
+    return this.#sockets.size
+  }
+
+  /** Resolves as soon as `condition` holds; looked at whenever something happens here. */
+  async until(condition: (sink: SmtpSink) => boolean): Promise<void> {
+    while (!condition(this)) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve)
+      })
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #accept(socket: Socket): void {
+    const script = this.script(this.connections++)
+    this.#sockets.add(socket)
+    socket.setNoDelay(true)
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      this.#changed()
+    })
+    const session = new SinkSession(socket, script, this)
+    socket.on('data', (chunk: Buffer) => {
+      session.take(chunk.toString('latin1'))
+      this.#changed()
+    })
+    session.answer(script.banner ?? '220 sink.test ESMTP')
+    this.#changed()
+  }
+
+  #changed(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+}
+
+class SinkSession {
+  readonly #socket: Socket
+  readonly #script: SinkScript
+  readonly #sink: SmtpSink
+  #input = ''
+  #inData = false
+  #dataOctets = 0
+  #spoke = false
+  /** how far the message has been searched for its end */
+  #searched = 0
+  #mail = ''
+  #rcpt: string[] = []
+
+  constructor(socket: Socket, script: SinkScript, sink: SmtpSink) {
+    this.#socket = socket
+    this.#script = script
+    this.#sink = sink
+  }
+
+  take(text: string): void {
+    if (!this.#inData) this.#sink.chunks.push(text)
+    this.#input += text
+    while (this.#inData ? this.#takeMessage() : this.#takeCommand()) {
+      // until more octets are needed
+    }
+  }
+
+  answer(answer: SinkAnswer): void {
+    if (answer === 'hang') return
+    if (answer === 'drop') {
+      this.#socket.destroy()
+      return
+    }
+    if (typeof answer === 'string') {
+      this.#socket.write(`${answer}\r\n`, 'latin1')
+      return
+    }
+    const octets = answer.trickle.split('')
+    const timer = setInterval(() => {
+      const octet = octets.shift()
+      if (octet === undefined) clearInterval(timer)
+      else this.#socket.write(octet, 'latin1')
+    }, answer.everyMs)
+    this.#socket.on('close', () => clearInterval(timer))
+  }
+
+  #takeCommand(): boolean {
+    const end = this.#input.indexOf('\r\n')
+    if (end < 0) return false
+    const line = this.#input.slice(0, end)
+    this.#input = this.#input.slice(end + 2)
+    this.#sink.commands.push(line)
+    this.#command(line)
+    return true
+  }
+
+  #command(line: string): void {
+    const script = this.#script
+    switch (line.split(/[ :]/, 1).join('').toUpperCase()) {
+      case 'EHLO': {
+        const lines = ['sink.test', ...(script.extensions ?? ['PIPELINING', '8BITMIME', 'SIZE 0'])]
+        return this.answer(
+          script.ehlo ?? lines.map((text, i) => `250${i < lines.length - 1 ? '-' : ' '}${text}`).join('\r\n'),
+        )
+      }
+      case 'HELO':
+        return this.answer(script.helo ?? '250 sink.test')
+      case 'MAIL':
+        this.#mail = line
+        this.#rcpt = []
+        return this.answer(script.mail ?? '250 2.1.0 ok')
+      case 'RCPT':
+        this.#rcpt.push(line)
+        return this.answer(script.rcpt ?? '250 2.1.5 ok')
+      case 'DATA': {
+        const answer = script.data ?? '354 go ahead'
+        this.#inData = typeof answer === 'string' && answer.startsWith('3')
+        this.#dataOctets = 0
+        this.#spoke = false
+        this.#searched = 0
+        return this.answer(answer)
+      }
+      case 'QUIT':
+        this.#socket.end('221 2.0.0 bye\r\n')
+        return undefined
+      default:
+        return this.answer('500 5.5.1 what?')
+    }
+  }
+
+  #takeMessage(): boolean {
+    const { inData } = this.#script
+    this.#dataOctets = Math.max(this.#dataOctets, this.#input.length)
+    if (inData !== undefined && !this.#spoke && this.#dataOctets >= inData.after) {
+      this.#spoke = true
+      this.answer(inData.answer)
+    }
+    const end = this.#input.startsWith('.\r\n') ? 0 : this.#input.indexOf('\r\n.\r\n', this.#searched) + 2
+    if (end === 1) {
+      this.#searched = Math.max(0, this.#input.length - 4)
+      return false
+    }
+    const content = this.#input.slice(0, end).replace(/^\./gm, '')
+    this.#input = this.#input.slice(end + 3)
+    this.#inData = false
+    const answer = this.#script.message ?? '250 2.0.0 kept'
+    if (typeof answer === 'string' && answer.startsWith('2')) {
+      this.#sink.received.push({ mail: this.#mail, rcpt: this.#rcpt, content })
+    }
+    this.answer(answer)
+    return true
+  }
+}
