@@ -15,8 +15,6 @@ const MAX_ELEMENTS = 4_000_000
 export interface CrlFacts {
   /** RFC 4514, escaped */
   readonly issuer: string
-  /** SHA-256 of the issuer's name as encoded, hex: to find the CA */
-  readonly issuerDigest: string
   /** milliseconds since the epoch */
   readonly thisUpdate: number
   readonly nextUpdate: number | undefined
@@ -66,15 +64,13 @@ export function readCrl(der: Buffer): CrlFacts {
   list.end()
   body.optional(0x02)
   body.read(0x30)
-  const name = body.read(0x30)
-  const issuer = toRfc4514(readName(DerReader.of(name.raw, MAX_ELEMENTS)))
+  const issuer = toRfc4514(readName(body))
   const thisUpdate = readTime(body.read())
   const nextUpdate = body.peek() === 0x17 || body.peek() === 0x18 ? readTime(body.read()) : undefined
   const entries = readEntries(body)
   body.optional(0xa0)
   body.end()
-  const issuerDigest = createHash('sha256').update(name.raw).digest('hex')
-  return { issuer, issuerDigest, thisUpdate, nextUpdate, entries }
+  return { issuer, thisUpdate, nextUpdate, entries }
 }
 
 function readEntries(body: DerReader): number {

@@ -1,0 +1,128 @@
+/**
+ * What `postern check` has to say about certificates, CAs and revocation lists: all that loading finds, and what will
+ * become a trouble soon. Each finding once, at the option that names the file.
+ */
+
+import type { Diagnostic } from '../config/diagnostic.ts'
+import { describeOrigin } from '../config/diagnostic.ts'
+import type { InboundScope, Settings } from '../config/settings.ts'
+import type { ClientCas } from './material.ts'
+import type { CrlFacts, RevocationLists } from './revocation.ts'
+import { loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
+
+const DAY = 86_400_000
+/** milliseconds before the end in which a certificate or list is reported */
+const SOON = 30 * DAY
+
+type Tell = (option: 'tls_certificate' | 'tls_client_ca' | 'tls_client_crl', message: string) => void
+
+/**
+ * @param now milliseconds since the epoch
+ * @returns errors for what cannot be loaded, warnings for the rest
+ */
+export async function auditTls(settings: Settings, now: number): Promise<Diagnostic[]> {
+  const { files, diagnostics } = await loadTlsFiles(settings)
+  const findings = [...diagnostics]
+  const seen = new Set<string>()
+  for (const { scope } of settings.inboundScopes()) {
+    if (!firstTime(scope, seen)) continue
+    auditScope(scope, files, now, (option, reason) => {
+      const origin = scope.origin(option)
+      const message = `${DISPLAY[option]} "${scope.options[option]?.text ?? ''}": ${reason}`
+      const key = `${describeOrigin(origin)}\0${message}`
+      if (seen.has(key)) return
+      seen.add(key)
+      findings.push({ severity: 'warning', message, ...(origin === 'default' ? {} : { at: origin }) })
+    })
+  }
+  return findings
+}
+
+const DISPLAY = {
+  tls_certificate: 'TLS_Certificate',
+  tls_client_ca: 'TLS_Client_CA',
+  tls_client_crl: 'TLS_Client_CRL',
+} as const
+
+function firstTime(scope: InboundScope, seen: Set<string>): boolean {
+  const options = ['tls_certificate', 'tls_key', 'tls_client_ca', 'tls_client_crl'] as const
+  const key = options
+    .map((name) => `${scope.options[name]?.path ?? ''}@${describeOrigin(scope.origin(name))}`)
+    .join('\0')
+  if (seen.has(key)) return false
+  seen.add(key)
+  return true
+}
+
+function auditScope(scope: InboundScope, files: TlsFiles, now: number, tell: Tell): void {
+  const { tls_client_ca: caFile, tls_client_crl: crlFile } = scope.options
+  const server = files.servers.get(serverKey(scope.options) ?? '')
+  if (server !== undefined) {
+    const remark = validityRemark(server.leaf, now, SOON)
+    if (remark !== undefined) tell('tls_certificate', `the server's certificate ${remark}`)
+  }
+  const cas = caFile && files.cas.get(caFile.path)
+  if (cas !== undefined) auditCas(cas, now, tell)
+  const crls = crlFile && files.crls.get(crlFile.path)
+  if (crls === undefined) return
+  crls.lists.forEach((list, index) => auditList(list, index, now, tell))
+  if (caFile === undefined)
+    tell('tls_client_crl', 'there is no TLS_Client_CA in this scope, so it does nothing')
+  else if (cas !== undefined) matchLists(cas, crls, tell)
+}
+
+function auditCas(cas: ClientCas, now: number, tell: Tell): void {
+  cas.certificates.forEach((certificate, index) => {
+    const facts = cas.facts[index]
+    if (facts === undefined) return
+    const remark = validityRemark(facts, now, SOON)
+    if (remark !== undefined) tell('tls_client_ca', `the CA "${facts.subject}" ${remark}`)
+    if (!certificate.ca)
+      tell('tls_client_ca', `"${facts.subject}" is not a CA; nothing can verify against it`)
+  })
+  // OpenSSL ends a chain only in a certificate that signs itself
+  if (!cas.facts.some(({ subject, issuer }) => subject === issuer)) {
+    tell('tls_client_ca', 'it holds no self-signed root, so no chain can end in it')
+  }
+}
+
+function auditList(list: CrlFacts, index: number, now: number, tell: Tell): void {
+  const name = `CRL ${index + 1} of "${list.issuer}"`
+  if (list.nextUpdate === undefined) {
+    tell('tls_client_crl', `${name} names no next update; it is used however old it gets`)
+    return
+  }
+  // a list that is published every week is not "about to expire" all of the time
+  const soon = Math.min(SOON, (list.nextUpdate - list.thisUpdate) / 3)
+  const remark = validityRemark({ notBefore: list.thisUpdate, notAfter: list.nextUpdate }, now, soon)
+  if (remark !== undefined) tell('tls_client_crl', `${name} ${remark}`)
+}
+
+function matchLists(cas: ClientCas, crls: RevocationLists, tell: Tell): void {
+  const issuers = new Set(crls.lists.map((list) => list.issuer))
+  const subjects = new Set(cas.facts.map((facts) => facts.subject))
+  for (const issuer of issuers) {
+    if (!subjects.has(issuer))
+      tell('tls_client_crl', `its CRL of "${issuer}" belongs to no CA of TLS_Client_CA`)
+  }
+  for (const subject of subjects) {
+    if (!issuers.has(subject))
+      tell('tls_client_crl', `it holds no CRL of the CA "${subject}", so no client of that CA verifies`)
+  }
+}
+
+function validityRemark(
+  { notBefore, notAfter }: { readonly notBefore: number; readonly notAfter: number },
+  now: number,
+  soon: number,
+): string | undefined {
+  if (now >= notAfter) return `expired on ${day(notAfter)}`
+  if (now < notBefore) return `is not valid before ${day(notBefore)}`
+  if (notAfter - now >= soon) return undefined
+  const days = Math.floor((notAfter - now) / DAY)
+  return `expires on ${day(notAfter)}, in ${days === 1 ? '1 day' : `${days} days`}`
+}
+
+function day(time: number): string {
+  return new Date(time).toISOString().slice(0, 10)
+}
