@@ -6,13 +6,15 @@ import { refuse } from './reject.ts'
 import type { Session } from './session-state.ts'
 
 /**
- * Replies that wait go out before the session waits for more.
+ * Replies that wait go out before the session waits for more. Idle_Time is the time for a whole line: a client that
+ * sends it octet by octet gains nothing.
  * @throws ClientGoneError when the client has left
  * @throws Refusal 421 after Idle_Time, or when the server drains and no transaction is open. Neither is a rejection
  *   of anything the client asked for, so neither is told as one (as in Momentum).
  */
 export async function readLine(session: Session): Promise<Line> {
   const { io, lines, services } = session
+  let deadline: number | undefined
   for (;;) {
     if (services.shuttingDown.aborted && session.transaction === undefined) {
       throw refuse(421, '4.4.5 Service unavailable', { fault: 'us', close: true, told: true })
@@ -21,7 +23,9 @@ export async function readLine(session: Session): Promise<Line> {
     if (line !== undefined) return line
     await io.flush()
     const idle = session.scope.options.idle_time
-    const received = await io.read(idle > 0 ? idle * 1000 : undefined)
+    deadline ??= idle > 0 ? performance.now() + idle * 1000 : Number.POSITIVE_INFINITY
+    const left = deadline - performance.now()
+    const received = await io.read(Number.isFinite(left) ? Math.max(0, left) : undefined)
     switch (received.kind) {
       case 'chunk':
         lines.push(received.chunk)

@@ -8,6 +8,9 @@ import { Server } from '../../src/server.ts'
 import { type Pki, writePki } from '../../src/tls/pki.ts'
 import type { Address } from './smtp-client.ts'
 
+/** An event by its kind, also where one interface has several kinds. */
+type EventOf<K extends ServerEvent['kind']> = ServerEvent & { readonly kind: K }
+
 export interface TestGate {
   /** where the files are: gate.conf, pki/, spool/, mail/, scripts given */
   readonly folder: string
@@ -16,10 +19,7 @@ export interface TestGate {
   /** the address of the n-th Listen */
   address(index?: number): Address
   /** The first event, past or future, that fits. */
-  event<K extends ServerEvent['kind']>(
-    kind: K,
-    fits?: (event: Extract<ServerEvent, { kind: K }>) => boolean,
-  ): Promise<Extract<ServerEvent, { kind: K }>>
+  event<K extends ServerEvent['kind']>(kind: K, fits?: (event: EventOf<K>) => boolean): Promise<EventOf<K>>
   stop(): Promise<void>
 }
 
@@ -78,13 +78,12 @@ class EventLog {
 
   async find<K extends ServerEvent['kind']>(
     kind: K,
-    fits: (event: Extract<ServerEvent, { kind: K }>) => boolean,
-  ): Promise<Extract<ServerEvent, { kind: K }>> {
+    fits: (event: EventOf<K>) => boolean,
+  ): Promise<EventOf<K>> {
     const until = Date.now() + EVENT_MS
     for (;;) {
       const found = this.events.find(
-        (event): event is Extract<ServerEvent, { kind: K }> =>
-          event.kind === kind && fits(event as Extract<ServerEvent, { kind: K }>),
+        (event): event is EventOf<K> => event.kind === kind && fits(event as EventOf<K>),
       )
       if (found !== undefined) return found
       if (Date.now() > until)
