@@ -145,7 +145,7 @@ class ScriptPolicy implements Policy {
       events: options.events,
       limits: { ...defaultLimits, ...options.limits },
       now,
-      ticks: () => performance.now(),
+      clocks: { elapsed: () => performance.now(), processor: processorTime },
       sleep: (milliseconds) => delay(milliseconds),
       readModule: remembering(options.readModule ?? readOptional),
     }
@@ -281,6 +281,12 @@ function subjectOf<P extends Phase>(phase: P, facts: PhaseFacts[P]): CalloutSubj
     authentication: 'status' in facts ? facts.status : undefined,
     decision: new Decision(),
   }
+}
+
+/** Milliseconds that this thread has computed. */
+function processorTime(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 function readOptional(path: string): Uint8Array | undefined {

@@ -8,19 +8,13 @@
 
 import type { EventSink } from '../../events/events.ts'
 import type { SessionFacts } from '../phases.ts'
-import type { BudgetLimits } from './budget.ts'
+import type { BudgetClocks, BudgetLimits } from './budget.ts'
 import { Callout, type CalloutSubject, type PanicLevel, ScriptLog } from './callout.ts'
-import { constants, isUnbuiltModule } from './catalogue.ts'
+import { constants } from './catalogue.ts'
 import { openLibrary } from './library.ts'
+import { type Module, ScriptLoader } from './loader.ts'
 import { HostObjects, type ObjectKind } from './objects.ts'
-import {
-  explainSyntax,
-  type Finding,
-  judgeNames,
-  knownCallouts,
-  moduleFile,
-  type ScriptSource,
-} from './scripts.ts'
+import type { Finding, ScriptSource } from './scripts.ts'
 import { LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 
 export interface EngineOptions {
@@ -29,8 +23,8 @@ export interface EngineOptions {
   readonly limits: BudgetLimits
   /** milliseconds since the epoch */
   readonly now: () => number
-  /** milliseconds of a monotonic clock: what the time budget is measured with */
-  readonly ticks: () => number
+  /** what the time budget is measured with */
+  readonly clocks: BudgetClocks
   /** resolves after so many milliseconds */
   readonly sleep: (milliseconds: number) => Promise<void>
   /** a module's text by absolute path; undefined when there is no such file. The same answer for an engine's life. */
@@ -64,13 +58,6 @@ interface Thread {
   readonly reference: number
 }
 
-interface Module {
-  /** registry references: the table, the metatable of what a session gets as `self`, the functions */
-  readonly table: number
-  readonly selfMeta: number
-  readonly functions: ReadonlyMap<string, number>
-}
-
 /** A callout under way. */
 interface Run {
   readonly thread: Thread
@@ -91,29 +78,25 @@ export class LuaEngine {
   readonly #state: LuaState
   readonly #objects: HostObjects
   readonly #log: ScriptLog
+  readonly #loader: ScriptLoader
   readonly #idle: Thread[] = []
   readonly #modules: (Module | undefined)[] = []
   /** what a session's `self` holds, by script: registry references */
   readonly #selves = new WeakMap<SessionFacts, Map<number, number>>()
   #running: Callout | undefined
-  #loading:
-    | { readonly script: number; readonly registered: Map<string, number>; readonly findings: Finding[] }
-    | undefined
   #wearLimit: number
 
   /** @throws LuaFatalError when no state can be made */
   constructor(options: EngineOptions) {
     this.#options = options
-    this.#state = new LuaState(options.limits, options.ticks)
+    this.#state = new LuaState(options.limits, options.clocks)
     this.#log = new ScriptLog(options.events, options.now)
     this.#objects = new HostObjects({ state: this.#state, log: this.#log })
+    this.#loader = new ScriptLoader({ state: this.#state, log: this.#log, readModule: options.readModule })
     this.#wearLimit = options.limits.memory / 2
     openLibrary(this.#state, this.#objects, {
+      ...this.#loader.functions(),
       now: options.now,
-      locate: (L) => this.#locate(L),
-      loadModule: (L) => this.#loadModule(L),
-      required: (L) => this.#required(L),
-      register: (L) => this.#register(L),
       print: (L) => this.#print(L),
       log: (L) => this.#logLine(L),
       sleep: (L) => this.#sleep(L),
@@ -122,10 +105,23 @@ export class LuaEngine {
 
   /** Runs every script once; the findings come in the order of the scripts. */
   load(): readonly (readonly Finding[])[] {
-    const findings = this.#options.scripts.map((_, index) => this.#loadScript(index))
-    const { budget, broken } = this.#state
-    if (broken !== undefined) this.worn = broken
+    const all = this.#options.scripts.map((script) => this.#loadScript(script))
+    const { budget } = this.#state
     this.#wearLimit = Math.max(this.#wearLimit, (budget.used + budget.limits.memory) / 2)
+    return all
+  }
+
+  #loadScript(script: ScriptSource): readonly Finding[] {
+    let module: Module | undefined
+    let findings: readonly Finding[]
+    try {
+      ;({ module, findings } = this.#loader.load(script))
+      this.worn ??= this.#state.broken
+    } catch (error) {
+      // only what breaks the state gets here: no room for the script itself
+      findings = [{ severity: 'error', message: `${script.file}: ${this.#broke(error).message}` }]
+    }
+    this.#modules.push(module)
     return findings
   }
 
@@ -247,11 +243,11 @@ export class LuaEngine {
     const { session } = callout.subject
     lua.lua_pushnil(L)
     if (lua.lua_next(L, 1) === 0) return
-    let ofSession = this.#selves.get(session)
-    if (ofSession === undefined) this.#selves.set(session, (ofSession = new Map()))
+    const ofSession = this.#selves.get(session) ?? new Map<number, number>()
     if (ofSession.has(script)) return
     lua.lua_pushvalue(L, 1)
     ofSession.set(script, lua.luaL_ref(L, REGISTRY))
+    this.#selves.set(session, ofSession)
   }
 
   #pushArgument(
@@ -281,7 +277,7 @@ export class LuaEngine {
     }
   }
 
-  #broke(error: unknown): Outcome {
+  #broke(error: unknown): Extract<Outcome, { kind: 'failed' }> {
     const message = error instanceof Error ? error.message : 'unknown exception'
     this.#state.broken ??= message
     this.worn = message
@@ -297,173 +293,7 @@ export class LuaEngine {
     }
   }
 
-  // ---- loading ------------------------------------------------------------------------------------------------
-
-  #loadScript(index: number): Finding[] {
-    const script = this.#options.scripts[index]
-    if (script === undefined) return []
-    const findings: Finding[] = []
-    const error = (message: string): Finding[] => [...findings, { severity: 'error', message }]
-    const registered = new Map<string, number>()
-    this.#loading = { script: index, registered, findings }
-    try {
-      const { L, reference } = this.#state.newThread()
-      const problem = this.#state.load(L, script.text, `@${script.file}`)
-      if (problem !== undefined) return error(explainSyntax(problem))
-      this.#log.restart()
-      const { result } = this.#state.resume(L, 0, 0)
-      if (result.kind !== 'returned')
-        return error(
-          result.kind === 'failed' ? result.message : `${script.file}: a script cannot wait while it loads`,
-        )
-      this.#state.release(reference)
-      const table = registered.get(script.name)
-      if (table === undefined) return [...findings, this.#neverRuns(script.name, [...registered.keys()])]
-      const functions = this.#functionsOf(table)
-      findings.push(...judgeNames([...functions.keys()]))
-      if (![...functions.keys()].some((name) => knownCallouts.includes(name))) {
-        const text = `no usable methods found for module ${script.name} in registerModule call`
-        this.#log.tell('error', text)
-        findings.push({ severity: 'warning', message: text })
-      }
-      const failed = this.#init(table, functions.get('init'))
-      if (failed !== undefined) return error(failed)
-      this.#modules[index] = { table, functions, selfMeta: this.#selfMeta(table) }
-      return findings
-    } catch (exception) {
-      this.#broke(exception)
-      return error(`${script.file}: ${exception instanceof Error ? exception.message : 'cannot be loaded'}`)
-    } finally {
-      this.#loading = undefined
-    }
-  }
-
-  #neverRuns(name: string, registered: readonly string[]): Finding {
-    const instead = registered.map((each) => `"${each}"`).join(', ')
-    const message =
-      registered.length === 0
-        ? `the script "${name}" never runs: it does not call msys.registerModule("${name}", …)`
-        : `the script "${name}" never runs: it registers ${instead}, and the names must be equal`
-    return { severity: 'warning', message }
-  }
-
-  /** Registry references of the functions of a table. */
-  #functionsOf(table: number): Map<string, number> {
-    const { lua, main } = this.#state
-    const functions = new Map<string, number>()
-    lua.lua_rawgeti(main, REGISTRY, table)
-    lua.lua_pushnil(main)
-    while (lua.lua_next(main, -2) !== 0) {
-      const name = lua.lua_type(main, -2) === TYPE.string ? this.#state.read(main, -2) : undefined
-      if (name !== undefined && lua.lua_type(main, -1) === TYPE.function) {
-        functions.set(name, lua.luaL_ref(main, REGISTRY))
-      } else lua.lua_settop(main, -2)
-    }
-    lua.lua_settop(main, 0)
-    return functions
-  }
-
-  /** Calls init(); returns what is wrong. */
-  #init(table: number, init: number | undefined): string | undefined {
-    if (init === undefined) return undefined
-    const { lua } = this.#state
-    const { L, reference } = this.#state.newThread()
-    lua.lua_rawgeti(L, REGISTRY, init)
-    lua.lua_rawgeti(L, REGISTRY, table)
-    const { result } = this.#state.resume(L, 1, 0)
-    if (result.kind === 'failed') return `init error: ${result.message}`
-    if (result.kind === 'yielded') return 'init cannot wait'
-    const fine = lua.lua_gettop(L) > 0 && lua.lua_type(L, 1) === TYPE.boolean && lua.lua_toboolean(L, 1) === 1
-    this.#state.release(reference)
-    return fine ? undefined : 'init did not return true'
-  }
-
-  #selfMeta(table: number): number {
-    const { lua, main } = this.#state
-    lua.lua_createtable(main, 0, 1)
-    this.#state.setField(main, -1, '__index', () => lua.lua_rawgeti(main, REGISTRY, table))
-    return lua.luaL_ref(main, REGISTRY)
-  }
-
   // ---- what scripts call --------------------------------------------------------------------------------------
-
-  /** register(name, table) */
-  #register(L: number): number {
-    const { lua } = this.#state
-    const name = this.#state.checkString(L, 1)
-    if (lua.lua_type(L, 2) !== TYPE.table)
-      throw new ScriptError("bad argument #2 to 'registerModule' (table expected)", 2)
-    if (this.#loading === undefined)
-      throw new ScriptError('registerModule works only while a script loads', 2)
-    const { registered } = this.#loading
-    if (registered.has(name)) throw new ScriptError(`the module "${name}" is registered already`, 2)
-    lua.lua_settop(L, 2)
-    registered.set(name, lua.luaL_ref(L, REGISTRY))
-    return 0
-  }
-
-  #required(L: number): number {
-    const name = this.#state.checkString(L, 1)
-    if (this.#loading !== undefined && isUnbuiltModule(name) && this.#fileOf(L, name) === undefined) {
-      this.#loading.findings.push({
-        severity: 'warning',
-        message: `${name} is recognised, not implemented: calling into it is an error`,
-      })
-    }
-    return 0
-  }
-
-  #locate(L: number): number {
-    const name = this.#state.checkString(L, 1)
-    const found = this.#fileOf(L, name)
-    if (found !== undefined) this.#state.push(L, found.path)
-    else if (this.#state.lua.lua_toboolean(L, 2) === 1) this.#state.lua.lua_pushnil(L)
-    else throw new ScriptError(`module '${name}' not found beside the script`, 2)
-    return 1
-  }
-
-  #fileOf(L: number, name: string): { readonly path: string; readonly file: string } | undefined {
-    const script = this.#callingScript(L)
-    const candidate = script === undefined ? undefined : moduleFile(script, name)
-    return candidate !== undefined && this.#options.readModule(candidate.path) !== undefined
-      ? candidate
-      : undefined
-  }
-
-  /** load_module(path): path is one that `locate` gave. */
-  #loadModule(L: number): number {
-    const path = this.#state.checkString(L, 1)
-    const text = this.#options.readModule(path)
-    const script = this.#callingScript(L)
-    if (text === undefined || script === undefined) throw new ScriptError(`cannot read ${path}`, 2)
-    const problem = this.#state.load(L, text, `@${this.#shownPath(script, path)}`)
-    if (problem !== undefined) throw new ScriptError(explainSyntax(problem), 2)
-    return 1
-  }
-
-  #shownPath(script: ScriptSource, path: string): string {
-    const file = script.file.slice(0, script.file.lastIndexOf('/') + 1)
-    return file + path.slice(script.directory.length + 1)
-  }
-
-  /** The script whose directory the calling code belongs to. */
-  #callingScript(L: number): ScriptSource | undefined {
-    const { scripts } = this.#options
-    for (let level = 2; level < 12; level++) {
-      const chunk = this.#state.chunkName(L, level).slice(1)
-      const folder = chunk.slice(0, chunk.lastIndexOf('/') + 1)
-      const owner =
-        scripts.find(({ file }) => chunk === file) ??
-        scripts.find(
-          ({ file }) =>
-            chunk !== '' &&
-            folder.startsWith(file.slice(0, file.lastIndexOf('/') + 1)) &&
-            chunk.endsWith('.lua'),
-        )
-      if (owner !== undefined) return owner
-    }
-    return scripts[this.#loading?.script ?? 0]
-  }
 
   #print(L: number): number {
     this.#log.say('info', this.#state.checkString(L, 1))

@@ -14,7 +14,7 @@ export interface EngineFunctions {
   readonly now: () => number
   /** locate(name, optional): the key of a module beside the calling script */
   readonly locate: (L: number) => number
-  /** load_module(key): its compiled chunk */
+  /** load_module(name): its compiled chunk */
   readonly loadModule: (L: number) => number
   /** required(name): a script asks for a module */
   readonly required: (L: number) => number
@@ -42,7 +42,8 @@ export function openLibrary(state: LuaState, objects: HostObjects, engine: Engin
   if (problem !== undefined) throw new LuaFatalError(problem)
   pushHost(state, L, { objects, engine })
   lua.lua_pushvalue(L, GLOBALS)
-  const { result } = state.resume(L, 2, 0)
+  // our own code has all the time it needs
+  const { result } = state.resume(L, 2, Number.NEGATIVE_INFINITY)
   if (result.kind !== 'returned')
     throw new LuaFatalError(result.kind === 'failed' ? result.message : 'the prelude waits')
   state.release(reference)

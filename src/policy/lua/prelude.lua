@@ -202,7 +202,7 @@ local function require(name)
   if known ~= nil then
     return known
   end
-  return finish_module(key, name, host.load_module(key))
+  return finish_module(key, name, host.load_module(name))
 end
 
 local function module(name, ...)

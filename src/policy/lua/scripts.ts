@@ -15,6 +15,13 @@ export interface ScriptSource {
   readonly text: Uint8Array
 }
 
+/** A module beside a script. */
+export interface ModuleFile {
+  readonly path: string
+  /** as messages show it */
+  readonly file: string
+}
+
 export interface Finding {
   readonly severity: 'error' | 'warning'
   readonly message: string
@@ -70,10 +77,7 @@ export function explainSyntax(message: string): string {
 }
 
 /** The file of a module that stands beside a script, by name: `lib.util` is `lib/util.lua`. */
-export function moduleFile(
-  script: ScriptSource,
-  name: string,
-): { readonly path: string; readonly file: string } | undefined {
+export function moduleFile(script: ScriptSource, name: string): ModuleFile | undefined {
   if (!/^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$/.test(name) || name.length > 200) return undefined
   const relative = `${name.replaceAll('.', '/')}.lua`
   return { path: join(script.directory, relative), file: join(dirname(script.file), relative) }

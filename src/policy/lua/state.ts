@@ -7,7 +7,7 @@
  * throws through Lua: the state is then broken, says so, and has to be replaced.
  */
 
-import { Budget, type BudgetLimits } from './budget.ts'
+import { Budget, type BudgetClocks, type BudgetLimits } from './budget.ts'
 import { type LuaExports, LuaFatalError, LuaMachine } from './wasm.ts'
 
 export const REGISTRY = -10_000
@@ -27,11 +27,11 @@ export const TYPE = {
 export const firstUpvalue = -10_003
 
 const MASK_COUNT = 8
-const GC_STOP = 0
-const GC_RESTART = 1
 const GC_COLLECT = 2
 const YIELDED = 1
 const scratchSize = 65_536
+const shortText = 40
+const cacheSize = 256
 /** fields of lua_Debug in this build: currentline, short_src */
 const DEBUG = { size: 128, line: 20, source: 36 } as const
 
@@ -72,11 +72,13 @@ export class LuaState {
   readonly #tooMany: number
   /** threads under way, outermost first: the one that runs is the last */
   readonly #running: number[] = []
+  /** short strings that were read lately, by address */
+  readonly #cache: string[] = Array.from({ length: cacheSize }, () => '')
   #interval: number
   #where = ''
 
-  constructor(limits: BudgetLimits, now: () => number) {
-    this.budget = new Budget(limits, now)
+  constructor(limits: BudgetLimits, clocks: BudgetClocks) {
+    this.budget = new Budget(limits, clocks)
     this.machine = new LuaMachine(limits.memory + headroom)
     this.lua = this.machine.lua
     this.#scratch = this.lua.malloc(scratchSize)
@@ -267,13 +269,6 @@ export class LuaState {
     return this.budget.used
   }
 
-  /** Runs a few steps of set-up during which nothing may be collected. */
-  withoutCollector(run: () => void): void {
-    this.lua.lua_gc(this.main, GC_STOP, 0)
-    run()
-    this.lua.lua_gc(this.main, GC_RESTART, 0)
-  }
-
   /** `file:line: ` of the function at a stack level, '' when it is not Lua. */
   position(L: number, level: number): string {
     return this.lua.lua_getstack(L, level, this.#record) === 0 ? '' : this.#describeRecord(L)
@@ -290,7 +285,19 @@ export class LuaState {
   // ---- inside -------------------------------------------------------------------------------------------------
 
   #slice(pointer: number, length: number): string {
-    return this.machine.bytes.toString('latin1', pointer, pointer + length)
+    const { bytes } = this.machine
+    if (length > shortText) return bytes.toString('latin1', pointer, pointer + length)
+    // scripts read the same few keys again and again: comparing octets costs less than making a string
+    const slot = (pointer >> 4) & (cacheSize - 1)
+    const known = this.#cache[slot]
+    if (known !== undefined && known.length === length) {
+      let i = 0
+      while (i < length && known.charCodeAt(i) === bytes[pointer + i]) i++
+      if (i === length) return known
+    }
+    const text = bytes.toString('latin1', pointer, pointer + length)
+    this.#cache[slot] = text
+    return text
   }
 
   #pushLong(L: number, text: string): void {

@@ -1,0 +1,100 @@
+/** Policies made from script text, and facts to ask them with. */
+
+import type { Diagnostic } from '../../src/config/diagnostic.ts'
+import type { Panic, ServerEvent } from '../../src/events/events.ts'
+import { HeaderBlock } from '../../src/mail/headers.ts'
+import { ValidationContext } from '../../src/policy/context.ts'
+import type { MessageFacts, Policy, SessionFacts } from '../../src/policy/phases.ts'
+import { createPolicy, type PolicyOptions } from '../../src/policy/run.ts'
+
+export interface Gate {
+  readonly policy: Policy
+  readonly diagnostics: readonly Diagnostic[]
+  /** paniclog texts, oldest first */
+  readonly panics: string[]
+}
+
+type Files = Readonly<Record<string, string>>
+
+/** Loads scripts by name: `gate` is the file `/etc/postern/gate.lua`, written `gate.lua`. */
+export async function load(
+  scripts: Files,
+  options: Partial<PolicyOptions> & { readonly modules?: Files } = {},
+): Promise<Gate> {
+  const { modules = {}, ...rest } = options
+  const panics: string[] = []
+  const emit = (event: ServerEvent): void => {
+    if (event.kind === 'panic') panics.push((event satisfies Panic).text)
+  }
+  const text = (path: string): string | undefined => {
+    const name = path.replace('/etc/postern/', '')
+    return modules[name] ?? scripts[name.replace(/\.lua$/, '')]
+  }
+  const { policy, diagnostics } = await createPolicy({
+    scripts: Object.keys(scripts).map((name, index) => ({
+      name,
+      source: `${name}.lua`,
+      path: `/etc/postern/${name}.lua`,
+      at: { file: 'gate.conf', line: index + 1, column: 1, length: 6 },
+    })),
+    hostname: 'mx.example',
+    events: { emit },
+    readFile: async (path) => Buffer.from(text(path) ?? '', 'latin1'),
+    readModule: (path) => {
+      const found = text(path)
+      return found === undefined ? undefined : Buffer.from(found, 'latin1')
+    },
+    ...rest,
+  })
+  return { policy, diagnostics, panics }
+}
+
+/** A script `gate` with one callout whose body is given. */
+export function callout(body: string, signature = 'validate_mailfrom(str, ac, vctx)', name = 'gate'): string {
+  return `local core = require("msys.core"); require("msys.extended.vctx"); require("msys.extended.message");
+local mod = {}
+function mod:${signature}
+${body}
+end
+msys.registerModule("${name}", mod)
+`
+}
+
+export function session(connection: Readonly<Record<string, string>> = {}): SessionFacts {
+  const context = new ValidationContext()
+  for (const [key, value] of Object.entries(connection)) context.set('connection', key, value)
+  return {
+    connectionId: '00/00-00001-00000001',
+    remote: { address: '192.0.2.7', port: 40_123 },
+    local: { address: '2001:db8::1', port: 25 },
+    context,
+  }
+}
+
+export function message(
+  of: SessionFacts,
+  header = 'Subject: one\r\nX-Tag: a\r\nX-Tag: b\r\n\r\n',
+): MessageFacts {
+  return {
+    id: '00/01-00001-00000002',
+    sender: { local: 'alice', domain: 'from.example' },
+    recipient: { local: 'bob', domain: 'here.example' },
+    headers: new HeaderBlock(header),
+    context: of.context,
+    size: 1234,
+  }
+}
+
+export const mailLine = 'MAIL FROM:<alice@from.example>'
+
+/** Asks for the MAIL phase. */
+export async function askMail(gate: Gate, facts: SessionFacts = session()) {
+  return gate.policy.ask('mailfrom', { session: facts, line: mailLine })
+}
+
+export const temporaryIssue = {
+  kind: 'disconnect',
+  code: 421,
+  text: 'mx.example temporary issue, please retry your message later',
+  module: 'scriptlet',
+} as const
