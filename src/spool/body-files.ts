@@ -7,9 +7,9 @@
 
 import { constants, createReadStream } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { directoryMode } from './directories.ts'
+import { directoryMode, makeDirectory } from './directories.ts'
 
 const READ_OCTETS = 256 * 1024
 const PART = '.part'
@@ -31,10 +31,10 @@ export class BodyFiles {
     this.#mode = mode
   }
 
-  /** @param partition where `bodies/` is or will be; the caller syncs it. @param mode permission bits of the files */
+  /** @param partition where `bodies/` is or will be. @param mode permission bits of the files */
   static async open(partition: string, mode: number): Promise<BodyFiles> {
     const directory = join(partition, 'bodies')
-    await mkdir(directory, { recursive: true, mode: directoryMode(mode) })
+    await makeDirectory(directory, directoryMode(mode))
     return new BodyFiles(directory, await open(directory, 'r'), mode)
   }
 

@@ -2,7 +2,7 @@
  * The directories of a spool, made when they are missing, so that a power failure does not take their entries back.
  */
 
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Permission bits of a directory for files with these: whoever may read the files may search it. */
@@ -10,15 +10,29 @@ export function directoryMode(fileMode: number): number {
   return fileMode | ((fileMode & 0o444) >> 2)
 }
 
-/** Makes a directory and what is missing above it; every entry made is on stable storage afterwards. */
+/**
+ * Makes a directory and what is missing above it; every entry made is on stable storage afterwards.
+ *
+ * Level by level: mkdir's own `recursive` never ends where a parent exists and still answers ENOENT, as in /proc.
+ */
 export async function makeDirectory(path: string, mode: number): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode })
-  if (first === undefined) return
-  const top = dirname(first)
-  for (let parent = dirname(path); ; parent = dirname(parent)) {
-    await syncDirectory(parent)
-    if (parent === top) return
+  if (await makeOne(path, mode)) return
+  await makeDirectory(dirname(path), mode)
+  if (!(await makeOne(path, mode))) throw new Error(`the directory ${path} cannot be made`)
+}
+
+/** Whether the directory is there now; false when its parent is missing. */
+async function makeOne(path: string, mode: number): Promise<boolean> {
+  try {
+    await mkdir(path, { mode })
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT') return false
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return true
+    throw error
   }
+  await syncDirectory(dirname(path))
+  return true
 }
 
 /** Makes the entries of a directory durable. */

@@ -9,6 +9,7 @@ import {
   readdirSync,
   rmdirSync,
   statfsSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
@@ -27,7 +28,9 @@ const RESERVE = 6 * MIB
 /** A mounted file system of 32 MiB, or why there is none. */
 function mountSmall(): { readonly path: string; readonly unmount: () => void } | string {
   const path = mkdtempSync(join(tmpdir(), 'postern-full-'))
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', path], { encoding: 'utf8' })
+  const mounted = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', path], {
+    encoding: 'utf8',
+  })
   if (mounted.status !== 0) {
     rmdirSync(path)
     return `mounting a small file system is not permitted here: ${(mounted.stderr ?? '').trim()}`
@@ -35,7 +38,7 @@ function mountSmall(): { readonly path: string; readonly unmount: () => void } |
   return {
     path,
     unmount: () => {
-      spawnSync('umount', [path])
+      spawnSync('/bin/umount', [path])
       rmdirSync(path)
     },
   }
@@ -147,13 +150,15 @@ describe('on a small file system', { skip }, () => {
 
   test('when others have taken the last octet, mail is updated and leaves all the same', async () => {
     const other = fillWithOther(path)
-    assert.equal(free(path), 0)
+    assert.ok(free(path) < 4096, `${free(path)} octets are free`)
     const state = { attempts: 1, nextAttempt: 1, failed: false, lastText: 'x'.repeat(500) }
     await Promise.all(mail.slice(0, 50).map(async (id) => await spool.update(id, state)))
     for (const id of mail.slice(0, 50)) await spool.remove(id)
     await Promise.all(mail.slice(50).map(async (id) => await spool.remove(id)))
     assert.deepEqual([...spool.messages()], [])
     unlinkSync(other)
+    const { size, blocks } = statSync(join(path, 'spool/0/data.mdb'))
+    assert.ok(blocks * 512 >= size, 'the data file has no holes that would need the disk')
   })
 
   test('the same process accepts mail again, as much as before, small and large', async () => {

@@ -11,6 +11,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { EventSink, Panic } from '../events/events.ts'
 import { BodyFiles } from './body-files.ts'
+import { dataFile } from './data-file.ts'
 import { directoryMode, makeDirectory, syncDirectory } from './directories.ts'
 import type { CommitTarget } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
@@ -20,7 +21,7 @@ import { MemoryBudget, Reception } from './reception.ts'
 import { decodeRecord, encodeRecord, freshState, withState } from './record.ts'
 import type { Entry } from './recover.ts'
 import { recover } from './recover.ts'
-import { isDiskFull, Space } from './space.ts'
+import { orFull, Space } from './space.ts'
 import type {
   DeliveryState,
   NewMessage,
@@ -31,7 +32,7 @@ import type {
 } from './spool.ts'
 import { SpoolFullError } from './spool.ts'
 import type { Write } from './store.ts'
-import { dataFile, Store } from './store.ts'
+import { Store } from './store.ts'
 
 export interface SpoolOptions {
   /** Spoolbase; made when missing */
@@ -64,7 +65,7 @@ interface Parts {
 
 /**
  * Opens a partition and recovers what is in it.
- * @throws SpoolLockedError when another process has it
+ * @throws SpoolLockedError when another process has it; DataFileError when its data file is damaged or something else
  */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const directory = join(resolve(options.path), String(options.partition ?? 0))
@@ -221,7 +222,7 @@ class LmdbSpool implements Spool {
       },
       takeForFile: (octets) => this.#space.takeForFile(octets),
       newKey: () => this.#newKey(),
-      createFile: async (key) => await orFull(files.create(key)),
+      createFile: async (key) => await orFull(async () => await files.create(key)),
       discardFile: async (key, handle) => await this.#discard(key, handle),
       keep: async (body, messages) => await this.#keep(body, messages),
     }
@@ -234,7 +235,8 @@ class LmdbSpool implements Spool {
       if (ids.size < messages.length) throw new Error('two messages of one commit have the same id')
       for (const id of ids) if (this.#entries.has(id)) throw new Error(`the message id ${id} is taken`)
       if (messages.length === 0) throw new RangeError('there is no message to commit')
-      if (body.kind === 'file') await orFull(this.#parts.files.finish(body.key, body.handle))
+      if (body.kind === 'file')
+        await orFull(async () => await this.#parts.files.finish(body.key, body.handle))
       await this.#write(body, messages)
     } catch (error) {
       if (body.kind === 'file') await this.#discard(body.key, body.handle)
@@ -321,13 +323,4 @@ class LmdbSpool implements Spool {
 
 function panic(options: SpoolOptions, level: Panic['level'], text: string): Panic {
   return { kind: 'panic', at: options.clock(), level, module: 'spool', text }
-}
-
-/** A full disk is no other failure than a full spool. */
-async function orFull<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (error) {
-    throw isDiskFull(error) ? new SpoolFullError() : error
-  }
 }

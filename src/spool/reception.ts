@@ -6,8 +6,8 @@
  */
 
 import type { FileHandle } from 'node:fs/promises'
+import { orFull } from './space.ts'
 import type { NewMessage, ReceptionWriter } from './spool.ts'
-import { SpoolFullError } from './spool.ts'
 
 /** larger bodies get a file of their own */
 export const LARGE_BODY = 256 * 1024
@@ -177,11 +177,7 @@ export class Reception implements ReceptionWriter {
 
 /** @throws SpoolFullError when the disk is full */
 async function writeAll(handle: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
-  try {
-    // writeFile starts where the file stands and goes on after a partial write
-    await handle.writeFile(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts))
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    throw code === 'ENOSPC' || code === 'EDQUOT' ? new SpoolFullError() : error
-  }
+  // writeFile starts where the file stands and goes on after a partial write
+  const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
+  await orFull(async () => await handle.writeFile(bytes))
 }

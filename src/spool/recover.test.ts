@@ -1,10 +1,11 @@
 /** What a start makes of the remains of a crash, and of damage. */
 
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
+import { DataFileError } from './data-file.ts'
 import { openSpool } from './lmdb-spool.ts'
 import type { Spool } from './spool.ts'
 import { Store } from './store.ts'
@@ -169,6 +170,30 @@ test('a record of another format, a record cut short and one of a few octets are
   assert.deepEqual([...states(spool).keys()], ['d'])
   await spool.close()
   assert.equal(panics.length, 4)
+})
+
+test('a data file that is something else or was cut short is refused in words, and an empty one is a new spool', async () => {
+  const first = await open()
+  await keep(first, 'a', 200_000)
+  await first.close()
+  const file = join(path, '0/data.mdb')
+  const good = await readFile(file)
+  for (const [bytes, expected] of [
+    [Buffer.alloc(100_000, 'x'), /data\.mdb is damaged or something else/],
+    [Buffer.from('short'), /is damaged or something else/],
+    [good.subarray(0, 8192), /is cut short: 8192 of \d+ octets/],
+  ] as const) {
+    await writeFile(file, bytes)
+    await assert.rejects(open(), (error) => error instanceof DataFileError && expected.test(error.message))
+  }
+  await writeFile(file, good)
+  const again = await open()
+  assert.deepEqual([...states(again).keys()], ['a'])
+  await again.close()
+  await writeFile(file, '')
+  const fresh = await open()
+  assert.deepEqual([...states(fresh).keys()], [])
+  await fresh.close()
 })
 
 test('files have Spool_Mode whatever the umask, and directories may be searched by who may read', async () => {

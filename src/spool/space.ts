@@ -4,17 +4,19 @@
  * Room is what the file system has free, plus what is free inside the data file (which never shrinks), less what is
  * under reception, less the reserve (`Spool_Min_Free`). New mail needs room; updates and removals do not, that is what
  * the reserve is for. Before a batch goes to LMDB, the most that it could make the file grow by is known to be
- * there: either the file system has it and more, or it was written as zeros at the file's end beforehand. Writing
- * zeros fails as an ordinary error, where a full disk inside LMDB's commit would not. Near the limit some of the
- * reserve is held there as well, so that mail can leave even when others have filled the disk.
+ * there: either the file system has it and much more, or it was written as zeros at the file's end beforehand, and
+ * the file has no holes. Writing zeros fails as an ordinary error, where lmdb-js (3.5.6) writes its message about a
+ * failed write past the end of a buffer and takes the process down. Near the limit some of the reserve is held in the
+ * file as well, so that mail can leave even when others have filled the disk.
  */
 
-import { closeSync, fdatasync, fstatSync, openSync, statfsSync, write } from 'node:fs'
+import { closeSync, fdatasync, fstatSync, openSync, read, statfsSync, write } from 'node:fs'
 import { promisify } from 'node:util'
 import { SpoolFullError } from './spool.ts'
 import type { PageUse } from './store.ts'
 
 const fdatasyncAsync = promisify(fdatasync)
+const readAsync = promisify(read)
 const writeAsync = promisify(write)
 
 /** a statfs costs about 2 µs; other programs also use the disk, so the figure must not get old */
@@ -29,6 +31,8 @@ const COMFORT_OCTETS = 16 * 1024 * 1024
 /** a message of this size must fit before MAIL is accepted */
 const SMALLEST_ROOM = 512 * 1024
 const ZEROS = Buffer.alloc(256 * 1024)
+/** holes are whole blocks of this size, or of a multiple */
+const BLOCK_OCTETS = 4096
 
 export interface SpaceOptions {
   /** LMDB's data file */
@@ -55,8 +59,10 @@ export class Space {
   readonly #options: SpaceOptions
   readonly #descriptor: number
   #use: PageUse
-  /** octets allocated beyond LMDB's last page when last looked at; a lower bound */
+  /** octets of the file beyond LMDB's last page when last looked at */
   #tail = 0
+  /** the file has no holes below this octet */
+  #solidUpTo = 0
   #free = 0
   #taken = 0
   #sampledAt = Number.NEGATIVE_INFINITY
@@ -104,8 +110,11 @@ export class Space {
   async prepare(need: Need): Promise<void> {
     const octets = need.pages * this.#use.pageSize
     const reserve = this.#options.reserve()
+    // a look for each batch: what others can write between it and the batch's own writes must be less than the margin
+    this.fileGone()
     if (need.newMail && this.room() + this.#options.inMemory() < octets) throw new SpoolFullError()
     if (this.#diskFree() - octets >= reserve + COMFORT_OCTETS) return
+    await this.#fillHoles()
     this.#tail = this.#measureTail()
     if (need.divisible && octets > TAIL_OCTETS / 2) throw new SpoolFullError()
     const wanted = octets + TAIL_OCTETS - this.#tail
@@ -124,8 +133,9 @@ export class Space {
     const before = this.#use.pages
     this.#use = this.#options.pageUse()
     const grown = Math.max(0, this.#use.pages - before) * this.#use.pageSize
-    this.#taken += Math.max(0, grown - this.#tail)
-    this.#tail = Math.max(0, this.#tail - grown)
+    this.#taken += Math.max(0, grown - Math.max(0, this.#tail))
+    this.#tail -= grown
+    if (this.#tail < 0) this.#tail = this.#measureTail()
   }
 
   close(): void {
@@ -175,34 +185,54 @@ export class Space {
     return Math.max(0, this.#free - this.#taken)
   }
 
-  /** Octets that are allocated beyond LMDB's last page; holes anywhere in the file count against them. */
+  /** Negative when the last pages were never written. */
   #measureTail(): number {
-    const { size, blocks } = fstatSync(this.#descriptor)
-    const holes = Math.max(0, size - blocks * 512)
-    return Math.max(0, size - this.#use.pages * this.#use.pageSize - holes)
+    return fstatSync(this.#descriptor).size - this.#use.pages * this.#use.pageSize
+  }
+
+  /**
+   * Pages that LMDB counted but never wrote are holes, and writing to a hole needs the disk. They read as zeros, so
+   * zeros are written over every block of zeros, once over the file and then over what it grew by.
+   */
+  async #fillHoles(): Promise<void> {
+    const { size } = fstatSync(this.#descriptor)
+    if (size <= this.#solidUpTo) return
+    const chunk = Buffer.alloc(ZEROS.length)
+    const zeros = ZEROS.subarray(0, BLOCK_OCTETS)
+    await orFull(async () => {
+      for (let at = this.#solidUpTo - (this.#solidUpTo % BLOCK_OCTETS); at < size; at += chunk.length) {
+        const { bytesRead } = await readAsync(this.#descriptor, chunk, 0, chunk.length, at)
+        for (let block = 0; block + BLOCK_OCTETS <= bytesRead; block += BLOCK_OCTETS) {
+          if (!chunk.subarray(block, block + BLOCK_OCTETS).equals(zeros)) continue
+          await this.#writeZeros(at + block, at + block + BLOCK_OCTETS)
+        }
+      }
+      await fdatasyncAsync(this.#descriptor)
+    })
+    this.#solidUpTo = size
   }
 
   /** Writes zeros behind everything that LMDB has written. @throws SpoolFullError with what fitted kept */
   async #extend(octets: number): Promise<void> {
     if (octets <= 0) return
-    let at = Math.max(fstatSync(this.#descriptor).size, this.#use.pages * this.#use.pageSize)
-    const end = at + octets
+    const { size } = fstatSync(this.#descriptor)
     try {
-      while (at < end) {
-        const { bytesWritten } = await this.#writeZeros(Math.min(ZEROS.length, end - at), at)
-        at += bytesWritten
-      }
-      await fdatasyncAsync(this.#descriptor)
-    } catch (error) {
-      throw isDiskFull(error) ? new SpoolFullError() : error
+      await orFull(async () => {
+        await this.#writeZeros(size, Math.max(size, this.#use.pages * this.#use.pageSize) + octets)
+        await fdatasyncAsync(this.#descriptor)
+      })
     } finally {
       this.#tail = this.#measureTail()
+      // prepare has filled the holes below, and the zeros were written one after the other
+      this.#solidUpTo = fstatSync(this.#descriptor).size
       this.fileGone()
     }
   }
 
-  async #writeZeros(length: number, at: number): Promise<{ readonly bytesWritten: number }> {
-    return await writeAsync(this.#descriptor, ZEROS, 0, length, at)
+  async #writeZeros(from: number, to: number): Promise<void> {
+    for (let at = from; at < to; ) {
+      at += (await writeAsync(this.#descriptor, ZEROS, 0, Math.min(ZEROS.length, to - at), at)).bytesWritten
+    }
   }
 }
 
@@ -234,7 +264,16 @@ export function overflowPages(octets: number, pageSize: number): number {
   return octets > pageSize / 2 - 128 ? Math.ceil((octets + 16) / pageSize) : 0
 }
 
-export function isDiskFull(error: unknown): boolean {
+/** @throws SpoolFullError when the work finds the disk full */
+export async function orFull<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw isDiskFull(error) ? new SpoolFullError() : error
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   return code === 'ENOSPC' || code === 'EDQUOT'
 }

@@ -7,10 +7,11 @@
  * to the same pages. Who calls sees to it that the disk has room (space.ts).
  */
 
-import { chmodSync, closeSync, openSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { open } from 'lmdb'
+import { dataFile, prepareDataFile } from './data-file.ts'
 
 /** messages: records (record.ts). headers, bodies: content. damaged: records that could not be read. */
 export type Table = 'messages' | 'headers' | 'bodies' | 'damaged'
@@ -63,11 +64,10 @@ export class Store {
   readonly #root: RootDatabase<Buffer, number>
   readonly #tables: Readonly<Record<Table, Database<Buffer, number>>>
 
-  /** @param mode permission bits of the files, whatever the umask. @throws when the environment cannot be used */
+  /** @param mode permission bits of the files, whatever the umask. @throws DataFileError, or what LMDB reports */
   constructor(directory: string, mode: number) {
     const file = dataFile(directory)
-    // made here so that mail is never readable to others, not even for a moment
-    closeSync(openSync(file, 'a', mode))
+    prepareDataFile(file, mode)
     const root = open<Buffer, number>({
       path: directory,
       encoding: 'binary',
@@ -153,11 +153,6 @@ export class Store {
   async close(): Promise<void> {
     await this.#root.close()
   }
-}
-
-/** The file that the environment of a directory is in. */
-export function dataFile(directory: string): string {
-  return join(directory, 'data.mdb')
 }
 
 /** lmdb-js rejects with a general error whose `commitError` is a promise that is rejected with the cause. */

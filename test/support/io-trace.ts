@@ -20,6 +20,7 @@ export interface IoCall {
   readonly ok: boolean
 }
 
+const STRACE = 'strace'
 const CALLS = [
   'openat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat',
   'write,writev,pwrite64,pwritev,pwritev2,ftruncate,fallocate',
@@ -28,7 +29,7 @@ const CALLS = [
 
 /** A reason to skip, or false. */
 export function straceMissing(): string | false {
-  const { status, stderr } = spawnSync('strace', ['-f', '-e', 'trace=write', 'true'], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(STRACE, ['-f', '-e', 'trace=write', 'true'], { encoding: 'utf8' })
   if (status === null) return 'strace is not installed'
   return status === 0 ? false : `strace cannot trace here: ${stderr.trim().split('\n')[0] ?? ''}`
 }

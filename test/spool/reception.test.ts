@@ -1,0 +1,95 @@
+/** Bodies under reception share a budget of memory, and large ones take none. */
+
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, beforeEach, test } from 'node:test'
+import { openSpool } from '../../src/spool/lmdb-spool.ts'
+import type { Spool } from '../../src/spool/spool.ts'
+import { appendAll, bodyOf, bytes, envelope } from './contract.ts'
+
+const made: string[] = []
+let path = ''
+let spool: Spool
+beforeEach(async () => {
+  path = await mkdtemp(join(tmpdir(), 'postern-reception-'))
+  made.push(path)
+  spool = await openSpool({
+    path,
+    mode: 0o600,
+    minFree: 0,
+    receptionMemory: 200_000,
+    clock: () => Date.now(),
+    events: { emit: (event) => assert.fail(JSON.stringify(event)) },
+  })
+})
+after(async () => await Promise.all(made.map(async (directory) => await rm(directory, { recursive: true }))))
+
+const parts = async (): Promise<number> => (await readdir(join(path, '0/bodies'))).length
+const messages = (id: string) => [{ envelope: envelope(id), header: Buffer.from('A: b\r\n\r\n') }]
+
+test('what the budget refuses goes to a file, and memory that was given back is used again', async () => {
+  const writers = Array.from({ length: 6 }, () => spool.create())
+  for (const [n, writer] of writers.entries()) await appendAll(writer, bytes(60_000, n))
+  assert.equal(await parts(), 3, 'three fit into the budget')
+  for (const [n, writer] of writers.entries()) {
+    if (n % 2 === 0) await writer.commit(messages(`m${n}`))
+    else await writer.abort()
+  }
+  assert.equal(await parts(), 1, 'one of the three files was committed')
+  for (const n of [0, 2, 4]) assert.deepEqual(await bodyOf(spool, `m${n}`), bytes(60_000, n))
+  const whole = spool.create()
+  assert.equal(whole.append(bytes(200_000)), undefined, 'all of the budget is there again')
+  await whole.abort()
+  await spool.close()
+})
+
+test('an abort while a chunk is being written waits for it and leaves nothing', async () => {
+  const writer = spool.create()
+  const pending = writer.append(bytes(300_000))
+  assert.ok(pending instanceof Promise)
+  assert.throws(() => writer.append(bytes(1)), /cannot take bytes now/)
+  await Promise.all([pending, writer.abort()])
+  assert.equal(await parts(), 0)
+  await spool.close()
+})
+
+test('a message of 160 MB takes no memory worth speaking of, coming or going', async () => {
+  const chunk = bytes(65_536)
+  const writer = spool.create()
+  const before = process.memoryUsage.rss()
+  let most = before
+  for (let n = 0; n < 2440; n += 1) {
+    await writer.append(chunk)
+    most = Math.max(most, process.memoryUsage.rss())
+  }
+  await writer.commit(messages('large'))
+  let size = 0
+  for await (const piece of (await spool.read('large'))?.body() ?? []) {
+    size += piece.length
+    most = Math.max(most, process.memoryUsage.rss())
+  }
+  assert.equal(size, 2440 * chunk.length)
+  assert.ok(most - before < 80_000_000, `${Math.round((most - before) / 1e6)} MB more`)
+  await spool.close()
+})
+
+test('without any budget every body goes to a file, and comes back', async () => {
+  await spool.close()
+  spool = await openSpool({
+    path,
+    mode: 0o600,
+    minFree: 0,
+    receptionMemory: 0,
+    clock: () => 0,
+    events: { emit: (event) => assert.fail(JSON.stringify(event)) },
+  })
+  const writer = spool.create()
+  await writer.append(bytes(10))
+  await writer.append(bytes(20, 2))
+  await writer.commit(messages('small'))
+  assert.equal(await parts(), 1)
+  assert.deepEqual(await bodyOf(spool, 'small'), Buffer.concat([bytes(10), bytes(20, 2)]))
+  await spool.close()
+})
