@@ -208,23 +208,18 @@ class ScriptPolicy implements Policy {
     const callout = asking.questions[index]?.callout ?? ''
     if (outcome.kind === 'failed') return this.#failed(callout, outcome.message)
     const { decision } = asking.subject
-    switch (readAnswer(asking.phase, outcome.value, constants)) {
-      case 'go-on':
-        return undefined
-      case 'stop':
-        return this.#conclude(asking, true)
-      case 'refuse':
-        if ((decision.code ?? 0) < 400) decision.reply(535, '5.7.8 authentication not accepted')
-        return this.#conclude(asking, true)
-      case 'again':
-        if (times >= again.times) return this.#failed(callout, 'answered VALIDATE_AGAIN too often')
-        return delay(again.delay).then(() => this.#askFrom(asking, index, times + 1))
-      case undefined:
-        return this.#failed(
-          callout,
-          `returned ${outcome.shown}, which is none of the answers that it may give`,
-        )
+    const answer = readAnswer(asking.phase, outcome.value, constants)
+    if (answer === 'go-on') return undefined
+    if (answer === 'stop') return this.#conclude(asking, true)
+    if (answer === 'refuse') {
+      if ((decision.code ?? 0) < 400) decision.reply(535, '5.7.8 authentication not accepted')
+      return this.#conclude(asking, true)
     }
+    if (answer === undefined) {
+      return this.#failed(callout, `returned ${outcome.shown}, which is none of the answers that it may give`)
+    }
+    if (times >= again.times) return this.#failed(callout, 'answered VALIDATE_AGAIN too often')
+    return delay(again.delay).then(() => this.#askFrom(asking, index, times + 1))
   }
 
   #conclude({ phase, subject }: Asking, stopped: boolean): Verdict {

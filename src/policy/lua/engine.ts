@@ -163,6 +163,7 @@ export class LuaEngine {
   #advance(run: Run, args: number): Outcome | Promise<Outcome> {
     const { L } = run.thread
     this.#running = run.callout
+    this.#loader.running = this.#options.scripts[run.script]
     this.#log.restart()
     const { result, spent } = this.#state.resume(L, args, run.spent)
     this.#running = undefined
@@ -183,10 +184,16 @@ export class LuaEngine {
   }
 
   #goOn(run: Run): Outcome | Promise<Outcome> {
-    if (this.#state.broken !== undefined)
+    if (this.#state.broken !== undefined) {
       return { kind: 'failed', message: 'the Lua state was lost while the script waited' }
-    this.#state.lua.lua_settop(run.thread.L, 0)
-    return this.#advance(run, 0)
+    }
+    try {
+      this.#state.lua.lua_settop(run.thread.L, 0)
+      return this.#advance(run, 0)
+    } catch (error) {
+      this.#objects.close(run.id)
+      return this.#broke(error)
+    }
   }
 
   #outcome(run: Run, failure: string | undefined, yielded: boolean): Outcome {
@@ -288,8 +295,13 @@ export class LuaEngine {
     const { broken, budget } = this.#state
     if (broken !== undefined) this.worn = broken
     else if (budget.exceeded === 'memory') this.worn = budget.describe('memory')
-    else if (budget.used > this.#wearLimit && this.#state.collect() > this.#wearLimit) {
-      this.worn = `scripts keep ${Math.round(budget.used / 1_048_576)} MiB`
+    else if (budget.used > this.#wearLimit) {
+      try {
+        if (this.#state.collect() > this.#wearLimit)
+          this.worn = `scripts keep ${Math.round(budget.used / 1_048_576)} MiB`
+      } catch (error) {
+        this.#broke(error)
+      }
     }
   }
 

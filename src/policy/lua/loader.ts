@@ -45,6 +45,8 @@ export class ScriptLoader {
   /** whose directory the code of a chunk belongs to, by the chunk's file */
   readonly #owners = new Map<string, ScriptSource>()
   #loading: Loading | undefined
+  /** the script whose callout runs; asked where the stack does not tell, as at the bottom of a coroutine */
+  running: ScriptSource | undefined
 
   constructor(options: LoaderOptions) {
     this.#options = options
@@ -210,7 +212,7 @@ export class ScriptLoader {
       const owner = this.#owners.get(this.#state.chunkName(L, level).slice(1))
       if (owner !== undefined) return owner
     }
-    return this.#loading?.script
+    return this.#loading?.script ?? this.running
   }
 }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { LuaState } from './state.ts'
 import { stringFunctions } from './string-library.ts'
 
@@ -55,27 +55,9 @@ end
 const quote = (text: string): string =>
   `"${Array.from(text, (c) => `\\${String(c.charCodeAt(0)).padStart(3, '0')}`).join('')}"`
 
-const piece = fc.constantFrom(
-  ...['a', 'b', '.', '%a', '%d', '%s', '%w', '%S', '%p', '%x', '%u', '%l', '%c', '%A', '%z', '%%', '%.'],
-  ...[
-    '[ab]',
-    '[^a]',
-    '[a-c]',
-    '[%d_]',
-    '[%a-z]',
-    '[]]',
-    '[^]]',
-    '[a-]',
-    '%b()',
-    '%bxx',
-    '%f[%w]',
-    '%f[^a]',
-    '^',
-    '$',
-    '-',
-    ' ',
-  ],
-)
+const pieces =
+  'a b . %a %d %s %w %S %p %x %u %l %c %A %z %% %. [ab] [^a] [a-c] [%d_] [%a-z] []] [^]] [a-] %b() %bxx %f[%w] %f[^a] ^ $ -'
+const piece = fc.constantFrom(' ', ...pieces.split(' '))
 const suffix = fc.constantFrom('', '', '', '*', '+', '-', '?')
 const item = fc.tuple(piece, suffix).map(([p, s]) => p + s)
 const wild = fc.constantFrom('(', ')', '()', '%1', '%2', '[', ']', '%', '%f', '%b', 'é')

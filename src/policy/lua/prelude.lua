@@ -57,7 +57,15 @@ local function protected(co, ok, ...)
   return ok, ...
 end
 
+local function callable(f)
+  local meta = getmetatable(f)
+  return type(f) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
 local function pcall(f, ...)
+  if not callable(f) then
+    return false, "attempt to call a " .. type(f) .. " value"
+  end
   local co = create(trampoline)
   caller_of[co] = native_running()
   return protected(co, resume(co, f, ...))

@@ -55,6 +55,8 @@ export type RunResult =
 
 /** Room in linear memory beyond the budget, for fragmentation and the C stack. */
 const headroom = 48 * 1_048_576
+/** What the engine and the collector may use between runs beyond the budget, so that a full state can be left. */
+const reserve = 16 * 1_048_576
 
 export class LuaState {
   readonly machine: LuaMachine
@@ -341,7 +343,7 @@ export class LuaState {
     this.lua.lua_error(L)
   }
 
-  /** lua_Alloc: size 0 frees. A block that cannot be had makes Lua raise "not enough memory". */
+  /** lua_Alloc: size 0 frees; 0 for a block that cannot be had. */
   #allocate(block: number, old: number, size: number): number {
     const { budget } = this
     if (size === 0) {
@@ -352,10 +354,11 @@ export class LuaState {
       return 0
     }
     if (size > old) {
-      if (budget.used + size - old > budget.limits.memory) return this.#refuse()
+      const limit = budget.limits.memory + (this.#running.length > 0 ? 0 : reserve)
+      if (budget.used + size - old > limit) return this.#refuse()
       if (size > budget.largest) this.#enlarge(size)
       // large copies are the slow instructions: look at the clock more often than the hook does
-      if (size > 65_536 && budget.check()) return 0
+      if (size > 65_536 && this.#running.length > 0 && budget.check()) return 0
     }
     const moved = this.lua.realloc(block, size)
     if (moved === 0) return this.#refuse()
