@@ -14,7 +14,8 @@ interface Field {
 }
 
 export class HeaderBlock {
-  #fields: Field[]
+  /** Never changed, only replaced: copies share it. A header may have 100,000 fields and 1000 copies. */
+  #fields: readonly Field[]
   #edited = false
 
   /**
@@ -49,14 +50,14 @@ export class HeaderBlock {
    */
   prepend(name: string, value: string): void {
     const field = makeField(name, value)
-    if (isContinuation(this.#fields[0]?.raw ?? '')) this.#fields.shift()
-    this.#fields.unshift(field)
+    const orphans = isContinuation(this.#fields[0]?.raw ?? '') ? 1 : 0
+    this.#fields = [field, ...this.#fields.slice(orphans)]
     this.#edited = true
   }
 
   /** Puts a field at the end. */
   append(name: string, value: string): void {
-    this.#fields.push(makeField(name, value))
+    this.#fields = [...this.#fields, makeField(name, value)]
     this.#edited = true
   }
 
@@ -85,7 +86,9 @@ export class HeaderBlock {
 
   /** An independent copy, for one recipient's edits. */
   copy(): HeaderBlock {
-    return new HeaderBlock(this.#fields.map((field) => field.raw).join(''))
+    const copy = new HeaderBlock('')
+    copy.#fields = this.#fields
+    return copy
   }
 
   /** The header with its final empty line. */

@@ -4,6 +4,7 @@
  * said only after that: what was answered 250 is kept.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Envelope } from '../mail/envelope.ts'
 import { HeaderBlock } from '../mail/headers.ts'
 import type { Reply } from '../mail/status.ts'
@@ -92,10 +93,14 @@ async function messagesOf(
   message: Message,
   bodySize: number,
 ): Promise<NewMessage[]> {
+  const { policy } = session.services
+  const asked = policy.wants('data_spool_each_rcpt') || policy.wants('set_binding')
   const bytes = headerBytes(session, transaction, message)
   const messages: NewMessage[] = []
   let refusal: Refusal | undefined
   for (const [index, recipient] of transaction.recipients.entries()) {
+    // Scripts may take their time for each of a thousand recipients; other sessions have their turn in between.
+    if (index > 0 && asked) await nextTurn()
     // The first message bears the batch's id, as in Momentum.
     const id = index === 0 ? transaction.id : session.services.ids.next()
     const copy = copyFor(message, id, recipient)

@@ -102,14 +102,17 @@ export class ClientIo {
     this.#outgoingLength += text.length
   }
 
-  /** Writes what was queued and waits while the client takes nothing. @throws ClientGoneError */
+  /**
+   * Writes what was queued and waits while the client takes nothing. From here on it is noticed when the client leaves,
+   * also if there was nothing to write. @throws ClientGoneError
+   */
   async flush(): Promise<void> {
+    this.#listen()
     if (this.#outgoingLength === 0) return
     const text = this.#outgoing.join('')
     this.#outgoing = []
     this.#outgoingLength = 0
     if (this.#gone.signal.aborted || !this.#socket.writable) throw new ClientGoneError()
-    this.#listen()
     if (this.#socket.write(text, 'latin1')) return
     const deadline = performance.now() + this.#limits.writeStall
     while (this.#socket.writableNeedDrain) {

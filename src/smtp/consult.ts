@@ -41,9 +41,10 @@ export async function consult<P extends Phase>(
     tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
     throw temporaryIssue(session)
   }
-  const answer = judge(session, await servePenance(session, verdict))
+  const settled = await servePenance(session, verdict)
+  // first, because a refusal ends here and the pathway holds all the same
   followPathway(session)
-  return answer
+  return judge(session, settled)
 }
 
 /** The reply to whatever went wrong inside policy (Momentum: message-responses). */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SmtpClient } from '../../test/support/smtp-client.ts'
 import { MemorySpool } from '../spool/memory-spool.ts'
 import type { ReceptionWriter } from '../spool/spool.ts'
 import { openData, withClient } from './with-client.fixture.ts'
@@ -44,6 +45,28 @@ test('a header alone is a message, and a hundred Received lines are not too many
       Buffer.from(host.enqueued[0]?.header ?? []).toString('latin1'),
       /\r\nSubject: nothing more\r\n\r\n$/,
     )
+  })
+})
+
+test('a header of very many fields for very many recipients does not keep other sessions waiting', async () => {
+  await withClient({}, async (client, host) => {
+    await openData(client, ...Array.from({ length: 1000 }, (_, i) => `r${i}@local.example`))
+    const other = await SmtpClient.connect(host.address)
+    await other.reply()
+    let done = false
+    const answer = client.command(`${'a:\r\n'.repeat(60_000)}\r\n.`).finally(() => {
+      done = true
+    })
+    let longest = 0
+    while (!done) {
+      const started = performance.now()
+      assert.match(await other.command('NOOP'), /^250/)
+      longest = Math.max(longest, performance.now() - started)
+    }
+    assert.match(await answer, /^250/)
+    assert.equal(host.enqueued.length, 1000)
+    assert.ok(longest < 2000, `${longest} ms`)
+    other.destroy()
   })
 })
 

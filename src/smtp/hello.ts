@@ -2,6 +2,7 @@
 
 import type { Reply } from '../mail/status.ts'
 import { parseHello } from '../wire/command.ts'
+import { withoutStatus } from '../wire/reply.ts'
 import { capabilities } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, notDiscardable, replyOf } from './command.ts'
@@ -56,6 +57,7 @@ function usualGreeting(session: Session, kind: Hello['kind']): string {
 /** Policy may choose the first line; what the session can do is not for it to say. */
 function answerTo(session: Session, kind: Hello['kind'], first: Reply): Reply {
   if (kind === 'HELO') return first
-  const line = first.text.split('\n', 1)[0] ?? ''
+  // A status code there would be repeated on the other lines, and no client would know the extensions again.
+  const line = withoutStatus(first.text.split('\n', 1)[0] ?? '')
   return { code: 250, text: [line, ...capabilities(session)].join('\n') }
 }

@@ -40,6 +40,13 @@ test('a 2xx replaces the words of a success, never the capabilities', async () =
   })
 })
 
+test('an enhanced status code in policy’s greeting never gets in front of the extensions', async () => {
+  const policy = { ehlo: () => reply(250, '2.0.0 hello') }
+  await withClient({ policy }, async (client) => {
+    assert.equal(await client.command('EHLO x'), '250-hello\n250-PIPELINING\n250-8BITMIME\n250 SIZE')
+  })
+})
+
 test('a refusal at MAIL, RCPT and after the data is told once, in the state that awaited the command', async () => {
   let phase = 'mailfrom'
   const when = (name: string) => (): Verdict =>
@@ -209,14 +216,16 @@ test('a tarpit delays its own session, no longer than the limit, and no other', 
   })
 })
 
-test('a tarpit ends when its client leaves', async () => {
-  const policy = { mailfrom: () => tarpit(60, { kind: 'continue' }) }
-  await withClient({ policy }, async (client, host) => {
-    client.send('MAIL FROM:<>')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    client.destroy()
-    await host.sessionsEnded()
-  })
+test('a tarpit ends when its client leaves', { timeout: 10_000 }, async () => {
+  for (const phase of ['connect', 'mailfrom'] as const) {
+    const policy = { [phase]: () => tarpit(60, { kind: 'continue' }) }
+    await withHost({ policy }, async (client, host) => {
+      if (phase === 'mailfrom') client.send('MAIL FROM:<>')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      client.destroy()
+      await host.sessionsEnded()
+    })
+  }
 })
 
 test('policy is told once when a session ends, however it ends', async () => {
@@ -271,6 +280,31 @@ test('a script moves the connection to another pathway; an unknown one refuses',
       assert.match(await client.reply(), /^421 gate\.example temporary issue/)
       await client.closed()
       assert.equal(host.events.filter(({ kind }) => kind === 'panic').length, 1)
+    },
+  )
+})
+
+test('a pathway that a script names together with a refusal is in force from then on', async () => {
+  await withClient(
+    {
+      options: { max_recipients_per_message: 2 },
+      pathways: { slow: { max_recipients_per_message: 1 } },
+      policy: {
+        mailfrom: ({ session, line }) => {
+          if (!line.includes('bad@')) return undefined
+          session.context.set('connection', 'pathway', 'slow')
+          return reply(550, '5.7.1 not you')
+        },
+      },
+    },
+    async (client, host) => {
+      await client.ehlo()
+      assert.equal(await client.command('MAIL FROM:<bad@x.example>'), '550 5.7.1 not you')
+      assert.equal(host.rejections()[0]?.pathway, 'slow')
+      await client.command('EHLO again.example')
+      await client.command('MAIL FROM:<a@b.example>')
+      assert.match(await client.command('RCPT TO:<x@local.example>'), /^250/)
+      assert.match(await client.command('RCPT TO:<y@local.example>'), /^452/)
     },
   )
 })

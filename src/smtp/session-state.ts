@@ -76,6 +76,7 @@ export class Session {
   #tlsScope: InboundScope | undefined
   /** connection keys as they stood when the client had said nothing yet */
   #keysAtConnect = new Map<string, string>()
+  #scopeAtConnect: InboundScope
   /** `can_relay` was set by a rule of ours, not by a script: it goes when the rule no longer applies */
   #ruleSetRelay = false
   #ruleSetRelayAtConnect = false
@@ -87,6 +88,7 @@ export class Session {
     this.io = new ClientIo(connection.socket, this.limits)
     this.lines = new LineReader(this.limits.authLine)
     this.#scope = connection.scope
+    this.#scopeAtConnect = connection.scope
     this.facts = {
       connectionId: connection.id,
       remote: connection.remote,
@@ -125,6 +127,7 @@ export class Session {
   /** Notes what is known before the client has said anything: what STARTTLS goes back to. */
   markConnected(): void {
     this.#keysAtConnect = new Map(this.context.connection)
+    this.#scopeAtConnect = this.#scope
     this.#ruleSetRelayAtConnect = this.#ruleSetRelay
   }
 
@@ -166,7 +169,7 @@ export class Session {
   /**
    * A handshake is about to begin. RFC 3207 §4.2: what the client said in clear text is forgotten. Keys that policy
    * set later than `connect` may rest on it, so they go as well; the server's own counts stay, and so does the
-   * pathway, which governs the handshake.
+   * pathway, which governs the handshake, with the keys of its `context` option.
    */
   forgetBeforeTls(): void {
     this.resetTransaction()
@@ -176,6 +179,7 @@ export class Session {
     const kept = keep.map((key) => [key, this.context.connection.get(key)] as const)
     this.context.connection.clear()
     for (const [key, value] of this.#keysAtConnect) this.context.set('connection', key, value)
+    this.#applyContextOption(this.#scope, this.#scopeAtConnect)
     for (const [key, value] of kept) {
       if (value !== undefined) this.context.set('connection', key, value)
     }

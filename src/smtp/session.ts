@@ -68,7 +68,7 @@ async function greet(session: Session): Promise<void> {
   session.markConnected()
   if (use_ssl) {
     session.forgetBeforeTls()
-    if (!(await handshake(session, 'just connected'))) return
+    await handshake(session, 'just connected')
     if (!(asked instanceof Refusal)) await askAfterHandshake(session)
   }
   if (asked instanceof Refusal) throw asked

@@ -4,6 +4,7 @@ import type { SmtpClient } from '../../test/support/smtp-client.ts'
 import { ConnectionLost } from '../../test/support/smtp-client.ts'
 import type { InboundValues } from '../config/settings.ts'
 import type { Rejection, ServerEvent } from '../events/events.ts'
+import type { ValidationContext } from '../policy/context.ts'
 import type { HostOptions, SessionHost } from './session-host.fixture.ts'
 import type { TlsFiles } from './tls-host.fixture.ts'
 import { makeTlsFiles } from './tls-host.fixture.ts'
@@ -152,6 +153,38 @@ test('bytes behind STARTTLS: reject ends the session, ignore drops them, allow r
     await client.secure({})
     assert.match(await client.reply(), /^250-/)
     assert.equal((await client.context()).get('connection.ehlo_domain'), 'evil.example')
+  })
+})
+
+test('a fault of ours in the handshake says nothing more, in clear or otherwise, and is told once', async () => {
+  const tls = { offers: () => true, accept: () => Promise.reject(new Error('odd')) }
+  await withClient({ tls, options: { smtp_extensions: ['STARTTLS'] } }, async (client, host) => {
+    assert.match(await client.command('STARTTLS'), /^220/)
+    await client.closed()
+    await host.sessionsEnded()
+    assert.equal(client.pending, '')
+    assert.deepEqual(host.rejected(), ['awaiting ehlo/helo: 421 internal error (tls)'])
+    assert.equal(host.events.filter(({ kind }) => kind === 'panic').length, 1)
+  })
+})
+
+test('a pathway chosen in clear text keeps its context keys through the handshake', async () => {
+  const policy = {
+    ehlo: ({ session }: { session: { context: ValidationContext } }) => {
+      session.context.set('connection', 'pathway', 'strict')
+      return undefined
+    },
+  }
+  const options = { context: { trusted: 'yes', site: 'a' } }
+  const pathways = { strict: { ...files.options, context: { trusted: 'no', site: 'a' } } }
+  await withTls({ options, pathways, policy }, async (client) => {
+    await client.ehlo()
+    assert.equal((await client.context()).get('connection.trusted'), 'no')
+    await startTls(client)
+    const context = await client.context()
+    assert.equal(context.get('connection.pathway'), 'strict')
+    assert.equal(context.get('connection.trusted'), 'no')
+    assert.equal(context.get('connection.site'), 'a')
   })
 })
 

@@ -19,7 +19,7 @@ import { command, noArguments, notDiscardable } from './command.ts'
 import { consult } from './consult.ts'
 import type { ReceptionState } from './reception-states.ts'
 import { receptionState } from './reception-states.ts'
-import { Refusal, refuse, tellRejection } from './reject.ts'
+import { describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
 import type { Session } from './session-state.ts'
 
 export const starttls: Command = command({
@@ -45,7 +45,8 @@ export const starttls: Command = command({
     await session.io.flush()
     const state = receptionState(session)
     session.forgetBeforeTls()
-    if (await handshake(session, state)) await askAfterHandshake(session)
+    await handshake(session, state)
+    await askAfterHandshake(session)
     return undefined
   },
 })
@@ -67,9 +68,10 @@ function treatInjection(session: Session): void {
 }
 
 /**
- * Runs a handshake and notes who the peer is. False when it failed: the session is over, and it has been told.
+ * Runs a handshake and notes who the peer is.
+ * @throws ClientGoneError when it failed, for whatever reason: that has been told, and nobody must hear more
  */
-export async function handshake(session: Session, state: ReceptionState): Promise<boolean> {
+export async function handshake(session: Session, state: ReceptionState): Promise<void> {
   const { connection, services, scope } = session
   try {
     const secure = await services.tls.accept(session.io.detach(), scope, connection.remote.address)
@@ -79,14 +81,13 @@ export async function handshake(session: Session, state: ReceptionState): Promis
       session.context.set('connection', key, value)
     }
     tellHandshake(session, secure.facts)
-    return true
   } catch (error) {
-    session.ended = true
-    const reason = error instanceof TlsHandshakeError ? error.reason : 'internal error'
+    const foreseen = error instanceof TlsHandshakeError
+    if (!foreseen) tellPanic(session, 'tls', describe(error))
+    const reason = foreseen ? error.reason : 'internal error'
     tellHandshake(session, reason)
     tellRejection(session, { code: 421, text: reason, module: 'tls', state })
-    if (error instanceof TlsHandshakeError) throw new ClientGoneError()
-    throw error
+    throw new ClientGoneError()
   }
 }
 

@@ -41,6 +41,11 @@ export function formatReply(reply: Reply): string {
   return lines.map((line, i) => `${reply.code}${i < lines.length - 1 ? '-' : ' '}${line}\r\n`).join('')
 }
 
+/** The text without the enhanced status code at its start, for replies that bear none (RFC 2034 §4: greeting, EHLO). */
+export function withoutStatus(text: string): string {
+  return text.replace(ENHANCED, '')
+}
+
 /** Puts the lines of replies together. */
 export class ReplyParser {
   #code = 0
