@@ -153,13 +153,24 @@ suite('failures', () => {
     await factsOf(gate)
   })
 
-  test('a refused client reads its alert although it has already sent a lot', async () => {
+  test('a refused client reads its alert although it has already sent a lot, and meets no reset', async () => {
     await use({ tls_verify_mode: 'require' })
+    const resets: Error[] = []
+    const relay = createServer((from) => {
+      const to = connect(gate.port, '127.0.0.1')
+      to.on('error', (error) => resets.push(error))
+      from.on('error', () => to.destroy())
+      from.pipe(to).pipe(from)
+    }).listen(0, '127.0.0.1')
+    await once(relay, 'listening')
+    const { port } = relay.address() as { port: number }
     for (let i = 0; i < 5; i += 1) {
-      const seen = await visit(gate.port, { version: 'TLSv1.3', eager: Buffer.alloc(2_000_000) })
+      const seen = await visit(port, { version: 'TLSv1.3', eager: Buffer.alloc(2_000_000) })
       assert.equal(seen.error, 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED')
       assert.match(await failureOf(gate), /peer did not return a certificate/)
     }
+    relay.close()
+    assert.deepEqual(resets, [])
   })
 
   test('the socket is destroyed when the error comes out', async () => {

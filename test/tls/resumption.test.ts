@@ -164,12 +164,13 @@ for (const version of VERSIONS) {
     })
 
     test('TLS_Session_Tickets = false stops resumption, also with a ticket in hand', async () => {
-      const off = { options: { tls_session_tickets: false } }
-      const { session } = await attend(off, version)
-      const again = await attend(off, version, session)
-      assert.deepEqual([again.reused, again.facts.resumed], [false, false])
+      const scope = scopeOf(options({ tls_session_tickets: false }))
       const on = await attend({}, version)
-      assert.equal((await attend(off, version, on.session)).facts.resumed, false)
+      gate.use(await load([scope], { ticketSecret }), scope)
+      const first = await visit(gate.port, { version, session: on.session })
+      const again = await visit(gate.port, { version, session: first.session })
+      assert.deepEqual([first.reused, again.reused], [false, false])
+      assert.deepEqual([(await factsOf(gate)).resumed, (await factsOf(gate)).resumed], [false, false])
     })
 
     test('a session without a certificate stays anonymous when it is resumed', async () => {
