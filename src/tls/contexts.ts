@@ -135,7 +135,7 @@ export class TlsContexts implements TlsGate {
     })
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     const facts = readSession(socket, { mode, modeFrom, cas: plan.cas?.certificates ?? [], now: clock() })
-    // OpenSSL sees to this, unless a cipher list brings in suites without certificates
+    // OpenSSL sees to this; whatever may slip past it ends here
     if (mode === 'require' && facts.peer.kind === 'anonymous') {
       throw new TlsHandshakeError('peer did not return a certificate')
     }

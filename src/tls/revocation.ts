@@ -6,6 +6,7 @@
  */
 
 import { createHash } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import { DerReader, MalformedCertificate, readTime } from './der.ts'
 import { readName, toRfc4514 } from './names.ts'
 import { blocksOf, MAX_CRL_FILE, PemError, readBounded, toPem } from './pem.ts'
@@ -50,7 +51,18 @@ export async function loadRevocationLists(path: string): Promise<RevocationLists
       throw new PemError(`CRL ${index + 1} is malformed: ${error.message}`, { cause: error })
     }
   })
-  return { pem: blocks.map((der) => toPem('X509 CRL', der)), lists, digest: hash.digest('hex'), size }
+  const pem = blocks.map((der) => toPem('X509 CRL', der))
+  pem.forEach(checkWithOpenSsl)
+  return { pem, lists, digest: hash.digest('hex'), size }
+}
+
+/** What OpenSSL would refuse must not come to light in the middle of a handshake. */
+function checkWithOpenSsl(crl: string, index: number): void {
+  try {
+    createSecureContext({ ca: [], crl })
+  } catch (error) {
+    throw new PemError(`CRL ${index + 1} is malformed: OpenSSL cannot read it`, { cause: error })
+  }
 }
 
 /** @throws MalformedCertificate */

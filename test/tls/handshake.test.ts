@@ -173,6 +173,15 @@ suite('failures', () => {
     assert.deepEqual(resets, [])
   })
 
+  test('suites without certificates do not get around require', async () => {
+    await use({ tls_verify_mode: 'require', tls_ciphers: 'aNULL@SECLEVEL=0' })
+    const more = { ciphers: 'aNULL@SECLEVEL=0' }
+    const seen = await visit(gate.port, { version: 'TLSv1.2', more })
+    // OpenSSL asks for a certificate all the same, which such a suite forbids (RFC 5246 §7.4.4)
+    assert.deepEqual([seen.greeting, seen.error], ['', 'ERR_SSL_UNEXPECTED_MESSAGE'])
+    assert.match(await failureOf(gate), /alert unexpected message/)
+  })
+
   test('the socket is destroyed when the error comes out', async () => {
     const contexts = await load([scopeFor({ tls_verify_mode: 'require' })])
     const scope = scopeFor({ tls_verify_mode: 'require' })

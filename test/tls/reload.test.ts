@@ -93,6 +93,13 @@ suite('at start', () => {
     await using directory = await pkiDirectory()
     const damaged = await directory.write('damaged.pem', directory.pki.crl.replace(/\n.{64}\n/, '\n'))
     assert.match((await errorsOf({ tls_client_crl: file(damaged) }))[0] ?? '', /^5: .*(malformed|base64)/)
+    // well-formed for us, but with a signature algorithm that is none
+    const odd = Buffer.from(directory.pki.crl.replace(/-----[^-]+-----|\n/g, ''), 'base64')
+    odd[odd.lastIndexOf(Buffer.from('2a8648ce3d040302', 'hex')) - 1] = 0x07
+    assert.match(
+      (await errorsOf({ tls_client_crl: file(await directory.write('odd.pem', odd)) }))[0] ?? '',
+      /malformed/,
+    )
     const wrong = file(directory.file('server.key'))
     assert.match(
       (await errorsOf({ tls_client_ca: wrong }))[0] ?? '',
