@@ -9,6 +9,7 @@
 
 import { setMaxListeners } from 'node:events'
 import { hostname as systemHostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
 import { loadSettings } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
@@ -33,8 +34,10 @@ import type { DeliveryState, Spool } from './spool/spool.ts'
 import { loadTls, type TlsContexts } from './tls/contexts.ts'
 import { TicketSecret } from './tls/ticket-secret.ts'
 
-/** how long SIGTERM waits for sessions and deliveries under way */
+/** how long `stop` waits for sessions and deliveries under way */
 const DRAIN_MS = 30_000
+/** how long sessions may take to notice that their connection is gone: one whose script still waits is left behind */
+const GIVE_UP_MS = 1000
 
 export interface ServerOptions {
   /** the main configuration file */
@@ -42,6 +45,8 @@ export interface ServerOptions {
   readonly version: string
   /** told every fact, beside the logs; for the terminal and for tests */
   readonly onEvent?: (event: ServerEvent) => void
+  /** milliseconds that `stop` waits for sessions and deliveries under way; 30,000 unless given */
+  readonly drainTime?: number
 }
 
 interface Generation {
@@ -73,7 +78,8 @@ export class Server {
   readonly #options: ServerOptions
   readonly #parts: Parts
   readonly #stopping = new AbortController()
-  readonly #sessions = new Set<Promise<void>>()
+  readonly #sessions = new Map<Connection, Promise<void>>()
+  #stopped: Promise<void> | undefined
   #generation: Generation
   #services: SessionServices
 
@@ -177,22 +183,38 @@ export class Server {
     await logs.replace(generation.settings.loggers)
   }
 
-  /** Stops accepting, lets sessions and deliveries under way end for at most 30 s, closes. Resolves when done. */
-  async stop(): Promise<void> {
+  /**
+   * Stops accepting, lets sessions and deliveries under way end for at most 30 s, breaks off those that have not, and
+   * closes. Resolves when done.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
     const { listeners, queue, spool, logs } = this.#parts
     listeners.close()
     this.#stopping.abort()
-    const deadline = AbortSignal.timeout(DRAIN_MS)
-    await Promise.race([Promise.allSettled(this.#sessions), aborted(deadline)])
-    await queue.stop(deadline)
+    const deadline = new AbortController()
+    const timer = setTimeout(() => deadline.abort(), this.#options.drainTime ?? DRAIN_MS)
+    await Promise.race([this.#sessionsEnd(), aborted(deadline.signal)])
+    for (const { socket } of this.#sessions.keys()) socket.destroy()
+    if (this.#sessions.size > 0) await Promise.race([this.#sessionsEnd(), delay(GIVE_UP_MS)])
+    await queue.stop(deadline.signal)
+    clearTimeout(timer)
     await spool.close()
     await logs.close()
   }
 
+  async #sessionsEnd(): Promise<void> {
+    await Promise.all(this.#sessions.values())
+  }
+
   #serve(connection: Connection): void {
     const session = serveSession(connection, this.#services)
-    this.#sessions.add(session)
-    void session.finally(() => this.#sessions.delete(session))
+    this.#sessions.set(connection, session)
+    void session.finally(() => this.#sessions.delete(connection))
   }
 
   #servicesOf(generation: Generation): SessionServices {

@@ -16,6 +16,8 @@ import { dropPrivileges } from './privileges.ts'
 import { readVersion } from './version.ts'
 
 const COULD_NOT_BIND = 2
+/** how long the process may live on after the server has ended */
+const LEFTOVERS_MS = 500
 
 export interface ServeOptions {
   readonly config?: string
@@ -24,6 +26,8 @@ export interface ServeOptions {
 
 /** Serves until a signal ends it. @returns the exit code */
 export async function runServe(options: ServeOptions, io: Io): Promise<number> {
+  // Whoever reads our output may go away; without a listener the next line would end the process, and mail with it.
+  for (const stream of [io.stdout, io.stderr]) stream.on('error', () => undefined)
   const file = locateConfig(options.config)
   if (options.workers !== undefined && options.workers > 0) {
     io.stderr.write('postern: --workers: serving from one process; several workers are not available yet\n')
@@ -38,6 +42,8 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   io.stdout.write(`postern ready pid=${process.pid} ${server.addresses.join(' ')}\n`)
   await notify('READY=1')
   await ended
+  // A script that still waits for something would keep the process; everything that matters is closed.
+  setTimeout(() => process.exit(), LEFTOVERS_MS).unref()
   return 0
 }
 
