@@ -15,6 +15,7 @@ require("msys.extended.vctx")
 local partners = {
   ["partner.example"] = { relay = true },
   ["scanner.branch.example"] = { relay = false },
+  ["client-valid.example"] = { relay = false }, -- made by "postern pki", for trying it out
 }
 
 local mod = {}
