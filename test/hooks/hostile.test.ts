@@ -248,6 +248,19 @@ test('an object that a script kept raises an error once its callout has ended', 
   assert.equal(first.context.get('connection', 'key'), '')
 })
 
+test('an error without a position is logged with the script’s file and line', async () => {
+  for (const [body, expected] of [
+    ['error("no position", 0)', 'gate.lua:4: no position'],
+    ['error({})', 'gate.lua:4: error value is a table'],
+    ['table.sort({ 1, "x" })', 'gate.lua:4: attempt to compare string with number'],
+    ['error()', 'gate.lua:4: error value is a nil'],
+  ] as const) {
+    const gate = await load({ gate: callout(body) })
+    assert.deepEqual(await askMail(gate), temporaryIssue)
+    assert.deepEqual(gate.panics, [`validate_mailfrom error: ${expected}`])
+  }
+})
+
 test('a script that fails to give an answer is an error, not a pass', async () => {
   for (const [value, shown] of [
     ['', 'nil'],

@@ -321,10 +321,8 @@ export class LuaState {
     const type = this.lua.lua_type(L, -1)
     const text = type === TYPE.string || type === TYPE.number ? this.read(L, -1) : undefined
     // an error value that is no text is not asked to describe itself: that would be code of the script
-    return {
-      kind: 'failed',
-      message: text ?? `${this.position(L, 0)}error value is a ${this.typeName(L, -1)}`,
-    }
+    const message = (text ?? `error value is a ${this.typeName(L, -1)}`).replace(/^prelude:\d+: /, '')
+    return { kind: 'failed', message: /^[^\s:]+:\d+: /.test(message) ? message : this.#nearest(L) + message }
   }
 
   #describeRecord(L: number): string {
@@ -358,7 +356,7 @@ export class LuaState {
       if (budget.used + size - old > limit) return this.#refuse()
       if (size > budget.largest) this.#enlarge(size)
       // large copies are the slow instructions: look at the clock more often than the hook does
-      if (size > 65_536 && this.#running.length > 0 && budget.check()) return 0
+      if (size > 65_536 && this.#running.length > 0 && budget.check()) return this.#refuse()
     }
     const moved = this.lua.realloc(block, size)
     if (moved === 0) return this.#refuse()
