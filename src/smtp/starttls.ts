@@ -74,7 +74,9 @@ function treatInjection(session: Session): void {
 export async function handshake(session: Session, state: ReceptionState): Promise<void> {
   const { connection, services, scope } = session
   try {
-    const secure = await services.tls.accept(session.io.detach(), scope, connection.remote.address)
+    const secure = await endedByShutdown(session, () =>
+      services.tls.accept(session.io.detach(), scope, connection.remote.address),
+    )
     session.io.attach(secure.socket)
     session.setTls(secure.facts)
     for (const [key, value] of tlsContextEntries(secure.facts, scope.options.tls_dn_format)) {
@@ -88,6 +90,19 @@ export async function handshake(session: Session, state: ReceptionState): Promis
     tellHandshake(session, reason)
     tellRejection(session, { code: 421, text: reason, module: 'tls', state })
     throw new ClientGoneError()
+  }
+}
+
+/** A handshake has nothing that a draining server would have to wait for, and its client may never say another word. */
+async function endedByShutdown<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  const { shuttingDown } = session.services
+  const cut = (): unknown => session.connection.socket.destroy()
+  if (shuttingDown.aborted) cut()
+  shuttingDown.addEventListener('abort', cut, { once: true })
+  try {
+    return await work()
+  } finally {
+    shuttingDown.removeEventListener('abort', cut)
   }
 }
 

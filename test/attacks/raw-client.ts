@@ -16,13 +16,15 @@ export class RawClient {
   readonly socket: Socket
   /** ours; the server's events name it as the remote port */
   readonly port: number
+  readonly server: Address
   received = ''
   /** undefined while open; the server's `FIN`, or Node's code for a harder end */
   lost: string | undefined
   #wake: () => void = () => undefined
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, server: Address) {
     this.socket = socket
+    this.server = server
     this.port = socket.localPort ?? 0
     socket.on('data', (chunk: Buffer) => {
       this.received += chunk.toString('latin1')
@@ -42,7 +44,7 @@ export class RawClient {
     const socket = connectTcp({ host: address.host, port: address.port, allowHalfOpen })
     socket.setNoDelay(true)
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-    return new RawClient(socket)
+    return new RawClient(socket, address)
   }
 
   /** One write; Node hands it to the system as it is. */
@@ -74,12 +76,13 @@ export class RawClient {
     }
   }
 
-  /** Waits until what was received matches. @returns what was received @throws when the connection ends before */
-  async until(pattern: RegExp): Promise<string> {
-    await this.#waitFor(() => pattern.test(this.received) || this.lost !== undefined, String(pattern))
-    if (!pattern.test(this.received)) {
+  /** Waits until what was received fits. @returns what was received @throws when the connection ends before */
+  async until(fits: RegExp | ((received: string) => boolean)): Promise<string> {
+    const does = (): boolean => (typeof fits === 'function' ? fits(this.received) : fits.test(this.received))
+    await this.#waitFor(() => does() || this.lost !== undefined, String(fits))
+    if (!does()) {
       throw new Error(
-        `${this.lost} before ${pattern}; received: ${JSON.stringify(this.received.slice(0, 500))}`,
+        `${this.lost} before ${String(fits)}; received: ${JSON.stringify(this.received.slice(0, 500))}`,
       )
     }
     return this.received
@@ -154,3 +157,9 @@ export async function secure(
 
 /** The tap that sends every octet by itself. */
 export const octetByOctet: Tap = async (bytes, raw) => await raw.trickle(bytes)
+
+/** Whether octets begin as a TLS alert or a handshake message of the server does. */
+export function isTlsRecord(octets: string, kind?: 'alert' | 'handshake'): boolean {
+  const types = { alert: ['\x15'], handshake: ['\x16'], any: ['\x15', '\x16'] }[kind ?? 'any']
+  return types.some((type) => octets.startsWith(`${type}\x03`))
+}

@@ -1,0 +1,439 @@
+/**
+ * Certificates made to do harm: whatever is in a name or a chain, identity is the leaf's, no value starts a line in a
+ * reply, a log or a header, and the process goes on.
+ */
+
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, afterEach, before, describe, test } from 'node:test'
+import type { ConnectionOptions } from 'node:tls'
+import { type AltName, Authority, type Credential, type NameAttribute } from '../../src/tls/authority.ts'
+import { TAG } from '../../src/tls/der-writer.ts'
+import { toPem } from '../../src/tls/pem.ts'
+import type { Pki } from '../../src/tls/pki.ts'
+import { ConnectionLost, SmtpClient } from '../support/smtp-client.ts'
+import { hostileNames, testPki } from '../support/test-ca.ts'
+import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
+import { assertNoPanic, assertServes, rejectionsOf } from './attack-gate.ts'
+import { RawClient, secure } from './raw-client.ts'
+
+const logs = mkdtempSync(path.join(tmpdir(), 'postern-logs-'))
+const conf = `
+ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" )
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  Listen "127.0.5.1:0" { Use_SSL = true }
+  Listen "127.0.5.2:0" { Use_SSL = true TLS_DN_Format = "oneline" }
+  Listen "127.0.5.3:0" { Use_SSL = true TLS_Verify_Mode = "require" TLS_Verified_Peer_Can_Relay = true }
+  Listen "127.0.5.4:0" { }
+  Listen "127.0.5.5:0" { Use_SSL = true TLS_Client_CRL = "pki/crl.pem" }
+}
+${MAILDIR}
+ec_logger "l" { mainlog = "${logs}/main.ec" rejectlog = "${logs}/reject.ec" paniclog = "${logs}/panic.ec" }
+`
+const UNSET = 0
+const ONELINE = 1
+const REQUIRE = 2
+const CLEAR = 3
+const WITH_CRL = 4
+
+let pki: Pki
+let gate: TestGate
+before(async () => {
+  pki = await testPki()
+  gate = await startTestGate({ conf, pki })
+})
+afterEach(() => assertNoPanic(gate))
+after(async () => {
+  await assertServes(gate.address(CLEAR))
+  await gate.stop()
+  assertLogs()
+  rmSync(logs, { recursive: true })
+})
+
+function count(...kinds: readonly string[]): number {
+  return gate.events.filter(({ kind }) => kinds.includes(kind)).length
+}
+
+function lines(name: string): string[] {
+  return readFileSync(path.join(logs, name), 'latin1').split('\n').slice(0, -1)
+}
+
+/** Every line of every log is one fact, and begins as its format says. */
+function assertLogs(): void {
+  const rejected = lines('reject.ec')
+  for (const line of rejected)
+    assert.match(line, /^\d+: R="127\.0\.0\.1:\d+" L="[\d.:]+" C="[^"]+" PATH="default" [ -~\x80-\xff]*$/)
+  assert.equal(rejected.length, count('rejection'))
+  const main = lines('main.ec')
+  for (const line of main) assert.match(line, /^\d+@[^@]+@[^@]+@[^@]+@[RD]@[ -~]*$/)
+  assert.equal(main.length, count('reception', 'delivery'))
+  assert.deepEqual(lines('panic.ec'), [])
+}
+
+function credential({ cert, key }: Credential, ...more: readonly string[]): ConnectionOptions {
+  return { cert: [cert, ...more].join('\n'), key }
+}
+
+async function connect(index: number, options: ConnectionOptions): Promise<SmtpClient> {
+  const client = await SmtpClient.connectTls(gate.address(index), options)
+  assert.match(await client.reply(), /^220 /)
+  assert.match(await client.command('EHLO client.example'), /^250/)
+  return client
+}
+
+/** XDUMPCONTEXT with each of its octets looked at. */
+async function contextOf(client: SmtpClient): Promise<Map<string, string>> {
+  const reply = await client.command('XDUMPCONTEXT')
+  for (const line of reply.split('\n')) {
+    assert.match(
+      line,
+      /^(?:250-\[(?:connection|message)\] [a-z_]+ [ -~\x80-\xff]+|250 XDUMPCONTEXT complete)$/,
+    )
+  }
+  assert.equal(client.pending, '')
+  const entries = [...reply.matchAll(/^250-\[connection\] (\S+) (.*)$/gm)]
+  return new Map(entries.map(([, key = '', value = '']) => [key, value]))
+}
+
+/** A refusal and a delivery, so that the certificate reaches the logs and a header. @returns the delivered text */
+async function leaveTraces(client: SmtpClient, mailbox: string): Promise<string> {
+  assert.match(await client.command('MAIL FROM:<a@b.example>'), /^250/)
+  assert.match(await client.command('RCPT TO:<x@elsewhere.example>'), /^550 5\.7\.1/)
+  assert.match(await client.command('RSET'), /^250/)
+  return await delivered(client, mailbox)
+}
+
+async function delivered(client: SmtpClient, mailbox: string): Promise<string> {
+  const reply = await client.deliver('a@b.example', `${mailbox}@gate.example`, 'Subject: traces\n\nbody')
+  const [, id] = /^250 2\.0\.0 message (\S+) accepted$/.exec(reply) ?? []
+  await gate.event('delivery', ({ envelope }) => envelope.id === id)
+  const folder = path.join(gate.folder, 'mail', mailbox, 'new')
+  return readFileSync(path.join(folder, readdirSync(folder)[0] ?? ''), 'latin1')
+}
+
+/** The header has the fields that it should have and no other, and nothing but printable ASCII. */
+function assertHeader(text: string): void {
+  const header = text.slice(0, text.indexOf('\n\n'))
+  assert.deepEqual(
+    header
+      .split('\n')
+      .filter((line) => !/^[ \t]/.test(line))
+      .map((line) => line.slice(0, line.indexOf(':'))),
+    ['Return-Path', 'Received', 'Subject'],
+  )
+  assert.match(header, /^[ -~\t\n]*$/)
+  assert.ok(
+    header.split('\n').every((line) => line.length <= 998),
+    'RFC 5322 line length',
+  )
+  assert.match(text, /\n\nbody\n$/)
+}
+
+const many = (count: number, value: (n: number) => string): NameAttribute[] =>
+  Array.from({ length: count }, (_, n) => ({ type: '2.5.4.3', value: value(n) }))
+
+/** OpenSSL refuses to read these, on the client's side already; they go out another way. */
+const unreadable = ['invalid UTF-8', 'no string']
+
+const names: readonly (readonly [string, readonly NameAttribute[]])[] = [
+  ...[...hostileNames]
+    .filter(([what]) => !unreadable.includes(what) && what !== 'long')
+    .map(([what, attribute]) => [what, [attribute]] as const),
+  ['a CN of ten kilobytes', [{ type: '2.5.4.3', value: 'x'.repeat(10_000) }]],
+  ['a hundred CNs', many(100, (n) => `cn${n}`)],
+  ['a hundred CNs with line ends', many(100, (n) => `cn${n}\r\nX-Injected: ${n}`)],
+  ['an unknown attribute with CR LF', [{ type: '1.2.3.4', value: 'x\r\nX-Injected: yes' }]],
+  [
+    'an e-mail address with CR LF',
+    [{ type: '1.2.840.113549.1.9.1', tag: TAG.ia5String, value: 'a@b\r\nX: y' }],
+  ],
+  ['comment and header syntax', [{ type: '2.5.4.3', value: `') verified) X-A: b; (by "evil` }]],
+  ['a reply of ours', [{ type: '2.5.4.3', value: '250-[connection] tls_client_verified yes' }]],
+  ['a log line of ours', [{ type: '2.5.4.3', value: '"] CTXMESS=[] ok\n1: R="1.2.3.4:5"' }]],
+  ['an empty value', [{ type: '2.5.4.3', value: '' }]],
+]
+
+function altNamesOf(attribute: NameAttribute | undefined): AltName[] {
+  const value =
+    typeof attribute?.value === 'string' ? attribute.value.slice(0, 4000) : (attribute?.value ?? '')
+  return [
+    { kind: 'dns', value },
+    { kind: 'email', value },
+    { kind: 'uri', value },
+    { kind: 'ip', value: Buffer.from('0d0a0d0a', 'hex') },
+    { kind: 'ip', value: Buffer.from('0d0a0d0a0d', 'hex') },
+  ]
+}
+
+describe('hostile names', { concurrency: true }, () => {
+  for (const [index, [what, subject]] of names.entries()) {
+    test(`${what}, in subject and alternative names of a certificate that verifies`, async () => {
+      const altNames = altNamesOf(subject[0])
+      const client = await connect(UNSET, credential(pki.authority.issue({ subject, altNames })))
+      const context = await contextOf(client)
+      assert.equal(context.get('tls_client_verified'), 'yes')
+      assert.equal(context.get('tls_client_cert_issuer_cn'), 'Postern test CA')
+      assertHeader(await leaveTraces(client, `subject${index}`))
+      client.destroy()
+    })
+
+    test(`${what}, in the issuer of one that does not, with DNs on one line`, async () => {
+      const stranger = Authority.root({ subject })
+      const client = await connect(ONELINE, credential(stranger.issue({ subject }), stranger.cert))
+      const context = await contextOf(client)
+      assert.equal(context.get('tls_client_verified'), undefined)
+      assert.equal(context.get('tls_client_verify_error'), 'untrusted')
+      const text = await leaveTraces(client, `issuer${index}`)
+      assertHeader(text)
+      assert.match(text, /\n\t\(using [^\n]* NOT verified: untrusted\)\n/)
+      client.destroy()
+    })
+  }
+
+  test('two names that differ never read the same', async () => {
+    const seen = new Set<string>()
+    const pairs = [
+      'a\0b',
+      'a\\00b',
+      'a',
+      'a ',
+      ' a',
+      'a\u200b',
+      'ａ',
+      'a,CN=b',
+      'a\r\nb',
+      'a\\0D\\0Ab',
+      'А',
+      'A',
+    ]
+    for (const cn of pairs) {
+      const client = await connect(UNSET, credential(pki.authority.issue({ subject: cn })))
+      const context = await contextOf(client)
+      seen.add(`${context.get('tls_client_cert_subject')}`)
+      client.destroy()
+    }
+    assert.equal(seen.size, pairs.length, [...seen].join(' | '))
+  })
+
+  test('a thousand alternative names are cut at a bound, and the cut shows', async () => {
+    const altNames = Array.from(
+      { length: 1500 },
+      (_, n): AltName => ({ kind: 'dns', value: `n${n}.example` }),
+    )
+    const client = await connect(UNSET, credential(pki.authority.issue({ subject: 'many', altNames })))
+    const value = (await contextOf(client)).get('tls_client_cert_san_dns') ?? ''
+    assert.ok(value.startsWith('n0.example n1.example '))
+    assert.ok(value.endsWith(' \\...'))
+    assert.ok(value.length < 10_000)
+    client.destroy()
+  })
+})
+
+describe('chains', { concurrency: true }, () => {
+  test('identity is the leaf’s, whatever certificates come along', async () => {
+    const admin = pki.authority.issue({
+      subject: 'admin.example',
+      altNames: [{ kind: 'dns', value: 'admin.example' }],
+    })
+    const crowd = Array.from(
+      { length: 20 },
+      (_, n) => pki.authority.issue({ subject: `crowd${n}.example` }).cert,
+    )
+    const client = await connect(
+      UNSET,
+      credential(pki.clients.valid, admin.cert, pki.clients.revoked.cert, ...crowd),
+    )
+    const context = await contextOf(client)
+    assert.equal(context.get('tls_client_cert_subject_cn'), 'client-valid.example')
+    assert.equal(context.get('tls_client_cert_san_dns'), 'client-valid.example')
+    assert.doesNotMatch([...context.values()].join(' '), /admin|crowd|revoked/)
+    client.destroy()
+  })
+
+  test('a certificate that verifies, behind one that does not, is worth nothing', async () => {
+    for (const kind of ['untrusted', 'selfsigned'] as const) {
+      const client = await connect(
+        REQUIRE,
+        credential(pki.clients[kind], pki.clients.valid.cert, pki.authority.cert),
+      )
+      const context = await contextOf(client)
+      assert.equal(context.get('tls_client_cert_subject_cn'), `client-${kind}.example`)
+      assert.equal(context.get('tls_client_verify_error'), 'untrusted')
+      assert.equal(context.get('can_relay'), undefined)
+      client.destroy()
+    }
+  })
+
+  test('a CA of the same name as ours does not make one verified', async () => {
+    const impostor = Authority.root({ subject: 'Postern test CA' })
+    const leaf = impostor.issue({ subject: 'client-valid.example' })
+    const client = await connect(REQUIRE, credential(leaf, impostor.cert, pki.authority.cert))
+    const context = await contextOf(client)
+    assert.equal(context.get('tls_client_verified'), undefined)
+    assert.equal(context.get('can_relay'), undefined)
+    client.destroy()
+  })
+
+  test('a leaf that signs another leaf, and names that go in circles', async () => {
+    const leaf = Authority.root({ subject: 'loop' })
+    const inner = leaf.issue({ subject: 'loop' })
+    const other = Authority.root({ subject: 'loop' })
+    const client = await connect(UNSET, credential(inner, other.cert, leaf.cert, inner.cert))
+    assert.equal((await contextOf(client)).get('tls_client_verify_error'), 'untrusted')
+    client.destroy()
+  })
+
+  test('a certificate without CN and alternative names verifies and names nobody', async () => {
+    const client = await connect(REQUIRE, credential(pki.authority.issue({ subject: [] })))
+    const context = await contextOf(client)
+    assert.equal(context.get('tls_client_verified'), 'yes')
+    for (const key of ['subject', 'subject_cn', 'san_dns', 'san_email', 'san_uri', 'san_ip']) {
+      assert.equal(context.get(`tls_client_cert_${key}`), undefined, key)
+    }
+    assert.equal(context.get('can_relay'), 'true', 'the scope asks for any certificate that verifies')
+    client.destroy()
+    const elsewhere = await connect(UNSET, credential(pki.authority.issue({ subject: [] })))
+    const text = await leaveTraces(elsewhere, 'nameless')
+    assert.match(text, /client certificate without a name from 'Postern test CA' verified/)
+    elsewhere.destroy()
+  })
+
+  test('an intermediate whose key is no point of its curve, where the chain is walked for the cause', {
+    skip:
+      spawnSync('gnutls-cli', ['--version']).status !== 0 &&
+      'gnutls-cli, which would send it, is not installed',
+  }, async () => {
+    const stranger = Authority.root({ subject: 'Stranger' })
+    const broken = Buffer.from(stranger.credential.der)
+    const point = broken.indexOf(Buffer.from('2a8648ce3d030107034200', 'hex')) + 12
+    broken.fill(0xff, point, point + 64)
+    const leaf = stranger.issue({ subject: 'client' })
+    const chain = path.join(gate.folder, 'broken.pem')
+    writeFileSync(chain, `${leaf.cert}\n${toPem('CERTIFICATE', broken)}`)
+    writeFileSync(`${chain}.key`, leaf.key)
+    const { host, port } = gate.address(WITH_CRL)
+    const args = [
+      '--insecure',
+      '--x509certfile',
+      chain,
+      '--x509keyfile',
+      `${chain}.key`,
+      '-p',
+      String(port),
+      host,
+    ]
+    const child = spawn('gnutls-cli', args, { stdio: ['pipe', 'pipe', 'ignore'] })
+    child.stdin.on('error', () => undefined)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
+    let output = ''
+    for await (const chunk of child.stdout) {
+      const before = output
+      output += String(chunk)
+      if (!/^220 /m.test(before) && /^220 /m.test(output)) child.stdin.write('XDUMPCONTEXT\r\nQUIT\r\n')
+    }
+    clearTimeout(timer)
+    assert.match(output, /tls_client_cert_subject_cn client\s/)
+    assert.match(output, /tls_client_verify_error untrusted\s/)
+  })
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    test(`${version}: a chain of a hundred kilobytes and more ends the handshake`, async () => {
+      const crowd = Array.from(
+        { length: 300 },
+        (_, n) => pki.authority.issue({ subject: `crowd${n}.example` }).cert,
+      )
+      const before = gate.events.length
+      const options = { ...credential(pki.clients.valid, ...crowd), minVersion: version, maxVersion: version }
+      await assert.rejects(connect(UNSET, options), ConnectionLost)
+      const rejection = await gate.event('rejection', (event) => gate.events.indexOf(event) >= before)
+      assert.match(rejection.text, /excessive message size/)
+    })
+  }
+})
+
+/** A handshake of TLS 1.2, where the certificate goes out in clear and can be changed on its way. */
+async function refusal(cn: string, replacement: Buffer, tag: number = TAG.utf8String): Promise<string> {
+  const { cert, key } = pki.authority.issue({ subject: [{ type: '2.5.4.3', value: cn }] })
+  const client = await RawClient.connect(gate.address(UNSET))
+  const changed = secure(client, { cert, key, maxVersion: 'TLSv1.2' }, async (bytes, raw) => {
+    const at = bytes.indexOf(Buffer.concat([Buffer.of(TAG.utf8String, cn.length), Buffer.from(cn)]))
+    if (at >= 0) {
+      bytes[at] = tag
+      replacement.copy(bytes, at + 2)
+    }
+    raw.send(bytes)
+  })
+  await assert.rejects(changed)
+  await client.closed()
+  const [rejection, ...more] = await rejectionsOf(gate, client)
+  assert.deepEqual(more, [])
+  return rejection?.text ?? ''
+}
+
+describe('certificates that OpenSSL does not read', { concurrency: true }, () => {
+  test('a name that is no text', async () => {
+    const [invalid, other] = unreadable.map((name) => hostileNames.get(name)?.value)
+    assert.ok(Buffer.isBuffer(invalid) && Buffer.isBuffer(other))
+    assert.match(await refusal('z'.repeat(invalid.length), invalid), /./)
+    assert.match(await refusal('z'.repeat(other.length), other, TAG.octetString), /./)
+  })
+
+  test('a name with a length that reaches past its end', async () => {
+    assert.match(await refusal('zzzzzzzz', Buffer.alloc(8, 0xff), TAG.sequence), /./)
+  })
+
+  test('a CN of 64 kilobytes: too much for a session ticket, and for OpenSSL', async () => {
+    const long = hostileNames.get('long')
+    assert.ok(long)
+    const before = gate.events.length
+    await assert.rejects(connect(UNSET, credential(pki.authority.issue({ subject: [long] }))), ConnectionLost)
+    await gate.event('rejection', (event) => gate.events.indexOf(event) >= before)
+  })
+})
+
+describe('SNI', { concurrency: true }, () => {
+  // biome-ignore format: a list
+  const sent = [
+    'localhost', 'LOCALHOST', 'LocalHost', 'localhost.', 'xn--bcher-kva.example', 'unknown.example', 'a', '.', '..',
+    'x'.repeat(255), 'with space', 'back\\slash', 'trailing\\', '../../etc/passwd', '$(id)', '%n%s', "'\"`", '*',
+    'b\xfccher.example', 'cr\r\nlf', 'esc\u001b[2J', '[::1]', '_', '-',
+  ]
+  for (const servername of sent) {
+    test(`${JSON.stringify(servername.slice(0, 30))} changes neither mode nor trust`, async () => {
+      for (const kind of ['valid', 'untrusted'] as const) {
+        const client = await connect(REQUIRE, { ...credential(pki.clients[kind]), servername })
+        const context = await contextOf(client)
+        assert.equal(context.get('tls_verify_mode'), 'require')
+        assert.equal(context.get('tls_client_verified'), kind === 'valid' ? 'yes' : undefined)
+        if (kind === 'valid') assertHeader(await delivered(client, `sni${sent.indexOf(servername)}`))
+        client.destroy()
+      }
+      await assert.rejects(connect(REQUIRE, { servername }), ConnectionLost)
+    })
+  }
+
+  test('octets that no client library would send end in an alert', async () => {
+    const name = 'abcdefgh.example'
+    for (const hostile of [
+      'abcdefgh\0example',
+      '\0'.repeat(16),
+      '\xff'.repeat(16),
+      'a\r\nb: c\r\n\r\n1234',
+    ]) {
+      const client = await RawClient.connect(gate.address(UNSET))
+      const changed = secure(client, { servername: name }, async (bytes, raw) => {
+        const at = bytes.indexOf(name)
+        if (at >= 0) bytes.write(hostile.slice(0, 16), at, 'latin1')
+        raw.send(bytes)
+      })
+      await assert.rejects(changed)
+      await client.closed()
+    }
+  })
+})
