@@ -6,6 +6,7 @@
 
 import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
+import type { Peer } from '../tls/peer.ts'
 import type { ValidationContext } from './context.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -14,6 +15,8 @@ export interface SessionFacts {
   readonly connectionId: string
   readonly remote: Endpoint
   readonly local: Endpoint
+  /** who is on the other end, as of now: STARTTLS changes it */
+  readonly peer: Peer
   readonly context: ValidationContext
 }
 
@@ -39,7 +42,14 @@ export interface PhaseFacts {
   readonly tls: { readonly session: SessionFacts }
   /** after auth_status, auth_user, auth_name are in the context: core_validate_auth[_hook] */
   readonly auth: { readonly session: SessionFacts; readonly status: 'pass' | 'fail' | 'error' }
-  readonly mailfrom: { readonly session: SessionFacts; readonly line: string }
+  readonly mailfrom: {
+    readonly session: SessionFacts
+    readonly line: string
+    /** undefined is `<>` */
+    readonly sender: Mailbox | undefined
+    /** keywords in upper case; undefined for one without a value */
+    readonly parameters: ReadonlyMap<string, string | undefined>
+  }
   readonly rcptto: { readonly session: SessionFacts; readonly message: MessageFacts; readonly line: string }
   readonly data: { readonly session: SessionFacts; readonly message: MessageFacts }
   readonly data_spool: { readonly session: SessionFacts; readonly message: MessageFacts }

@@ -35,7 +35,7 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
   },
   check,
   phase: 'mailfrom',
-  facts(session, { sender }, line) {
+  facts(session, { sender, parameters }, line) {
     const { context } = session
     context.clearMessage()
     context.connection.delete('message_rcpt_count')
@@ -43,7 +43,7 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
     context.set('message', 'mailfrom_localpart', sender?.local ?? '')
     context.set('message', 'mailfrom_domain', sender?.domain ?? '')
     context.set('connection', 'connection_message_count', String(session.receptions + 1))
-    return { session: session.facts, line }
+    return { session: session.facts, line, sender, parameters }
   },
   undo: (session) => session.resetTransaction(),
   proceed(session, { sender, bodyType }, answer) {

@@ -89,10 +89,14 @@ export class Session {
     this.lines = new LineReader(this.limits.authLine)
     this.#scope = connection.scope
     this.#scopeAtConnect = connection.scope
+    const peer = (): Peer => this.peer
     this.facts = {
       connectionId: connection.id,
       remote: connection.remote,
       local: connection.local,
+      get peer() {
+        return peer()
+      },
       context: this.context,
     }
     this.#applyContextOption(connection.scope, undefined)

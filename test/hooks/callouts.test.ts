@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SessionFacts } from '../../src/policy/phases.ts'
-import { askMail, callout, load, message, session, temporaryIssue } from './scripts.fixture.ts'
+import {
+  askMail,
+  callout,
+  load,
+  mail as mailFacts,
+  message,
+  session,
+  temporaryIssue,
+} from './scripts.fixture.ts'
 
 const reply = (code: number, text: string) => ({ kind: 'reply', code, text, module: 'scriptlet' })
 const close = (code: number, text: string) => ({ kind: 'disconnect', code, text, module: 'scriptlet' })
@@ -283,10 +291,10 @@ test('a script that sleeps holds up its own session only, also inside pcall and 
     return core.VALIDATE_CONT`
   const gate = await load({ gate: callout(sleeping) })
   const slow = Array.from({ length: 200 }, () =>
-    gate.policy.ask('mailfrom', { session: session({ slow: 'yes' }), line: '' }),
+    gate.policy.ask('mailfrom', mailFacts(session({ slow: 'yes' }))),
   )
   assert.ok(slow.every((answer) => answer instanceof Promise))
-  assert.deepEqual(gate.policy.ask('mailfrom', { session: session(), line: '' }), { kind: 'done' })
+  assert.deepEqual(gate.policy.ask('mailfrom', mailFacts()), { kind: 'done' })
   assert.deepEqual(new Set((await Promise.all(slow)).map(({ kind }) => kind)), new Set(['continue']))
   assert.equal(gate.panics.length, 200)
   assert.match(gate.panics[0] ?? '', /^true woke inner false (?:gate\.lua:\d+: )+later$/)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPolicy } from '../../src/policy/run.ts'
-import { askMail, callout, load, mailLine, session, temporaryIssue } from './scripts.fixture.ts'
+import { askMail, callout, load, mail, temporaryIssue } from './scripts.fixture.ts'
 
 const shown = ({ diagnostics }: Awaited<ReturnType<typeof load>>) =>
   diagnostics.map(({ severity, message }) => `${severity}: ${message}`)
@@ -93,10 +93,7 @@ test('scripts that are missing or in TypeScript are errors', async () => {
       hostname: 'mx.example',
       events: { emit: () => undefined },
     })
-    assert.deepEqual(
-      await made.policy.ask('mailfrom', { session: session(), line: mailLine }),
-      temporaryIssue,
-    )
+    assert.deepEqual(await made.policy.ask('mailfrom', mail()), temporaryIssue)
     return made.diagnostics.map(({ message }) => message)
   }
   assert.deepEqual(await ask('scripts.gate', undefined), [

@@ -4,8 +4,9 @@ import type { Diagnostic } from '../../src/config/diagnostic.ts'
 import type { Panic, ServerEvent } from '../../src/events/events.ts'
 import { HeaderBlock } from '../../src/mail/headers.ts'
 import { ValidationContext } from '../../src/policy/context.ts'
-import type { MessageFacts, Policy, SessionFacts } from '../../src/policy/phases.ts'
+import type { MessageFacts, PhaseFacts, Policy, SessionFacts } from '../../src/policy/phases.ts'
 import { createPolicy, type PolicyOptions } from '../../src/policy/run.ts'
+import type { Peer } from '../../src/tls/peer.ts'
 
 export interface Gate {
   readonly policy: Policy
@@ -60,13 +61,17 @@ msys.registerModule("${name}", mod)
 `
 }
 
-export function session(connection: Readonly<Record<string, string>> = {}): SessionFacts {
+export function session(
+  connection: Readonly<Record<string, string>> = {},
+  peer: Peer = { kind: 'plaintext' },
+): SessionFacts {
   const context = new ValidationContext()
   for (const [key, value] of Object.entries(connection)) context.set('connection', key, value)
   return {
     connectionId: '00/00-00001-00000001',
     remote: { address: '192.0.2.7', port: 40_123 },
     local: { address: '2001:db8::1', port: 25 },
+    peer,
     context,
   }
 }
@@ -85,11 +90,21 @@ export function message(
   }
 }
 
-export const mailLine = 'MAIL FROM:<alice@from.example>'
+const mailLine = 'MAIL FROM:<alice@from.example>'
+
+/** The facts of MAIL. */
+export function mail(of: SessionFacts = session(), line = mailLine): PhaseFacts['mailfrom'] {
+  return {
+    session: of,
+    line,
+    sender: { local: 'alice', domain: 'from.example' },
+    parameters: new Map([['SIZE', '1000']]),
+  }
+}
 
 /** Asks for the MAIL phase. */
 export async function askMail(gate: Gate, facts: SessionFacts = session()) {
-  return gate.policy.ask('mailfrom', { session: facts, line: mailLine })
+  return gate.policy.ask('mailfrom', mail(facts))
 }
 
 export const temporaryIssue = {
