@@ -15,6 +15,11 @@ export const inboundNotes: Notes<InboundValues> = {
   listen_backlog: 'connections that the system holds until they are accepted; a change needs a restart',
   file_mode: 'permissions of a UNIX socket',
   disable_nagle_algorithm: 'TCP_NODELAY; on unless it is set to false (differs: Momentum leaves it off)',
+  proxy_protocol:
+    'each connection begins with a PROXY header, version 1 or 2; without one it is closed; see [proxies.md](proxies.md)',
+  proxy_protocol_timeout: 'seconds in which the whole header must come; 0 = no limit',
+  proxy_hosts:
+    '+ networks that may connect where Proxy_Protocol is on; all others are closed; empty = everybody',
   listener_sessions: 'sessions at once in this scope; in a Peer, in that Peer. Over it: `421 4.4.5`',
   service_sessions: 'the same over all listeners',
   idle_time: 'seconds without a word from the client before the session is closed; 0 = never',

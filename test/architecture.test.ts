@@ -13,7 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   dns: ['config'],
   wire: ['mail'],
   tls: ['config', 'events'],
-  listener: ['config', 'events', 'tls'],
+  listener: ['config', 'events', 'wire', 'tls'],
   policy: ['mail', 'config', 'events', 'dns', 'tls:type'],
   spool: ['mail', 'config', 'events'],
   smtp: ['mail', 'config', 'events', 'wire', 'tls', 'listener:type', 'policy', 'spool'],

@@ -34,5 +34,6 @@ export type OptionTable<Values> = { readonly [Name in keyof Values]: OptionRow<V
 export const sessionScopes = ['esmtp_listener', 'listen', 'peer', 'pathway', 'pathway_group'] as const
 export const sessionAndGlobal = [...sessionScopes, 'global'] as const
 export const socketScopes = ['esmtp_listener', 'listen'] as const
+export const connectionScopes = ['esmtp_listener', 'listen', 'peer'] as const
 export const bundleScopes = ['pathway', 'pathway_group', 'global'] as const
 export const destinationScopes = ['domain', 'global'] as const

@@ -17,6 +17,7 @@ import {
 } from './codec-mail.ts'
 import {
   bundleScopes,
+  connectionScopes,
   type OptionTable,
   sessionAndGlobal,
   sessionScopes,
@@ -34,6 +35,12 @@ const receptionOptions: OptionTable<Omit<InboundValues, keyof typeof tlsOptions>
   },
   file_mode: { codec: permissions, default: 0o660, scopes: socketScopes },
   disable_nagle_algorithm: { codec: bool, default: false, scopes: [...socketScopes, 'global'] },
+
+  // read for the address that connects: the header that says another one has not been seen yet
+  proxy_protocol: { codec: bool, default: false, scopes: connectionScopes },
+  proxy_protocol_timeout: { codec: seconds, default: 60, scopes: connectionScopes },
+  /** + */
+  proxy_hosts: { codec: networks, default: Object.freeze([]), scopes: connectionScopes },
 
   listener_sessions: { codec: count(), default: 0, scopes: sessionScopes },
   service_sessions: { codec: count(), default: 0, scopes: sessionScopes },

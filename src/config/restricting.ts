@@ -12,7 +12,6 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   enable_authentication: no(),
   enable_authorization: no(),
   authorizationparameters: nothing(),
-  proxy_protocol: no(),
   inbound_throttle_messages: /^0(?:\/\d+)?$/,
   default_binding: /^normal$/i,
 

@@ -38,6 +38,13 @@ export interface InboundValues {
   readonly listen_backlog: number
   readonly file_mode: number
   readonly disable_nagle_algorithm: boolean
+  // proxies; read for the address that connects, before any other address is known
+  /** the connection begins with a PROXY header */
+  readonly proxy_protocol: boolean
+  /** seconds for the whole header */
+  readonly proxy_protocol_timeout: number
+  /** + who may connect where Proxy_Protocol is on; empty = everybody */
+  readonly proxy_hosts: readonly Cidr[]
   // limits
   readonly listener_sessions: number
   readonly service_sessions: number

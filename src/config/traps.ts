@@ -21,6 +21,7 @@ export function warnOfTraps(model: Model, report: Report): void {
     authTraps(scope, warnings)
     relayTraps(scope, warnings)
     extensionTraps(scope, warnings)
+    proxyTraps(scope, warnings)
   }
   relayDomainTraps(model, warnings)
   hiddenByPeer(model, warnings)
@@ -137,6 +138,29 @@ function extensionTraps(scope: View, warnings: Once): void {
   }
 }
 
+/** Whoever may tell another address than its own may be anybody. */
+function proxyTraps(scope: View, warnings: Once): void {
+  const header = scope.set('proxy_protocol', true)
+  const hosts = scope.setting('proxy_hosts')
+  const open = scope.value('proxy_hosts')
+  if (header !== undefined && (open.length === 0 || open.some(isEverything)) && scope.anyInterface()) {
+    warnings.add(
+      'whoever reaches this port can claim any address in a PROXY header: bind the Listen to an inner address, name the proxies in Proxy_Hosts, or write Proxy_Protocol in the Peer of the proxy',
+      header.at,
+    )
+  }
+  if (header === undefined && hosts !== undefined && open.length > 0) {
+    warnings.add('Proxy_Hosts keeps nobody out where Proxy_Protocol is off', hosts.at)
+  }
+  const trusted = scope.extensions.filter((each) => /^(?:XCLIENT|XREMOTEIP|XSETCONTEXT)\b/.test(each))
+  if (trusted.length > 0 && scope.everyone()) {
+    warnings.add(
+      `everybody can reach this scope, and ${trusted.join(', ')} lets a client say who it is: list it in the Peer of the proxy`,
+      scope.origin('smtp_extensions'),
+    )
+  }
+}
+
 function relayDomainTraps(model: Model, warnings: Once): void {
   const stanzas = [
     model.global,
@@ -223,6 +247,11 @@ class View {
     return this.#extensions
   }
 
+  /** Whether any client can be in this situation, whichever of this machine's interfaces it reaches. */
+  anyInterface(): boolean {
+    return this.#situation.listen.address.kind === 'any' && this.everyone()
+  }
+
   /** Whether any client of the network can be in this situation. */
   everyone(): boolean {
     const { address } = this.#situation.listen
@@ -263,9 +292,6 @@ const authOptions: Readonly<Record<string, 'authplainparameters' | 'authloginpar
 }
 
 const notImplemented = [
-  'XCLIENT',
-  'XREMOTEIP',
-  'XSETCONTEXT',
   'XSETCONTEXT2',
   'DSN',
   'CHUNKING',
@@ -275,7 +301,7 @@ const notImplemented = [
   'DELIVERBY',
 ]
 
-/** Options of TLS, of relaying and of authentication. */
+/** Options of TLS, of relaying, of authentication and of proxies. */
 const guards: ReadonlySet<string> = new Set(
-  Object.keys(inboundOptions).filter((name) => /tls|ssl|relay|auth/.test(name)),
+  Object.keys(inboundOptions).filter((name) => /tls|ssl|relay|auth|proxy/.test(name)),
 )

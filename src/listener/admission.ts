@@ -60,6 +60,23 @@ export class Admission<Key> {
   }
 
   /**
+   * Counts a session elsewhere from now on: its client turned out to be another one.
+   * @param placement undefined when its Listen is gone: then only Max_Sessions counts it
+   * @returns false when there is no room for it there; it then stays counted as it was
+   */
+  move(slot: Slot, placement: Placement | undefined, key: Key): boolean {
+    const held = this.#held.get(slot)
+    if (held === undefined) return false
+    const budgets = placement === undefined ? [] : budgetsOf(placement)
+    for (const counter of held.counters) this.#add(counter, -1)
+    const room = budgets.every(({ counter, limit }) => limit === 0 || this.#count(counter) < limit)
+    const counters = room ? budgets.map(({ counter }) => counter) : held.counters
+    for (const counter of counters) this.#add(counter, 1)
+    if (room) this.#held.set(slot, { key, counters })
+    return room
+  }
+
+  /**
    * Counts the sessions that are there by a new configuration. Nobody is thrown out; a budget that is now exceeded
    * admits nobody until enough have left.
    * @param place where a session stands now; undefined when its Listen is gone: then only Max_Sessions counts it

@@ -9,11 +9,16 @@ export interface Connection {
   readonly id: string
   readonly socket: Socket
   readonly listen: ListenSettings
-  /** normalised: an IPv4 address mapped into IPv6 is that IPv4 address, no zone id; '' for a UNIX client */
+  /** of the client, as a PROXY header told it; normalised: an IPv4 address mapped into IPv6 is that IPv4 address, no zone id; '' for a UNIX client */
   readonly remote: ConnectionFact['remote']
   readonly local: ConnectionFact['local']
-  /** resolved for `remote` at accept */
+  /** resolved for `remote`: when the connection was accepted, or when its PROXY header was read */
   readonly scope: InboundScope
+  /**
+   * Counts this session by another address from now on (normalised, or '' for a UNIX client). False when there is no
+   * room for one more of that address; the session must then end.
+   */
+  recount?(address: string): boolean
   /** gives the admission slot back; called once, when the socket is closed */
   release(): void
 }

@@ -5,22 +5,19 @@
  * before it stays in force. A reload binds what is new first, keeps what is unchanged open without a gap, and then
  * closes what is gone. Connections that are under way are not touched.
  *
- * Tells `connected` and `disconnected` for each admitted connection, and a rejection for each that found no room.
+ * How a socket becomes a connection is in `entrance.ts`.
  */
 
 import type { Server, Socket } from 'node:net'
-import { normaliseAddress } from '../config/address.ts'
 import type { Diagnostic } from '../config/diagnostic.ts'
-import type { InboundScope, ListenSettings, Settings } from '../config/settings.ts'
+import type { ListenSettings, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import { Admission, type Placement } from './admission.ts'
 import { applyFileMode, BindError, bind } from './bind.ts'
 import type { Connection } from './connection.ts'
 import { descriptorLimit, sessionBudget } from './descriptors.ts'
+import { Entrance, type SessionKey } from './entrance.ts'
 import { formatAddress, type Planned, planTargets } from './targets.ts'
-
-/** RFC 5321 §4.2.1; text: Momentum, ref-listener-sessions */
-const CONCURRENCY_REPLY = '4.4.5 Service unavailable, concurrency limit reached.'
 
 /** Sockets of a new configuration that came in before it is in force wait; more than this are closed. */
 const MAX_WAITING = 128
@@ -61,16 +58,11 @@ interface Endpoint {
   waiting: Socket[] | undefined
 }
 
-/** By what a session is found again after a reload. */
-interface SessionKey {
-  readonly endpoint: string
-  readonly address: string
-}
-
 export class Listeners {
   readonly #options: ListenersOptions
   readonly #descriptors: number
   readonly #admission: Admission<SessionKey>
+  readonly #entrance: Entrance
   readonly #endpoints = new Map<string, Endpoint>()
   #settings: Settings
   #closed = false
@@ -81,6 +73,12 @@ export class Listeners {
     this.#settings = options.settings
     this.#descriptors = options.descriptors ?? descriptorLimit()
     this.#admission = new Admission(this.#sessionLimit(options.settings))
+    this.#entrance = new Entrance({
+      ...options,
+      admission: this.#admission,
+      resolve: (listen, address) => this.#settings.resolveInbound(listen, address),
+      placeOf: (session) => this.#placeOf(session),
+    })
   }
 
   /** Binds everything. @throws ListenError when anything cannot be bound; then nothing is open */
@@ -103,6 +101,7 @@ export class Listeners {
   close(): void {
     this.#closed = true
     for (const endpoint of this.#endpoints.values()) closeEndpoint(endpoint)
+    this.#entrance.close()
     this.#endpoints.clear()
   }
 
@@ -228,67 +227,8 @@ export class Listeners {
     } else if (endpoint.waiting !== undefined) {
       endpoint.waiting.push(socket)
     } else {
-      this.#accept(endpoint.planned, socket)
+      this.#entrance.receive(endpoint.planned, socket)
     }
-  }
-
-  #accept({ key, listen }: Planned, socket: Socket): void {
-    // Without a listener an error would end the process; 'close' follows every error.
-    socket.on('error', () => undefined)
-    const ends = endpointsOf(socket, listen)
-    if (ends === undefined) {
-      socket.destroy()
-      return
-    }
-    const scope = this.#settings.resolveInbound(listen, ends.remote.address)
-    const id = this.#options.nextConnectionId()
-    const slot = this.#admission.admit({ listen, scope }, { endpoint: key, address: ends.remote.address })
-    if (slot === undefined) {
-      this.#turnAway(socket, { id, scope, ...ends })
-      return
-    }
-    const fact = { connectionId: id, ...ends }
-    this.#options.events.emit({ kind: 'connected', at: this.#options.clock(), ...fact })
-    socket.once('close', () => {
-      slot.release()
-      this.#options.events.emit({ kind: 'disconnected', at: this.#options.clock(), ...fact })
-    })
-    this.#handOver({ id, socket, listen, ...ends, scope, release: () => slot.release() })
-  }
-
-  #handOver(connection: Connection): void {
-    try {
-      this.#options.onConnection(connection)
-    } catch (error) {
-      this.#panic('critical', `a connection could not be taken over: ${String(error)}`)
-      connection.socket.destroy()
-    }
-  }
-
-  #turnAway(socket: Socket, arrival: Arrival): void {
-    const { id, scope, remote, local } = arrival
-    // On a port that starts with TLS a reply in clear would only be taken for a broken handshake.
-    if (scope.options.use_ssl) {
-      socket.destroy()
-    } else {
-      socket.end(`421 ${CONCURRENCY_REPLY}\r\n`)
-      socket.destroySoon()
-    }
-    this.#options.events.emit({
-      kind: 'rejection',
-      at: this.#options.clock(),
-      connectionId: id,
-      remote,
-      local,
-      pathway: scope.pathway,
-      pathwayGroup: scope.pathwayGroup,
-      state: 'concurrency limit',
-      code: 421,
-      module: 'core',
-      connectionContext: {},
-      messageContext: {},
-      text: CONCURRENCY_REPLY,
-    })
   }
 
   #placeOf({ endpoint, address }: SessionKey): Placement | undefined {
@@ -307,13 +247,6 @@ export class Listeners {
   #panic(level: 'warning' | 'error' | 'critical', text: string): void {
     this.#options.events.emit({ kind: 'panic', at: this.#options.clock(), level, module: 'listener', text })
   }
-}
-
-type Ends = Pick<Connection, 'remote' | 'local'>
-
-interface Arrival extends Ends {
-  readonly id: string
-  readonly scope: InboundScope
 }
 
 interface Failure {
@@ -356,20 +289,6 @@ function closeEndpoint(endpoint: Endpoint): void {
   endpoint.server.close()
   for (const socket of endpoint.waiting ?? []) socket.destroy()
   endpoint.waiting = undefined
-}
-
-/** undefined when the client has gone already, so that nobody can say who it was. */
-function endpointsOf(socket: Socket, listen: ListenSettings): Ends | undefined {
-  if (listen.address.kind === 'unix') {
-    return { remote: { address: '', port: 0 }, local: { address: listen.address.path, port: 0 } }
-  }
-  const remote = normaliseAddress(socket.remoteAddress ?? '')
-  const local = normaliseAddress(socket.localAddress ?? '')
-  if (remote === undefined || local === undefined) return undefined
-  return {
-    remote: { address: remote, port: socket.remotePort ?? 0 },
-    local: { address: local, port: socket.localPort ?? 0 },
-  }
 }
 
 function describeServer(server: Server, listen: ListenSettings): string {

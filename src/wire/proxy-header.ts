@@ -46,7 +46,7 @@ export function parseProxyHeader(octets: Buffer): ProxyResult {
 
 function parseVersion1(octets: Buffer): ProxyResult {
   const start = octets.toString('latin1', 0, Math.min(octets.length, MAX_V1))
-  if (!start.startsWith(PREFIX.slice(0, start.length))) return malformed('no PROXY header')
+  if (!start.startsWith(PREFIX.slice(0, start.length))) return malformed('missing')
   const end = start.indexOf('\r\n')
   const line = end < 0 ? start : start.slice(0, end)
   // the CR that ends the line may be the last octet that is there
@@ -71,7 +71,7 @@ function parseVersion1(octets: Buffer): ProxyResult {
 
 function parseVersion2(octets: Buffer): ProxyResult {
   const known = Math.min(octets.length, SIGNATURE.length)
-  if (octets.compare(SIGNATURE, 0, known, 0, known) !== 0) return malformed('no PROXY header')
+  if (octets.compare(SIGNATURE, 0, known, 0, known) !== 0) return malformed('missing')
   if (octets.length < FIXED) {
     const early = octets[12] === undefined ? undefined : problemOfCommand(octets[12])
     return early === undefined ? INCOMPLETE : malformed(early)
