@@ -12,6 +12,7 @@ import { ValidationContext } from '../policy/context.ts'
 import type { MessageFacts } from '../policy/phases.ts'
 import type { NewMessage, ReceptionWriter } from '../spool/spool.ts'
 import { SpoolFullError } from '../spool/spool.ts'
+import { addResults, removeForgedResults } from './auth/results.ts'
 import { replyOf } from './command.ts'
 import type { Answer } from './consult.ts'
 import { consult } from './consult.ts'
@@ -42,6 +43,7 @@ export async function acceptMessage(
 ): Promise<Reply> {
   const headers = new HeaderBlock(received.header)
   refuseLoop(transaction, headers)
+  removeForgedResults(session, transaction, headers)
   const message = messageOf(session, transaction, received, headers)
   const thanks = { code: 250, text: `2.0.0 message ${transaction.id} accepted` }
   if (transaction.discarded) return finish(session, thanks)
@@ -97,6 +99,7 @@ async function messagesOf(
   const asked = policy.wants('data_spool_each_rcpt') || policy.wants('set_binding')
   const bytes = headerBytes(session, transaction, message)
   const messages: NewMessage[] = []
+  let octets = 0
   let refusal: Refusal | undefined
   for (const [index, recipient] of transaction.recipients.entries()) {
     // Scripts may take their time for each of a thousand recipients; other sessions have their turn in between.
@@ -114,6 +117,10 @@ async function messagesOf(
       continue
     }
     const header = bytes(copy.headers)
+    octets += header.length
+    if (octets > session.limits.headerCopies) {
+      throw refuse(552, '5.3.4 header too large for so many recipients', { state: 'reading body' })
+    }
     messages.push({ envelope: envelopeOf(session, transaction, copy, header.length + bodySize), header })
   }
   if (messages.length === 0 && refusal !== undefined) {
@@ -153,6 +160,7 @@ function headerBytes(session: Session, transaction: Transaction, message: Messag
     if (transaction.scope.options.rfc2822_trace_headers) {
       headers.prepend('Received', receivedValue(session, transaction, message.sender))
     }
+    addResults(session, transaction, headers)
     return headers.toBytes()
   }
   const shared = trace(message.headers.copy())

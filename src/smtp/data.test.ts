@@ -49,7 +49,8 @@ test('a header alone is a message, and a hundred Received lines are not too many
 })
 
 test('a header of very many fields for very many recipients does not keep other sessions waiting', async () => {
-  await withClient({}, async (client, host) => {
+  const limits = { headerCopies: 1024 * 1024 * 1024 }
+  await withClient({ services: { limits } }, async (client, host) => {
     await openData(client, ...Array.from({ length: 1000 }, (_, i) => `r${i}@local.example`))
     const other = await SmtpClient.connect(host.address)
     await other.reply()
@@ -64,6 +65,18 @@ test('a header of very many fields for very many recipients does not keep other 
     assert.equal(host.enqueued.length, 1000)
     assert.ok(longest < 2000, `${longest} ms`)
     other.destroy()
+  })
+})
+
+test('a large header times many recipients is refused, since each gets a copy', async () => {
+  await withClient({ services: { limits: { headerCopies: 10_000 } } }, async (client, host) => {
+    const header = `A: ${'x'.repeat(900)}\r\n`
+    const recipients = Array.from({ length: 12 }, (_, i) => `r${i}@local.example`)
+    await openData(client, ...recipients)
+    assert.equal(await client.command(`${header}\r\n.`), '552 5.3.4 header too large for so many recipients')
+    assert.deepEqual(host.enqueued, [])
+    await openData(client, ...recipients.slice(4))
+    assert.match(await client.command(`${header}\r\n.`), /^250/)
   })
 })
 

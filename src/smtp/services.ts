@@ -9,6 +9,8 @@ import type { Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
 import type { NewMessage, Spool } from '../spool/spool.ts'
 import type { TlsGate } from '../tls/gate.ts'
+import type { AuthFailures } from './auth/failures.ts'
+import type { StoreDirectory } from './auth/stores.ts'
 
 export interface SessionServices {
   /** this host's name, used where the scope names no other */
@@ -25,7 +27,7 @@ export interface SessionServices {
   readonly ids: { next(): string }
   /** milliseconds since the epoch */
   readonly clock: () => number
-  readonly authenticate: Authenticator
+  readonly auth: AuthServices
   /** Hands messages that are on stable storage to delivery; called after commit, before the 250 */
   readonly enqueue: (messages: readonly NewMessage[]) => void
   /** whether a newer configuration is in force than the one these services were made from */
@@ -45,27 +47,12 @@ export interface SessionServices {
   readonly limits?: Partial<SessionLimits>
 }
 
-export type AuthMechanism = 'PLAIN' | 'LOGIN'
-
-/** One attempt. All strings are byte strings. */
-export interface Credentials {
-  readonly mechanism: AuthMechanism
-  readonly user: string
-  readonly password: string
-}
-
-/** Says whether credentials are right. */
-export interface Authenticator {
-  /** @throws AuthUnavailableError when nobody can tell at the moment */
-  check(credentials: Credentials, scope: InboundScope): Promise<'pass' | 'fail'>
-}
-
-/** The user list cannot be used. The message is for the panic log: it names the file, never a credential. */
-export class AuthUnavailableError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'AuthUnavailableError'
-  }
+/** What AUTH needs. */
+export interface AuthServices {
+  /** where passwords and identities are kept */
+  readonly stores: StoreDirectory
+  /** of all generations of the configuration together */
+  readonly failures: AuthFailures
 }
 
 /** Times in milliseconds, sizes in octets. */
@@ -82,6 +69,8 @@ export interface SessionLimits {
   readonly authLine: number
   /** the header of a message; one copy is held in memory while policy looks at it */
   readonly header: number
+  /** all copies of a header together, one for each recipient: they are kept one by one, and at once */
+  readonly headerCopies: number
   /** octets that are read and thrown away after a message was refused in mid-flight, before the connection is cut */
   readonly discard: number
   /** the window over which Data_Minimum_Rate is averaged */
@@ -102,6 +91,7 @@ export const defaultLimits: SessionLimits = {
   commandLine: 2048,
   authLine: 12_288 + 64,
   header: 256 * 1024,
+  headerCopies: 16 * 1024 * 1024,
   discard: 8 * 1024 * 1024,
   rateWindow: 30_000,
   tarpit: 300_000,
