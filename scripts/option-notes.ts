@@ -36,7 +36,7 @@ export const inboundNotes: Notes<InboundValues> = {
   received_hostname: 'the `by` name in Received',
   require_ehlo: 'commands before EHLO or HELO are refused',
   smtp_extensions:
-    '`STARTTLS`, `ENHANCEDSTATUSCODES`, `AUTH PLAIN`, `AUTH LOGIN`, `XDUMPCONTEXT`; what is not listed is not offered (PIPELINING, 8BITMIME and SIZE always are)',
+    '`STARTTLS`, `ENHANCEDSTATUSCODES`, `AUTH` with PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5 or EXTERNAL, `XDUMPCONTEXT`, and for proxies that are trusted `XCLIENT`, `XREMOTEIP`, `XSETCONTEXT` ([proxies.md](proxies.md)); what is not listed is not offered (PIPELINING, 8BITMIME and SIZE always are)',
   context: 'keys that are put into the connection context at connect; merged over the scopes, key by key',
   pathway: 'the Pathway whose options count as if they were written here',
   reconfig_message: 'text of the 421 that a session meets after a reload',
@@ -51,9 +51,24 @@ export const inboundNotes: Notes<InboundValues> = {
   domain_for_unqualified_recipient_addresses: 'what is appended to a recipient without a domain',
   domain_for_unqualified_sender_address: 'the same for the sender',
   rfc2822_trace_headers: 'whether Received is added',
-  authplainparameters: '`[ uri = "file:///path" ]`: users for AUTH PLAIN, lines of `user:password`',
+  authplainparameters:
+    '`[ uri = "file:///path" ]`: users for AUTH PLAIN; `log_authentication = true` for lines in acctlog; see [authentication.md](authentication.md)',
   authloginparameters: 'the same for AUTH LOGIN',
-  allow_plaintext_auth: '+ AUTH is offered and taken outside TLS',
+  authcrammd5parameters: 'the same for AUTH CRAM-MD5, which needs clear text',
+  authdigestmd5parameters:
+    'the same for AUTH DIGEST-MD5, from `digest:///path`, or from `file://` with `stored_cleartext = true`; `realm` is Hostname unless given',
+  authexternalparameters:
+    '+ `[ identity = "san_email" ]` (or `san_dns`, `cn`, `fingerprint`): the user is who a verified certificate says; `uri = "file:///path"` lists or maps who may',
+  allow_plaintext_auth: '+ AUTH is offered and taken outside TLS, whatever the mechanism',
+  always_allow: 'every AUTH passes, unless Always_Deny; who proves nothing is `anonymous`',
+  always_deny: 'every AUTH fails',
+  auth_failure_limit:
+    '+ failures of one client address (IPv6: /64) within Auth_Failure_Window after which AUTH answers `421 4.7.0`; 0 = no limit',
+  auth_failure_window: '+ seconds from the first failure after which an address starts anew',
+  auth_failure_delay:
+    '+ the longest wait before a failure is answered, in seconds: a quarter of a second, doubled with each failure of the address; 0 = none',
+  authentication_results:
+    '+ what the `Authentication-Results` field of an authenticated session tells: `masked` hides the user’s name, `full` shows it, `none` adds no field',
   use_ssl: 'TLS from the first octet',
   tls_certificate: 'PEM file of the server’s certificate; `none` cancels an inherited one',
   tls_key: 'PEM file of its key; may be in the certificate’s file',
@@ -107,9 +122,11 @@ export const loggerNotes: Notes<Omit<LoggerSettings, 'name' | 'at'>> = {
   mainlog: 'file of receptions (`R`) and deliveries (`D`, `T`, `P`)',
   rejectlog: 'file of refusals',
   paniclog: 'file of what an operator must know, and of `print` in scripts',
+  acctlog: 'file of authentications (`N`, `T`), where `log_authentication` asks for them',
   mainlog_mode: 'permissions',
   rejectlog_mode: 'permissions',
   paniclog_mode: 'permissions',
+  acctlog_log_mode: 'permissions of acctlog',
   heartbeat: 'seconds between marker lines; 0 = none',
   log_receptions: 'R lines',
   log_deliveries: 'D lines',

@@ -26,7 +26,10 @@ import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
 import type { Policy } from './policy/phases.ts'
 import { createPolicy } from './policy/run.ts'
-import { FileAuthenticator } from './smtp/auth-file.ts'
+import { auditAuth } from './smtp/auth/audit.ts'
+import { AuthFailures } from './smtp/auth/failures.ts'
+import { HashQueue } from './smtp/auth/hash-queue.ts'
+import { CredentialStores } from './smtp/auth/stores.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
 import { openSpool } from './spool/lmdb-spool.ts'
@@ -55,6 +58,7 @@ interface Generation {
   readonly tls: TlsContexts
   readonly policy: Policy
   readonly maildirs: Maildirs
+  readonly stores: CredentialStores
   readonly warnings: readonly Diagnostic[]
 }
 
@@ -69,6 +73,10 @@ interface Parts {
   readonly listeners: Listeners
   /** Spool_Min_Free, which a reload may change */
   readonly reserve: { octets: number }
+  /** failed logins, by address */
+  readonly authFailures: AuthFailures
+  /** what hashes passwords: few at once, over all generations */
+  readonly hashQueue: HashQueue
 }
 
 /** where a message stands that was just accepted: due at once */
@@ -112,7 +120,14 @@ export class Server {
     )
     if (options.onEvent !== undefined) events.subscribe(options.onEvent)
     const ticketSecret = new TicketSecret()
-    const generation = await buildGeneration({ file: options.file, number: 1, events, ticketSecret })
+    const hashQueue = new HashQueue()
+    const generation = await buildGeneration({
+      file: options.file,
+      number: 1,
+      events,
+      ticketSecret,
+      hashQueue,
+    })
     const { settings } = generation
     const ids = new IdGenerator({ pid: process.pid, clock: Date.now })
     const logs = openLogs(settings.loggers, {
@@ -134,7 +149,9 @@ export class Server {
     })
     const transports = transportsOf(generation)
     const queue = new DeliveryQueue({ spool, settings, transports, events, ids })
-    const server = new Server(options, { events, ids, ticketSecret, logs, spool, queue, reserve }, generation)
+    const authFailures = new AuthFailures(Date.now)
+    const parts = { events, ids, ticketSecret, logs, spool, queue, reserve, authFailures, hashQueue }
+    const server = new Server(options, parts, generation)
     try {
       await server.#parts.listeners.start()
     } catch (error) {
@@ -164,13 +181,14 @@ export class Server {
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
   async reload(): Promise<void> {
-    const { events, ticketSecret, logs, queue, listeners } = this.#parts
+    const { events, ticketSecret, logs, queue, listeners, hashQueue } = this.#parts
     await logs.reopen()
     const generation = await buildGeneration({
       file: this.#options.file,
       number: this.#generation.number + 1,
       events,
       ticketSecret,
+      hashQueue,
       previous: this.#generation,
     })
     const services = this.#servicesOf(generation)
@@ -229,7 +247,7 @@ export class Server {
       events: this.#parts.events,
       ids: this.#parts.ids,
       clock: Date.now,
-      authenticate: new FileAuthenticator(),
+      auth: { stores: generation.stores, failures: this.#parts.authFailures },
       enqueue: (messages) =>
         this.#parts.queue.enqueue(messages.map(({ envelope }) => ({ envelope, state: FRESH }))),
       superseded: () => this.#generation.number !== generation.number,
@@ -245,9 +263,10 @@ async function buildGeneration(options: {
   readonly number: number
   readonly events: EventBus
   readonly ticketSecret: TicketSecret
+  readonly hashQueue: HashQueue
   readonly previous?: Generation
 }): Promise<Generation> {
-  const { events, ticketSecret, previous } = options
+  const { events, ticketSecret, hashQueue, previous } = options
   const { settings, diagnostics: findings } = await loadSettings(options.file)
   if (settings === undefined) throw new ConfigError(findings)
   const tls = await loadTls(settings, {
@@ -258,14 +277,17 @@ async function buildGeneration(options: {
   })
   const hostname = hostnameOf(settings)
   const { policy, diagnostics } = await createPolicy({ scripts: settings.scripts, hostname, events })
-  if (diagnostics.some(({ severity }) => severity === 'error')) throw new ConfigError(diagnostics)
+  const stores = new CredentialStores({ queue: hashQueue })
+  const more = [...diagnostics, ...(await auditAuth(settings, stores))]
+  if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
   return {
     number: options.number,
     settings,
     tls,
     policy,
     maildirs: new Maildirs(settings.maildirs),
-    warnings: [...settings.diagnostics, ...tls.diagnostics, ...diagnostics],
+    stores,
+    warnings: [...settings.diagnostics, ...tls.diagnostics, ...more],
   }
 }
 

@@ -8,6 +8,8 @@ import type { Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import { createPolicy } from '../policy/run.ts'
+import { auditAuth } from '../smtp/auth/audit.ts'
+import { CredentialStores } from '../smtp/auth/stores.ts'
 import { auditTls } from '../tls/audit.ts'
 import { type Io, say, styler } from './io.ts'
 import { locateConfig } from './locate.ts'
@@ -35,8 +37,9 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
     hostname: settings.global.hostname ?? systemHostname(),
     events: { emit: () => undefined },
   })
+  const auth = await auditAuth(settings, new CredentialStores())
   const root = settings.security === undefined && process.getuid?.() === 0 ? rootWarning(settings) : []
-  return [...tls, ...policy.diagnostics, ...root]
+  return [...tls, ...policy.diagnostics, ...auth, ...root]
 }
 
 function count(n: number, noun: string): string {

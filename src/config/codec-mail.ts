@@ -1,16 +1,7 @@
 /** Values that speak of mail: domains, networks, extensions, credentials. Strict like all codecs (`codec.ts`). */
 
 import { formatCidr, parseAddress, parseCidr } from './address.ts'
-import {
-  bool,
-  type Codec,
-  type CodecContext,
-  dictionary,
-  hostname,
-  listWhere,
-  oneOf,
-  scalar,
-} from './codec.ts'
+import { type Codec, type CodecContext, dictionary, hostname, listWhere, oneOf, scalar } from './codec.ts'
 import { nearest, suggestion } from './edit-distance.ts'
 import { quote } from './render.ts'
 import type { Cidr, Dictionary } from './settings.ts'
@@ -79,7 +70,7 @@ const standardWords = [
   'EXPN',
   'DELIVERBY',
 ]
-const mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'DIGEST-MD5']
+const mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'DIGEST-MD5', 'EXTERNAL']
 
 /**
  * SMTP_Extensions: `STARTTLS`, `AUTH PLAIN`, … What is not known is advertised as it stands (momentum:
@@ -109,38 +100,6 @@ export const extensions: Codec<readonly string[]> = listWhere((item, context) =>
     .find((each) => !mechanisms.includes(each.toUpperCase()))
   return unknown === undefined ? { value: text } : wrong(`AUTH ${unknown}`, suggestion(unknown, mechanisms))
 })
-
-/** Parameters of an AUTH mechanism (momentum: inbound-smtp): `uri` is required. */
-export const authParameters: Codec<Dictionary> = (value, context) => {
-  const result = dictionary(value, context)
-  if (result === undefined || value.kind !== 'dictionary') return undefined
-  let good = true
-  for (const { key, value: each } of value.entries) {
-    if (!authKeys.includes(key.text.toLowerCase())) {
-      context.error(`has no key ${quote(key.text)}${suggestion(key.text, authKeys)}`, key.at)
-      good = false
-    } else if (key.text.toLowerCase() === 'log_authentication') {
-      const nested = {
-        ...context,
-        error: (tail: string, at: typeof key.at) =>
-          context.error(`has a key log_authentication that ${tail}`, at),
-      }
-      if (bool(each, nested) === undefined) good = false
-    }
-  }
-  const lower = Object.fromEntries(
-    Object.entries(result.value).map(([key, text]) => [key.toLowerCase(), text]),
-  )
-  if (lower['uri'] === undefined || !/^[a-z][a-z0-9_+.-]*:\/\//i.test(lower['uri'])) {
-    return context.error(
-      'needs a uri that names the users, such as [ uri = "file:///etc/postern/users" ]',
-      value.at,
-    )
-  }
-  return good ? { value: Object.freeze(lower) } : undefined
-}
-
-const authKeys = ['uri', 'log_authentication']
 
 /** Text of the context, as byte strings: Unicode enters as its UTF-8 octets, one character for each. */
 export const contextValues: Codec<Dictionary> = (value, context) => {

@@ -32,7 +32,12 @@ describe('names', () => {
 
   test("an option acts in the scopes that Momentum's summary gives it, and in no others that it names", () => {
     // Momentum's change log has these in Peer, the design has the limit everywhere
-    const wider = ['authplainparameters', 'authloginparameters', 'max_recipients_per_connection']
+    const wider = [
+      'authplainparameters',
+      'authloginparameters',
+      'authcrammd5parameters',
+      'max_recipients_per_connection',
+    ]
     const ours = ['esmtp_listener', 'listen', 'peer', 'pathway', 'pathway_group', 'global']
     for (const { scopes, names } of knownOptions) {
       for (const name of names.trim().split(/\s+/)) {

@@ -103,7 +103,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
 /** Options of the modules that are read, besides those that act. */
 const moduleOptions: readonly KnownNames[] = [
   { scopes: 'ec_logger maildir scriptlet', names: 'enabled debug_level' },
-  { scopes: 'ec_logger', names: 'acctlog importlog acctlog_mode acctlog_log_mode importlog_mode' },
+  { scopes: 'ec_logger', names: 'importlog acctlog_mode importlog_mode' },
   { scopes: 'maildir', names: 'all_domains createusers dirmode domain filemode' },
   {
     scopes: 'scriptlet',
@@ -153,6 +153,7 @@ function scopesByName(all: readonly KnownNames[]): Map<string, Set<string>> {
 const wholeNames: Readonly<Record<string, string>> = {
   authplainparameters: 'AuthPlainParameters',
   authloginparameters: 'AuthLoginParameters',
+  authexternalparameters: 'AuthExternalParameters',
   authcrammd5parameters: 'AuthCramMD5Parameters',
   authdigestmd5parameters: 'AuthDigestMD5Parameters',
   authorizationparameters: 'AuthorizationParameters',

@@ -5,16 +5,14 @@
  * Max_Received_Headers 100. Rows marked + are extensions.
  */
 
-import { bool, count, hostname, line, permissions, seconds, size } from './codec.ts'
+import { bool, count, hostname, line, oneOf, permissions, seconds, size } from './codec.ts'
 import {
-  authParameters,
-  banner,
-  contextValues,
-  domain,
-  domainGlobs,
-  extensions,
-  networks,
-} from './codec-mail.ts'
+  cramMd5Parameters,
+  digestMd5Parameters,
+  externalParameters,
+  passwordParameters,
+} from './codec-auth.ts'
+import { banner, contextValues, domain, domainGlobs, extensions, networks } from './codec-mail.ts'
 import {
   bundleScopes,
   connectionScopes,
@@ -84,11 +82,37 @@ const receptionOptions: OptionTable<Omit<InboundValues, keyof typeof tlsOptions>
   domain_for_unqualified_sender_address: { codec: domain, default: undefined, scopes: sessionAndGlobal },
   rfc2822_trace_headers: { codec: bool, default: true, scopes: bundleScopes },
 
-  // Momentum's table leaves Peer out for these two, its change log has them there
-  authplainparameters: { codec: authParameters, default: undefined, scopes: sessionScopes },
-  authloginparameters: { codec: authParameters, default: undefined, scopes: sessionScopes },
+  // Momentum's table leaves Peer out for some of these, its change log has them there
+  authplainparameters: { codec: passwordParameters, default: undefined, scopes: sessionScopes },
+  authloginparameters: { codec: passwordParameters, default: undefined, scopes: sessionScopes },
+  authcrammd5parameters: { codec: cramMd5Parameters, default: undefined, scopes: sessionScopes },
+  authdigestmd5parameters: { codec: digestMd5Parameters, default: undefined, scopes: sessionScopes },
+  /** + */
+  authexternalparameters: { codec: externalParameters, default: undefined, scopes: sessionScopes },
   /** + */
   allow_plaintext_auth: { codec: bool, default: false, scopes: sessionScopes },
+  always_allow: { codec: bool, default: false, scopes: sessionScopes },
+  always_deny: { codec: bool, default: false, scopes: sessionScopes },
+  /** + */
+  auth_failure_limit: { codec: count(), default: 20, scopes: sessionAndGlobal },
+  /** + */
+  auth_failure_window: {
+    codec: count('a whole number of seconds', { min: 1, max: 86_400 }),
+    default: 600,
+    scopes: sessionAndGlobal,
+  },
+  /** + */
+  auth_failure_delay: {
+    codec: count('a whole number of seconds', { max: 60 }),
+    default: 5,
+    scopes: sessionAndGlobal,
+  },
+  /** + Momentum's header masks the user's name since 4.2.38 */
+  authentication_results: {
+    codec: oneOf(['masked', 'full', 'none']),
+    default: 'masked',
+    scopes: sessionAndGlobal,
+  },
 }
 
 export const inboundOptions: OptionTable<InboundValues> = { ...receptionOptions, ...tlsOptions }

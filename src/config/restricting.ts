@@ -8,7 +8,6 @@
 /** Texts that keep nobody out, so that they are only warned about. Anything else, also a mistyped word, is an error. */
 export const restricting: Readonly<Record<string, RegExp>> = {
   // who may come in
-  always_deny: no(),
   enable_authentication: no(),
   enable_authorization: no(),
   authorizationparameters: nothing(),

@@ -84,8 +84,24 @@ export interface InboundValues {
   // authentication
   readonly authplainparameters: Dictionary | undefined
   readonly authloginparameters: Dictionary | undefined
-  /** + AUTH is offered and accepted without TLS */
+  readonly authcrammd5parameters: Dictionary | undefined
+  readonly authdigestmd5parameters: Dictionary | undefined
+  /** + `identity`, and optionally `uri` */
+  readonly authexternalparameters: Dictionary | undefined
+  /** + AUTH is offered and accepted without TLS, whatever the mechanism */
   readonly allow_plaintext_auth: boolean
+  /** every AUTH passes, unless always_deny; who proves nothing is `anonymous` */
+  readonly always_allow: boolean
+  /** every AUTH fails */
+  readonly always_deny: boolean
+  /** + failures of one client address in the window after which AUTH answers 421; 0 = no limit */
+  readonly auth_failure_limit: number
+  /** + seconds from the first failure after which an address starts anew */
+  readonly auth_failure_window: number
+  /** + the longest wait before a failure is answered, seconds; 0 = none */
+  readonly auth_failure_delay: number
+  /** + how much of the user's name the Authentication-Results field of an authenticated session tells */
+  readonly authentication_results: 'masked' | 'full' | 'none'
   // TLS
   readonly use_ssl: boolean
   readonly tls_certificate: FilePath | undefined
@@ -199,9 +215,12 @@ export interface LoggerSettings {
   readonly mainlog: FilePath | undefined
   readonly rejectlog: FilePath | undefined
   readonly paniclog: FilePath | undefined
+  readonly acctlog: FilePath | undefined
   readonly mainlog_mode: number
   readonly rejectlog_mode: number
   readonly paniclog_mode: number
+  /** Momentum spells this one differently */
+  readonly acctlog_log_mode: number
   /** seconds between marker lines, 0 = none */
   readonly heartbeat: number
   readonly log_receptions: boolean

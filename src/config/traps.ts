@@ -93,20 +93,25 @@ function authTraps(scope: View, warnings: Once): void {
   }
   const at = scope.origin('smtp_extensions')
   for (const mechanism of offered.flatMap((each) => each.split(' ').slice(1))) {
-    const option = authOptions[mechanism]
-    if (option === undefined) warnings.add(`AUTH ${mechanism} is recognised, not implemented`, at)
-    else if (scope.value(option) === undefined) {
+    const option = Object.hasOwn(authOptions, mechanism)
+      ? authOptions[mechanism as keyof typeof authOptions]
+      : undefined
+    if (option !== undefined && scope.value(option) === undefined) {
       warnings.add(`AUTH ${mechanism} is not offered without ${displayName(option)}`, at)
     }
-  }
-  for (const option of Object.values(authOptions)) {
-    const uri = scope.value(option)?.['uri'] ?? 'file://'
-    if (!uri.toLowerCase().startsWith('file://')) {
+    if (mechanism === 'EXTERNAL' && scope.value('tls_client_ca') === undefined) {
       warnings.add(
-        `${displayName(option)}: ${quote(uri.slice(0, uri.indexOf(':') + 3))} is recognised, not implemented; nobody can log in with it`,
-        scope.origin(option),
+        'AUTH EXTERNAL is offered to nobody without a TLS_Client_CA: no certificate can be verified',
+        at,
       )
     }
+  }
+  const allow = scope.set('always_allow', true)
+  if (allow === undefined || scope.value('always_deny')) return
+  if (offered.length === 0) {
+    warnings.add('Always_Allow does nothing: no AUTH is among SMTP_Extensions', allow.at)
+  } else if (scope.everyone()) {
+    warnings.add('everybody can reach this scope, and every AUTH passes: this is an open relay', allow.at)
   }
 }
 
@@ -286,20 +291,15 @@ function isEverything(cidr: Cidr): boolean {
   return cidr.prefix === 0
 }
 
-const authOptions: Readonly<Record<string, 'authplainparameters' | 'authloginparameters'>> = {
+const authOptions = {
   PLAIN: 'authplainparameters',
   LOGIN: 'authloginparameters',
-}
+  'CRAM-MD5': 'authcrammd5parameters',
+  'DIGEST-MD5': 'authdigestmd5parameters',
+  EXTERNAL: 'authexternalparameters',
+} as const satisfies Readonly<Record<string, keyof InboundValues>>
 
-const notImplemented = [
-  'XSETCONTEXT2',
-  'DSN',
-  'CHUNKING',
-  'BINARYMIME',
-  'SMTPUTF8',
-  'ETRN',
-  'DELIVERBY',
-]
+const notImplemented = ['XSETCONTEXT2', 'DSN', 'CHUNKING', 'BINARYMIME', 'SMTPUTF8', 'ETRN', 'DELIVERBY']
 
 /** Options of TLS, of relaying, of authentication and of proxies. */
 const guards: ReadonlySet<string> = new Set(

@@ -91,7 +91,7 @@ export interface TlsFact {
   readonly resumed: boolean
 }
 
-/** An authentication attempt. acctlog `N`. */
+/** An authentication attempt. acctlog `N`, or `T` when the client fell silent in the middle. */
 export interface AuthenticationFact {
   readonly kind: 'authentication'
   readonly at: number
@@ -100,7 +100,9 @@ export interface AuthenticationFact {
   readonly listener: string
   readonly mechanism: string
   readonly user: string
-  readonly status: 'pass' | 'fail' | 'error'
+  readonly status: 'pass' | 'fail' | 'error' | 'timeout'
+  /** log_authentication: acctlog gets a line */
+  readonly account: boolean
 }
 
 export type ServerEvent =

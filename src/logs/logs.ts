@@ -7,6 +7,7 @@
 
 import type { FilePath, LoggerSettings } from '../config/settings.ts'
 import type { ServerEvent } from '../events/events.ts'
+import { formatAcctlog } from './acctlog.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
@@ -43,6 +44,7 @@ interface OpenLogger {
   readonly mainlog: LogWriter | undefined
   readonly rejectlog: LogWriter | undefined
   readonly paniclog: LogWriter | undefined
+  readonly acctlog: LogWriter | undefined
   readonly heartbeat: NodeJS.Timeout | undefined
 }
 
@@ -79,7 +81,9 @@ class FileLogs implements Logs {
   async replace(loggers: readonly LoggerSettings[]): Promise<void> {
     stopHeartbeats(this.#loggers)
     this.#loggers = loggers.map((logger) => this.#open(logger))
-    const used = new Set(this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog]))
+    const used = new Set(
+      this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
+    )
     await this.#closeWriters([...this.#writers.values()].filter((writer) => !used.has(writer)))
   }
 
@@ -100,13 +104,14 @@ class FileLogs implements Logs {
     const mainlog = this.#writer(settings.mainlog, settings.mainlog_mode)
     const rejectlog = this.#writer(settings.rejectlog, settings.rejectlog_mode)
     const paniclog = this.#writer(settings.paniclog, settings.paniclog_mode)
+    const acctlog = this.#writer(settings.acctlog, settings.acctlog_log_mode)
     const beat = (): void => {
       mainlog?.write(mainlogHeartbeat(this.#options.clock()))
       rejectlog?.write(rejectlogHeartbeat(this.#options.clock()))
     }
     const every = Math.min(settings.heartbeat * 1000, LONGEST_INTERVAL_MS)
     const heartbeat = every > 0 ? setInterval(beat, every).unref() : undefined
-    return { settings, mainlog, rejectlog, paniclog, heartbeat }
+    return { settings, mainlog, rejectlog, paniclog, acctlog, heartbeat }
   }
 
   #writer(file: FilePath | undefined, mode: number): LogWriter | undefined {
@@ -126,7 +131,8 @@ function stopHeartbeats(loggers: readonly OpenLogger[]): void {
   for (const { heartbeat } of loggers) clearInterval(heartbeat)
 }
 
-function writeEvent({ settings, mainlog, rejectlog, paniclog }: OpenLogger, event: ServerEvent): void {
+function writeEvent(logger: OpenLogger, event: ServerEvent): void {
+  const { settings, mainlog, rejectlog, paniclog, acctlog } = logger
   switch (event.kind) {
     case 'reception':
       if (settings.log_receptions) mainlog?.write(formatMainlog(event))
@@ -146,11 +152,13 @@ function writeEvent({ settings, mainlog, rejectlog, paniclog }: OpenLogger, even
     case 'panic':
       if (settings.log_errors) paniclog?.write(formatPaniclog(event))
       return
-    // Momentum's three logs have no line for these; the console and the metrics listen to them.
+    case 'authentication':
+      if (event.account) acctlog?.write(formatAcctlog(event))
+      return
+    // Momentum's logs have no line for these; the console and the metrics listen to them.
     case 'connected':
     case 'disconnected':
     case 'tls':
-    case 'authentication':
       return
   }
 }

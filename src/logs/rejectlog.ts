@@ -37,7 +37,7 @@ export function rejectlogHeartbeat(at: number): string {
 }
 
 /** `10.0.0.1:25`, `[2001:db8::1]:25`; a UNIX socket is its path, its client nothing. */
-function formatEndpoint({ address, port }: Endpoint): string {
+export function formatEndpoint({ address, port }: Endpoint): string {
   if (address === '' || address.startsWith('/')) return address
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

@@ -84,6 +84,16 @@ export class HeaderBlock {
     return before - this.#fields.length
   }
 
+  /** Removes the fields of this name whose unfolded value fits; returns how many there were. */
+  deleteWhere(name: string, fits: (value: string) => boolean): number {
+    const key = name.toLowerCase()
+    const kept = this.#fields.filter((field) => field.name !== key || !fits(unfold(field.raw)))
+    const removed = this.#fields.length - kept.length
+    this.#fields = kept
+    if (removed > 0) this.#edited = true
+    return removed
+  }
+
   /** An independent copy, for one recipient's edits. */
   copy(): HeaderBlock {
     const copy = new HeaderBlock('')

@@ -1,6 +1,6 @@
 /** What EHLO offers: RFC 5321 §4.1.1.1, Momentum 4/esmtp-listener-extensions. */
 
-import type { AuthMechanism } from './services.ts'
+import { offeredMechanisms } from './auth/offer.ts'
 import type { Session } from './session-state.ts'
 
 /** The capability lines after the greeting line. */
@@ -32,21 +32,6 @@ export function offersStartTls(session: Session): boolean {
   if (session.tls !== undefined || session.scope.options.use_ssl || !listed(session, 'STARTTLS')) return false
   return session.services.tls.offers(session.scope)
 }
-
-/** A mechanism is named by the scope and has its parameters; says nothing about clear text. */
-export function configuredMechanism(session: Session, mechanism: AuthMechanism): boolean {
-  const { authplainparameters, authloginparameters } = session.scope.options
-  const parameters = mechanism === 'PLAIN' ? authplainparameters : authloginparameters
-  return parameters !== undefined && listed(session, `AUTH ${mechanism}`)
-}
-
-/** The mechanisms that can be used now. */
-export function offeredMechanisms(session: Session): AuthMechanism[] {
-  if (session.tls === undefined && !session.scope.options.allow_plaintext_auth) return []
-  return MECHANISMS.filter((mechanism) => configuredMechanism(session, mechanism))
-}
-
-export const MECHANISMS: readonly AuthMechanism[] = ['PLAIN', 'LOGIN']
 
 /** Other listed words are announced as they are written, as Momentum does. */
 function verbatim(session: Session): string[] {

@@ -3,7 +3,7 @@
  * `command.ts`. What each verb may do is in the file that it comes from.
  */
 
-import { auth } from './auth.ts'
+import { auth } from './auth/auth.ts'
 import type { Command } from './command.ts'
 import { data } from './data.ts'
 import { ehlo, helo } from './hello.ts'

@@ -3,7 +3,7 @@
 import type { Mailbox } from '../mail/envelope.ts'
 import type { Parameters } from '../wire/command.ts'
 import { parseMailCommand } from '../wire/command.ts'
-import { offeredMechanisms } from './capabilities.ts'
+import { offeredMechanisms } from './auth/offer.ts'
 import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
 import { followMessagePathway } from './consult.ts'

@@ -15,6 +15,10 @@ import type { Verdict } from '../policy/verdict.ts'
 import { MemorySpool } from '../spool/memory-spool.ts'
 import type { NewMessage, Spool } from '../spool/spool.ts'
 import type { TlsGate } from '../tls/gate.ts'
+import { AuthFailures } from './auth/failures.ts'
+import { Identities } from './auth/identities.ts'
+import type { CredentialStore } from './auth/store.ts'
+import { userDigest } from './auth/user-digest.ts'
 import type { SessionServices } from './services.ts'
 import { serveSession } from './session.ts'
 
@@ -66,8 +70,9 @@ export async function startHost(given: HostOptions = {}): Promise<SessionHost> {
     events: { emit: (event) => events.push(event) },
     ids: new IdGenerator({ pid: process.pid, clock: Date.now }),
     clock: Date.now,
-    authenticate: {
-      check: async ({ user, password }) => (user === 'user' && password === 'secret' ? 'pass' : 'fail'),
+    auth: {
+      stores: { open: () => oneUser, identities: async (list) => new Identities(list) },
+      failures: new AuthFailures(Date.now),
     },
     enqueue: (messages) => enqueued.push(...messages),
     superseded: () => false,
@@ -142,6 +147,13 @@ const localDomains: LocalRecipients = {
     if (domain !== 'local.example') return 'elsewhere'
     return local === 'nobody' ? 'unknown' : 'local'
   },
+}
+
+/** `user` with the password `secret` */
+const oneUser: CredentialStore = {
+  verify: async ({ user, password }) => user === 'user' && password === 'secret',
+  password: async (user) => (user === 'user' ? 'secret' : undefined),
+  digest: async (user, realm) => (user === 'user' ? userDigest(user, realm, 'secret') : undefined),
 }
 
 const noTls: TlsGate = {

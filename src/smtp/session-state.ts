@@ -15,8 +15,9 @@ import { tlsContextKeys } from '../tls/context-keys.ts'
 import type { Peer, TlsFacts } from '../tls/peer.ts'
 import { PLAINTEXT } from '../tls/peer.ts'
 import { LineReader } from '../wire/lines.ts'
+import type { MechanismName } from './auth/mechanism.ts'
 import { ClientIo } from './client-io.ts'
-import type { AuthMechanism, SessionLimits, SessionServices } from './services.ts'
+import type { SessionLimits, SessionServices } from './services.ts'
 import { defaultLimits } from './services.ts'
 
 export interface Hello {
@@ -57,7 +58,7 @@ export class Session {
   greeted = false
   hello: Hello | undefined
   tls: TlsFacts | undefined
-  authenticated: { readonly mechanism: AuthMechanism; readonly user: string } | undefined
+  authenticated: { readonly mechanism: MechanismName; readonly user: string } | undefined
   authFailures = 0
   badCommands = 0
   internalErrors = 0

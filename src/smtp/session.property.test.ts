@@ -21,8 +21,8 @@ before(async () => {
   host = await startHost({
     options: {
       smtp_extensions: ['AUTH PLAIN', 'AUTH LOGIN', 'STARTTLS', 'XDUMPCONTEXT'],
-      authplainparameters: {},
-      authloginparameters: {},
+      authplainparameters: { uri: 'file:///users' },
+      authloginparameters: { uri: 'file:///users' },
       allow_plaintext_auth: true,
       max_message_size: 5000,
       max_recipients_per_message: 3,

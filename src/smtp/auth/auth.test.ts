@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, test } from 'node:test'
-import type { InboundValues } from '../config/settings.ts'
-import type { AuthenticationFact } from '../events/events.ts'
-import type { Verdict } from '../policy/verdict.ts'
-import { FileAuthenticator } from './auth-file.ts'
-import { AuthUnavailableError } from './services.ts'
-import type { HostOptions } from './session-host.fixture.ts'
-import { scopeOf } from './session-host.fixture.ts'
-import { withClient } from './with-client.fixture.ts'
+import { test } from 'node:test'
+import type { InboundValues } from '../../config/settings.ts'
+import type { AuthenticationFact } from '../../events/events.ts'
+import type { Verdict } from '../../policy/verdict.ts'
+import type { SessionServices } from '../services.ts'
+import type { HostOptions } from '../session-host.fixture.ts'
+import { withClient } from '../with-client.fixture.ts'
+import { AuthFailures } from './failures.ts'
+import { Identities } from './identities.ts'
+import { AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
 
 const options: Partial<InboundValues> = {
   smtp_extensions: ['AUTH PLAIN', 'auth login', 'XDUMPCONTEXT'],
@@ -148,7 +146,7 @@ test('policy sees the outcome, can refuse a success, and cannot turn a failure i
 })
 
 test('nobody who can tell: 454, a panic that names no credential, and status error for policy', async () => {
-  await withClient({ options, services: { authenticate: { check: unreadable } } }, async (client, host) => {
+  await withClient({ options, services: servicesOf(unreadable) }, async (client, host) => {
     await client.ehlo()
     assert.match(await client.command(`AUTH PLAIN ${GOOD}`), /^454 4\.7\.0/)
     assert.equal((await client.context()).get('connection.auth_status'), 'error')
@@ -161,7 +159,7 @@ test('nobody who can tell: 454, a panic that names no credential, and status err
 })
 
 test('no password reaches a fact or the context, whatever goes wrong', async () => {
-  for (const services of [{}, { authenticate: { check: talkative } }]) {
+  for (const services of [{}, servicesOf(talkative)]) {
     await withClient({ options, services }, async (client, host) => {
       await client.ehlo()
       const lines = [
@@ -190,56 +188,12 @@ function talkative({ password }: { readonly password: string }): Promise<never> 
   return Promise.reject(new Error(`choked on ${password}`))
 }
 
-let folder = ''
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'postern-auth-'))
-})
-after(() => rm(folder, { recursive: true, force: true }))
-
-test('a user file: comments, CR LF, colons in passwords, the first line of a user, and changes', async () => {
-  const path = join(folder, 'users')
-  await writeFile(path, '# comment: yes\r\nann:one\r\nbob:t:wo\n\nann:other\nempty:\n:nobody\n#dan:x\n')
-  const authenticator = new FileAuthenticator()
-  const scope = scopeOf('default', { authplainparameters: { uri: `file://${path}` } })
-  const says = (user: string, password: string): Promise<string> =>
-    authenticator.check({ mechanism: 'PLAIN', user, password }, scope)
-  assert.equal(await says('ann', 'one'), 'pass')
-  assert.equal(await says('ann', 'other'), 'fail')
-  assert.equal(await says('bob', 't:wo'), 'pass')
-  for (const [user, password] of [
-    ['ann', 'One'],
-    ['Ann', 'one'],
-    ['empty', ''],
-    ['', 'nobody'],
-    ['#dan', 'x'],
-    ['__proto__', 'x'],
-  ]) {
-    assert.equal(await says(user ?? '', password ?? ''), 'fail', user)
+function servicesOf(verify: CredentialStore['verify']): Partial<SessionServices> {
+  const store: CredentialStore = { ...EMPTY_STORE, verify }
+  return {
+    auth: {
+      stores: { open: () => store, identities: async (list) => new Identities(list) },
+      failures: new AuthFailures(Date.now),
+    },
   }
-  await appendFile(path, 'eve:new\n')
-  assert.equal(await says('eve', 'new'), 'pass')
-})
-
-test('a user list that cannot be used answers nobody', async () => {
-  const large = join(folder, 'large')
-  await writeFile(large, 'a:b\n'.repeat(100))
-  const authenticator = new FileAuthenticator(100)
-  const uris = [
-    undefined,
-    'users',
-    'file://users',
-    'file://./users',
-    'digest:///users',
-    'file:///no/such/file',
-    `file://${folder}`,
-    `file://${large}`,
-  ]
-  for (const uri of uris) {
-    const scope = scopeOf('default', { authloginparameters: uri === undefined ? {} : { uri } })
-    await assert.rejects(
-      authenticator.check({ mechanism: 'LOGIN', user: 'a', password: 'b' }, scope),
-      AuthUnavailableError,
-      uri,
-    )
-  }
-})
+}

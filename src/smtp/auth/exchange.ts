@@ -1,0 +1,107 @@
+/**
+ * The exchange of an AUTH command: challenges and answers in base64, one line each (RFC 4954 §4), until the mechanism
+ * comes to an outcome. No line of it reaches an event, a log, the context or an error's text.
+ */
+
+import { decodeBase64 } from '../../wire/base64.ts'
+import { formatReply } from '../../wire/reply.ts'
+import { readLine } from '../read-line.ts'
+import { Refusal, refuse, tellPanic } from '../reject.ts'
+import type { Session } from '../session-state.ts'
+import type { Grounds, Mechanism, MechanismRow, Outcome, Step } from './mechanism.ts'
+import { MalformedResponse } from './mechanism.ts'
+import { AuthBusyError, AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
+
+export const AUTH = { module: 'auth' } as const
+
+/** The end of an exchange; `error`: nobody could tell. */
+export interface Result {
+  readonly status: 'pass' | 'fail' | 'error'
+  readonly user: string
+}
+
+/** @param initial as the client wrote it. @throws Refusal for what is no attempt: 500, 501 */
+export async function exchange(
+  session: Session,
+  row: MechanismRow,
+  initial: string | undefined,
+): Promise<Result> {
+  if (initial !== undefined && !row.clientFirst) {
+    throw refuse(501, '5.5.4 this mechanism takes no initial response', AUTH)
+  }
+  // RFC 4954 §4: `=` stands for an empty initial response.
+  const first = initial === undefined ? undefined : decode(initial === '=' ? '' : initial)
+  try {
+    return await converse(session, row.begin(groundsOf(session, row)), first)
+  } catch (error) {
+    if (error instanceof MalformedResponse) throw refuse(501, '5.5.2 malformed authentication message', AUTH)
+    if (error instanceof AuthBusyError) return { status: 'error', user: '' }
+    if (!(error instanceof AuthUnavailableError)) throw error
+    tellPanic(session, 'auth', error.message)
+    return { status: 'error', user: '' }
+  }
+}
+
+async function converse(
+  session: Session,
+  mechanism: Mechanism,
+  initial: string | undefined,
+): Promise<Outcome> {
+  let step = await guarded(() => mechanism.start(initial))
+  while (step.kind === 'challenge') {
+    const response = decode(await ask(session, step.data))
+    step = await guarded(() => mechanism.next(response))
+  }
+  return step
+}
+
+/** Only messages that were written for it reach the log: an unforeseen one might quote what it choked on. */
+async function guarded(work: () => Step | Promise<Step>): Promise<Step> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof MalformedResponse || error instanceof AuthUnavailableError) throw error
+    throw new AuthUnavailableError('the authenticator failed')
+  }
+}
+
+/** Sends a challenge and takes the client's answer to it. */
+async function ask(session: Session, data: string): Promise<string> {
+  session.io.send(formatReply({ code: 334, text: Buffer.from(data, 'latin1').toString('base64') }))
+  const line = await readLine(session)
+  if (line.kind !== 'line') throw refuse(500, '5.5.6 authentication exchange line is too long', AUTH)
+  if (line.text === '*') throw refuse(501, '5.7.0 authentication cancelled', AUTH)
+  return line.text
+}
+
+/** A client that fell silent in its exchange (readLine's 421 4.4.2): acctlog tells it. */
+export function fellSilent(error: unknown): boolean {
+  return error instanceof Refusal && error.reply.code === 421 && error.reply.text.startsWith('4.4.2')
+}
+
+function decode(text: string): string {
+  const bytes = decodeBase64(text)
+  if (bytes === undefined) throw refuse(501, '5.5.2 invalid base64 data', AUTH)
+  return bytes.toString('latin1')
+}
+
+function groundsOf(session: Session, row: MechanismRow): Grounds {
+  const { scope, services, connection, peer } = session
+  const parameters = scope.options[row.option] ?? {}
+  const { uri } = parameters
+  return {
+    store: storeFor(session, row, uri),
+    identities: async () => (uri === undefined ? undefined : services.auth.stores.identities(uri)),
+    parameters,
+    hostname: services.hostname,
+    peer,
+    client: connection.remote.address,
+  }
+}
+
+/** @throws AuthUnavailableError */
+function storeFor({ scope, services }: Session, row: MechanismRow, uri: string | undefined): CredentialStore {
+  if (row.needsCertificate || scope.options.always_deny) return EMPTY_STORE
+  if (uri === undefined) throw new AuthUnavailableError(`AUTH ${row.name} has no uri`)
+  return services.auth.stores.open(uri)
+}

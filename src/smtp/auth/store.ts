@@ -1,0 +1,55 @@
+/**
+ * Where passwords are kept, as the mechanisms see it. One interface; `stores.ts` finds the store that a URI names.
+ *
+ * Every store passes the same tests (`store-contract.fixture.ts`). All strings are byte strings. A store says nothing of
+ * who exists: an unknown user costs the time of a known one and gets the same answer as a wrong password. What a store
+ * cannot do, for all its users or for one, is AuthUnavailableError: the client hears 454 and an operator hears why.
+ */
+
+export interface CredentialStore {
+  /**
+   * Whether this is the user's password. For PLAIN and LOGIN.
+   * @throws AuthUnavailableError when nobody can tell at the moment
+   */
+  verify(attempt: PasswordAttempt): Promise<boolean>
+  /**
+   * The user's password in clear text, or undefined when there is no such user. For CRAM-MD5.
+   * @throws AuthUnavailableError also where the password is kept as a hash
+   */
+  password(user: string): Promise<string | undefined>
+  /**
+   * MD5 of `user:realm:password` in hex, or undefined when there is no such user in this realm. For DIGEST-MD5.
+   * @throws AuthUnavailableError also where the password is kept as a hash of another kind
+   */
+  digest(user: string, realm: string): Promise<string | undefined>
+}
+
+export interface PasswordAttempt {
+  readonly user: string
+  readonly password: string
+  /** the client's address: who waits for costly computations waits among the attempts of its own address first */
+  readonly client: string
+}
+
+/** The store cannot be used. The message is for the panic log: it names the file and the line, never a credential. */
+export class AuthUnavailableError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'AuthUnavailableError'
+  }
+}
+
+/** Nothing is wrong but the number of those who ask: 454, and no alarm that a flood could fill a log with. */
+export class AuthBusyError extends AuthUnavailableError {
+  constructor() {
+    super('too many passwords wait to be hashed')
+    this.name = 'AuthBusyError'
+  }
+}
+
+/** Knows nobody: what Always_Deny asks. */
+export const EMPTY_STORE: CredentialStore = {
+  verify: () => Promise.resolve(false),
+  password: () => Promise.resolve(undefined),
+  digest: () => Promise.resolve(undefined),
+}
