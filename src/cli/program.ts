@@ -8,6 +8,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { ConfigError } from '../config/diagnostic.ts'
 import { type Io, say } from './io.ts'
+import type { PasswdOptions } from './passwd.ts'
 import { readVersion } from './version.ts'
 
 const USAGE_ERROR = 64
@@ -51,6 +52,7 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
   addServe(program, io, done)
   addInspection(program, io, done)
   addTrials(program, io, done)
+  addPasswd(program, io, done)
   return program
 }
 
@@ -113,6 +115,33 @@ function addTrials(program: Command, io: Io, done: (code: number) => void): void
     .action(async () => {
       const { runDemo } = await import('./demo/demo.ts')
       done(await runDemo(io, [process.execPath, ...process.execArgv, process.argv[1] ?? '']))
+    })
+}
+
+function addPasswd(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('passwd')
+    .description(
+      'make the line of a user for a file of passwords; asks for the password, or reads it from a pipe',
+    )
+    .option(
+      '-f, --file <file>',
+      'the file to add the line to, or to change it in; without it the line is printed',
+    )
+    .addOption(
+      new Option('--hash <kind>', 'how the password is kept; "none" is clear text, which CRAM-MD5 needs')
+        .choices(['argon2id', 'scrypt', 'none'])
+        .default('argon2id'),
+    )
+    .addOption(
+      new Option('--realm <realm>', 'make a line for digest:// (DIGEST-MD5), in this realm').conflicts(
+        'hash',
+      ),
+    )
+    .argument('<user>', 'the user’s name')
+    .action(async (user: string, options: PasswdOptions) => {
+      const { runPasswd } = await import('./passwd.ts')
+      done(await runPasswd(user, options, io))
     })
 }
 

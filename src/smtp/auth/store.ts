@@ -1,7 +1,7 @@
 /**
  * Where passwords are kept, as the mechanisms see it. One interface; `stores.ts` finds the store that a URI names.
  *
- * Every store passes the same tests (`store-contract.fixture.ts`). All strings are byte strings. A store says nothing of
+ * Every store passes the same tests (`test/support/store-contract.ts`). All strings are byte strings. A store says nothing of
  * who exists: an unknown user costs the time of a known one and gets the same answer as a wrong password. What a store
  * cannot do, for all its users or for one, is AuthUnavailableError: the client hears 454 and an operator hears why.
  */
