@@ -1,6 +1,6 @@
 /** What the return value of a callout means (momentum: 4-implementing-policy-scriptlets, hooks/core-validate-auth). */
 
-import type { Phase } from './phases.ts'
+import type { AnyPhase } from './phases.ts'
 
 export type Answer =
   /** ask the next script */
@@ -27,7 +27,7 @@ export interface AnswerConstants {
  * `validate_…` callout has to answer.
  */
 export function readAnswer(
-  phase: Phase,
+  phase: AnyPhase,
   value: number | true | undefined,
   constants: AnswerConstants,
 ): Answer | undefined {

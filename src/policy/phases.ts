@@ -6,6 +6,7 @@
 
 import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
+import type { HandshakeParameters } from '../tls/gate.ts'
 import type { Peer } from '../tls/peer.ts'
 import type { ValidationContext } from './context.ts'
 import type { Verdict } from './verdict.ts'
@@ -74,14 +75,73 @@ export const phaseCallouts: { readonly [P in Phase]: readonly string[] } = {
 }
 
 /**
+ * The hooks of Momentum that stand before, between and after the phases (3-api/hooks-core-*), asked and answered like
+ * phases.
+ */
+export interface HookFacts {
+  /** before `connect` */
+  readonly accept: { readonly session: SessionFacts }
+  /** after every script's `connect` */
+  readonly connected: { readonly session: SessionFacts }
+  /** before a handshake; what is set in `parameters` stands above all scopes */
+  readonly tls_parameters: { readonly session: SessionFacts; readonly parameters: HandshakeParameters }
+  /**
+   * After a handshake, once for each certificate that came, or once without any. A verdict that refuses makes the peer
+   * unverified; nothing makes an unverified peer verified.
+   */
+  readonly tls_verify: { readonly session: SessionFacts; readonly certificate: PresentedCertificate }
+  /** before an authentication; a reply 235 lets it succeed whatever the credentials are */
+  readonly auth_before: { readonly session: SessionFacts }
+  /** after `data`: the recipients may still be changed */
+  readonly rcptto_list: { readonly session: SessionFacts; readonly message: MessageFacts }
+  readonly rcptto_list_final: { readonly session: SessionFacts; readonly message: MessageFacts }
+  /** after every script's `data_spool_each_rcpt` */
+  readonly each_rcpt_after: { readonly session: SessionFacts; readonly message: MessageFacts }
+  /** at the end, for each recipient's copy: the only one of the three that refuses */
+  readonly final_validation2: { readonly session: SessionFacts; readonly message: MessageFacts }
+  readonly final_validation: { readonly session: SessionFacts; readonly message: MessageFacts }
+  readonly post_final_validation: { readonly session: SessionFacts; readonly message: MessageFacts }
+}
+
+/** One certificate of those that the client sent, byte strings. */
+export interface PresentedCertificate {
+  /** the whole chain verifies: the same for all of them */
+  readonly verified: boolean
+  /** undefined when no certificate came */
+  readonly subject: string | undefined
+  readonly issuer: string | undefined
+}
+
+export type Hook = keyof HookFacts
+
+export const hookCallouts: { readonly [H in Hook]: readonly string[] } = {
+  accept: ['core_validate_accept'],
+  connected: ['core_validate_connect'],
+  tls_parameters: ['core_get_inbound_tls_parameters'],
+  tls_verify: ['core_inbound_smtp_tls_verify_callback'],
+  auth_before: ['core_pre_esmtp_auth'],
+  rcptto_list: ['validate_rcptto_list'],
+  rcptto_list_final: ['validate_rcptto_list_final'],
+  each_rcpt_after: ['core_validate_data_spool_each_rcpt'],
+  final_validation2: ['core_final_validation2'],
+  final_validation: ['core_final_validation'],
+  post_final_validation: ['core_post_final_validation'],
+}
+
+/** Everything that policy is asked about. */
+export type AnyPhase = Phase | Hook
+export type AnyFacts = PhaseFacts & HookFacts
+export const callouts: { readonly [P in AnyPhase]: readonly string[] } = { ...phaseCallouts, ...hookCallouts }
+
+/**
  * Whoever answers for policy. It answers at once where it can, so that a phase without scripts costs nothing.
  * It never throws and never rejects: an error inside a script is itself a verdict
  * (`421 <host> temporary issue, please retry your message later`) and a paniclog line.
  */
 export interface Policy {
   /** whether any script wants this phase; lets the session skip building facts */
-  wants(phase: Phase): boolean
-  ask<P extends Phase>(phase: P, facts: PhaseFacts[P]): Verdict | Promise<Verdict>
+  wants(phase: AnyPhase): boolean
+  ask<P extends AnyPhase>(phase: P, facts: AnyFacts[P]): Verdict | Promise<Verdict>
   /** The connection is closed: what scripts keep for this session is dropped. */
   ended?(session: SessionFacts): void
 }

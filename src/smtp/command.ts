@@ -4,7 +4,7 @@
  */
 
 import type { Reply } from '../mail/status.ts'
-import type { Phase, PhaseFacts } from '../policy/phases.ts'
+import type { AnyFacts, Phase } from '../policy/phases.ts'
 import type { Answer } from './consult.ts'
 import { consult } from './consult.ts'
 import { refuse } from './reject.ts'
@@ -24,7 +24,7 @@ interface CommandRow<A, P extends Phase> {
   /** the phase that policy is asked in before `proceed`; commands that ask in their middle do so in `proceed` */
   readonly phase?: P
   /** sets the context keys of the phase and gathers its facts */
-  readonly facts?: (session: Session, args: A, line: string) => PhaseFacts[P]
+  readonly facts?: (session: Session, args: A, line: string) => AnyFacts[P]
   /** takes back what `facts` set, after the command was refused */
   readonly undo?: (session: Session) => void
   /**

@@ -9,7 +9,7 @@ import { createServer } from 'node:net'
 import type { InboundScope, InboundValues, ListenSettings } from '../config/settings.ts'
 import type { Rejection, ServerEvent } from '../events/events.ts'
 import { IdGenerator } from '../mail/message-id.ts'
-import type { Phase, PhaseFacts, Policy } from '../policy/phases.ts'
+import type { AnyFacts, AnyPhase, Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
 import type { Verdict } from '../policy/verdict.ts'
 import { MemorySpool } from '../spool/memory-spool.ts'
@@ -36,7 +36,7 @@ export interface HostOptions {
 
 /** One function for each phase that is wanted. */
 export type ScriptedPolicy = {
-  readonly [P in Phase]?: (facts: PhaseFacts[P]) => Verdict | Promise<Verdict> | undefined
+  readonly [P in AnyPhase]?: (facts: AnyFacts[P]) => Verdict | Promise<Verdict> | undefined
 }
 
 export interface SessionHost {
@@ -77,6 +77,7 @@ export async function startHost(given: HostOptions = {}): Promise<SessionHost> {
     enqueue: (messages) => enqueued.push(...messages),
     superseded: () => false,
     resolveScope: (_listen, _address, pathway) => {
+      if (pathway === undefined) return scope
       const values = given.pathways?.[pathway]
       return values === undefined ? undefined : scopeOf(pathway, { ...given.options, ...values })
     },

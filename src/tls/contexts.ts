@@ -6,6 +6,8 @@
  * error, and the ticket keys come from a digest of everything that a verdict rests on. A ticket from anywhere else, from
  * before a change of any of this, or from another hour leads to a full handshake.
  *
+ * What policy sets for one handshake takes the place of the scope's own values, and such a handshake gives no ticket.
+ *
  * Without TLS_Client_CA nothing verifies: an empty list is handed to OpenSSL, never "nothing", which would mean Node's
  * own roots.
  */
@@ -16,14 +18,15 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
-import { cipherText, type ProtocolRange, protocolRange } from './cipher-options.ts'
+import { checkCipherOptions, cipherText, type ProtocolRange, protocolRange } from './cipher-options.ts'
 import { ContextCache, HandshakeSlots } from './context-cache.ts'
-import { type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
+import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
 import { handshake } from './handshake.ts'
 import type { ClientCas, ServerCertificate } from './material.ts'
 import type { TlsFacts } from './peer.ts'
+import { PolicyFiles } from './policy-files.ts'
 import type { RevocationLists } from './revocation.ts'
-import { readSession } from './session-facts.ts'
+import { readChain, readSession } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
 
@@ -34,6 +37,8 @@ export interface LoadTlsOptions {
   readonly clock: () => number
   /** what is in force, on a reload: its CAs and CRLs stand in for files that fail */
   readonly previous?: TlsContexts | undefined
+  /** where relative paths that policy sets start; the working directory unless given */
+  readonly folder?: string
 }
 
 /** seconds */
@@ -85,11 +90,13 @@ export class TlsContexts implements TlsGate {
   readonly #cache: ContextCache
   readonly #slots: HandshakeSlots
   readonly #plans = new WeakMap<InboundScope, Plan | 'none'>()
+  readonly #policyFiles: PolicyFiles
 
   /** Made by `loadTls`. */
   constructor(loaded: LoadedFiles, options: LoadTlsOptions) {
     this.files = loaded.files
     this.diagnostics = loaded.diagnostics
+    this.#policyFiles = new PolicyFiles(options.folder ?? '.')
     this.#cache = options.previous?.shared.cache ?? new ContextCache()
     this.#slots = options.previous?.shared.slots ?? new HandshakeSlots()
     // without its predecessor, which would hold on to its own
@@ -105,9 +112,25 @@ export class TlsContexts implements TlsGate {
     return this.#plan(scope) !== undefined
   }
 
-  async accept(socket: Socket, scope: InboundScope, clientAddress: string): Promise<SecureConnection> {
+  async prepare(scope: InboundScope, adjustments: HandshakeAdjustments): Promise<void> {
     const plan = this.#plan(scope)
-    if (plan === undefined) {
+    if (plan === undefined) throw new TlsHandshakeError('TLS is not available in this scope')
+    const adjusted = await this.#adjust(plan, adjustments)
+    try {
+      this.#context(adjusted, this.#options.clock())
+    } catch (error) {
+      throw new TlsHandshakeError('OpenSSL does not take what policy set', { cause: error })
+    }
+  }
+
+  async accept(
+    socket: Socket,
+    scope: InboundScope,
+    clientAddress: string,
+    adjustments: HandshakeAdjustments = {},
+  ): Promise<SecureConnection> {
+    const own = this.#plan(scope)
+    if (own === undefined) {
       socket.destroy()
       throw new TlsHandshakeError('TLS is not available in this scope')
     }
@@ -116,7 +139,7 @@ export class TlsContexts implements TlsGate {
       throw new TlsHandshakeError('too many handshakes under way from this address')
     }
     try {
-      return await this.#shake(socket, plan)
+      return await this.#shake(socket, await this.#adjust(own, adjustments))
     } catch (error) {
       socket.destroy()
       throw error
@@ -139,7 +162,29 @@ export class TlsContexts implements TlsGate {
     if (mode === 'require' && facts.peer.kind === 'anonymous') {
       throw new TlsHandshakeError('peer did not return a certificate')
     }
-    return { socket, facts }
+    return { socket, facts, chain: () => readChain(socket, mode) }
+  }
+
+  /** The plan with what policy wants for one handshake. @throws TlsHandshakeError */
+  async #adjust(plan: Plan, { withoutTickets = false, parameters }: HandshakeAdjustments): Promise<Plan> {
+    if (parameters === undefined) return withoutTickets ? { ...plan, tickets: false } : plan
+    const { server, cas } = await this.#policyFiles.load(parameters)
+    const options =
+      parameters.ciphers === undefined
+        ? plan.scope.options
+        : { ...plan.scope.options, tls_ciphers: parameters.ciphers }
+    const [problem] = checkCipherOptions(options).filter(({ severity }) => severity === 'error')
+    if (problem !== undefined) throw new TlsHandshakeError(`policy's cipher list: ${problem.message}`)
+    return {
+      ...plan,
+      mode: parameters.mode ?? plan.mode,
+      modeFrom: parameters.mode === undefined ? plan.modeFrom : 'policy',
+      server: server ?? plan.server,
+      cas: cas ?? plan.cas,
+      ciphers: cipherText(options),
+      tickets: false,
+      turningPoints: [...plan.turningPoints, ...turningPointsOf(cas)],
+    }
   }
 
   #plan(scope: InboundScope): Plan | undefined {
@@ -174,7 +219,7 @@ export class TlsContexts implements TlsGate {
       ciphers: cipherText(options),
       tickets: options.tls_session_tickets,
       turningPoints: [
-        ...(cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter]),
+        ...turningPointsOf(cas),
         ...(crls?.lists ?? []).flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? Infinity]),
       ],
     }
@@ -216,6 +261,10 @@ export class TlsContexts implements TlsGate {
     const { events, clock } = this.#options
     events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'tls', text })
   }
+}
+
+function turningPointsOf(cas: ClientCas | undefined): number[] {
+  return (cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter])
 }
 
 /**

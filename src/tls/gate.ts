@@ -3,11 +3,34 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { InboundScope } from '../config/settings.ts'
-import type { TlsFacts } from './peer.ts'
+import type { CertificateFacts, TlsFacts } from './peer.ts'
 
 export interface SecureConnection {
   readonly socket: TLSSocket
   readonly facts: TlsFacts
+  /** The certificates that came, the leaf first, at most ten; none where none was asked for. */
+  chain(): readonly CertificateFacts[]
+}
+
+/**
+ * What policy sets for one handshake (Momentum: structs-ec-ssl-ctx-params); it stands above all scopes. Undefined: the
+ * scope's own. Paths are relative to the configuration file.
+ */
+export interface HandshakeParameters {
+  use: boolean
+  mode: 'unset' | 'none' | 'require' | undefined
+  certificate: string | undefined
+  key: string | undefined
+  ca: string | undefined
+  /** suites up to TLS 1.2, in OpenSSL's words */
+  ciphers: string | undefined
+}
+
+/** How a handshake differs from what its scope says. */
+export interface HandshakeAdjustments {
+  /** the verdict needs more than a ticket carries: none is given, and none from before is taken */
+  readonly withoutTickets?: boolean
+  readonly parameters?: Readonly<HandshakeParameters>
 }
 
 /** The handshake did not come about. `reason` is for the log: OpenSSL's words, or `handshake timeout`. */
@@ -25,10 +48,20 @@ export interface TlsGate {
   /** whether TLS can be offered in this scope: it has a certificate that loads */
   offers(scope: InboundScope): boolean
   /**
+   * Gets ready what policy set for a handshake, so that the client can still hear when it cannot be used.
+   * @throws TlsHandshakeError
+   */
+  prepare?(scope: InboundScope, adjustments: HandshakeAdjustments): Promise<void>
+  /**
    * Runs the server's side of a handshake on a socket from which nothing of the handshake has been read yet.
    * Has its own deadline (`TLS_Handshake_Timeout`). On failure the socket is destroyed after the alert went out.
    * @param clientAddress normalised; counted against `TLS_Max_Handshakes_Per_Address`
    * @throws TlsHandshakeError
    */
-  accept(socket: Socket, scope: InboundScope, clientAddress: string): Promise<SecureConnection>
+  accept(
+    socket: Socket,
+    scope: InboundScope,
+    clientAddress: string,
+    adjustments?: HandshakeAdjustments,
+  ): Promise<SecureConnection>
 }

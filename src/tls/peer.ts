@@ -46,6 +46,7 @@ export type VerifyCause =
   | 'bad-signature'
   | 'name-constraint'
   | 'malformed'
+  | 'policy'
   | 'other'
 
 /** No TLS. */
@@ -138,6 +139,15 @@ export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
   if (!(now < certificate.notAfter)) return unverified('expired', 'CERT_HAS_EXPIRED')
   if (!(now >= certificate.notBefore)) return unverified('not-yet-valid', 'CERT_NOT_YET_VALID')
   return { kind: 'verified', certificate } as VerifiedPeer
+}
+
+/**
+ * What becomes of a peer whose certificate policy does not accept. It can only lower: there is no function that makes
+ * a verified peer of another one. A peer that was not verified keeps its own cause.
+ */
+export function distrust(peer: Exclude<Peer, PlaintextPeer>): Exclude<Peer, PlaintextPeer> {
+  if (peer.kind !== 'verified') return peer
+  return { kind: 'unverified', certificate: peer.certificate, cause: 'policy', code: 'REFUSED_BY_POLICY' }
 }
 
 /** Every word of OpenSSL and what it means to an operator. */

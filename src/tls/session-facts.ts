@@ -48,6 +48,19 @@ export function readSession(socket: TLSSocket, surroundings: SessionSurroundings
   }
 }
 
+/** The certificates that came, the leaf first; what cannot be read has empty names. */
+export function readChain(socket: TLSSocket, mode: TlsFacts['mode']): readonly CertificateFacts[] {
+  const chain: CertificateFacts[] = []
+  let current = mode === 'none' ? undefined : socket.getPeerX509Certificate()
+  while (current !== undefined && chain.length < MAX_WALK) {
+    chain.push(readLeaf(current.raw).facts)
+    const next: X509Certificate | undefined = current.issuerCertificate
+    // a certificate that names itself as its issuer ends the chain
+    current = next === undefined || next.raw.equals(current.raw) ? undefined : next
+  }
+  return chain
+}
+
 function readLeaf(der: Buffer): { facts: CertificateFacts; malformed: boolean } {
   try {
     return { facts: readCertificate(der), malformed: false }

@@ -2,12 +2,12 @@
 
 import type { EventSink } from '../../events/events.ts'
 import type { Decision } from '../decision.ts'
-import type { MessageFacts, Phase, SessionFacts } from '../phases.ts'
+import type { AnyPhase, MessageFacts, SessionFacts } from '../phases.ts'
 import { type LuaState, ScriptError } from './state.ts'
 
 /** What a callout is about. */
 export interface CalloutSubject {
-  readonly phase: Phase
+  readonly phase: AnyPhase
   readonly session: SessionFacts
   readonly message: MessageFacts | undefined
   /** the command line with its line ending, '' in phases without one */
