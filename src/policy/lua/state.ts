@@ -8,6 +8,7 @@
  */
 
 import { Budget, type BudgetClocks, type BudgetLimits } from './budget.ts'
+import { CallStack } from './stack.ts'
 import { type LuaExports, LuaFatalError, LuaMachine } from './wasm.ts'
 
 export const REGISTRY = -10_000
@@ -32,8 +33,6 @@ const YIELDED = 1
 const scratchSize = 65_536
 const shortText = 40
 const cacheSize = 256
-/** fields of lua_Debug in this build: currentline, short_src */
-const DEBUG = { size: 128, line: 20, source: 36 } as const
 
 /** An error for the script that called a host function; its position is put in front. */
 export class ScriptError extends Error {
@@ -69,8 +68,7 @@ export class LuaState {
   readonly #hook: number
   readonly #scratch: number
   readonly #length: number
-  readonly #record: number
-  readonly #infoFormat: number
+  readonly #stack: CallStack
   readonly #tooMany: number
   /** threads under way, outermost first: the one that runs is the last */
   readonly #running: number[] = []
@@ -85,8 +83,7 @@ export class LuaState {
     this.lua = this.machine.lua
     this.#scratch = this.lua.malloc(scratchSize)
     this.#length = this.lua.malloc(8)
-    this.#record = this.lua.malloc(DEBUG.size)
-    this.#infoFormat = this.machine.constant('Sl')
+    this.#stack = new CallStack(this.machine)
     this.#tooMany = this.machine.constant('too many results')
     this.#interval = this.budget.interval()
     const allocator = this.machine.addFunction('iiiii', (_, block = 0, old = 0, size = 0) =>
@@ -184,9 +181,7 @@ export class LuaState {
         return f(L)
       } catch (error) {
         if (!(error instanceof ScriptError)) throw error
-        this.lua.luaL_where(L, error.level)
-        this.push(L, error.message)
-        this.lua.lua_concat(L, 2)
+        this.push(L, this.#stack.nearest(L, error.level) + error.message)
         return this.lua.lua_error(L)
       }
     })
@@ -200,6 +195,21 @@ export class LuaState {
   outOfMemory(): ScriptError {
     this.budget.exceeded ??= 'memory'
     return this.#excess()
+  }
+
+  /** For host functions that were cut off at `budget.remaining()`. */
+  outOfTime(): ScriptError {
+    this.budget.exceeded ??= 'time'
+    return this.#excess()
+  }
+
+  /**
+   * What keeps the running script from being suspended, as a place in it; undefined when nothing does. Lua 5.1 cannot
+   * yield through a call that its own C code makes.
+   */
+  obstacle(): string | undefined {
+    const L = this.#running.findLast((thread) => this.#stack.isHeld(thread))
+    return L === undefined ? undefined : this.#stack.holder(L)
   }
 
   // ---- threads ------------------------------------------------------------------------------------------------
@@ -271,17 +281,9 @@ export class LuaState {
     return this.budget.used
   }
 
-  /** `file:line: ` of the function at a stack level, '' when it is not Lua. */
-  position(L: number, level: number): string {
-    return this.lua.lua_getstack(L, level, this.#record) === 0 ? '' : this.#describeRecord(L)
-  }
-
   /** The chunk's name of the function at a stack level, as it was loaded (`@gate.lua`); '' when it is not Lua. */
   chunkName(L: number, level: number): string {
-    if (this.lua.lua_getstack(L, level, this.#record) === 0) return ''
-    this.lua.lua_getinfo(L, this.#infoFormat, this.#record)
-    const pointer = this.machine.words[(this.#record + 16) >> 2] ?? 0
-    return pointer === 0 ? '' : this.#slice(pointer, this.machine.bytes.indexOf(0, pointer) - pointer)
+    return this.#stack.chunkName(L, level)
   }
 
   // ---- inside -------------------------------------------------------------------------------------------------
@@ -308,7 +310,7 @@ export class LuaState {
 
   #excess(): ScriptError {
     const L = this.#running.at(-1)
-    if (this.#where === '' && L !== undefined) this.#where = this.#nearest(L)
+    if (this.#where === '' && L !== undefined) this.#where = this.#stack.nearest(L)
     return new ScriptError(this.budget.describe(this.budget.exceeded ?? 'time'))
   }
 
@@ -322,20 +324,16 @@ export class LuaState {
     const text = type === TYPE.string || type === TYPE.number ? this.read(L, -1) : undefined
     // an error value that is no text is not asked to describe itself: that would be code of the script
     const message = (text ?? `error value is a ${this.typeName(L, -1)}`).replace(/^prelude:\d+: /, '')
-    return { kind: 'failed', message: /^[^\s:]+:\d+: /.test(message) ? message : this.#nearest(L) + message }
-  }
-
-  #describeRecord(L: number): string {
-    this.lua.lua_getinfo(L, this.#infoFormat, this.#record)
-    const line = this.machine.words[(this.#record + DEBUG.line) >> 2] ?? -1
-    const at = this.#record + DEBUG.source
-    return line < 0 ? '' : `${this.#slice(at, this.machine.bytes.indexOf(0, at) - at)}:${line}: `
+    return {
+      kind: 'failed',
+      message: /^[^\s:]+:\d+: /.test(message) ? message : this.#stack.nearest(L) + message,
+    }
   }
 
   /** The count hook. */
   #tick(L: number): void {
     if (!this.budget.check()) return
-    if (this.#where === '') this.#where = this.#nearest(L)
+    if (this.#where === '') this.#where = this.#stack.nearest(L)
     if (this.budget.overdue()) throw new LuaFatalError('a script held on to its budget error')
     this.push(L, this.budget.describe(this.budget.exceeded ?? 'time'))
     this.lua.lua_error(L)
@@ -366,18 +364,9 @@ export class LuaState {
 
   #refuse(): number {
     const L = this.#running.at(-1)
-    if (this.#where === '' && L !== undefined) this.#where = this.#nearest(L)
+    if (this.#where === '' && L !== undefined) this.#where = this.#stack.nearest(L)
     this.budget.exceeded ??= 'memory'
     return 0
-  }
-
-  /** The position of the innermost Lua function. */
-  #nearest(L: number): string {
-    for (let level = 0; level < 20; level++) {
-      const position = this.position(L, level)
-      if (position !== '' && !position.startsWith('prelude:')) return position
-    }
-    return ''
   }
 
   #enlarge(size: number): void {
