@@ -158,7 +158,7 @@ function makeScript(
 
 /** A path where it looks like one; otherwise a module, searched beside the configuration and in `scripts/` there. */
 function scriptPath(source: string, directory: string): string | undefined {
-  if (/^[/.]|\.(?:lua|ts)$/.test(source)) return path.resolve(directory, source)
+  if (/^[/.]|\.(?:lua|[cm]?[jt]s)$/.test(source)) return path.resolve(directory, source)
   const file = source.replaceAll('.', '/')
   return [directory, path.join(directory, 'scripts')]
     .flatMap((each) => ['.lua', '.ts'].map((suffix) => path.join(each, `${file}${suffix}`)))

@@ -16,8 +16,19 @@ export class ValidationContext {
     return this[kind].get(key) ?? ''
   }
 
+  /**
+   * @throws RangeError for text that is no byte string: cut down to octets later, U+010A would end a line of a log.
+   *   `Buffer.from(text).toString('latin1')` makes one of any text.
+   */
   set(kind: ContextKind, key: string, value: string): void {
+    if (BEYOND_OCTETS.test(value) || BEYOND_OCTETS.test(key)) {
+      throw new RangeError('a context holds byte strings: Buffer.from(text).toString("latin1") makes one')
+    }
     this[kind].set(key, value)
+  }
+
+  delete(kind: ContextKind, key: string): void {
+    this[kind].delete(key)
   }
 
   /** Forgets the message: RSET, a new MAIL, the end of a transaction. */
@@ -29,3 +40,5 @@ export class ValidationContext {
     return Object.fromEntries(this[kind])
   }
 }
+
+const BEYOND_OCTETS = /[^\0-\xff]/

@@ -1,39 +1,35 @@
 /**
  * Policy as the session asks it: the scripts of a configuration, in its order, and one verdict for each phase.
  *
- * Never throws and never rejects. Whatever goes wrong in a script (an error, a missing answer, a budget that is used
- * up) is `421 <host> temporary issue, please retry your message later` and a line of the paniclog with the script's
- * file and line; other sessions do not notice. A Lua state that has run out of memory is replaced between callouts.
+ * Scripts in Lua and policies in TypeScript are asked in the order in which the configuration names them, each with the
+ * context as the one before left it. Never throws and never rejects. Whatever goes wrong in a script (an error, a missing
+ * answer, a budget that is used up) is `421 <host> temporary issue, please retry your message later` and a line of the
+ * paniclog with the script's file and line; other sessions do not notice.
  */
 
-import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import type { ScriptSettings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
-import { readAnswer } from './answers.ts'
 import { Decision, MODULE } from './decision.ts'
 import type { BudgetLimits } from './lua/budget.ts'
-import { type CalloutSubject, ScriptLog } from './lua/callout.ts'
-import { constants } from './lua/catalogue.ts'
-import { type EngineOptions, LuaEngine, type Outcome } from './lua/engine.ts'
+import { ScriptLog } from './lua/callout.ts'
 import type { ScriptSource } from './lua/scripts.ts'
-import {
-  noPolicy,
-  type Phase,
-  type PhaseFacts,
-  type Policy,
-  phaseCallouts,
-  type SessionFacts,
-} from './phases.ts'
+import { LuaMember } from './lua-member.ts'
+import type { Asking, Member, MemberAnswer, Question } from './member.ts'
+import { type AnyFacts, type AnyPhase, callouts, noPolicy, type Policy, type SessionFacts } from './phases.ts'
 import { answerAfterHandshake } from './tls-note.ts'
+import type { PolicyDefinition } from './typescript/definition.ts'
+import { isModuleScript, judgePolicy, loadModule } from './typescript/load.ts'
+import { ModuleMember } from './typescript/module-member.ts'
 import type { Verdict } from './verdict.ts'
 
 export interface PolicyOptions {
   /** in the order of the configuration */
   readonly scripts: readonly ScriptSettings[]
+  /** policies of the program itself, asked after the scripts */
+  readonly policies?: readonly PolicyDefinition[]
   /** named in the reply of a script that failed */
   readonly hostname: string
   readonly events: EventSink
@@ -42,15 +38,13 @@ export interface PolicyOptions {
   /** reads a script; modules that scripts require are read synchronously with `readModule` */
   readonly readFile?: (path: string) => Promise<Uint8Array>
   readonly readModule?: (path: string) => Uint8Array | undefined
-  /** what one callout may use; one second and 64 MiB unless given */
+  /** what one callout in Lua may use; one second and 64 MiB unless given */
   readonly limits?: Partial<BudgetLimits>
+  /** milliseconds that a callout in TypeScript may take, waits included, and that loading one may take; 30 s unless given */
+  readonly deadline?: number
 }
 
-const defaultLimits: BudgetLimits = { time: 1000, memory: 64 * 1_048_576 }
-/** A callout that answers AGAIN is called after this many milliseconds, at most so many times. */
-const again = { delay: 100, times: 300 }
-/** milliseconds between attempts to make a Lua state after one could not be made */
-const rebuildInterval = 1000
+const defaultDeadline = 30_000
 
 /**
  * Loads every script. Error diagnostics mean that the configuration must not be served; the policy is then one that
@@ -59,28 +53,18 @@ const rebuildInterval = 1000
 export async function createPolicy(
   options: PolicyOptions,
 ): Promise<{ readonly policy: Policy; readonly diagnostics: readonly Diagnostic[] }> {
-  if (options.scripts.length === 0) return { policy: noPolicy, diagnostics: [] }
-  const diagnostics: Diagnostic[] = []
-  const sources: ScriptSource[] = []
-  const settings: ScriptSettings[] = []
-  for (const script of options.scripts) {
-    const source = await readScript(script, options.readFile ?? readFile)
-    if ('severity' in source) diagnostics.push(source)
-    else {
-      sources.push(source)
-      settings.push(script)
-    }
-  }
-  const policy = new ScriptPolicy(options, sources)
-  for (const [index, findings] of policy.load().entries()) {
-    const script = settings[index]
-    if (script === undefined) continue
-    for (const { severity, message } of findings) {
-      diagnostics.push({ severity, message: `script "${script.name}": ${message}`, at: script.at })
-    }
+  const { scripts, policies = [] } = options
+  if (scripts.length === 0 && policies.length === 0) return { policy: noPolicy, diagnostics: [] }
+  const log = new ScriptLog(options.events, options.clock ?? Date.now)
+  const { places, diagnostics } = await loadScripts(options, log)
+  for (const policy of policies) {
+    const { place, diagnostics: found } = ownPolicy(policy, options, log)
+    places.push(place)
+    diagnostics.push(...found)
   }
   const failed = diagnostics.some(({ severity }) => severity === 'error')
-  return { policy: failed ? refuseAll(options.hostname) : policy, diagnostics }
+  const policy = failed ? refuseAll(options.hostname) : new ScriptPolicy(options.hostname, places, log)
+  return { policy, diagnostics }
 }
 
 /** Stands in where a script is missing: should it be used all the same, it lets nothing pass. */
@@ -94,6 +78,58 @@ function temporaryIssue(hostname: string): Verdict {
   return { kind: 'disconnect', code: 421, text, module: MODULE }
 }
 
+/** One script: the member that speaks for it, and which of the member's scripts it is. */
+interface Place {
+  readonly member: Member
+  readonly script: number
+}
+
+interface Loaded {
+  readonly places: Place[]
+  readonly diagnostics: Diagnostic[]
+}
+
+async function loadScripts(options: PolicyOptions, log: ScriptLog): Promise<Loaded> {
+  const { scripts, events, deadline = defaultDeadline, readFile: read = readFile } = options
+  const modules = new Map<ScriptSettings, Member>()
+  const sources = new Map<ScriptSettings, ScriptSource>()
+  const diagnostics: Diagnostic[] = []
+  for (const script of scripts) {
+    if (isModuleScript(script)) {
+      const { policy, diagnostics: found, ...where } = await loadModule(script, read, deadline)
+      diagnostics.push(...found)
+      if (policy !== undefined)
+        modules.set(script, new ModuleMember({ policy, name: script.name, log, deadline, ...where }))
+      continue
+    }
+    const source = await readScript(script, read)
+    if ('severity' in source) diagnostics.push(source)
+    else sources.set(script, source)
+  }
+  const now = options.clock ?? Date.now
+  const { readModule, limits } = options
+  const lua = new LuaMember({ scripts: [...sources.values()], events, log, now, readModule, limits })
+  const order = [...sources.keys()]
+  if (sources.size > 0) diagnostics.push(...loadLua(lua, order))
+  const places = scripts.flatMap((script): Place[] => {
+    const member = modules.get(script)
+    if (member !== undefined) return [{ member, script: 0 }]
+    return sources.has(script) ? [{ member: lua, script: order.indexOf(script) }] : []
+  })
+  return { places, diagnostics }
+}
+
+function loadLua(lua: LuaMember, scripts: readonly ScriptSettings[]): Diagnostic[] {
+  const findings = lua.load()
+  return scripts.flatMap(({ name, at }, index) =>
+    (findings[index] ?? []).map(({ severity, message }) => ({
+      severity,
+      message: `script "${name}": ${message}`,
+      at,
+    })),
+  )
+}
+
 async function readScript(
   script: ScriptSettings,
   read: (path: string) => Promise<Uint8Array>,
@@ -104,7 +140,6 @@ async function readScript(
     message: `script "${name}": ${message}`,
     at,
   })
-  if (/\.[cm]?ts$/.test(source)) return failed('policies in TypeScript are not implemented yet')
   if (path === undefined) return failed(`Unable to open '${source}', errno=2 No such file or directory`)
   // a module path names no file by itself
   const file = /^[./]|\.lua$/.test(source) ? source : path
@@ -115,190 +150,85 @@ async function readScript(
   }
 }
 
-/** One callout of one script. */
-interface Question {
-  readonly script: number
-  readonly callout: string
+/** A policy that a program has made itself. */
+function ownPolicy(
+  policy: PolicyDefinition,
+  { deadline = defaultDeadline }: PolicyOptions,
+  log: ScriptLog,
+): { readonly place: Place; readonly diagnostics: readonly Diagnostic[] } {
+  const name = policy.name ?? 'policy'
+  const where = (): string => `policy "${name}"`
+  const member = new ModuleMember({ policy, name, log, deadline, shown: (file) => file, where })
+  const diagnostics = judgePolicy(policy, name).map(
+    ({ message }): Diagnostic => ({ severity: 'error', message: `${where()}: ${message}` }),
+  )
+  return { place: { member, script: 0 }, diagnostics }
 }
 
-/** A phase under way. */
-interface Asking {
-  readonly phase: Phase
-  readonly questions: readonly Question[]
-  readonly subject: CalloutSubject
+/** A question and who answers it. */
+interface Step {
+  readonly member: Member
+  readonly question: Question
 }
 
 class ScriptPolicy implements Policy {
   readonly #hostname: string
   readonly #log: ScriptLog
-  readonly #engineOptions: EngineOptions
-  #engine: LuaEngine | undefined
-  #notBefore = 0
-  #questions = new Map<Phase, readonly Question[]>()
+  readonly #members: ReadonlySet<Member>
+  readonly #steps = new Map<AnyPhase, readonly Step[]>()
 
-  constructor(options: PolicyOptions, scripts: readonly ScriptSource[]) {
-    this.#hostname = options.hostname
-    const now = options.clock ?? Date.now
-    this.#log = new ScriptLog(options.events, now)
-    this.#engineOptions = {
-      scripts,
-      events: options.events,
-      limits: { ...defaultLimits, ...options.limits },
-      now,
-      clocks: { elapsed: () => performance.now(), processor: processorTime },
-      sleep: (milliseconds) => delay(milliseconds),
-      readModule: remembering(options.readModule ?? readOptional),
-    }
-  }
-
-  load(): ReturnType<LuaEngine['load']> {
-    const engine = new LuaEngine(this.#engineOptions)
-    const findings = engine.load()
-    this.#engine = engine
-    for (const phase of Object.keys(phaseCallouts) as Phase[]) {
-      const questions = this.#engineOptions.scripts.flatMap((_, script) =>
-        phaseCallouts[phase]
-          .filter((callout) => engine.has(script, callout))
-          .map((callout) => ({ script, callout })),
+  constructor(hostname: string, places: readonly Place[], log: ScriptLog) {
+    this.#hostname = hostname
+    this.#log = log
+    this.#members = new Set(places.map(({ member }) => member))
+    for (const phase of Object.keys(callouts) as AnyPhase[]) {
+      const steps = places.flatMap(({ member, script }) =>
+        member.callouts(script, phase).map((callout) => ({ member, question: { script, callout } })),
       )
-      if (questions.length > 0) this.#questions.set(phase, questions)
+      if (steps.length > 0) this.#steps.set(phase, steps)
     }
-    return findings
   }
 
-  wants(phase: Phase): boolean {
-    return this.#questions.has(phase)
+  wants(phase: AnyPhase): boolean {
+    return this.#steps.has(phase)
   }
 
-  ask<P extends Phase>(phase: P, facts: PhaseFacts[P]): Verdict | Promise<Verdict> {
-    const questions = this.#questions.get(phase)
-    if (questions === undefined) return { kind: 'continue' }
-    return this.#askFrom({ phase, questions, subject: subjectOf(phase, facts) }, 0, 0)
+  ask<P extends AnyPhase>(phase: P, facts: AnyFacts[P]): Verdict | Promise<Verdict> {
+    const steps = this.#steps.get(phase)
+    if (steps === undefined) return { kind: 'continue' }
+    return this.#askFrom({ phase, facts, decision: new Decision() }, steps, 0)
   }
 
   ended(session: SessionFacts): void {
-    this.#engine?.ended(session)
+    for (const member of this.#members) member.ended?.(session)
   }
 
-  /** @param times how often the question at hand was answered with AGAIN */
-  #askFrom(asking: Asking, first: number, times: number): Verdict | Promise<Verdict> {
-    for (let index = first; index < asking.questions.length; index++) {
-      const question = asking.questions[index]
-      const engine = this.#ready()
-      if (question === undefined || engine === undefined) return temporaryIssue(this.#hostname)
-      const outcome = engine.call(question.script, question.callout, asking.subject)
-      if (outcome instanceof Promise) {
-        return outcome.then(
-          (settled) => this.#judge(asking, index, settled, times) ?? this.#askFrom(asking, index + 1, 0),
+  #askFrom(asking: Asking, steps: readonly Step[], first: number): Verdict | Promise<Verdict> {
+    for (const [index, { member, question }] of steps.entries()) {
+      if (index < first) continue
+      const answer = member.ask(question, asking)
+      if (answer instanceof Promise) {
+        return answer.then(
+          (settled) => this.#judge(asking, settled) ?? this.#askFrom(asking, steps, index + 1),
         )
       }
-      const verdict = this.#judge(asking, index, outcome, times)
+      const verdict = this.#judge(asking, answer)
       if (verdict !== undefined) return verdict
     }
-    return this.#conclude(asking, false)
+    return this.#conclude(asking, 'go-on')
   }
 
-  /** What one script's outcome means for the phase; undefined: ask the next one. */
-  #judge(
-    asking: Asking,
-    index: number,
-    outcome: Outcome,
-    times: number,
-  ): Verdict | Promise<Verdict> | undefined {
-    const callout = asking.questions[index]?.callout ?? ''
-    if (outcome.kind === 'failed') return this.#failed(callout, outcome.message)
-    const { decision } = asking.subject
-    const answer = readAnswer(asking.phase, outcome.value, constants)
+  /** undefined: ask the next one */
+  #judge(asking: Asking, answer: MemberAnswer): Verdict | undefined {
     if (answer === 'go-on') return undefined
-    if (answer === 'stop') return this.#conclude(asking, true)
-    if (answer === 'refuse') {
-      if ((decision.code ?? 0) < 400) decision.reply(535, '5.7.8 authentication not accepted')
-      return this.#conclude(asking, true)
-    }
-    if (answer === undefined) {
-      return this.#failed(callout, `returned ${outcome.shown}, which is none of the answers that it may give`)
-    }
-    if (times >= again.times) return this.#failed(callout, 'answered VALIDATE_AGAIN too often')
-    return delay(again.delay).then(() => this.#askFrom(asking, index, times + 1))
+    return answer === 'failed' ? temporaryIssue(this.#hostname) : this.#conclude(asking, answer)
   }
 
-  #conclude({ phase, subject }: Asking, stopped: boolean): Verdict {
-    const { decision } = subject
-    if (phase === 'tls') {
-      const ignored = answerAfterHandshake(decision, subject.session.context.get('connection', '_tls_note'))
+  #conclude({ phase, facts, decision }: Asking, answer: 'go-on' | 'stop' | 'final'): Verdict {
+    if (phase === 'tls' && answer !== 'final') {
+      const ignored = answerAfterHandshake(decision, facts.session.context.get('connection', '_tls_note'))
       if (ignored !== undefined) this.#log.tell('warning', ignored)
     }
-    return decision.verdict(stopped)
-  }
-
-  #failed(callout: string, message: string): Verdict {
-    this.#log.tell('error', `${callout} error: ${message}`)
-    return temporaryIssue(this.#hostname)
-  }
-
-  /** The engine for the next callout: a new one when the last one is worn; undefined when none can be made now. */
-  #ready(): LuaEngine | undefined {
-    if (this.#engine !== undefined && this.#engine.worn === undefined) return this.#engine
-    if (performance.now() < this.#notBefore) return undefined
-    if (this.#engine?.worn !== undefined) {
-      this.#log.tell(
-        'warning',
-        `the Lua state is replaced, what scripts kept in it is lost: ${this.#engine.worn}`,
-      )
-    }
-    this.#engine = undefined
-    try {
-      const engine = new LuaEngine(this.#engineOptions)
-      const failure = engine
-        .load()
-        .flat()
-        .find(({ severity }) => severity === 'error')
-      if (failure !== undefined) throw new Error(failure.message)
-      this.#engine = engine
-    } catch (error) {
-      this.#notBefore = performance.now() + rebuildInterval
-      this.#log.tell(
-        'critical',
-        `scripts cannot be loaded again: ${error instanceof Error ? error.message : 'unknown error'}`,
-      )
-    }
-    return this.#engine
-  }
-}
-
-function subjectOf<P extends Phase>(phase: P, facts: PhaseFacts[P]): CalloutSubject {
-  return {
-    phase,
-    session: facts.session,
-    message: 'message' in facts ? facts.message : undefined,
-    // Momentum hands over the whole line
-    line: 'line' in facts ? `${facts.line}\r\n` : '',
-    authentication: 'status' in facts ? facts.status : undefined,
-    decision: new Decision(),
-  }
-}
-
-/** Milliseconds that this thread has computed. */
-function processorTime(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1000
-}
-
-function readOptional(path: string): Uint8Array | undefined {
-  try {
-    return readFileSync(path)
-  } catch {
-    return undefined
-  }
-}
-
-/** One answer for each path: a state that is made again runs what the first one ran. */
-function remembering(
-  read: (path: string) => Uint8Array | undefined,
-): (path: string) => Uint8Array | undefined {
-  const known = new Map<string, Uint8Array | undefined>()
-  return (path) => {
-    if (!known.has(path)) known.set(path, read(path))
-    return known.get(path)
+    return decision.verdict(answer !== 'go-on')
   }
 }

@@ -203,14 +203,19 @@ export class Session {
   #applyContextOption(scope: InboundScope, before: InboundScope | undefined): void {
     for (const [key, value] of Object.entries(scope.options.context)) {
       if (before?.options.context[key] === value || tlsContextKeys.includes(key)) continue
-      this.context.set('connection', key, value)
+      this.context.set('connection', byteString(key), byteString(value))
     }
   }
 }
 
 /** A pathway's name as the context holds it: a byte string. */
 export function pathwayKey(scope: InboundScope): string {
-  return Buffer.from(scope.pathway, 'utf8').toString('latin1')
+  return byteString(scope.pathway)
+}
+
+/** Text of the configuration as the context holds it. */
+function byteString(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
 }
 
 /** The grants of Momentum §8.7 that hold for a client whatever it sends. */

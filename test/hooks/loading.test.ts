@@ -85,7 +85,7 @@ msys.registerModule("gate", mod)`,
   ])
 })
 
-test('scripts that are missing or in TypeScript are errors', async () => {
+test('scripts that are missing are errors, in either language', async () => {
   const at = { file: 'gate.conf', line: 3, column: 5, length: 4 }
   const ask = async (source: string, path: string | undefined) => {
     const made = await createPolicy({
@@ -104,8 +104,8 @@ test('scripts that are missing or in TypeScript are errors', async () => {
     /Unable to open '\/nowhere\/none\.lua': ENOENT/,
   )
   assert.match(
-    (await ask('./gate.ts', '/etc/postern/gate.ts'))[0] ?? '',
-    /policies in TypeScript are not implemented yet/,
+    (await ask('./none.ts', '/nowhere/none.ts'))[0] ?? '',
+    /Unable to open '\/nowhere\/none\.ts': ENOENT/,
   )
 })
 

@@ -1,0 +1,179 @@
+/**
+ * All Lua scripts of a configuration as one member of the policy.
+ *
+ * A Lua state that has run out of memory is replaced between callouts; one that cannot be made again fails the callout
+ * and is tried anew a second later.
+ */
+
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { EventSink } from '../events/events.ts'
+import { readAnswer } from './answers.ts'
+import type { BudgetLimits } from './lua/budget.ts'
+import type { CalloutSubject, ScriptLog } from './lua/callout.ts'
+import { constants } from './lua/catalogue.ts'
+import { type EngineOptions, LuaEngine, type Outcome } from './lua/engine.ts'
+import type { ScriptSource } from './lua/scripts.ts'
+import type { Asking, Member, MemberAnswer, Question } from './member.ts'
+import { type AnyPhase, callouts, type SessionFacts } from './phases.ts'
+
+export interface LuaMemberOptions {
+  /** in the order of the configuration */
+  readonly scripts: readonly ScriptSource[]
+  readonly events: EventSink
+  readonly log: ScriptLog
+  /** milliseconds since the epoch */
+  readonly now: () => number
+  /** a module's text by absolute path */
+  readonly readModule?: ((path: string) => Uint8Array | undefined) | undefined
+  readonly limits?: Partial<BudgetLimits> | undefined
+}
+
+const defaultLimits: BudgetLimits = { time: 1000, memory: 64 * 1_048_576 }
+/** A callout that answers AGAIN is called after this many milliseconds, at most so many times. */
+const again = { delay: 100, times: 300 }
+/** milliseconds between attempts to make a Lua state after one could not be made */
+const rebuildInterval = 1000
+
+export class LuaMember implements Member {
+  readonly #log: ScriptLog
+  readonly #engineOptions: EngineOptions
+  #engine: LuaEngine | undefined
+  #notBefore = 0
+
+  constructor(options: LuaMemberOptions) {
+    this.#log = options.log
+    this.#engineOptions = {
+      scripts: options.scripts,
+      events: options.events,
+      limits: { ...defaultLimits, ...options.limits },
+      now: options.now,
+      clocks: { elapsed: () => performance.now(), processor: processorTime },
+      sleep: (milliseconds) => delay(milliseconds),
+      readModule: remembering(options.readModule ?? readOptional),
+    }
+  }
+
+  /** Runs every script once; the findings come in the order of the scripts. Called once, before anything is asked. */
+  load(): ReturnType<LuaEngine['load']> {
+    const engine = new LuaEngine(this.#engineOptions)
+    this.#engine = engine
+    return engine.load()
+  }
+
+  callouts(script: number, phase: AnyPhase): readonly string[] {
+    return callouts[phase].filter((callout) => this.#engine?.has(script, callout) ?? false)
+  }
+
+  ask(question: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer> {
+    return this.#call(question, subjectOf(asking), 0)
+  }
+
+  ended(session: SessionFacts): void {
+    this.#engine?.ended(session)
+  }
+
+  /** @param times how often this question was answered with AGAIN */
+  #call(question: Question, subject: CalloutSubject, times: number): MemberAnswer | Promise<MemberAnswer> {
+    const engine = this.#ready()
+    if (engine === undefined) return 'failed'
+    const outcome = engine.call(question.script, question.callout, subject)
+    if (outcome instanceof Promise)
+      return outcome.then((settled) => this.#judge(question, subject, settled, times))
+    return this.#judge(question, subject, outcome, times)
+  }
+
+  #judge(
+    question: Question,
+    subject: CalloutSubject,
+    outcome: Outcome,
+    times: number,
+  ): MemberAnswer | Promise<MemberAnswer> {
+    const { callout } = question
+    if (outcome.kind === 'failed') return this.#failed(callout, outcome.message)
+    const { decision } = subject
+    const answer = readAnswer(subject.phase, outcome.value, constants)
+    if (answer === 'go-on') return 'go-on'
+    if (answer === 'stop') return 'stop'
+    if (answer === 'refuse') {
+      if ((decision.code ?? 0) < 400) decision.reply(535, '5.7.8 authentication not accepted')
+      return 'stop'
+    }
+    if (answer === undefined) {
+      return this.#failed(callout, `returned ${outcome.shown}, which is none of the answers that it may give`)
+    }
+    if (times >= again.times) return this.#failed(callout, 'answered VALIDATE_AGAIN too often')
+    return delay(again.delay).then(() => this.#call(question, subject, times + 1))
+  }
+
+  #failed(callout: string, message: string): MemberAnswer {
+    this.#log.tell('error', `${callout} error: ${message}`)
+    return 'failed'
+  }
+
+  /** The engine for the next callout: a new one when the last one is worn; undefined when none can be made now. */
+  #ready(): LuaEngine | undefined {
+    if (this.#engine !== undefined && this.#engine.worn === undefined) return this.#engine
+    if (performance.now() < this.#notBefore) return undefined
+    if (this.#engine?.worn !== undefined) {
+      this.#log.tell(
+        'warning',
+        `the Lua state is replaced, what scripts kept in it is lost: ${this.#engine.worn}`,
+      )
+    }
+    this.#engine = undefined
+    try {
+      const engine = new LuaEngine(this.#engineOptions)
+      const failure = engine
+        .load()
+        .flat()
+        .find(({ severity }) => severity === 'error')
+      if (failure !== undefined) throw new Error(failure.message)
+      this.#engine = engine
+    } catch (error) {
+      this.#notBefore = performance.now() + rebuildInterval
+      this.#log.tell(
+        'critical',
+        `scripts cannot be loaded again: ${error instanceof Error ? error.message : 'unknown error'}`,
+      )
+    }
+    return this.#engine
+  }
+}
+
+function subjectOf({ phase, facts, decision }: Asking): CalloutSubject {
+  return {
+    phase,
+    session: facts.session,
+    message: 'message' in facts ? facts.message : undefined,
+    // Momentum hands over the whole line
+    line: 'line' in facts ? `${facts.line}\r\n` : '',
+    authentication: 'status' in facts ? facts.status : undefined,
+    decision,
+  }
+}
+
+/** Milliseconds that this thread has computed. */
+function processorTime(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
+}
+
+function readOptional(path: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path)
+  } catch {
+    return undefined
+  }
+}
+
+/** One answer for each path: a state that is made again runs what the first one ran. */
+function remembering(
+  read: (path: string) => Uint8Array | undefined,
+): (path: string) => Uint8Array | undefined {
+  const known = new Map<string, Uint8Array | undefined>()
+  return (path) => {
+    if (!known.has(path)) known.set(path, read(path))
+    return known.get(path)
+  }
+}
