@@ -19,12 +19,27 @@ export function capabilities(session: Session): string[] {
     lines.push(`AUTH ${mechanisms.join(' ')}`, `AUTH=${mechanisms.join(' ')}`)
   }
   if (listed(session, 'XDUMPCONTEXT')) lines.push('XDUMPCONTEXT')
+  if (mayUse(session, 'XCLIENT')) lines.push('XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT')
+  if (mayUse(session, 'XREMOTEIP')) lines.push('XREMOTEIP')
+  if (mayUse(session, 'XSETCONTEXT')) lines.push('XSETCONTEXT')
   return [...lines, ...verbatim(session)]
 }
 
 /** Whether SMTP_Extensions lists a word, in any case. */
-export function listed(session: Session, extension: string): boolean {
-  return session.scope.options.smtp_extensions.some((text) => normalise(text) === extension)
+export function listed({ scope }: Pick<Session, 'scope'>, extension: string): boolean {
+  return scope.options.smtp_extensions.some((text) => normalise(text) === extension)
+}
+
+/** By which a proxy says who its client is, and what it knows of it. */
+export type TrustedExtension = 'XCLIENT' | 'XREMOTEIP' | 'XSETCONTEXT'
+
+/**
+ * Whether a trusted extension can be used now: the scope of the address that connected must list it, and once another
+ * client was named, that one's too. So a proxy that passes its client's commands on does not hand its trust on with
+ * them, as in Postfix, unless the whole Listen is trusted.
+ */
+export function mayUse(session: Session, extension: TrustedExtension): boolean {
+  return listed({ scope: session.connectedScope }, extension) && listed(session, extension)
 }
 
 /** STARTTLS can be used now. */

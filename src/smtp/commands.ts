@@ -11,7 +11,10 @@ import { mailFrom } from './mail-from.ts'
 import { rcptTo } from './rcpt-to.ts'
 import { makeHelp, noop, quit, rset, vrfy } from './simple.ts'
 import { starttls } from './starttls.ts'
+import { xclient } from './xclient.ts'
 import { xdumpcontext } from './xdumpcontext.ts'
+import { xremoteip } from './xremoteip.ts'
+import { xsetcontext } from './xsetcontext.ts'
 
 /** what HELP names: verbs that every client may use */
 const PUBLIC: readonly Command[] = [
@@ -31,5 +34,5 @@ const PUBLIC: readonly Command[] = [
 const help = makeHelp(() => [...PUBLIC.map(({ verb }) => verb), 'HELP'])
 
 export const commands: ReadonlyMap<string, Command> = new Map(
-  [...PUBLIC, help, xdumpcontext].map((row) => [row.verb, row]),
+  [...PUBLIC, help, xdumpcontext, xclient, xremoteip, xsetcontext].map((row) => [row.verb, row]),
 )

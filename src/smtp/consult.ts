@@ -10,7 +10,7 @@ import type { Reply } from '../mail/status.ts'
 import type { Phase, PhaseFacts } from '../policy/phases.ts'
 import type { Verdict } from '../policy/verdict.ts'
 import { ClientGoneError } from './client-io.ts'
-import { refuse, tellPanic } from './reject.ts'
+import { certificateMissing, refuse, tellPanic } from './reject.ts'
 import type { Session } from './session-state.ts'
 import { pathwayKey } from './session-state.ts'
 
@@ -108,13 +108,7 @@ function followPathway(session: Session): void {
     const scope = scopeFor(session, wanted)
     session.changeScope(scope)
     if (session.transaction !== undefined) session.transaction.scope = scope
-    if (
-      session.tls !== undefined &&
-      scope.options.tls_verify_mode === 'require' &&
-      session.peer.kind === 'anonymous'
-    ) {
-      throw refuse(421, '4.7.0 TLS Negotiation failed.', { module: 'tls', close: true })
-    }
+    if (session.lacksCertificate) throw certificateMissing()
   }
   followMessagePathway(session)
 }

@@ -44,6 +44,11 @@ export function refuse(code: number, text: string, options: RefusalOptions = {})
   return new Refusal({ code, text }, options)
 }
 
+/** The scope requires a certificate and TLS is up without one that counts in it. */
+export function certificateMissing(): Refusal {
+  return refuse(421, '4.7.0 TLS Negotiation failed.', { module: 'tls', close: true })
+}
+
 export interface RejectionDetails {
   readonly code: number
   readonly text: string

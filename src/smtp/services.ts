@@ -33,13 +33,13 @@ export interface SessionServices {
   /** whether a newer configuration is in force than the one these services were made from */
   readonly superseded: () => boolean
   /**
-   * The scope for a pathway that a script chose for this client (it stands above all other scopes).
+   * The scope of a client, or for a pathway that a script chose for it (it stands above all other scopes).
    * undefined, or a scope of another name, when no pathway has this name: the session is then refused.
    */
   readonly resolveScope: (
     listen: ListenSettings,
     address: string,
-    pathway: string,
+    pathway?: string,
   ) => InboundScope | undefined
   /** aborted when the server drains: sessions end as soon as no transaction is open */
   readonly shuttingDown: AbortSignal

@@ -8,11 +8,11 @@
 import { cidrContains } from '../config/address.ts'
 import type { InboundScope } from '../config/settings.ts'
 import type { Connection } from '../listener/connection.ts'
-import type { Mailbox } from '../mail/envelope.ts'
+import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import { ValidationContext } from '../policy/context.ts'
 import type { SessionFacts } from '../policy/phases.ts'
 import { tlsContextKeys } from '../tls/context-keys.ts'
-import type { Peer, TlsFacts } from '../tls/peer.ts'
+import type { AnonymousPeer, Peer, TlsFacts } from '../tls/peer.ts'
 import { PLAINTEXT } from '../tls/peer.ts'
 import { LineReader } from '../wire/lines.ts'
 import type { MechanismName } from './auth/mechanism.ts'
@@ -46,8 +46,21 @@ export interface AcceptedRecipient {
   readonly line: string
 }
 
+/** Who the client is, as a trusted proxy says (XCLIENT, XREMOTEIP). */
+export interface NewClient {
+  readonly remote: Endpoint
+  readonly local: Endpoint
+  /** the scope of its address */
+  readonly scope: InboundScope
+  /** the greeting that still holds */
+  readonly hello: Hello | undefined
+  /** what else is said of it, for policy */
+  readonly keys: ReadonlyMap<string, string>
+}
+
 export class Session {
-  readonly connection: Connection
+  /** whose ends change when a trusted proxy names its client */
+  connection: Connection
   readonly services: SessionServices
   readonly limits: SessionLimits
   readonly io: ClientIo
@@ -67,6 +80,8 @@ export class Session {
   /** recipients accepted on this connection */
   recipients = 0
   transaction: Transaction | undefined
+  /** keys of the connection that a trusted proxy set (XSETCONTEXT) */
+  readonly toldKeys = new Map<string, string>()
   /** no further command is read */
   ended = false
   /** undoes what the command under way has set, should it be refused; run after the refusal was told */
@@ -75,6 +90,8 @@ export class Session {
   #scope: InboundScope
   /** the scope under which the certificate was judged */
   #tlsScope: InboundScope | undefined
+  /** the scope of the address that connected, once a proxy has named another client */
+  #connectedScope: InboundScope | undefined
   /** connection keys as they stood when the client had said nothing yet */
   #keysAtConnect = new Map<string, string>()
   #scopeAtConnect: InboundScope
@@ -90,16 +107,7 @@ export class Session {
     this.lines = new LineReader(this.limits.authLine)
     this.#scope = connection.scope
     this.#scopeAtConnect = connection.scope
-    const peer = (): Peer => this.peer
-    this.facts = {
-      connectionId: connection.id,
-      remote: connection.remote,
-      local: connection.local,
-      get peer() {
-        return peer()
-      },
-      context: this.context,
-    }
+    this.facts = factsOf(this, connection.id)
     this.#applyContextOption(connection.scope, undefined)
     this.context.set('connection', 'pathway', pathwayKey(connection.scope))
     this.grantRelay()
@@ -108,6 +116,11 @@ export class Session {
   /** the options that hold for this connection */
   get scope(): InboundScope {
     return this.#scope
+  }
+
+  /** the options that held for whoever connected, before any other client was named */
+  get connectedScope(): InboundScope {
+    return this.#connectedScope ?? this.#scope
   }
 
   /** this host's name towards the client */
@@ -122,7 +135,16 @@ export class Session {
   get peer(): Peer {
     if (this.tls === undefined) return PLAINTEXT
     if (this.#tlsScope !== undefined && sameTrust(this.#tlsScope, this.#scope)) return this.tls.peer
-    return { kind: 'anonymous' }
+    return ANONYMOUS
+  }
+
+  /**
+   * TLS is up without the certificate that the scope requires: a pathway or a proxy brought another scope than the one
+   * under which the handshake was made. No command is served then.
+   */
+  get lacksCertificate(): boolean {
+    const required = this.#scope.options.tls_verify_mode === 'require'
+    return required && this.tls !== undefined && this.peer.kind === 'anonymous'
   }
 
   get canRelay(): boolean {
@@ -132,6 +154,8 @@ export class Session {
   /** Notes what is known before the client has said anything: what STARTTLS goes back to. */
   markConnected(): void {
     this.#keysAtConnect = new Map(this.context.connection)
+    for (const key of HELLO_KEYS) this.#keysAtConnect.delete(key)
+    for (const key of this.toldKeys.keys()) this.#setBack(this.#keysAtConnect, key)
     this.#scopeAtConnect = this.#scope
     this.#ruleSetRelayAtConnect = this.#ruleSetRelay
   }
@@ -160,6 +184,30 @@ export class Session {
     this.grantRelay()
   }
 
+  /**
+   * A trusted proxy has named its client. What was granted to whoever was there before is withdrawn: relaying,
+   * authentication, the transaction, what a script has noted; and a certificate, now or in a handshake to come, is the
+   * proxy's, so it says nothing of this client. The counts of the connection stay, and what the proxy told about it.
+   */
+  becomeClient({ remote, local, scope, hello, keys }: NewClient): void {
+    this.resetTransaction()
+    this.#connectedScope ??= this.#scope
+    this.connection = { ...this.connection, remote, local, scope }
+    this.#scope = scope
+    this.hello = hello
+    this.authenticated = undefined
+    if (this.tls !== undefined) this.tls = { ...this.tls, peer: ANONYMOUS }
+    const { connection } = this.context
+    const kept = [...connection].filter(([key]) => staysWithConnection(key, hello))
+    connection.clear()
+    this.#ruleSetRelay = false
+    this.#applyContextOption(scope, undefined)
+    this.context.set('connection', 'pathway', pathwayKey(scope))
+    for (const [key, value] of [...kept, ...this.toldKeys, ...keys])
+      this.context.set('connection', key, value)
+    this.grantRelay()
+  }
+
   openTransaction(transaction: Transaction): void {
     this.transaction = transaction
   }
@@ -180,9 +228,10 @@ export class Session {
     this.resetTransaction()
     this.hello = undefined
     this.authenticated = undefined
-    const keep = ['pathway', 'connection_message_count', 'connection_rcpt_count']
+    const keep = ['pathway', ...COUNTS]
     const kept = keep.map((key) => [key, this.context.connection.get(key)] as const)
     this.context.connection.clear()
+    this.toldKeys.clear()
     for (const [key, value] of this.#keysAtConnect) this.context.set('connection', key, value)
     this.#applyContextOption(this.#scope, this.#scopeAtConnect)
     for (const [key, value] of kept) {
@@ -192,11 +241,22 @@ export class Session {
     this.#ruleSetRelay = this.#ruleSetRelayAtConnect
   }
 
-  /** A handshake is complete. */
-  setTls(facts: TlsFacts): void {
-    this.tls = facts
+  /**
+   * A handshake is complete.
+   * @returns what it says of this client: nothing of a certificate once a proxy has named it
+   */
+  setTls(facts: TlsFacts): TlsFacts {
+    this.tls = this.#connectedScope === undefined ? facts : { ...facts, peer: ANONYMOUS }
     this.#tlsScope = this.#scope
     this.grantRelay()
+    return this.tls
+  }
+
+  /** What a key is without the proxy's word: the `context` option's, or nothing. */
+  #setBack(keys: Map<string, string>, key: string): void {
+    const { context } = this.#scope.options
+    if (Object.hasOwn(context, key)) keys.set(key, context[key] ?? '')
+    else keys.delete(key)
   }
 
   /** Keys of the `context` option; what a broader scope has set already is not written twice. TLS is no setting. */
@@ -207,6 +267,33 @@ export class Session {
     }
   }
 }
+
+/** One object for the life of the session that always tells what is so now. */
+function factsOf(session: Session, connectionId: string): SessionFacts {
+  return {
+    connectionId,
+    get remote() {
+      return session.connection.remote
+    },
+    get local() {
+      return session.connection.local
+    },
+    get peer() {
+      return session.peer
+    },
+    context: session.context,
+  }
+}
+
+/** Keys of the connection that are of no client, or of the greeting that still holds. */
+function staysWithConnection(key: string, hello: Hello | undefined): boolean {
+  if (hello !== undefined && HELLO_KEYS.includes(key)) return true
+  return COUNTS.includes(key) || (tlsContextKeys.includes(key) && !key.startsWith('tls_client_'))
+}
+
+const HELLO_KEYS = ['ehlo_string', 'ehlo_domain']
+const COUNTS = ['connection_message_count', 'connection_rcpt_count']
+const ANONYMOUS: AnonymousPeer = { kind: 'anonymous' }
 
 /** A pathway's name as the context holds it: a byte string. */
 export function pathwayKey(scope: InboundScope): string {

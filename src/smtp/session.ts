@@ -7,17 +7,15 @@
  */
 
 import type { Connection } from '../listener/connection.ts'
-import { formatDate } from '../mail/date.ts'
 import type { Reply } from '../mail/status.ts'
 import { parseCommand } from '../wire/command.ts'
 import type { Line } from '../wire/lines.ts'
 import { formatReply } from '../wire/reply.ts'
 import { ClientGoneError } from './client-io.ts'
-import { notDiscardable } from './command.ts'
 import { commands } from './commands.ts'
-import { consult } from './consult.ts'
+import { askAboutClient, banner } from './greeting.ts'
 import { readLine } from './read-line.ts'
-import { describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
+import { certificateMissing, describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
 import type { SessionServices } from './services.ts'
 import { Session } from './session-state.ts'
 import { askAfterHandshake, handshake } from './starttls.ts'
@@ -62,9 +60,9 @@ function sayGoodbye(session: Session): void {
  * client that is refused hears so instead of the banner, and inside TLS where TLS was to come first.
  */
 async function greet(session: Session): Promise<void> {
-  const asked = await ask(session)
+  const asked = await askAboutClient(session)
   // read after policy, which may have chosen another pathway
-  const { use_ssl, static_banner } = session.scope.options
+  const { use_ssl } = session.scope.options
   session.markConnected()
   if (use_ssl) {
     session.forgetBeforeTls()
@@ -72,23 +70,8 @@ async function greet(session: Session): Promise<void> {
     if (!(asked instanceof Refusal)) await askAfterHandshake(session)
   }
   if (asked instanceof Refusal) throw asked
-  const text = asked?.text ?? static_banner?.replace(/^220[ -]?/gm, '') ?? usualBanner(session)
-  send(session, { code: 220, text })
+  send(session, banner(session, asked))
   session.greeted = true
-}
-
-/** What policy says to the connection: a reply for the banner, a refusal, or nothing. */
-async function ask(session: Session): Promise<Reply | Refusal | undefined> {
-  try {
-    const answer = await consult(session, 'connect', { session: session.facts })
-    notDiscardable(answer)
-    return answer.kind === 'proceed' ? answer.reply : undefined
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error
-    const { reply, fault, module, cause } = error
-    // A client without a banner is no client: any refusal here ends the session.
-    return new Refusal(reply, { fault, module, cause, close: true })
-  }
 }
 
 async function takeCommand(session: Session): Promise<void> {
@@ -106,6 +89,7 @@ function runLine(session: Session, line: Line): Promise<Reply | undefined> {
 }
 
 async function runCommand(session: Session, line: string): Promise<Reply | undefined> {
+  if (session.lacksCertificate) throw certificateMissing()
   const { verb, args } = parseCommand(line)
   if (verb !== 'AUTH' && line.length + 2 > session.limits.commandLine)
     throw refuse(500, '5.5.2 line too long')
@@ -152,12 +136,6 @@ function internalError(session: Session, error: unknown): Refusal {
 
 function send(session: Session, reply: Reply): void {
   session.io.send(formatReply(reply))
-}
-
-/** Momentum's banner, with our name. */
-function usualBanner(session: Session): string {
-  const { clock, version } = session.services
-  return `${session.hostname} ESMTP postern ${version} ${formatDate(clock())}`
 }
 
 const UNREADABLE: Readonly<Record<Exclude<Line['kind'], 'line'>, string>> = {

@@ -78,11 +78,11 @@ export async function handshake(session: Session, state: ReceptionState): Promis
       services.tls.accept(session.io.detach(), scope, connection.remote.address),
     )
     session.io.attach(secure.socket)
-    session.setTls(secure.facts)
-    for (const [key, value] of tlsContextEntries(secure.facts, scope.options.tls_dn_format)) {
+    const facts = session.setTls(secure.facts)
+    for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
       session.context.set('connection', key, value)
     }
-    tellHandshake(session, secure.facts)
+    tellHandshake(session, facts)
   } catch (error) {
     const foreseen = error instanceof TlsHandshakeError
     if (!foreseen) tellPanic(session, 'tls', describe(error))
