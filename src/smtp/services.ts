@@ -79,7 +79,10 @@ export interface SessionLimits {
   readonly tarpit: number
   /** a client that has read nothing for this long while we have something to say is cut off */
   readonly writeStall: number
-  /** how long, and for how many octets, a closing connection waits for the client to take the last reply */
+  /**
+   * how long, and for how many octets, a closing connection waits for the client to take the last reply. A client that
+   * is in the middle of sending has some megabytes under way, as much as both kernels hold
+   */
   readonly lingerTime: number
   readonly lingerOctets: number
 }
@@ -97,5 +100,5 @@ export const defaultLimits: SessionLimits = {
   tarpit: 300_000,
   writeStall: 60_000,
   lingerTime: 2000,
-  lingerOctets: 1024 * 1024,
+  lingerOctets: 16 * 1024 * 1024,
 }
