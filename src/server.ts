@@ -11,7 +11,7 @@ import { setMaxListeners } from 'node:events'
 import { hostname as systemHostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
-import { loadSettings } from './config/load.ts'
+import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
 import { SmtpTransport } from './delivery/attempt.ts'
 import { Maildirs } from './delivery/maildir.ts'
@@ -26,6 +26,7 @@ import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
 import type { Policy } from './policy/phases.ts'
 import { createPolicy } from './policy/run.ts'
+import type { PolicyDefinition } from './policy/typescript/definition.ts'
 import { auditAuth } from './smtp/auth/audit.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
@@ -45,7 +46,11 @@ const GIVE_UP_MS = 1000
 export interface ServerOptions {
   /** the main configuration file */
   readonly file: string
+  /** stands for the file's text, which is then not read */
+  readonly text?: string
   readonly version: string
+  /** policies of an embedding program, asked after the scripts */
+  readonly policies?: readonly PolicyDefinition[]
   /** told every fact, beside the logs; for the terminal and for tests */
   readonly onEvent?: (event: ServerEvent) => void
   /** milliseconds that `stop` waits for sessions and deliveries under way; 30,000 unless given */
@@ -122,7 +127,7 @@ export class Server {
     const ticketSecret = new TicketSecret()
     const hashQueue = new HashQueue()
     const generation = await buildGeneration({
-      file: options.file,
+      source: options,
       number: 1,
       events,
       ticketSecret,
@@ -184,7 +189,7 @@ export class Server {
     const { events, ticketSecret, logs, queue, listeners, hashQueue } = this.#parts
     await logs.reopen()
     const generation = await buildGeneration({
-      file: this.#options.file,
+      source: this.#options,
       number: this.#generation.number + 1,
       events,
       ticketSecret,
@@ -259,7 +264,7 @@ export class Server {
 
 /** Settings, certificates and scripts, or a ConfigError that holds everything that is wrong with any of them. */
 async function buildGeneration(options: {
-  readonly file: string
+  readonly source: ServerOptions
   readonly number: number
   readonly events: EventBus
   readonly ticketSecret: TicketSecret
@@ -267,7 +272,10 @@ async function buildGeneration(options: {
   readonly previous?: Generation
 }): Promise<Generation> {
   const { events, ticketSecret, hashQueue, previous } = options
-  const { settings, diagnostics: findings } = await loadSettings(options.file)
+  const { file, text, policies = [] } = options.source
+  const { settings, diagnostics: findings } = await (text === undefined
+    ? loadSettings(file)
+    : loadSettingsFromText(text, file))
   if (settings === undefined) throw new ConfigError(findings)
   const tls = await loadTls(settings, {
     ticketSecret,
@@ -276,7 +284,12 @@ async function buildGeneration(options: {
     ...(previous === undefined ? {} : { previous: previous.tls }),
   })
   const hostname = hostnameOf(settings)
-  const { policy, diagnostics } = await createPolicy({ scripts: settings.scripts, hostname, events })
+  const { policy, diagnostics } = await createPolicy({
+    scripts: settings.scripts,
+    policies,
+    hostname,
+    events,
+  })
   const stores = new CredentialStores({ queue: hashQueue })
   const more = [...diagnostics, ...(await auditAuth(settings, stores))]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
