@@ -113,7 +113,7 @@ async function chargeForFailure(session: Session): Promise<void> {
   const failures = services.auth.failures.add(connection.remote.address, auth_failure_window)
   const wait = delayFor(failures, auth_failure_delay)
   if (wait > 0) {
-    // not `departed`: who hangs up its own side only must wait like anybody
+    // not `departed`: who shuts its own side and goes on listening waits like anybody
     const signal = AbortSignal.any([io.gone, services.shuttingDown])
     await delay(wait, undefined, { signal }).catch(() => undefined)
   }
