@@ -103,9 +103,16 @@ function parameters(
 }
 
 function needsUri(lower: Entries): string | undefined {
-  if (schemeOf(lower['uri']) !== undefined) return undefined
+  const scheme = schemeOf(lower['uri'])
+  if (scheme !== undefined) {
+    // a store of the operator's own may have any name, but hardly one that is nearly a built-in one's
+    const near = builtInSchemes.includes(scheme) ? '' : suggestion(scheme, builtInSchemes)
+    return near === '' ? undefined : `has a uri of an unknown kind, ${quote(scheme)}${near}`
+  }
   return 'needs a uri that names the users, such as [ uri = "file:///etc/postern/users" ]'
 }
+
+const builtInSchemes = ['file', 'digest']
 
 /** in lower case; undefined when it is no uri */
 function schemeOf(uri: string | undefined): string | undefined {

@@ -38,6 +38,8 @@ class Lexer {
   #offset = 0
   #line = 1
   #lineStart = 0
+  /** the offset right behind the last word or text */
+  #textEnd = -1
 
   constructor(text: string, file: string) {
     this.#text = text
@@ -124,7 +126,11 @@ class Lexer {
     // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
     else if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text)) {
       this.#error('this text holds a control character', at)
+    } else if (start === this.#textEnd) {
+      // half of a name inside the quotes and half outside: nobody means two values by that
+      this.#error('a blank is missing before this, or a quote stands in the wrong place', at)
     }
+    this.#textEnd = end
     this.#tokens.push({ kind, text, at })
   }
 
