@@ -59,7 +59,7 @@ describe('settings', () => {
       }),
     )
     assert.equal(ids[0], ids[1])
-    assert.equal(ids[0], 'listen :25 peer 10.1.0.0/16,10.0.0.0/8')
+    assert.equal(ids[0], 'listen ":25" peer 10.1.0.0/16,10.0.0.0/8')
   })
 
   test('an address that cannot be read, or a Listen of another configuration, is refused', async () => {
@@ -80,14 +80,58 @@ describe('settings', () => {
       }
       Pathway "p" { }`)
     assert.deepEqual([...settings.inboundScopes()].map(({ scope }) => scope.id).toSorted(), [
-      'listen :25',
-      'listen :25 listener-peer 192.0.2.0/24',
-      'listen :25 peer 10.0.0.0/8 listener-peer 10.0.0.0/8',
-      'listen :25 peer 10.1.0.0/16,10.0.0.0/8 listener-peer 10.0.0.0/8',
-      'listen :26',
-      'listen :26 listener-peer 10.0.0.0/8',
-      'listen :26 listener-peer 192.0.2.0/24',
+      'listen ":25"',
+      'listen ":25" listener-peer 192.0.2.0/24',
+      'listen ":25" peer 10.0.0.0/8 listener-peer 10.0.0.0/8',
+      'listen ":25" peer 10.1.0.0/16,10.0.0.0/8 listener-peer 10.0.0.0/8',
+      'listen ":26"',
+      'listen ":26" listener-peer 10.0.0.0/8',
+      'listen ":26" listener-peer 192.0.2.0/24',
     ])
+  })
+
+  test('the clients of a UNIX socket are among them, in all blocks that hold a loopback address', async () => {
+    const settings = await settingsOf(`
+      ESMTP_Listener { Listen "/tmp/a" { Peer "127.0.0.0/8" { } Peer "::1" { } } }`)
+    const [listen] = settings.listens
+    assert.ok(listen)
+    const ids = [...settings.inboundScopes()].map(({ scope }) => scope.id)
+    assert.ok(ids.includes(settings.resolveInbound(listen, '').id), ids.join('\n'))
+  })
+
+  test('a client in no Peer block can be asked for, with a pathway too', async () => {
+    const settings = await settingsOf(`
+      ESMTP_Listener { Listen ":25" { Idle_Time = 1 Peer "0.0.0.0/0" { Idle_Time = 2 } } }
+      Pathway "p" { Idle_Time = 3 }`)
+    const [listen] = settings.listens
+    assert.ok(listen)
+    assert.equal(settings.resolveInbound(listen, '10.0.0.1').options.idle_time, 2)
+    assert.equal(settings.resolveInbound(listen, undefined).options.idle_time, 1)
+    assert.equal(settings.resolveInbound(listen, undefined, 'p').options.idle_time, 3)
+  })
+
+  test('two scopes never share an id, whatever paths and names hold', async () => {
+    const settings = await settingsOf(`
+      ESMTP_Listener {
+        Listen "/tmp/a" { Peer "127.0.0.0/8" { TLS_Verify_Mode = require } }
+        Listen "/tmp/a peer 127.0.0.0/8" { TLS_Verify_Mode = none }
+      }`)
+    const modes = settings.listens.map(
+      (listen) => settings.resolveInbound(listen, '').options.tls_verify_mode,
+    )
+    assert.deepEqual(modes, ['require', 'none'])
+  })
+
+  test('scopes stay right when more clients come than are remembered', async () => {
+    const settings = await settingsOf(`
+      ESMTP_Listener { Listen ":25" { Idle_Time = 1 Peer "10.0.0.0/9" { Idle_Time = 2 } } }`)
+    const [listen] = settings.listens
+    assert.ok(listen)
+    for (let n = 0; n < 50_000; n += 1) {
+      const address = `10.${(n & 1) * 128}.${n >> 8}.${n & 255}`
+      assert.equal(settings.resolveInbound(listen, address).options.idle_time, 2 - (n & 1))
+    }
+    assert.equal(settings.resolveInbound(listen, '10.0.0.0').options.idle_time, 2)
   })
 
   test('with scripts, each pathway on each Listen is among them', async () => {
@@ -97,7 +141,7 @@ describe('settings', () => {
       scriptlet "scriptlet" { script "x" { source = "x" } }`)
     assert.deepEqual(
       [...settings.inboundScopes()].map(({ scope }) => scope.id),
-      ['listen :25', 'listen :25 pathway p'],
+      ['listen ":25"', 'listen ":25" pathway "p"'],
     )
   })
 
@@ -124,6 +168,14 @@ describe('settings', () => {
 })
 
 describe('files', () => {
+  test('a file without an end is refused', async () => {
+    const { settings, diagnostics } = await loadSettings('/dev/zero')
+    assert.equal(settings, undefined)
+    assert.deepEqual(diagnostics, [
+      { severity: 'error', message: 'cannot read "/dev/zero": it is larger than 64 MiB' },
+    ])
+  })
+
   test('a missing main file is one error without a place', async () => {
     const { settings, diagnostics } = await loadSettings(path.join(folder, 'none.conf'))
     assert.equal(settings, undefined)

@@ -100,7 +100,7 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       at: model.security.at,
       ...valuesOf(model.security.stanza, securityOptions),
     },
-    resolveInbound: (listen: ListenSettings, address: string, pathway?: string) =>
+    resolveInbound: (listen: ListenSettings, address: string | undefined, pathway?: string) =>
       resolver.inbound(listen.instance, address, pathway),
     resolveOutbound: (domain: string) => resolver.outbound(domain),
     inboundScopes: () => inboundScopes(model, resolver, listens),

@@ -35,11 +35,12 @@ export class Resolver {
     for (const instance of this.#listens.keys()) this.#byAddress.set(instance, new BoundedCache(maxAddresses))
   }
 
-  /** @param address normalised, or '' for a UNIX client */
-  inbound(instance: string, address: string, pathway?: string): InboundScope {
+  /** @param address normalised, '' for a UNIX client, undefined for a client in no Peer block */
+  inbound(instance: string, address: string | undefined, pathway?: string): InboundScope {
     // a name that no stanza has adds nothing, and must not fill the cache either
     const known = pathway !== undefined && this.#model.pathways.has(pathway) ? pathway : undefined
-    const key = known === undefined ? address : `${address} ${known}`
+    const who = address ?? 'nobody'
+    const key = known === undefined ? who : `${who} ${known}`
     const cache = this.#byAddress.get(instance)
     const cached = cache?.get(key)
     if (cached !== undefined) return cached
@@ -78,12 +79,22 @@ export class Resolver {
 }
 
 /**
- * Every situation that some client could be in without a script's doing: for each Listen the one without Peer blocks,
- * and one for each Peer block with all that hold it. Which addresses a longer prefix leaves over is not asked.
+ * Every situation that some client could be in without a script's doing: for each Listen the one without Peer blocks
+ * (for a UNIX socket also that of its clients), and one for each Peer block with all that hold it. Which addresses a longer prefix leaves over is not asked.
  */
 export function* situations(model: Model): Iterable<Situation> {
   for (const listen of model.listens.values()) {
     yield { model, listen, listenPeers: [], listenerPeers: [], scriptPathway: undefined }
+    if (listen.address.kind === 'unix') {
+      const listenPeers = matching(listen.peers, '')
+      yield {
+        model,
+        listen,
+        listenPeers,
+        listenerPeers: matching(model.listenerPeers, ''),
+        scriptPathway: undefined,
+      }
+    }
     const seen = new Set<string>()
     for (const { cidr, stanza } of [...listen.peers.all, ...model.listenerPeers.all]) {
       // one block in both containers is one situation
@@ -163,29 +174,38 @@ function defaultsOf(
 const inboundDefaults = defaultsOf(inboundOptions)
 const outboundDefaults = defaultsOf(outboundOptions)
 
-/** Forgets the oldest entry when it is full. */
+/**
+ * Holds at most twice `limit` entries: when the young half is full it becomes the old one, and what was in the old half
+ * and not asked for since is forgotten. (Taking the oldest key out of a Map one by one walks over all that went before.)
+ */
 class BoundedCache<T> {
   readonly #limit: number
-  readonly #entries = new Map<string, T>()
+  #young = new Map<string, T>()
+  #old: ReadonlyMap<string, T> = new Map()
 
   constructor(limit: number) {
     this.#limit = limit
   }
 
   get(key: string): T | undefined {
-    return this.#entries.get(key)
+    const young = this.#young.get(key)
+    if (young !== undefined) return young
+    const old = this.#old.get(key)
+    if (old !== undefined) this.set(key, old)
+    return old
   }
 
   set(key: string, value: T): void {
-    if (this.#entries.size >= this.#limit) {
-      const [oldest] = this.#entries.keys()
-      if (oldest !== undefined) this.#entries.delete(oldest)
+    if (this.#young.size >= this.#limit) {
+      this.#old = this.#young
+      this.#young = new Map()
     }
-    this.#entries.set(key, value)
+    this.#young.set(key, value)
   }
 }
 
-function matching(peers: Peers, text: string): readonly PeerStanza[] {
+function matching(peers: Peers, text: string | undefined): readonly PeerStanza[] {
+  if (text === undefined) return []
   if (text === '') {
     const found = loopback.flatMap((address) => peers.trie.matches(address))
     return found.toSorted((a, b) => specificity(b) - specificity(a))
@@ -202,10 +222,11 @@ function specificity({ cidr }: PeerStanza): number {
 
 /** The same text for the same stanzas, in every worker and after every reload. */
 function scopeId({ listen, listenPeers, listenerPeers, scriptPathway }: Situation): string {
-  let id = `listen ${listen.stanza.instance}`
+  // quoted, because a path or a name may hold anything: two situations must never have the same id
+  let id = `listen ${JSON.stringify(listen.stanza.instance)}`
   if (listenPeers.length > 0) id += ` peer ${listenPeers.map(instanceOf).join(',')}`
   if (listenerPeers.length > 0) id += ` listener-peer ${listenerPeers.map(instanceOf).join(',')}`
-  if (scriptPathway !== undefined) id += ` pathway ${scriptPathway}`
+  if (scriptPathway !== undefined) id += ` pathway ${JSON.stringify(scriptPathway)}`
   return id
 }
 

@@ -265,12 +265,13 @@ export interface Settings {
   readonly diagnostics: readonly Diagnostic[]
   /**
    * What holds for a client (design §3.1). Cached: the same combination gives the same object.
-   * @param address a normalised IP address (`address.ts`), or '' for a UNIX client, which matches as loopback
+   * @param address a normalised IP address (`address.ts`), or '' for a UNIX client, which matches as loopback;
+   *   undefined for a client that is in no Peer block
    * @param pathway a pathway that policy chose for this connection; it stands above all scopes. A name that no stanza
    *   has adds nothing
    * @throws TypeError for what is not an address, and for a Listen that this configuration does not have
    */
-  resolveInbound(listen: ListenSettings, address: string, pathway?: string): InboundScope
+  resolveInbound(listen: ListenSettings, address: string | undefined, pathway?: string): InboundScope
   /** What holds for mail to a domain (lower case): Domain stanza, then global, then default. */
   resolveOutbound(domain: string): OutboundScope
   /** Every inbound scope that some client could meet, each once: for checks of certificates and for warnings. */

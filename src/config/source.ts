@@ -7,7 +7,8 @@
  * includes than anybody writes. Local_Changes_File is read last, and may be missing.
  */
 
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Diagnostic, Position } from './diagnostic.ts'
 import { parse } from './parser.ts'
@@ -52,8 +53,20 @@ export const diskFiles: SourceFiles = {
     }
   },
   list: (directory) => readdir(directory),
-  read: (file) => readFile(file, 'utf8'),
+  read: readBounded,
   identity: (file) => realpath(file),
+}
+
+/** Devices and pipes have no size beforehand. */
+async function readBounded(file: string): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of createReadStream(file)) {
+    chunks.push(chunk as Buffer)
+    size += (chunk as Buffer).length
+    if (size > maxFile) throw new Error('it is larger than 64 MiB')
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 /** Files in memory over a disk: tests, and a text that comes without a file. */
@@ -225,8 +238,10 @@ function reasonOf(error: unknown): string {
     case 'EISDIR':
       return 'it is a directory'
     default:
-      return code ?? String(error)
+      return code ?? (error instanceof Error ? error.message : String(error))
   }
 }
 
 const maxIncludes = 10_000
+/** octets; a million Peer stanzas are about half as much */
+const maxFile = 64 * 1024 ** 2
