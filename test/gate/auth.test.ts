@@ -131,16 +131,22 @@ describe('swaks', () => {
   for (const mechanism of ['PLAIN', 'LOGIN', 'CRAM-MD5', 'DIGEST-MD5']) {
     const needed = modules[mechanism]
     const skip = absent || (needed !== undefined && missing('perl', `-M${needed}`, '-e', '1'))
-    const swaks = (from: string, password: string, ...more: readonly string[]): Promise<Ran> =>
-      run(
+    const swaks = (from: string, password: string, ...more: readonly string[]): Promise<Ran> => {
+      const where = [
+        '--server',
+        '127.0.0.1',
+        '--port',
+        String(gate.address().port),
+        '--local-interface',
+        from,
+      ]
+      const login = ['-tls', '--auth', mechanism, '--auth-user', 'ann', '--auth-password', password]
+      return run(
         'swaks',
-        [
-          ...['--server', '127.0.0.1', '--port', String(gate.address().port), '--local-interface', from],
-          ...['-tls', '--auth', mechanism, '--auth-user', 'ann', '--auth-password', password],
-          ...['--from', 'ann@client.example', '--data', '-', ...more],
-        ],
+        [...where, ...login, '--from', 'ann@client.example', '--data', '-', ...more],
         MESSAGE,
       )
+    }
 
     test(`${mechanism}: a message`, { skip }, async () => {
       const user = `swaks-${mechanism.toLowerCase()}`
@@ -171,27 +177,14 @@ describe('swaks', () => {
   }
 })
 
+function curl(from: string, user: string, mechanism: string, ...more: readonly string[]): Promise<Ran> {
+  const url = `smtp://127.0.0.1:${gate.address().port}`
+  const login = ['--login-options', `AUTH=${mechanism}`, '-u', user, '--mail-from', 'ann@client.example']
+  return run('curl', ['-sv', '-k', '--interface', from, url, ...login, '-T', '-', ...more], MESSAGE)
+}
+
 describe('curl', () => {
   const skip = missing('curl', '--version')
-  const curl = (from: string, user: string, mechanism: string, ...more: readonly string[]): Promise<Ran> =>
-    run(
-      'curl',
-      [
-        ...['-sv', '-k', '--interface', from, `smtp://127.0.0.1:${gate.address().port}`],
-        ...[
-          '--login-options',
-          `AUTH=${mechanism}`,
-          '-u',
-          user,
-          '--mail-from',
-          'ann@client.example',
-          '-T',
-          '-',
-          ...more,
-        ],
-      ],
-      MESSAGE,
-    )
   const tls = ['--ssl-reqd']
 
   for (const mechanism of ['PLAIN', 'LOGIN', 'CRAM-MD5', 'DIGEST-MD5']) {
@@ -265,12 +258,9 @@ describe('curl', () => {
   })
 })
 
-describe('Python smtplib', () => {
-  const skip = missing('python3', '-c', 'import smtplib, ssl')
-
-  /** Runs statements with a session `s` inside TLS and `code(…)`, which tells a reply's code; prints what `say` is given. */
-  async function python(statements: string, from = '127.0.0.1', tls = true): Promise<string[]> {
-    const script = `
+/** Runs statements with a session `s`; gives back the codes of the replies that `say` and `attempt` were given. */
+async function python(statements: string, from = '127.0.0.1', tls = true): Promise<string[]> {
+  const script = `
 import base64, smtplib, ssl, sys
 def say(reply): print(reply[0] if isinstance(reply, tuple) else reply)
 def b64(text): return base64.b64encode(text.encode()).decode()
@@ -286,10 +276,13 @@ s.user, s.password = 'ann', ${JSON.stringify(PASSWORD)}
 ${statements}
 s.close()
 `
-    const { text, code } = await run('python3', ['-c', script])
-    assert.equal(code, 0, text)
-    return text.trim().split('\n')
-  }
+  const { text, code } = await run('python3', ['-c', script])
+  assert.equal(code, 0, text)
+  return text.trim().split('\n')
+}
+
+describe('Python smtplib', () => {
+  const skip = missing('python3', '-c', 'import smtplib, ssl')
 
   for (const [mechanism, method] of [
     ['PLAIN', 'auth_plain'],
