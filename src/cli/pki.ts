@@ -21,12 +21,12 @@ export async function runPki(argv: readonly string[], io: Io): Promise<number> {
     io.stderr.write('postern pki: name one folder to write to\n')
     return 1
   }
-  const refusal = reasonToRefuse(folder)
-  if (refusal !== undefined) {
-    io.stderr.write(`postern pki: ${refusal}\n`)
-    return 1
-  }
   try {
+    const refusal = reasonToRefuse(folder)
+    if (refusal !== undefined) {
+      io.stderr.write(`postern pki: ${refusal}\n`)
+      return 1
+    }
     const pki = await makePki()
     mkdirSync(folder, { recursive: true, mode: 0o755 })
     writeFileSync(path.join(folder, MARKER), MARKER_TEXT)

@@ -5,7 +5,7 @@
  * Exit codes: 0 done, 1 a configuration error or an ordinary failure, 2 could not bind (`serve`), 64 wrong usage.
  */
 
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ConfigError } from '../config/diagnostic.ts'
 import { type Io, say } from './io.ts'
 import type { PasswdOptions } from './passwd.ts'
@@ -146,7 +146,6 @@ function addPasswd(program: Command, io: Io, done: (code: number) => void): void
 }
 
 function parseCount(text: string): number {
-  if (!/^\d{1,3}$/.test(text))
-    throw new CommanderError(USAGE_ERROR, 'postern.usage', `--workers takes a number, not "${text}"`)
+  if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('It is a number of processes from 0 to 999.')
   return Number(text)
 }
