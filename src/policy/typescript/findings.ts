@@ -24,14 +24,15 @@ export async function explainLoadError(error: unknown, module: ModuleText, shown
     atCaret(error, shown) ??
     atMissingImport(error, module, shown) ??
     (error instanceof SyntaxError ? await byParsing(module, shown) : undefined) ??
-    atFrame(error, shown)
+    position(ownFrame(error), shown)
   return { message, at: found ?? { file: shown(module.path), line: 1, column: 1, length: 1 } }
 }
 
-/** Where a policy's code stood when an error was made, as `FILE:LINE:COLUMN`. */
+/** Where a policy's code stood when an error was made, as `FILE:LINE:COLUMN`; it may be a policy of the program's own. */
 export function placeOf(error: unknown, shown: Shown): string | undefined {
-  const at = atFrame(error, shown)
-  return at === undefined ? undefined : `${at.file}:${at.line}:${at.column}`
+  const outside = frames(error).find(({ url }) => !url.startsWith(HERE))
+  const at = position(ownFrame(error) ?? outside, shown)
+  return at && `${at.file}:${at.line}:${at.column}`
 }
 
 /** An error in one line. Whatever a policy threw: nothing about it is believed. */
@@ -92,20 +93,33 @@ async function byParsing({ texts }: ModuleText, shown: Shown): Promise<Position 
   return undefined
 }
 
-/** The innermost frame of a stack that is a policy's; else the innermost one outside of this program and of Node. */
-function atFrame(error: unknown, shown: Shown): Position | undefined {
-  const frames = [...stackOf(error).matchAll(/^ +at .*?\(?(file:[^()\n]*):(\d+):(\d+)\)?$/gm)]
-  const own = frames.find(([, url = '']) => policyFile(url) !== undefined)
-  const outside = frames.find(([, url = '']) => !url.startsWith(HERE))
-  const [, url = '', line, column] = own ?? outside ?? []
-  if (url === '') return undefined
-  const file = policyFile(url)
-  return {
-    file: file === undefined ? url.replace(/^file:\/\//, '') : shown(file),
+/** One line of a stack. */
+interface Frame {
+  readonly url: string
+  readonly line: number
+  readonly column: number
+}
+
+/** Innermost first. */
+function frames(error: unknown): Frame[] {
+  const lines = stackOf(error).matchAll(/^ +at .*?\(?(file:[^()\n]*):(\d+):(\d+)\)?$/gm)
+  return Array.from(lines, ([, url = '', line, column]) => ({
+    url,
     line: Number(line),
     column: Number(column),
-    length: 1,
-  }
+  }))
+}
+
+/** The innermost frame that is a loaded policy's. */
+function ownFrame(error: unknown): Frame | undefined {
+  return frames(error).find(({ url }) => policyFile(url) !== undefined)
+}
+
+function position(frame: Frame | undefined, shown: Shown): Position | undefined {
+  if (frame === undefined) return undefined
+  const file = policyFile(frame.url)
+  const { url, line, column } = frame
+  return { file: file === undefined ? url.replace(/^file:\/\//, '') : shown(file), line, column, length: 1 }
 }
 
 /** the folder of this program's source, as a URL */

@@ -80,7 +80,7 @@ export class ModuleMember implements Member {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
-        const error = new Error(`no answer within ${deadline / 1000} s`)
+        const error = new LateError(`no answer within ${deadline / 1000} s`)
         reject(error)
         call.abort(error)
       }, deadline)
@@ -94,18 +94,28 @@ export class ModuleMember implements Member {
 
   #judge(value: unknown, callout: string, { phase, decision }: Asking): MemberAnswer {
     const answer = takeAnswer(value, phase, decision)
-    return (
-      answer ??
-      this.#failed(callout, new Error(`returned ${show(value)}, which is no answer that this phase permits`))
+    if (answer !== undefined) return answer
+    const { where } = this.#options
+    return this.#tell(
+      callout,
+      where(callout),
+      `returned ${show(value)}, which is no answer that this phase permits`,
     )
   }
 
   #failed(callout: string, error: unknown): MemberAnswer {
-    const { log, shown, where } = this.#options
-    log.tell('error', `${callout} error: ${placeOf(error, shown) ?? where(callout)}: ${describeError(error)}`)
+    const { shown, where } = this.#options
+    const place = error instanceof LateError ? undefined : placeOf(error, shown)
+    return this.#tell(callout, place ?? where(callout), describeError(error))
+  }
+
+  #tell(callout: string, place: string, message: string): MemberAnswer {
+    this.#options.log.tell('error', `${callout} error: ${place}: ${message}`)
     return 'failed'
   }
 }
+
+class LateError extends Error {}
 
 /** Makes the signal only for callouts that ask for it. */
 class CalloutCall implements Call {
