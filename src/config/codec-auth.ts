@@ -6,7 +6,7 @@
  * surprise at the first login.
  */
 
-import { bool, type Codec, type CodecContext, dictionary, hostname, oneOf } from './codec.ts'
+import { bool, type Codec, type CodecContext, dictionary, oneOf, scalar } from './codec.ts'
 import { suggestion } from './edit-distance.ts'
 import { quote } from './render.ts'
 import type { Dictionary } from './settings.ts'
@@ -17,6 +17,11 @@ type Key = (value: Value, context: CodecContext) => { readonly value: unknown } 
 type Entries = Readonly<Record<string, string>>
 
 const log_authentication: Key = (value, context) => bool(value, context)
+
+/** Momentum's own has a blank: "Momentum Console". A colon would end it in the lines of htdigest. */
+const realm = scalar('a name of plain characters without colon, quote or backslash', (text) =>
+  /^[ !#-9;-[\]-~]{1,128}$/.test(text) ? text : undefined,
+)
 
 /** What a value is whose form is checked with the whole dictionary. */
 const text: Key = () => ({ value: undefined })
@@ -37,7 +42,7 @@ export const digestMd5Parameters: Codec<Dictionary> = parameters(
   {
     uri: text,
     log_authentication,
-    realm: (value, context) => hostname(value, context),
+    realm: (value, context) => realm(value, context),
     stored_cleartext: (value, context) => bool(value, context),
   },
   (lower) => {

@@ -63,7 +63,7 @@ describe('what check says of the files of authentication', () => {
     const odd = file('odd', 'ann:$6$salt$hash\nnonsense\n:x\n', 0o644)
     assert.deepEqual(await findings(`  AuthPlainParameters = [ uri = "file://${odd}" ]`), [
       'warning 3: AuthPlainParameters: FOLDER/odd:2 is not user:password (nor are 1 more)',
-      'error 3: AuthPlainParameters: FOLDER/odd:1: a hash "$6$" of a kind or cost that is not read; nobody can log in with it (postern passwd makes $argon2id$ and $scrypt$)',
+      'warning 3: AuthPlainParameters: FOLDER/odd:1: a hash "$6$" of a kind or cost that is not read; nobody can log in with it (postern passwd makes $argon2id$ and $scrypt$)',
       'warning 3: AuthPlainParameters: FOLDER/odd can be used by every user of this machine (chmod o= would keep them out)',
     ])
     assert.deepEqual(await findings(`  AuthPlainParameters = [ uri = "file://${folder}/none" ]`), [

@@ -103,7 +103,7 @@ function unusable(path: string, { users }: UserList, { name }: MechanismRow): Fi
   const unread = entries.find((entry) => entry.kind === 'unusable')
   if (unread?.kind === 'unusable') {
     findings.push({
-      severity: 'error',
+      severity: 'warning',
       text: `${path}:${unread.line}: a hash "$${unread.what}$" of a kind or cost that is not read; nobody can log in with it (postern passwd makes $argon2id$ and $scrypt$)`,
     })
   }
