@@ -12,6 +12,7 @@ import { hostname as systemHostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
 import { loadSettings, loadSettingsFromText } from './config/load.ts'
+import { quote } from './config/render.ts'
 import type { Settings } from './config/settings.ts'
 import { SmtpTransport } from './delivery/attempt.ts'
 import { Maildirs } from './delivery/maildir.ts'
@@ -33,7 +34,7 @@ import { HashQueue } from './smtp/auth/hash-queue.ts'
 import { CredentialStores } from './smtp/auth/stores.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
-import { openSpool } from './spool/lmdb-spool.ts'
+import { openSpool, type SpoolOptions } from './spool/lmdb-spool.ts'
 import type { DeliveryState, Spool } from './spool/spool.ts'
 import { loadTls, type TlsContexts } from './tls/contexts.ts'
 import { TicketSecret } from './tls/ticket-secret.ts'
@@ -142,7 +143,7 @@ export class Server {
     events.subscribe((event) => logs.handle(event))
     const { spoolbase, spool_mode, spool_min_free, reception_memory } = settings.global
     const reserve = { octets: spool_min_free }
-    const spool = await openSpool({
+    const spool = await openSpoolOf(settings, {
       path: spoolbase.path,
       mode: spool_mode,
       get minFree() {
@@ -259,6 +260,18 @@ export class Server {
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
       shuttingDown: this.#stopping.signal,
     }
+  }
+}
+
+/** @throws ConfigError at Spoolbase when the system refuses the folder; otherwise what `openSpool` throws */
+async function openSpoolOf(settings: Settings, options: SpoolOptions): Promise<Spool> {
+  try {
+    return await openSpool(options)
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    const at = settings.globalOrigin('spoolbase')
+    const message = `Spoolbase ${quote(settings.global.spoolbase.text)} cannot be used: ${error.message}`
+    throw new ConfigError([{ severity: 'error', message, ...(at === 'default' ? {} : { at }) }])
   }
 }
 

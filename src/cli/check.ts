@@ -14,6 +14,7 @@ import { auditTls } from '../tls/audit.ts'
 import { type Io, say, styler } from './io.ts'
 import { locateConfig } from './locate.ts'
 import { rootWarning } from './privileges.ts'
+import { silenceWarning } from './silence.ts'
 
 /** @returns 0 when there are no errors, else 1 */
 export async function runCheck(named: string | undefined, io: Io): Promise<number> {
@@ -39,7 +40,7 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
   })
   const auth = await auditAuth(settings, new CredentialStores())
   const root = settings.security === undefined && process.getuid?.() === 0 ? rootWarning(settings) : []
-  return [...tls, ...policy.diagnostics, ...auth, ...root]
+  return [...tls, ...policy.diagnostics, ...auth, ...silenceWarning(settings), ...root]
 }
 
 function count(n: number, noun: string): string {

@@ -13,6 +13,7 @@ import { type Io, say } from './io.ts'
 import { locateConfig } from './locate.ts'
 import { notify } from './notify.ts'
 import { dropPrivileges } from './privileges.ts'
+import { silenceWarning } from './silence.ts'
 import { readVersion } from './version.ts'
 
 const COULD_NOT_BIND = 2
@@ -37,7 +38,7 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   say(io, dropPrivileges(settings))
   const server = await startOrExplain(file, io)
   if (server === undefined) return COULD_NOT_BIND
-  say(io, server.warnings)
+  say(io, [...server.warnings, ...silenceWarning(server.settings)])
   const ended = untilTold(server, io)
   io.stdout.write(`postern ready pid=${process.pid} ${server.addresses.join(' ')}\n`)
   await notify('READY=1')
@@ -64,11 +65,16 @@ async function startOrExplain(file: string, io: Io): Promise<Server | undefined>
 function untilTold(server: Server, io: Io): Promise<void> {
   return new Promise((resolve, reject) => {
     let ending = false
+    // without a Listen nothing else would hold the process, and deliveries and a later reload need it
+    const hold = setInterval(() => undefined, 2 ** 30)
     const end = (): void => {
       if (ending) return
       ending = true
       void notify('STOPPING=1')
-      server.stop().then(resolve, reject)
+      server
+        .stop()
+        .finally(() => clearInterval(hold))
+        .then(resolve, reject)
     }
     process.on('SIGTERM', end)
     process.on('SIGINT', end)
@@ -84,7 +90,7 @@ async function reload(server: Server, io: Io): Promise<void> {
   await notify('RELOADING=1')
   try {
     await server.reload()
-    say(io, server.warnings)
+    say(io, [...server.warnings, ...silenceWarning(server.settings)])
     io.stderr.write('postern: the configuration was reloaded\n')
   } catch (error) {
     if (error instanceof ConfigError || error instanceof ListenError) {

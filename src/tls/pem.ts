@@ -6,6 +6,7 @@
  * is ignored, a damaged block is an error. Files are read whole, up to a limit, and only if they are regular files.
  */
 
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 
 /** The file or its text is not what it should be. The message says what, without the file's name. */
@@ -97,7 +98,8 @@ export function blocksOf(bytes: Buffer, labels: readonly string[], what: string)
  */
 export async function readBounded(path: string, limit: number): Promise<Buffer> {
   try {
-    await using file = await open(path, 'r')
+    // O_NONBLOCK: opening a named pipe would wait for somebody to write to it
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     const { size } = await checkedStat(file, limit)
     const bytes = Buffer.alloc(size)
     const { bytesRead } = await file.read(bytes, 0, size, 0)

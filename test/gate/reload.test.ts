@@ -144,11 +144,6 @@ test('a client that was revoked by a reload is revoked, with its old ticket too;
 
 test('SIGHUP reopens the logs', async () => {
   const log = path.join(folder, 'logs', 'main.ec')
-  const send = async (): Promise<void> => {
-    const client = await connect()
-    assert.match(await client.deliver('a@b.example', 'box@gate.example', 'Subject: x\n\nx'), /^250/)
-    client.destroy()
-  }
   await send()
   await waitFor(() => read(log).includes('@D@'))
   renameSync(log, `${log}.1`)
@@ -199,6 +194,25 @@ test('a configuration error is exit code 1 and names every mistake', () => {
   assert.match(run.stderr, /wrong\.conf:4:\d+: error: .*\n[^]*wrong\.conf:2:1: note/)
 })
 
+test('a spool that cannot be made is exit code 1, at Spoolbase', () => {
+  const wrong = path.join(folder, 'no-spool.conf')
+  writeFileSync(wrong, 'Spoolbase = "no-spool.conf"\nESMTP_Listener { Listen "127.0.0.1:0" { } }\n')
+  const run = spawnSync(bin, ['serve', '-c', wrong], { encoding: 'utf8', timeout: 15_000 })
+  assert.equal(run.status, 1)
+  assert.match(run.stderr, /no-spool\.conf:1:13: error: Spoolbase "no-spool\.conf" cannot be used: ENOTDIR/)
+})
+
+test('a gate that listens on nothing says so, lives on until it is told to end, and can be given a Listen', async () => {
+  const silent = path.join(folder, 'silent.conf')
+  writeFileSync(silent, 'Spoolbase = "spool4"\n')
+  const other = await startGateProcess(silent)
+  assert.match(other.complaints(), /warning: nothing is listened on: there is no Listen/)
+  writeFileSync(silent, 'Spoolbase = "spool4"\nESMTP_Listener { Listen "127.0.0.1:0" { } }\n')
+  other.child.kill('SIGHUP')
+  await waitFor(() => other.complaints().includes('was reloaded'))
+  assert.equal(await other.end('SIGTERM'), 0)
+})
+
 test('--workers is taken, and says that there is one process', async () => {
   const conf2 = path.join(folder, 'workers.conf')
   writeFileSync(conf2, 'Spoolbase = "spool3"\nESMTP_Listener { Listen "127.0.0.1:0" { } }\n')
@@ -213,6 +227,12 @@ test('--workers is taken, and says that there is one process', async () => {
   assert.equal(code, 0)
   assert.match(stderr, /one process/)
 })
+
+async function send(): Promise<void> {
+  const client = await connect()
+  assert.match(await client.deliver('a@b.example', 'box@gate.example', 'Subject: x\n\nx'), /^250/)
+  client.destroy()
+}
 
 function read(name: string): string {
   try {
