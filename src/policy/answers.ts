@@ -1,5 +1,6 @@
-/** What the return value of a callout means (momentum: 4-implementing-policy-scriptlets, hooks/core-validate-auth). */
+/** What the return value of a callout means (momentum: 4-implementing-policy-scriptlets, 3-api/hooks-core-*). */
 
+import type { Decision } from './decision.ts'
 import type { AnyPhase } from './phases.ts'
 
 export type Answer =
@@ -9,8 +10,12 @@ export type Answer =
   | 'stop'
   /** call again later */
   | 'again'
-  /** the authentication is not accepted */
+  /** it is not accepted */
   | 'refuse'
+  /** it is not accepted now */
+  | 'defer'
+  /** the authentication succeeds whatever the credentials are */
+  | 'grant'
 
 /** The numbers that scripts know by name. */
 export interface AnswerConstants {
@@ -20,24 +25,77 @@ export interface AnswerConstants {
   readonly EC_AUTH_OK: number
   readonly EC_AUTH_FAIL: number
   readonly EC_AUTH_ERROR: number
+  readonly EC_HOOK_CONT: number
+  readonly EC_HOOK_DONE: number
+  readonly EC_HOOK_RETRY: number
 }
+
+type Value = number | true | undefined
 
 /**
  * Undefined when the value answers nothing, which is an error of the script. A hook (`core_…`) may return nothing; a
  * `validate_…` callout has to answer.
  */
-export function readAnswer(
-  phase: AnyPhase,
-  value: number | true | undefined,
-  constants: AnswerConstants,
-): Answer | undefined {
-  // a void hook: whatever it returns is not looked at
-  if (phase === 'tls') return 'go-on'
+export function readAnswer(phase: AnyPhase, value: Value, constants: AnswerConstants): Answer | undefined {
+  switch (phase) {
+    // void hooks, and one whose value has no meaning: what they return is not looked at
+    case 'tls':
+    case 'connected':
+    case 'tls_parameters':
+    case 'each_rcpt_after':
+    case 'final_validation':
+    case 'post_final_validation':
+      return 'go-on'
+    case 'accept':
+      return value === undefined ? 'go-on' : readValidation(value, constants)
+    case 'tls_verify':
+      if (value === undefined || value === true || value === 1) return 'go-on'
+      return value === 0 ? 'refuse' : undefined
+    case 'auth':
+      return readAuthentication(value, constants)
+    case 'auth_before':
+      if (value === -1) return 'go-on'
+      return value === constants.EC_AUTH_OK ? 'grant' : readAuthentication(value, constants)
+    case 'final_validation2':
+      return readFinal(value, constants)
+    default:
+      return readValidation(value, constants)
+  }
+}
+
+function readValidation(value: Value, constants: AnswerConstants): Answer | undefined {
   if (value === constants.VALIDATE_CONT) return 'go-on'
   if (value === constants.VALIDATE_DONE) return 'stop'
-  if (phase === 'auth') {
-    if (value === undefined || value === true || value === constants.EC_AUTH_OK) return 'go-on'
-    return value === constants.EC_AUTH_FAIL || value === constants.EC_AUTH_ERROR ? 'refuse' : undefined
-  }
   return value === constants.VALIDATE_AGAIN ? 'again' : undefined
+}
+
+function readAuthentication(value: Value, constants: AnswerConstants): Answer | undefined {
+  if (value === constants.VALIDATE_CONT) return 'go-on'
+  if (value === constants.VALIDATE_DONE) return 'stop'
+  if (value === undefined || value === true || value === constants.EC_AUTH_OK) return 'go-on'
+  return value === constants.EC_AUTH_FAIL || value === constants.EC_AUTH_ERROR ? 'refuse' : undefined
+}
+
+function readFinal(value: Value, constants: AnswerConstants): Answer | undefined {
+  if (value === undefined || value === constants.EC_HOOK_CONT) return 'go-on'
+  if (value === constants.EC_HOOK_DONE) return 'refuse'
+  return value === constants.EC_HOOK_RETRY ? 'defer' : undefined
+}
+
+/** Puts an answer that is itself a decision into words, unless the script has found its own. */
+export function settleAnswer(
+  answer: 'refuse' | 'defer' | 'grant',
+  phase: AnyPhase,
+  decision: Decision,
+): void {
+  if (answer === 'grant') {
+    // what an earlier script refused stays refused
+    if ((decision.code ?? 0) < 400) decision.reply(235, '2.7.0 Authentication succeeded')
+    return
+  }
+  if ((decision.code ?? 0) >= 400) return
+  if (answer === 'defer') decision.reply(451, '4.7.1 message not accepted now, please try again later')
+  else if (phase === 'tls_verify') decision.reply(550, '5.7.1 certificate not accepted by policy')
+  else if (phase === 'final_validation2') decision.reply(550, '5.7.1 message not accepted')
+  else decision.reply(535, '5.7.8 authentication not accepted')
 }

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventSink } from '../events/events.ts'
-import { readAnswer } from './answers.ts'
+import { readAnswer, settleAnswer } from './answers.ts'
 import type { BudgetLimits } from './lua/budget.ts'
 import type { CalloutSubject, ScriptLog } from './lua/callout.ts'
 import { constants } from './lua/catalogue.ts'
@@ -95,8 +95,8 @@ export class LuaMember implements Member {
     const answer = readAnswer(subject.phase, outcome.value, constants)
     if (answer === 'go-on') return 'go-on'
     if (answer === 'stop') return 'stop'
-    if (answer === 'refuse') {
-      if ((decision.code ?? 0) < 400) decision.reply(535, '5.7.8 authentication not accepted')
+    if (answer === 'refuse' || answer === 'defer' || answer === 'grant') {
+      settleAnswer(answer, subject.phase, decision)
       return 'stop'
     }
     if (answer === undefined) {
@@ -149,6 +149,8 @@ function subjectOf({ phase, facts, decision }: Asking): CalloutSubject {
     // Momentum hands over the whole line
     line: 'line' in facts ? `${facts.line}\r\n` : '',
     authentication: 'status' in facts ? facts.status : undefined,
+    handshake: 'scopeMode' in facts ? facts : undefined,
+    certificate: 'certificate' in facts ? facts.certificate : undefined,
     decision,
   }
 }

@@ -19,6 +19,23 @@ export interface SessionFacts {
   /** who is on the other end, as of now: STARTTLS changes it */
   readonly peer: Peer
   readonly context: ValidationContext
+  /** aborted when the client is gone: nobody waits for an answer any more */
+  readonly gone?: AbortSignal
+  /** what EHLO offers, for a script to change */
+  readonly capabilities?: CapabilityEdits
+  /** How many sessions there are; undefined for a block that makes no sense. */
+  readonly count?: (query: SessionCountQuery) => number | undefined
+}
+
+/** A script's word on what EHLO offers; it changes what is said, never what is possible. */
+export interface CapabilityEdits {
+  add(capability: string): void
+  remove(capability: string): void
+}
+
+export interface SessionCountQuery {
+  /** `192.0.2.0/24`, `192.0.2.1`, `/24` around this client's address; '' is this client's address */
+  readonly cidr: string
 }
 
 /** The message as policy sees it (Momentum's `msg`). Lives for one transaction, then one per recipient copy. */
@@ -33,6 +50,14 @@ export interface MessageFacts {
   readonly context: ValidationContext
   /** octets received so far */
   readonly size: number
+  /** of the transaction, while they may be changed: from `data` to `rcptto_list_final` */
+  readonly recipients?: RecipientList
+}
+
+export interface RecipientList {
+  readonly mailboxes: readonly Mailbox[]
+  /** Takes the place of all of them. @throws RangeError when there are more than a message may have */
+  replace(mailboxes: readonly Mailbox[]): void
 }
 
 /** The facts that each phase hands to its callouts. `line` is the command line without its line ending. */
@@ -84,7 +109,12 @@ export interface HookFacts {
   /** after every script's `connect` */
   readonly connected: { readonly session: SessionFacts }
   /** before a handshake; what is set in `parameters` stands above all scopes */
-  readonly tls_parameters: { readonly session: SessionFacts; readonly parameters: HandshakeParameters }
+  readonly tls_parameters: {
+    readonly session: SessionFacts
+    readonly parameters: HandshakeParameters
+    /** what holds while `parameters.mode` is undefined */
+    readonly scopeMode: 'unset' | 'none' | 'require'
+  }
   /**
    * After a handshake, once for each certificate that came, or once without any. A verdict that refuses makes the peer
    * unverified; nothing makes an unverified peer verified.

@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { InboundScope } from '../config/settings.ts'
 import type { Reply } from '../mail/status.ts'
-import type { Phase, PhaseFacts } from '../policy/phases.ts'
+import type { AnyFacts, AnyPhase } from '../policy/phases.ts'
 import type { Verdict } from '../policy/verdict.ts'
 import { ClientGoneError } from './client-io.ts'
 import { certificateMissing, refuse, tellPanic } from './reject.ts'
@@ -27,10 +27,10 @@ const PROCEED: Answer = { kind: 'proceed', reply: undefined }
  * @throws Refusal when policy refuses
  * @throws ClientGoneError when the client left during a tarpit
  */
-export async function consult<P extends Phase>(
+export async function consult<P extends AnyPhase>(
   session: Session,
   phase: P,
-  facts: PhaseFacts[P],
+  facts: AnyFacts[P],
 ): Promise<Answer> {
   const { policy } = session.services
   if (!policy.wants(phase)) return PROCEED
@@ -67,6 +67,8 @@ async function servePenance(
     const wanted = Number.isFinite(current.seconds) ? Math.max(0, current.seconds * 1000) : budget
     const wait = Math.min(wanted, budget)
     budget -= wait
+    // Where TLS comes first the socket must stay untouched: an end that was read here would never reach the handshake.
+    if (session.greeted || !session.scope.options.use_ssl) session.io.watch()
     await session.io.flush()
     const signal = AbortSignal.any([session.io.departed, session.services.shuttingDown])
     await delay(wait, undefined, { signal }).catch(() => undefined)

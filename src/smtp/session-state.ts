@@ -143,8 +143,10 @@ export class Session {
    * under which the handshake was made. No command is served then.
    */
   get lacksCertificate(): boolean {
-    const required = this.#scope.options.tls_verify_mode === 'require'
-    return required && this.tls !== undefined && this.peer.kind === 'anonymous'
+    if (this.tls === undefined) return false
+    // where the handshake was made, its mode is the one that counts: policy may have set another than the scope's
+    const mode = this.#scope === this.#tlsScope ? this.tls.mode : this.#scope.options.tls_verify_mode
+    return mode === 'require' && this.peer.kind === 'anonymous'
   }
 
   get canRelay(): boolean {
@@ -243,11 +245,12 @@ export class Session {
 
   /**
    * A handshake is complete.
+   * @param scope the one under which it was made; policy may have moved the session since
    * @returns what it says of this client: nothing of a certificate once a proxy has named it
    */
-  setTls(facts: TlsFacts): TlsFacts {
+  setTls(facts: TlsFacts, scope: InboundScope): TlsFacts {
     this.tls = this.#connectedScope === undefined ? facts : { ...facts, peer: ANONYMOUS }
-    this.#tlsScope = this.#scope
+    this.#tlsScope = scope
     this.grantRelay()
     return this.tls
   }

@@ -19,6 +19,7 @@ import { certificateMissing, describe, Refusal, refuse, tellPanic, tellRejection
 import type { SessionServices } from './services.ts'
 import { Session } from './session-state.ts'
 import { askAfterHandshake, handshake } from './starttls.ts'
+import { adjustmentsBeforeBanner } from './tls-policy.ts'
 
 /** Serves one connection. Resolves when it is closed; never rejects. */
 export async function serveSession(connection: Connection, services: SessionServices): Promise<void> {
@@ -65,8 +66,9 @@ async function greet(session: Session): Promise<void> {
   const { use_ssl } = session.scope.options
   session.markConnected()
   if (use_ssl) {
+    const adjustments = await adjustmentsBeforeBanner(session, 'just connected')
     session.forgetBeforeTls()
-    await handshake(session, 'just connected')
+    await handshake(session, 'just connected', adjustments)
     if (!(asked instanceof Refusal)) await askAfterHandshake(session)
   }
   if (asked instanceof Refusal) throw asked

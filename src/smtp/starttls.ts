@@ -9,6 +9,7 @@
 
 import { describeOrigin } from '../config/diagnostic.ts'
 import { tlsContextEntries } from '../tls/context-keys.ts'
+import type { HandshakeAdjustments, SecureConnection } from '../tls/gate.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import type { TlsFacts } from '../tls/peer.ts'
 import { formatReply } from '../wire/reply.ts'
@@ -21,6 +22,7 @@ import type { ReceptionState } from './reception-states.ts'
 import { receptionState } from './reception-states.ts'
 import { describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
 import type { Session } from './session-state.ts'
+import { handshakeAdjustments, judgeByPolicy } from './tls-policy.ts'
 
 export const starttls: Command = command({
   verb: 'STARTTLS',
@@ -40,12 +42,13 @@ export const starttls: Command = command({
     }
   },
   async proceed(session) {
+    const adjustments = await handshakeAdjustments(session)
     treatInjection(session)
     session.io.send(formatReply({ code: 220, text: '2.0.0 Ready to start TLS' }))
     await session.io.flush()
     const state = receptionState(session)
     session.forgetBeforeTls()
-    await handshake(session, state)
+    await handshake(session, state, adjustments)
     await askAfterHandshake(session)
     return undefined
   },
@@ -70,19 +73,36 @@ function treatInjection(session: Session): void {
 /**
  * Runs a handshake and notes who the peer is.
  * @throws ClientGoneError when it failed, for whatever reason: that has been told, and nobody must hear more
+ * @throws Refusal when policy ends the session, inside TLS
  */
-export async function handshake(session: Session, state: ReceptionState): Promise<void> {
+export async function handshake(
+  session: Session,
+  state: ReceptionState,
+  adjustments: HandshakeAdjustments,
+): Promise<void> {
+  const { scope } = session
+  const secure = await shakeHands(session, state, adjustments)
+  const { facts: judged, refusal } = await judgeByPolicy(session, secure)
+  const facts = session.setTls(judged, scope)
+  for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
+    session.context.set('connection', key, value)
+  }
+  tellHandshake(session, facts)
+  if (refusal !== undefined) throw refusal
+}
+
+async function shakeHands(
+  session: Session,
+  state: ReceptionState,
+  adjustments: HandshakeAdjustments,
+): Promise<SecureConnection> {
   const { connection, services, scope } = session
   try {
     const secure = await endedByShutdown(session, () =>
-      services.tls.accept(session.io.detach(), scope, connection.remote.address),
+      services.tls.accept(session.io.detach(), scope, connection.remote.address, adjustments),
     )
     session.io.attach(secure.socket)
-    const facts = session.setTls(secure.facts)
-    for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
-      session.context.set('connection', key, value)
-    }
-    tellHandshake(session, facts)
+    return secure
   } catch (error) {
     const foreseen = error instanceof TlsHandshakeError
     if (!foreseen) tellPanic(session, 'tls', describe(error))

@@ -26,7 +26,7 @@ import type { ClientCas, ServerCertificate } from './material.ts'
 import type { TlsFacts } from './peer.ts'
 import { PolicyFiles } from './policy-files.ts'
 import type { RevocationLists } from './revocation.ts'
-import { readChain, readSession } from './session-facts.ts'
+import { readSession } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
 
@@ -157,12 +157,17 @@ export class TlsContexts implements TlsGate {
       timeout: plan.scope.options.tls_handshake_timeout * 1000,
     })
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const facts = readSession(socket, { mode, modeFrom, cas: plan.cas?.certificates ?? [], now: clock() })
+    const { facts, chain } = readSession(socket, {
+      mode,
+      modeFrom,
+      cas: plan.cas?.certificates ?? [],
+      now: clock(),
+    })
     // OpenSSL sees to this; whatever may slip past it ends here
     if (mode === 'require' && facts.peer.kind === 'anonymous') {
       throw new TlsHandshakeError('peer did not return a certificate')
     }
-    return { socket, facts, chain: () => readChain(socket, mode) }
+    return { socket, facts, chain }
   }
 
   /** The plan with what policy wants for one handshake. @throws TlsHandshakeError */

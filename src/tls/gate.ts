@@ -8,7 +8,7 @@ import type { CertificateFacts, TlsFacts } from './peer.ts'
 export interface SecureConnection {
   readonly socket: TLSSocket
   readonly facts: TlsFacts
-  /** The certificates that came, the leaf first, at most ten; none where none was asked for. */
+  /** The certificate that came and those above it, at most ten; empty without one, or where none was asked for. */
   chain(): readonly CertificateFacts[]
 }
 
@@ -17,8 +17,9 @@ export interface SecureConnection {
  * scope's own. Paths are relative to the configuration file.
  */
 export interface HandshakeParameters {
+  /** false: TLS is not to be had */
   use: boolean
-  mode: 'unset' | 'none' | 'require' | undefined
+  mode: TlsFacts['mode'] | undefined
   certificate: string | undefined
   key: string | undefined
   ca: string | undefined

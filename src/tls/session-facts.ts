@@ -24,12 +24,15 @@ export interface SessionSurroundings {
 /** certificates of a chain that are looked at to explain a failure */
 const MAX_WALK = 10
 
-export function readSession(socket: TLSSocket, surroundings: SessionSurroundings): TlsFacts {
+export function readSession(
+  socket: TLSSocket,
+  surroundings: SessionSurroundings,
+): { readonly facts: TlsFacts; readonly chain: () => readonly CertificateFacts[] } {
   const { mode, modeFrom, cas, now } = surroundings
   const cipher = socket.getCipher().name
   const bits = cipherBits(cipher)
   const presented = mode === 'none' ? undefined : socket.getPeerX509Certificate()
-  return {
+  const facts: TlsFacts = {
     protocol: socket.getProtocol() ?? '',
     cipher,
     cipherAlgorithmBits: bits.algorithm,
@@ -46,17 +49,22 @@ export function readSession(socket: TLSSocket, surroundings: SessionSurroundings
       now,
     }),
   }
+  return { facts, chain: () => (presented === undefined ? [] : chainOf(presented, cas)) }
 }
 
-/** The certificates that came, the leaf first; what cannot be read has empty names. */
-export function readChain(socket: TLSSocket, mode: TlsFacts['mode']): readonly CertificateFacts[] {
+/**
+ * The leaf and what stands above it: what the client sent as far as Node keeps it (it drops the intermediates of a
+ * chain that verifies), then our CAs. Node gives a chain away only once, so it hangs on the first leaf that was read.
+ */
+function chainOf(leaf: X509Certificate, cas: readonly X509Certificate[]): CertificateFacts[] {
   const chain: CertificateFacts[] = []
-  let current = mode === 'none' ? undefined : socket.getPeerX509Certificate()
+  let current: X509Certificate | undefined = leaf
   while (current !== undefined && chain.length < MAX_WALK) {
     chain.push(readLeaf(current.raw).facts)
-    const next: X509Certificate | undefined = current.issuerCertificate
+    const child: X509Certificate = current
+    const next: X509Certificate | undefined = child.issuerCertificate ?? cas.find((ca) => issued(ca, child))
     // a certificate that names itself as its issuer ends the chain
-    current = next === undefined || next.raw.equals(current.raw) ? undefined : next
+    current = next === undefined || next.raw.equals(child.raw) ? undefined : next
   }
   return chain
 }
