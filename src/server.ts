@@ -20,7 +20,7 @@ import { MaildirTransport } from './delivery/maildir-transport.ts'
 import { DeliveryQueue } from './delivery/queue.ts'
 import type { Transports } from './delivery/transport.ts'
 import { SystemResolver } from './dns/resolver.ts'
-import { EventBus, type ServerEvent } from './events/events.ts'
+import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
 import type { Connection } from './listener/connection.ts'
 import { Listeners } from './listener/listener.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
@@ -175,6 +175,11 @@ export class Server {
 
   get settings(): Settings {
     return this.#generation.settings
+  }
+
+  /** Writes a line of the panic log, for what happens around the server. */
+  tellPanic(level: Panic['level'], module: string, text: string): void {
+    this.#parts.events.emit({ kind: 'panic', at: Date.now(), level, module, text })
   }
 
   /** warnings about the configuration in force */

@@ -14,6 +14,7 @@ import { locateConfig } from './locate.ts'
 import { notify } from './notify.ts'
 import { dropPrivileges } from './privileges.ts'
 import { silenceWarning } from './silence.ts'
+import { surviveStrayErrors } from './stray-errors.ts'
 import { readVersion } from './version.ts'
 
 const COULD_NOT_BIND = 2
@@ -38,6 +39,7 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   say(io, dropPrivileges(settings))
   const server = await startOrExplain(file, io)
   if (server === undefined) return COULD_NOT_BIND
+  surviveStrayErrors(server)
   say(io, [...server.warnings, ...silenceWarning(server.settings)])
   const ended = untilTold(server, io)
   io.stdout.write(`postern ready pid=${process.pid} ${server.addresses.join(' ')}\n`)

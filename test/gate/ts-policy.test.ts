@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { createServer, definePolicy, type PosternServer, reject, type ServerEvent } from 'postern'
 import { makePki, type Pki } from '../../src/tls/pki.ts'
-import { bin } from '../support/gate-process.ts'
+import { bin, startGateProcess } from '../support/gate-process.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
 
@@ -243,4 +243,31 @@ test('the embedding example serves, and ends on a signal', async () => {
   child.kill('SIGINT')
   const ended = await new Promise((resolve) => child.once('exit', (code) => resolve(code)))
   assert.equal(ended, 0)
+})
+
+test('errors that a policy lets go of are told and end nothing', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'postern-stray-'))
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  const careless = `export const policy = {
+  ehlo() {
+    void Promise.reject(new Error('let go of'))
+    setTimeout(() => { throw new TypeError('in a timer') }, 1)
+    return new Promise((resolve) => setTimeout(resolve, 20))
+  },
+}`
+  writeFileSync(path.join(folder, 'gate.js'), careless)
+  const conf = `Hostname = "gate.example" Spoolbase = "spool"
+ESMTP_Listener { Listen "127.0.0.1:0" { } }
+scriptlet "scriptlet" { script "gate" { source = "gate.js" } }
+ec_logger "l" { paniclog = "panic.ec" }
+${MAILDIR}`
+  writeFileSync(path.join(folder, 'gate.conf'), conf)
+  const served = await startGateProcess(path.join(folder, 'gate.conf'))
+  const client = await connect(served.addresses[0])
+  assert.match(await client.deliver('a@x.example', 'b@gate.example', text()), /^250/)
+  client.destroy()
+  assert.equal(await served.end('SIGTERM'), 0)
+  const panics = readFileSync(path.join(folder, 'panic.ec'), 'utf8')
+  assert.match(panics, /nobody waited for an error: .*gate\.js:3:25: let go of$/m)
+  assert.match(panics, /nobody waited for an error: .*gate\.js:4:30: TypeError: in a timer$/m)
 })

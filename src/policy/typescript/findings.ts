@@ -35,6 +35,17 @@ export function placeOf(error: unknown, shown: Shown): string | undefined {
   return at && `${at.file}:${at.line}:${at.column}`
 }
 
+/** Whether a policy's code stood where an error was made. */
+export function isPolicyError(error: unknown): boolean {
+  return ownFrame(error) !== undefined
+}
+
+/** An error that reached nobody, with its place if a policy's code is to be seen in its stack. */
+export function describeStray(error: unknown): string {
+  const place = placeOf(error, (file) => file)
+  return place === undefined ? describeError(error) : `${place}: ${describeError(error)}`
+}
+
 /** An error in one line. Whatever a policy threw: nothing about it is believed. */
 export function describeError(error: unknown): string {
   try {
