@@ -102,17 +102,19 @@ export class ClientIo {
     this.#outgoingLength += text.length
   }
 
-  /**
-   * Writes what was queued and waits while the client takes nothing. From here on it is noticed when the client leaves,
-   * also if there was nothing to write. @throws ClientGoneError
-   */
-  async flush(): Promise<void> {
+  /** Notices from here on when the client leaves, before anything is read or written. */
+  watch(): void {
     this.#listen()
+  }
+
+  /** Writes what was queued and waits while the client takes nothing. @throws ClientGoneError */
+  async flush(): Promise<void> {
     if (this.#outgoingLength === 0) return
     const text = this.#outgoing.join('')
     this.#outgoing = []
     this.#outgoingLength = 0
     if (this.#gone.signal.aborted || !this.#socket.writable) throw new ClientGoneError()
+    this.#listen()
     if (this.#socket.write(text, 'latin1')) return
     const deadline = performance.now() + this.#limits.writeStall
     while (this.#socket.writableNeedDrain) {

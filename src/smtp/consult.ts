@@ -68,7 +68,7 @@ async function servePenance(
     const wait = Math.min(wanted, budget)
     budget -= wait
     // Where TLS comes first the socket must stay untouched: an end that was read here would never reach the handshake.
-    if (session.greeted || !session.scope.options.use_ssl) session.io.watch()
+    if (session.tls !== undefined || !session.scope.options.use_ssl) session.io.watch()
     await session.io.flush()
     const signal = AbortSignal.any([session.io.departed, session.services.shuttingDown])
     await delay(wait, undefined, { signal }).catch(() => undefined)

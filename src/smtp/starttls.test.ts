@@ -293,6 +293,22 @@ test('implicit TLS: the handshake comes before the banner, the tls phase is aske
   })
 })
 
+test('implicit TLS: a client that leaves while policy lets it wait does not hold its handshake', {
+  timeout: 10_000,
+}, async () => {
+  const then = { kind: 'continue' } as const
+  // oxlint-disable-next-line unicorn/no-thenable -- the Verdict's own word; it holds no function
+  const policy = { connect: () => ({ kind: 'tarpit', seconds: 0.2, then }) as const }
+  const options = { use_ssl: true, tls_handshake_timeout: 60 }
+  await withHost(await tlsHost({ options, policy }), async (client, host) => {
+    const shaking = client.secure({}).catch(() => undefined)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    client.destroy()
+    await host.sessionsEnded()
+    await shaking
+  })
+})
+
 test('a verified peer may relay only where the scope says so, and only under the rules it was judged by', async () => {
   const relays = async (
     options: Partial<InboundValues>,
