@@ -9,6 +9,7 @@
 
 import { setMaxListeners } from 'node:events'
 import { hostname as systemHostname } from 'node:os'
+import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
 import { loadSettings, loadSettingsFromText } from './config/load.ts'
@@ -299,6 +300,7 @@ async function buildGeneration(options: {
     ticketSecret,
     events,
     clock: Date.now,
+    folder: dirname(settings.file),
     ...(previous === undefined ? {} : { previous: previous.tls }),
   })
   const hostname = hostnameOf(settings)
