@@ -5,7 +5,7 @@
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Grounds, Mechanism } from './mechanism.ts'
-import { challenge, MalformedResponse, outcome } from './mechanism.ts'
+import { challenge, MalformedResponse, orFailure, outcome } from './mechanism.ts'
 
 export function cramMd5({ store, hostname }: Grounds, challengeText = freshChallenge(hostname)): Mechanism {
   return {
@@ -16,11 +16,13 @@ export function cramMd5({ store, hostname }: Grounds, challengeText = freshChall
       if (match === undefined) throw new MalformedResponse()
       const { user = '', digest = '' } = match
       if (user === '') return outcome(user, false)
-      const known = await store.password(user)
-      // An unknown user is computed as well, with a password that nobody has.
-      const expected = cramDigest(challengeText, known ?? randomBytes(16).toString('latin1'))
-      const same = timingSafeEqual(Buffer.from(expected), Buffer.from(digest))
-      return outcome(user, known !== undefined && same)
+      return orFailure(user, async () => {
+        const known = await store.password(user)
+        // An unknown user is computed as well, with a password that nobody has.
+        const expected = cramDigest(challengeText, known ?? randomBytes(16).toString('latin1'))
+        const same = timingSafeEqual(Buffer.from(expected), Buffer.from(digest))
+        return outcome(user, known !== undefined && same)
+      })
     },
   }
 }

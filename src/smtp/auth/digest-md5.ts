@@ -10,7 +10,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { parseDirectives, quoted } from './digest-directives.ts'
 import type { Grounds, Mechanism, Step } from './mechanism.ts'
-import { challenge, MalformedResponse, outcome } from './mechanism.ts'
+import { challenge, MalformedResponse, orFailure, outcome } from './mechanism.ts'
 
 /** What goes into the digest besides the secret. All byte strings. */
 interface Inputs {
@@ -26,8 +26,7 @@ export function digestMd5(grounds: Grounds, nonce = randomBytes(24).toString('ba
   const { store, parameters, hostname } = grounds
   const realm = parameters['realm'] ?? hostname
   let proven: string | undefined
-  const judge = async (text: string): Promise<Step> => {
-    const given = readResponse(text)
+  const judge = async (given: Response): Promise<Step> => {
     const { user, authzid } = given
     const ours = given.nonce === nonce && given.realm === realm && given.nc === '00000001'
     const fitting = ours && /^smtp\//i.test(given.uri) && (authzid === '' || authzid === user)
@@ -46,7 +45,10 @@ export function digestMd5(grounds: Grounds, nonce = randomBytes(24).toString('ba
     start: () =>
       challenge(`realm=${quoted(realm)},nonce=${quoted(nonce)},qop="auth",charset=utf-8,algorithm=md5-sess`),
     next(text) {
-      if (proven === undefined) return judge(text)
+      if (proven === undefined) {
+        const given = readResponse(text)
+        return orFailure(given.user, () => judge(given))
+      }
       // RFC 2831 §2.1.3, RFC 4954 §4: the client acknowledges our proof with nothing.
       if (text !== '') throw new MalformedResponse()
       return outcome(proven, true)

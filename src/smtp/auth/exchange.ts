@@ -8,6 +8,7 @@ import { formatReply } from '../../wire/reply.ts'
 import { readLine } from '../read-line.ts'
 import { Refusal, refuse, tellPanic } from '../reject.ts'
 import type { Session } from '../session-state.ts'
+import { addressKey } from './failures.ts'
 import type { Grounds, Mechanism, MechanismRow, Outcome, Step } from './mechanism.ts'
 import { MalformedResponse } from './mechanism.ts'
 import { AuthBusyError, AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
@@ -52,6 +53,7 @@ async function converse(
     const response = decode(await ask(session, step.data))
     step = await guarded(() => mechanism.next(response))
   }
+  if (step.alarm !== undefined) tellPanic(session, 'auth', step.alarm)
   return step
 }
 
@@ -95,7 +97,7 @@ function groundsOf(session: Session, row: MechanismRow): Grounds {
     parameters,
     hostname: services.hostname,
     peer,
-    client: connection.remote.address,
+    client: addressKey(connection.remote.address),
   }
 }
 

@@ -35,7 +35,7 @@ export class AuthFailures {
 
   /** Failures of this address in the window that is open. */
   count(address: string): number {
-    const key = keyOf(address)
+    const key = addressKey(address)
     const entry = this.#entries.get(key)
     if (entry === undefined) return 0
     if (entry.until > this.#clock()) return entry.failures
@@ -46,7 +46,7 @@ export class AuthFailures {
   /** Notes a failure. @param window seconds, for the first one. @returns how many there are now */
   add(address: string, window: number): number {
     const failures = this.count(address) + 1
-    const key = keyOf(address)
+    const key = addressKey(address)
     const known = this.#entries.get(key)
     if (known === undefined) this.#makeRoom()
     this.#entries.set(key, { failures, until: known?.until ?? this.#clock() + window * 1000 })
@@ -67,7 +67,8 @@ export function delayFor(failures: number, longest: number): number {
   return Math.min(FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 16), longest * 1000)
 }
 
-function keyOf(address: string): string {
+/** What counts as one address: a whole /64 of IPv6. */
+export function addressKey(address: string): string {
   const parsed = parseAddress(address)
   if (parsed === undefined) return address
   return Buffer.from(parsed.family === 6 ? parsed.bytes.subarray(0, 8) : parsed.bytes).toString('hex')

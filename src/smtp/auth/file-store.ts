@@ -10,7 +10,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CachedFile } from './cached-file.ts'
 import type { HashQueue } from './hash-queue.ts'
 import { dummyHash, type PasswordHash, parseHash, verifyHash } from './password-hash.ts'
-import { AuthUnavailableError, type CredentialStore, type PasswordAttempt } from './store.ts'
+import { type CredentialStore, type PasswordAttempt, UnfitPasswordError } from './store.ts'
 import { userDigest } from './user-digest.ts'
 
 export type UserEntry = { readonly line: number } & (
@@ -89,7 +89,7 @@ export class FileStore implements CredentialStore {
       case 'clear':
         return entry.password
       case 'hash':
-        throw new AuthUnavailableError(
+        throw new UnfitPasswordError(
           `${this.#file.path}:${entry.line}: the password is a hash, and this mechanism needs it in clear text`,
         )
       default:

@@ -8,7 +8,7 @@
 import type { Dictionary } from '../../config/settings.ts'
 import type { Peer } from '../../tls/peer.ts'
 import type { Identities } from './identities.ts'
-import type { CredentialStore } from './store.ts'
+import { type CredentialStore, UnfitPasswordError } from './store.ts'
 
 export type MechanismName = 'PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'DIGEST-MD5' | 'EXTERNAL'
 
@@ -25,6 +25,8 @@ export interface Outcome {
   readonly kind: 'outcome'
   readonly status: 'pass' | 'fail'
   readonly user: string
+  /** why a right password would have failed too: for the panic log */
+  readonly alarm?: string
 }
 
 /** One exchange; made for each AUTH command. */
@@ -51,7 +53,7 @@ export interface Grounds {
   readonly hostname: string
   /** who is on the other end, as far as a certificate tells */
   readonly peer: Peer
-  /** the client's address */
+  /** what counts as the client's address */
   readonly client: string
 }
 
@@ -82,6 +84,16 @@ export class MalformedResponse extends Error {
 
 export function challenge(data: string): Challenge {
   return { kind: 'challenge', data }
+}
+
+/** A look-up that fails this user alone fails like a wrong password. */
+export async function orFailure(user: string, work: () => Promise<Step>): Promise<Step> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof UnfitPasswordError)) throw error
+    return { ...outcome(user, false), alarm: error.message }
+  }
 }
 
 export function outcome(user: string, passed: boolean): Outcome {

@@ -19,7 +19,9 @@ export function removeForgedResults(session: Session, transaction: Transaction, 
   const ours = authservId(session, transaction)
   headers.deleteWhere(FIELD, (value) => {
     const claimed = readAuthservId(value)
-    return claimed === undefined || claimed === ours
+    if (claimed === undefined) return true
+    // what follows the name must not be part of a longer one
+    return claimed.startsWith(ours) && !/^[a-z0-9._-]/.test(claimed.slice(ours.length))
   })
 }
 
@@ -46,7 +48,7 @@ function readAuthservId(value: string): string | undefined {
     text,
   )?.groups
   const id = match?.['quoted']?.replace(/\\([^])/g, '$1').trim() ?? match?.['token']
-  return id?.toLowerCase().replace(/\.$/, '')
+  return id?.toLowerCase().replace(/\.+$/, '')
 }
 
 /** Comments nest (RFC 5322 §3.2.2). undefined when one does not end. */

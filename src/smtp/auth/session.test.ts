@@ -11,7 +11,7 @@ import { type SessionHost, startHost } from '../session-host.fixture.ts'
 import { openData, withClient, withHost } from '../with-client.fixture.ts'
 import { AuthFailures } from './failures.ts'
 import { Identities } from './identities.ts'
-import { EMPTY_STORE } from './store.ts'
+import { EMPTY_STORE, UnfitPasswordError } from './store.ts'
 
 const uri = 'file:///users'
 const options: Partial<InboundValues> = {
@@ -39,6 +39,11 @@ async function cram(client: SmtpClient, user: string, password: string): Promise
   return client.command(base64(`${user} ${digest}`))
 }
 
+async function keptAsHash(user: string): Promise<string | undefined> {
+  if (user === 'hashed') throw new UnfitPasswordError('users:3: the password is a hash')
+  return undefined
+}
+
 describe('challenge and response', () => {
   test('CRAM-MD5: right, wrong, unknown, malformed, cancelled, and no initial response', async () => {
     await withClient({ options }, async (client, host) => {
@@ -58,6 +63,21 @@ describe('challenge and response', () => {
       assert.deepEqual(
         facts(host).map(({ status }) => status),
         ['fail', 'fail', 'pass'],
+      )
+    })
+  })
+
+  test('who is kept as a hash is told nothing that a stranger is not; the operator is', async () => {
+    const store = { ...EMPTY_STORE, password: keptAsHash, digest: keptAsHash }
+    const stores = { open: () => store, identities: noIdentities }
+    const services = { auth: { stores, failures: new AuthFailures(Date.now) } }
+    await withClient({ options, services }, async (client, host) => {
+      await client.ehlo()
+      assert.equal(await cram(client, 'hashed', 'x'), await cram(client, 'nobody', 'x'))
+      const panics = host.events.filter((event) => event.kind === 'panic')
+      assert.deepEqual(
+        panics.map(({ text }) => text.split(': ').slice(1).join(': ')),
+        ['users:3: the password is a hash'],
       )
     })
   })
@@ -277,6 +297,7 @@ describe('what is written down', () => {
       'Authentication-Results: "gate.example" ; auth=pass',
       'Authentication-Results: "ga\\te.example"; auth=pass',
       'Authentication-Results: gate.example.; auth=pass',
+      'Authentication-Results: gate.example/1; auth=pass',
       'Authentication-Results: gate.example',
       'Authentication-Results: (unended gate.example; auth=pass',
       'Authentication-Results: ; auth=pass',
@@ -284,6 +305,7 @@ describe('what is written down', () => {
     const others = [
       'Authentication-Results: other.example; auth=pass (gate.example)',
       'Authentication-Results: gate.example.org; dkim=pass',
+      'Authentication-Results: gate.example-2; dkim=pass',
       'X-Authentication-Results: gate.example; auth=pass',
     ]
     for (const field of forged) {

@@ -14,12 +14,12 @@ export interface CredentialStore {
   verify(attempt: PasswordAttempt): Promise<boolean>
   /**
    * The user's password in clear text, or undefined when there is no such user. For CRAM-MD5.
-   * @throws AuthUnavailableError also where the password is kept as a hash
+   * @throws AuthUnavailableError; UnfitPasswordError where this password is kept as a hash
    */
   password(user: string): Promise<string | undefined>
   /**
    * MD5 of `user:realm:password` in hex, or undefined when there is no such user in this realm. For DIGEST-MD5.
-   * @throws AuthUnavailableError also where the password is kept as a hash of another kind
+   * @throws AuthUnavailableError; UnfitPasswordError where this password is kept as a hash of another kind
    */
   digest(user: string, realm: string): Promise<string | undefined>
 }
@@ -36,6 +36,17 @@ export class AuthUnavailableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'AuthUnavailableError'
+  }
+}
+
+/**
+ * This one user's password is kept in a form that the mechanism cannot compute with. The client hears what a wrong
+ * password is answered with, so that it does not learn who exists; an operator hears this.
+ */
+export class UnfitPasswordError extends AuthUnavailableError {
+  constructor(message: string) {
+    super(message)
+    this.name = 'UnfitPasswordError'
   }
 }
 
