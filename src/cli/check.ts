@@ -13,7 +13,7 @@ import { CredentialStores } from '../smtp/auth/stores.ts'
 import { auditTls } from '../tls/audit.ts'
 import { type Io, say, styler } from './io.ts'
 import { locateConfig } from './locate.ts'
-import { rootWarning } from './privileges.ts'
+import { auditSecurity } from './privileges.ts'
 import { silenceWarning } from './silence.ts'
 
 /** @returns 0 when there are no errors, else 1 */
@@ -39,8 +39,7 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
     events: { emit: () => undefined },
   })
   const auth = await auditAuth(settings, new CredentialStores())
-  const root = settings.security === undefined && process.getuid?.() === 0 ? rootWarning(settings) : []
-  return [...tls, ...policy.diagnostics, ...auth, ...silenceWarning(settings), ...root]
+  return [...tls, ...policy.diagnostics, ...auth, ...silenceWarning(settings), ...auditSecurity(settings)]
 }
 
 function count(n: number, noun: string): string {

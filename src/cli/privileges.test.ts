@@ -17,7 +17,7 @@ import { after, describe, test } from 'node:test'
 import { ConfigError } from '../config/diagnostic.ts'
 import type { SecuritySettings, Settings } from '../config/settings.ts'
 import { createFolders, foldersOf } from './folders.ts'
-import { dropPrivileges, type PrivilegeSystem } from './privileges.ts'
+import { auditSecurity, dropPrivileges, type PrivilegeSystem } from './privileges.ts'
 
 const asRoot = process.getuid?.() === 0
 const skip = asRoot ? false : 'needs root'
@@ -102,6 +102,21 @@ describe('started as root', () => {
     assert.match(message, /^user "nobody" cannot use the folder .*of-root; give it to that user/)
   })
 
+  test('a program or a configuration that the user cannot read is an error before anything happens', {
+    skip,
+  }, () => {
+    const place = path.join(folder, 'program-of-root')
+    mkdirSync(place, { mode: 0o700 })
+    const program = path.join(place, 'main.ts')
+    writeFileSync(program, '')
+    const spool = path.join(folder, 'spool-of-nobody')
+    mkdirSync(spool)
+    chownSync(spool, NOBODY, NOBODY)
+    const settings = settingsOf({ user: 'nobody' }, spool)
+    const message = messageOf(() => dropPrivileges(settings, [process.execPath, program, 'serve'], root))
+    assert.match(message, /^user "nobody" cannot read .*program-of-root\/main\.ts/)
+  })
+
   test('a folder where the user may make it is made by the user', { skip }, () => {
     const place = path.join(folder, 'of-nobody')
     mkdirSync(place)
@@ -168,6 +183,23 @@ function runDropped(settings: Settings): Record<string, unknown> {
 function lowPort(): number {
   return 600 + (process.pid % 400)
 }
+
+function findings(security: Partial<SecuritySettings> | undefined, uid: number): string[] {
+  return auditSecurity(settingsOf(security), uid).map(({ severity, message }) => `${severity}: ${message}`)
+}
+
+describe('check', () => {
+  test('says what a start as root would say, and warns anybody else of it', () => {
+    assert.deepEqual(findings({ user: 'nobody' }, 0), [])
+    assert.match(String(findings({ user: 'no-such-user' }, 0)), /^error: there is no user "no-such-user"/)
+    assert.match(String(findings({ user: 'no-such-user' }, 1)), /^warning: there is no user/)
+    assert.match(String(findings({ group: 'nogroup' }, 0)), /^error: a User is missing/)
+    for (const nobody of [undefined, {}]) {
+      assert.match(String(findings(nobody, 0)), /^warning: the server runs as root/)
+      assert.deepEqual(findings(nobody, 1), [])
+    }
+  })
+})
 
 describe('not started as root', () => {
   const user: PrivilegeSystem = { ...root, uid: NOBODY }

@@ -51,14 +51,25 @@ export function dropPrivileges(
   const needs = foldersOf(settings)
   makeFolders(needs, account, security)
   const flags = flagsFor(account)
-  preflight({ setpriv, flags, needs, security })
+  preflight({ setpriv, flags, needs, argv, security })
   const env = { ...system.env, [GUARD]: String(system.pid) }
   system.execve(setpriv, ['setpriv', ...flags, '--', ...argv], env)
   throw failure(security, `${setpriv} could not be started`)
 }
 
-/** What to say when the server would run as root: also for `check`. */
-export function rootWarning(settings: Settings): readonly Diagnostic[] {
+/** What `check` has to say about Security: nothing is changed. What would end a start as root is an error only there. */
+export function auditSecurity(settings: Settings, uid = thisProcess().uid): readonly Diagnostic[] {
+  const { security } = settings
+  if ((security?.user ?? security?.group) === undefined) return uid === 0 ? rootWarning(settings) : []
+  try {
+    return security === undefined || lookUpAccount(security).uid === 0 ? rootWarning(settings) : []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.diagnostics.map((each) => ({ ...each, severity: uid === 0 ? 'error' : 'warning' }))
+  }
+}
+
+function rootWarning(settings: Settings): readonly Diagnostic[] {
   const message =
     'the server runs as root; write Security { User = "postern" Group = "postern" } to keep only the right to bind low ports'
   const at = settings.security?.at
@@ -161,37 +172,55 @@ const FOLDER_CHECK = `
   done
   exit 0`
 
+const FILE_CHECK = `
+  for file; do [ -r "$file" ] || printf '%s\\0' "$file"; done
+  exit 0`
+
 interface Preflight {
   readonly setpriv: string
   readonly flags: readonly string[]
   readonly needs: readonly FolderNeed[]
+  readonly argv: readonly string[]
   readonly security: SecuritySettings
 }
 
 /**
  * Tries the change on a shell, before this process is gone. As that user it makes the folders that root did not make, and
- * names those that cannot be used.
+ * names those that cannot be used; then the files of the command line that cannot be read, the program first of all.
  * @throws ConfigError
  */
-function preflight({ setpriv, flags, needs, security }: Preflight): void {
+function preflight(change: Preflight): void {
+  const { needs, argv, security } = change
+  const { user = '' } = security
   const folders = needs.filter((need) => need.vital).map((need) => need.path)
-  const run = spawnSync(setpriv, [...flags, '--', '/bin/sh', '-c', FOLDER_CHECK, 'sh', ...folders], {
+  const messages = [
+    ...asThatUser(change, FOLDER_CHECK, folders).map(
+      (each) =>
+        `user "${user}" cannot use the folder ${each}; give it to that user (chown -R ${user} ${each})`,
+    ),
+    ...asThatUser(
+      change,
+      FILE_CHECK,
+      argv.filter((each) => path.isAbsolute(each)),
+    ).map(
+      (each) => `user "${user}" cannot read ${each}; it must be readable, and every folder above it passable`,
+    ),
+  ]
+  if (messages.length === 0) return
+  throw new ConfigError(messages.map((message) => ({ severity: 'error', message, at: security.at })))
+}
+
+/** What a shell script, run as the user, prints with a NUL after each. @throws ConfigError */
+function asThatUser(change: Preflight, script: string, args: readonly string[]): string[] {
+  const { setpriv, flags, security } = change
+  const run = spawnSync(setpriv, [...flags, '--', '/bin/sh', '-c', script, 'sh', ...args], {
     encoding: 'utf8',
   })
   if (run.status !== 0) {
     const why = run.error?.message ?? run.stderr.trim()
     throw failure(security, `root cannot be given up: ${why}`)
   }
-  const unusable = run.stdout.split('\0').filter((folder) => folder !== '')
-  if (unusable.length === 0) return
-  const { user = '' } = security
-  throw new ConfigError(
-    unusable.map((folder) => ({
-      severity: 'error',
-      message: `user "${user}" cannot use the folder ${folder}; give it to that user (chown -R ${user} ${folder})`,
-      at: security.at,
-    })),
-  )
+  return run.stdout.split('\0').filter((each) => each !== '')
 }
 
 function failure({ at }: SecuritySettings, message: string): ConfigError {
