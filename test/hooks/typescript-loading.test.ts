@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { calloutOf } from '../../src/policy/typescript/callouts.ts'
+import { permittedAnswers } from '../../src/policy/typescript/verdicts.ts'
 import { PolicyFolder, policyText } from './modules.fixture.ts'
 import { mail, session, temporaryIssue } from './scripts.fixture.ts'
 
@@ -201,9 +203,34 @@ test('a policy of the program itself is asked after the scripts, and judged like
   assert.match(failing.panics[0] ?? '', /^mailFrom error: .*typescript-loading\.test\.ts:\d+:\d+: oops$/)
 })
 
-test('the examples load', async () => {
-  for (const name of ['partner-policy.ts']) {
-    folder.write({ 'partners.ts': readFileSync(new URL(`../../examples/${name}`, import.meta.url), 'utf8') })
-    assert.deepEqual(folder.shown(await folder.load(['partners.ts'])), [])
+const text = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+
+test('the example and every policy in the pages load', async () => {
+  const blocks = Array.from(
+    text('docs/typescript.md').matchAll(/^```ts\n([^]*?)^```/gm),
+    ([, code = '']) => code,
+  )
+  assert.ok(blocks.length >= 2)
+  for (const code of [text('examples/partner-policy.ts'), ...blocks]) {
+    folder.write({ 'partners.ts': code })
+    assert.deepEqual(folder.shown(await folder.load(['partners.ts'])), [], code)
   }
+})
+
+test('the page about embedding shows the example that is tested', () => {
+  const [, code = ''] = /^```ts\n([^]*?)^```/m.exec(text('docs/library.md')) ?? []
+  assert.ok(text('examples/embed.ts').endsWith(`\n\n${code}`))
+})
+
+test('the page’s table of phases is the code’s', () => {
+  const rows = Array.from(text('docs/typescript.md').matchAll(/^\| `(\w+)` \| session.*\| (.*?) \|$/gm))
+  const written = rows.map(([, method = '', answers = '']) => [
+    method,
+    answers === '–' ? [] : answers.split(', '),
+  ])
+  const phases = Object.keys(permittedAnswers) as (keyof typeof permittedAnswers)[]
+  assert.deepEqual(
+    written,
+    phases.map((phase) => [calloutOf(phase)?.method, permittedAnswers[phase]]),
+  )
 })
