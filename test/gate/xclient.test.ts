@@ -32,6 +32,7 @@ ESMTP_Listener {
     Context = [ from = "proxy" only_proxy = "yes" ]
     Pathway = "inner"
   }
+  Peer "127.0.70.3" { SMTP_Extensions = ( "XREMOTEIP" ) }
   Peer "192.0.2.0/24" { TLS_Verify_Mode = require Context = [ from = "strict" ] }
   Peer "198.51.100.7" { Relay_Hosts = ( 198.51.100.7 ) Banner_Hostname = "friend.example" }
   Peer "198.51.100.8" { Pathway = "outer" }
@@ -387,6 +388,16 @@ describe('XCLIENT', () => {
 })
 
 describe('XREMOTEIP', () => {
+  test('gives a proxy nothing that only the client’s scope lists', async () => {
+    const client = await proxy(0, '127.0.70.3')
+    assert.match(await client.command(`XREMOTEIP ${PROXY}`), /^250 /)
+    const offered = await client.ehlo()
+    assert.ok(offered.includes('XREMOTEIP') && !offered.some((line) => line.startsWith('XCLIENT')))
+    assert.match(await client.command('XSETCONTEXT tenant=a'), /^500 /)
+    assert.match(await client.command('XCLIENT ADDR=198.51.100.7'), /^500 /)
+    client.destroy()
+  })
+
   test('drops the transaction of the other client, and the greeting holds', async () => {
     const client = await proxy()
     await client.command('MAIL FROM:<a@client.example>')
@@ -430,6 +441,15 @@ describe('XSETCONTEXT', () => {
       assert.equal(context.get('connection.from'), line === undefined ? 'proxy' : 'listener')
       client.destroy()
     }
+  })
+
+  test('what STARTTLS made it forget does not come back with another client', async () => {
+    const client = await proxy()
+    assert.match(await client.command('XSETCONTEXT tenant=a'), /^250 /)
+    await starttls(client)
+    assert.match(await client.command('XREMOTEIP 198.51.100.9'), /^250 /)
+    assert.equal((await client.context()).get('connection.tenant'), undefined)
+    client.destroy()
   })
 
   const reserved = [
