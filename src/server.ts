@@ -264,6 +264,7 @@ export class Server {
         this.#parts.queue.enqueue(messages.map(({ envelope }) => ({ envelope, state: FRESH }))),
       superseded: () => this.#generation.number !== generation.number,
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
+      countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       shuttingDown: this.#stopping.signal,
     }
   }

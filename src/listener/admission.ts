@@ -39,6 +39,13 @@ export class Admission<Key> {
     return this.#held.size
   }
 
+  /** Sessions whose key fits. */
+  count(fits: (key: Key) => boolean): number {
+    let found = 0
+    for (const { key } of this.#held.values()) if (fits(key)) found++
+    return found
+  }
+
   /** Counters that exist. */
   get counters(): number {
     return this.#counts.size

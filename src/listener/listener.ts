@@ -9,8 +9,9 @@
  */
 
 import type { Server, Socket } from 'node:net'
+import { cidrContains } from '../config/address.ts'
 import type { Diagnostic } from '../config/diagnostic.ts'
-import type { ListenSettings, Settings } from '../config/settings.ts'
+import type { Cidr, ListenSettings, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import { Admission, type Placement } from './admission.ts'
 import { applyFileMode, BindError, bind } from './bind.ts'
@@ -116,6 +117,11 @@ export class Listeners {
   /** Connections that are open now. */
   get sessions(): number {
     return this.#admission.sessions
+  }
+
+  /** Connections that are open now from an address block. */
+  sessionsOf(block: Cidr): number {
+    return this.#admission.count(({ address }) => cidrContains(block, address))
   }
 
   async #replace(settings: Settings, onSwitch: () => void): Promise<void> {

@@ -20,6 +20,7 @@ import { codeOf } from './mail-from.ts'
 import { setRecipientKeys } from './rcpt-to.ts'
 import { receivedValue } from './received.ts'
 import type { ReceptionState } from './reception-states.ts'
+import { recipientLimit, TransactionRecipients } from './recipient-list.ts'
 import { describe, Refusal, refuse, spoolFull, tellPanic, tellRejection } from './reject.ts'
 import type { AcceptedRecipient, Session, Transaction } from './session-state.ts'
 
@@ -48,8 +49,9 @@ export async function acceptMessage(
   const thanks = { code: 250, text: `2.0.0 message ${transaction.id} accepted` }
   if (transaction.discarded) return finish(session, thanks)
   let answer: Answer = { kind: 'proceed', reply: undefined }
-  for (const phase of ['data', 'data_spool'] as const) {
-    const state: ReceptionState = phase === 'data' ? 'reading body' : 'async body response'
+  for (const phase of ['data', 'rcptto_list', 'rcptto_list_final', 'data_spool'] as const) {
+    const state = STATES[phase]
+    if (phase === 'data_spool') closeRecipients(session, transaction, message)
     const one = await inState(state, () => consult(session, phase, { session: session.facts, message }))
     if (one.kind === 'discard') {
       tellDiscard(session, one, state)
@@ -57,9 +59,29 @@ export async function acceptMessage(
     }
     if (one.reply !== undefined) answer = one
   }
+  if (transaction.recipients.length === 0) {
+    const text = '550 5.7.0 discarded by policy: no recipient is left'
+    tellDiscard(session, { kind: 'discard', text, module: 'scriptlet' }, STATES.rcptto_list_final)
+    return finish(session, thanks)
+  }
   const messages = await messagesOf(session, transaction, message, received.bodySize)
   if (messages.length > 0) await keep(session, received.writer, messages)
   return finish(session, replyOf(answer, thanks.code, thanks.text))
+}
+
+const STATES = {
+  data: 'reading body',
+  rcptto_list: 'rcptto list response',
+  rcptto_list_final: 'rcptto list final response',
+  data_spool: 'async body response',
+} as const satisfies Readonly<Record<string, ReceptionState>>
+
+/** From here on the recipients are what they are, and the first of them may be another one. */
+function closeRecipients(session: Session, transaction: Transaction, message: Message): void {
+  delete message.recipients
+  const [first] = transaction.recipients
+  message.recipient = first?.mailbox
+  if (first !== undefined) setRecipientKeys(session.context.message, first.mailbox, first.line)
 }
 
 /** RFC 5321 §6.3. */
@@ -85,6 +107,7 @@ function messageOf(
     headers,
     context: session.context,
     size: received.header.length + 2 + received.bodySize,
+    recipients: new TransactionRecipients(transaction, recipientLimit(session)),
   }
 }
 
@@ -96,7 +119,7 @@ async function messagesOf(
   bodySize: number,
 ): Promise<NewMessage[]> {
   const { policy } = session.services
-  const asked = policy.wants('data_spool_each_rcpt') || policy.wants('set_binding')
+  const asked = COPY_PHASES.some((phase) => policy.wants(phase))
   const bytes = headerBytes(session, transaction, message)
   const messages: NewMessage[] = []
   let octets = 0
@@ -140,9 +163,19 @@ function copyFor(message: Message, id: string, recipient: AcceptedRecipient): Me
   return { ...message, id, recipient: recipient.mailbox, context, headers: message.headers.copy() }
 }
 
+/** What is asked about each recipient's copy. */
+const COPY_PHASES = [
+  'data_spool_each_rcpt',
+  'each_rcpt_after',
+  'set_binding',
+  'final_validation2',
+  'final_validation',
+  'post_final_validation',
+] as const
+
 /** False when the copy is to be dropped in silence. @throws Refusal */
 async function passesForRecipient(session: Session, message: Message): Promise<boolean> {
-  for (const phase of ['data_spool_each_rcpt', 'set_binding'] as const) {
+  for (const phase of COPY_PHASES) {
     const answer = await inState('async body response', () =>
       consult(session, phase, { session: session.facts, message }),
     )

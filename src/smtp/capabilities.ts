@@ -22,7 +22,7 @@ export function capabilities(session: Session): string[] {
   if (mayUse(session, 'XCLIENT')) lines.push('XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT')
   if (mayUse(session, 'XREMOTEIP')) lines.push('XREMOTEIP')
   if (mayUse(session, 'XSETCONTEXT')) lines.push('XSETCONTEXT')
-  return [...lines, ...verbatim(session)]
+  return session.capabilities.apply([...lines, ...verbatim(session)], (keyword) => OWN.has(keyword))
 }
 
 /** Whether SMTP_Extensions lists a word, in any case. */

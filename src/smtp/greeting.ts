@@ -10,9 +10,13 @@ import type { Session } from './session-state.ts'
 /** What policy says to the connection: a reply for the banner, a refusal, or nothing. */
 export async function askAboutClient(session: Session): Promise<Reply | Refusal | undefined> {
   try {
-    const answer = await consult(session, 'connect', { session: session.facts })
-    notDiscardable(answer)
-    return answer.kind === 'proceed' ? answer.reply : undefined
+    let reply: Reply | undefined
+    for (const phase of ['accept', 'connect', 'connected'] as const) {
+      const answer = await consult(session, phase, { session: session.facts })
+      notDiscardable(answer)
+      if (answer.kind === 'proceed' && answer.reply !== undefined) reply = answer.reply
+    }
+    return reply
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     const { reply, fault, module, cause } = error

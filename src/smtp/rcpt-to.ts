@@ -14,6 +14,7 @@ import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
 import { codeOf } from './mail-from.ts'
 import { checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
+import { recipientLimit } from './recipient-list.ts'
 import { refuse, tellRejection } from './reject.ts'
 import type { Session, Transaction } from './session-state.ts'
 
@@ -73,12 +74,11 @@ function setCounts(session: Session, underWay: 0 | 1): void {
 }
 
 function checkLimits(session: Session, transaction: Transaction): void {
-  const { max_recipients_per_connection: onConnection, max_recipients_per_message: ofMessage } =
-    session.scope.options
+  const { max_recipients_per_connection: onConnection } = session.scope.options
   if (onConnection > 0 && session.recipients >= onConnection) {
     throw refuse(452, '4.5.3 Service unavailable, recipients per connection limit reached')
   }
-  if (transaction.recipients.length >= (ofMessage > 0 ? ofMessage : session.limits.recipients)) {
+  if (transaction.recipients.length >= recipientLimit(session)) {
     throw refuse(452, '4.5.3 Service unavailable, recipients per message limit reached')
   }
 }

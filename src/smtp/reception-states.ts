@@ -14,6 +14,8 @@ export type ReceptionState =
   | 'reading body'
   | 'async body response'
   | 'relaying denied'
+  | 'rcptto list response'
+  | 'rcptto list final response'
   | 'esmtp setup phase'
 
 /** The state in which the session awaits its next command. */

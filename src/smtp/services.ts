@@ -3,7 +3,7 @@
  * the configuration; the sessions of that generation share it.
  */
 
-import type { InboundScope, ListenSettings } from '../config/settings.ts'
+import type { Cidr, InboundScope, ListenSettings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import type { Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
@@ -41,6 +41,8 @@ export interface SessionServices {
     address: string,
     pathway?: string,
   ) => InboundScope | undefined
+  /** how many sessions an address block has; absent where nobody counts them */
+  readonly countSessions?: (block: Cidr) => number
   /** aborted when the server drains: sessions end as soon as no transaction is open */
   readonly shuttingDown: AbortSignal
   /** bounds that no option sets; `defaultLimits` where it is absent */

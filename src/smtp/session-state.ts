@@ -10,15 +10,17 @@ import type { InboundScope } from '../config/settings.ts'
 import type { Connection } from '../listener/connection.ts'
 import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import { ValidationContext } from '../policy/context.ts'
-import type { SessionFacts } from '../policy/phases.ts'
+import type { SessionCountQuery, SessionFacts } from '../policy/phases.ts'
 import { tlsContextKeys } from '../tls/context-keys.ts'
 import type { AnonymousPeer, Peer, TlsFacts } from '../tls/peer.ts'
 import { PLAINTEXT } from '../tls/peer.ts'
 import { LineReader } from '../wire/lines.ts'
 import type { MechanismName } from './auth/mechanism.ts'
+import { SessionCapabilities } from './capability-edits.ts'
 import { ClientIo } from './client-io.ts'
 import type { SessionLimits, SessionServices } from './services.ts'
 import { defaultLimits } from './services.ts'
+import { blockOf } from './session-count.ts'
 
 export interface Hello {
   readonly kind: 'EHLO' | 'HELO'
@@ -66,6 +68,8 @@ export class Session {
   readonly io: ClientIo
   readonly lines: LineReader
   readonly context = new ValidationContext()
+  /** what scripts changed in the EHLO list */
+  readonly capabilities = new SessionCapabilities()
   readonly facts: SessionFacts
   /** the banner was sent */
   greeted = false
@@ -273,6 +277,7 @@ export class Session {
 
 /** One object for the life of the session that always tells what is so now. */
 function factsOf(session: Session, connectionId: string): SessionFacts {
+  const { countSessions } = session.services
   return {
     connectionId,
     get remote() {
@@ -285,6 +290,15 @@ function factsOf(session: Session, connectionId: string): SessionFacts {
       return session.peer
     },
     context: session.context,
+    capabilities: session.capabilities,
+    ...(countSessions === undefined
+      ? {}
+      : {
+          count: (query: SessionCountQuery) => {
+            const block = blockOf(query, session.connection.remote.address)
+            return block && countSessions(block)
+          },
+        }),
   }
 }
 

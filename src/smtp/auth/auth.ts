@@ -55,9 +55,21 @@ export const auth: Command = command<AuthCommand>({
     if (turnedAway(session)) throw tooMany()
   },
   async proceed(session, { row, initial }) {
-    return judge(session, row, await attempt(session, row, initial))
+    const forced = await askBefore(session)
+    const result = await attempt(session, row, initial)
+    return judge(session, row, forced ? { ...result, status: 'pass' } : result)
   },
 })
+
+/**
+ * Momentum's core_pre_esmtp_auth: policy can refuse before any credential is looked at, or let the attempt succeed
+ * whatever they are; what the scope denies stays denied.
+ */
+async function askBefore(session: Session): Promise<boolean> {
+  const answer = await consult(session, 'auth_before', { session: session.facts })
+  notDiscardable(answer)
+  return answer.kind === 'proceed' && answer.reply?.code === 235
+}
 
 function parse(args: string): AuthCommand {
   const [name = '', initial, ...rest] = args.trim().split(/ +/)

@@ -1,0 +1,40 @@
+/**
+ * The recipients of a transaction as policy may change them. A recipient that a script adds is the script's to answer
+ * for: the relay rules, which are about what a client asks for, are not asked.
+ */
+
+import { formatMailbox } from '../mail/address.ts'
+import type { Mailbox } from '../mail/envelope.ts'
+import type { RecipientList } from '../policy/phases.ts'
+import type { Session, Transaction } from './session-state.ts'
+
+/** How many recipients a message may have. */
+export function recipientLimit({ scope, limits }: Session): number {
+  const { max_recipients_per_message: most } = scope.options
+  return most > 0 ? most : limits.recipients
+}
+
+export class TransactionRecipients implements RecipientList {
+  readonly #transaction: Transaction
+  readonly #most: number
+
+  constructor(transaction: Transaction, most: number) {
+    this.#transaction = transaction
+    this.#most = most
+  }
+
+  get mailboxes(): readonly Mailbox[] {
+    return this.#transaction.recipients.map(({ mailbox }) => mailbox)
+  }
+
+  replace(mailboxes: readonly Mailbox[]): void {
+    if (mailboxes.length > this.#most) throw new RangeError(`a message has at most ${this.#most} recipients`)
+    const { recipients } = this.#transaction
+    const known = new Map(recipients.map((recipient) => [formatMailbox(recipient.mailbox), recipient]))
+    const wanted = mailboxes.map((mailbox) => {
+      const text = formatMailbox(mailbox)
+      return known.get(text) ?? { mailbox, line: `RCPT TO:<${text}>` }
+    })
+    recipients.splice(0, recipients.length, ...wanted)
+  }
+}
