@@ -6,8 +6,8 @@ export interface Clock {
   schedule(at: number, run: () => void): () => void
 }
 
-/** what setTimeout can wait; the rest is waited for by waiting again */
-const MAX_TIMER = 2 ** 31 - 1
+/** the rest is waited for by waiting again: a timer does not notice when the clock is set forward */
+const LOOK_AGAIN_MS = 60_000
 
 export const systemClock: Clock = {
   now: Date.now,
@@ -15,13 +15,9 @@ export const systemClock: Clock = {
     let timer: NodeJS.Timeout
     const wait = (): void => {
       const left = at - Date.now()
-      timer =
-        left <= 0
-          ? setTimeout(run, 0)
-          : setTimeout(left > MAX_TIMER ? wait : check, Math.min(left, MAX_TIMER))
+      // a timer may also fire a millisecond early
+      timer = left <= 0 ? setTimeout(run, 0) : setTimeout(wait, Math.min(left, LOOK_AGAIN_MS))
     }
-    // a timer may fire a millisecond early, and the clock may have been set back meanwhile
-    const check = (): void => (Date.now() < at ? wait() : run())
     wait()
     return () => clearTimeout(timer)
   },

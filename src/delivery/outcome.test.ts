@@ -19,6 +19,7 @@ test('the n-th failure is followed by a wait that doubles up to the cap', () => 
   const seconds = [1, 2, 3, 4, 5, 2000].map((n) => retryWait(n, options) / 1000)
   assert.deepEqual(seconds, [10, 20, 40, 60, 60, 60])
   assert.equal(retryWait(1, { ...options, retry_interval: 0 }), 1000, 'never without a pause')
+  assert.equal(retryWait(5000, { ...options, retry_interval: 0 }), 1000, 'however often it failed')
   assert.equal(retryWait(5, { ...options, max_retry_interval: 0 }), 160_000, 'no cap')
   assert.ok(Number.isFinite(retryWait(5000, { ...options, max_retry_interval: 0 })))
 })

@@ -16,6 +16,7 @@ export const EXPIRED = '554 5.4.7 [internal] exceeded max time without delivery'
 
 /** Keeps a next hop from being tried without a pause, whatever Retry_Interval says. */
 const MIN_WAIT_MS = 1000
+const MAX_DOUBLINGS = 64
 
 type RetryOptions = Pick<OutboundValues, 'retry_interval' | 'max_retry_interval' | 'message_expiration'>
 
@@ -55,7 +56,9 @@ export function judge(
 /** Milliseconds to wait after the n-th failure. Max_Retry_Interval 0 is no cap. */
 export function retryWait(failures: number, options: RetryOptions): number {
   const cap = options.max_retry_interval === 0 ? Number.MAX_SAFE_INTEGER : options.max_retry_interval * 1000
-  return Math.max(MIN_WAIT_MS, Math.min(options.retry_interval * 1000 * 2 ** (failures - 1), cap))
+  // beyond every cap long before, and 0 times an infinite number of doublings would be no number
+  const doublings = Math.min(failures - 1, MAX_DOUBLINGS)
+  return Math.max(MIN_WAIT_MS, Math.min(options.retry_interval * 1000 * 2 ** doublings, cap))
 }
 
 /** Message_Expiration 0 is never. */

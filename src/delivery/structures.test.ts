@@ -94,3 +94,18 @@ test('the system clock rings once, not before its time, and not when cancelled',
   assert.ok((rung[0] ?? 0) >= at)
   systemClock.schedule(systemClock.now() + 1e11, () => assert.fail('centuries'))()
 })
+
+test('the system clock rings within a minute when it was set forward', (t) => {
+  const start = 1_700_000_000_000
+  let now = start
+  t.mock.method(Date, 'now', () => now)
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let rung = 0
+  systemClock.schedule(start + 3_600_000, () => rung++)
+  t.mock.timers.tick(60_000)
+  assert.equal(rung, 0)
+  now = start + 7_200_000
+  t.mock.timers.tick(60_000)
+  t.mock.timers.tick(0)
+  assert.equal(rung, 1)
+})
