@@ -94,9 +94,13 @@ export class RawClient {
     return this.lost ?? ''
   }
 
-  /** Leaves with RST. */
+  /**
+   * Leaves with RST; less abruptly when writes are pending or the server has closed already, since a reset in the midst
+   * of a shutdown leaves Node spinning.
+   */
   reset(): void {
-    this.socket.resetAndDestroy()
+    if (this.socket.writableLength === 0 && this.lost === undefined) this.socket.resetAndDestroy()
+    else this.socket.destroy()
   }
 
   destroy(): void {
