@@ -140,25 +140,56 @@ export const nextHop: Codec<string> = scalar('a host, an address or "[IPv6 addre
 /** Routes: next hops and `smtp://` URLs with parameters (momentum: config/ref-routes). */
 export const routes: Codec<readonly string[]> = listWhere((item, context) => {
   const { text, at } = item
-  const url = /^(?<scheme>[a-z0-9]+):\/\/(?<hop>[^/?]+)\/?(?:\?(?<parameters>\S*))?$/i.exec(text)?.groups
-  const mx = /(?:^|&)type=mx(?:&|$)/i.test(url?.['parameters'] ?? '')
-  if (mx || text.toLowerCase() === '__mx__') {
-    context.warning(`with a look-up of MX is recognised, not implemented: ${quote(text)}`, at)
-    return { value: text }
-  }
+  const url = /^(?<scheme>[a-z0-9]+):\/\/(?<hop>[^/?]+)\/?(?:\?(?<query>\S*))?$/i.exec(text)?.groups
   const scheme = url?.['scheme']?.toLowerCase() ?? 'smtp'
-  if (scheme === 'smtp' && parseNextHop(url?.['hop'] ?? text) !== undefined) return { value: text }
-  return context.error(`takes hosts, addresses, "__mx__" or smtp:// URLs, not ${quote(text)}`, at)
+  const isHop = text.toLowerCase() === '__mx__' || parseNextHop(url?.['hop'] ?? text) !== undefined
+  if (scheme !== 'smtp' || !isHop) {
+    return context.error(`takes hosts, addresses, "__mx__" or smtp:// URLs, not ${quote(text)}`, at)
+  }
+  const parameters = [...new URLSearchParams(url?.['query'] ?? '')]
+  for (const [name, value] of parameters) {
+    const form = Object.hasOwn(routeParameters, name) ? routeParameters[name] : undefined
+    if (form === undefined) {
+      return context.error(
+        `has no parameter ${quote(name)}${suggestion(name, Object.keys(routeParameters))}`,
+        at,
+      )
+    }
+    if (!form.test(value))
+      return context.error(`cannot have the ${name} ${quote(value)} in ${quote(text)}`, at)
+  }
+  if (
+    text.toLowerCase() === '__mx__' ||
+    parameters.some(([name, value]) => name === 'type' && /^mx$/i.test(value))
+  ) {
+    context.warning(`with a look-up of MX is recognised, not implemented: ${quote(text)}`, at)
+  }
+  return { value: text }
 })
+
+/** the forms of their values */
+const routeParameters: Readonly<Record<string, RegExp>> = {
+  pref: /^\d{1,9}$/,
+  ttl: /^\d{1,9}$/,
+  port: /^(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/,
+  type: /^(?:a|mx)$/i,
+}
 
 function parseNextHop(text: string): string | undefined {
   const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<host>[a-z0-9._-]+))(?::(?<port>\d{1,5}))?$/i.exec(text)
   if (match?.groups === undefined)
     return text.includes(':') && parseAddress(text) !== undefined ? text : undefined
-  const { v6, port } = match.groups
+  const { v6, host = '', port } = match.groups
+  // digits and dots are meant as an address, and a name cannot end so (RFC 1123 §2.1)
+  if (/^[\d.]+$/.test(host) && parseAddress(host) === undefined) return undefined
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return undefined
   if (v6 !== undefined && (!v6.includes(':') || parseAddress(v6) === undefined)) return undefined
   return text
+}
+
+/** What a recipient's domain can be, in lower case: a name or an address literal. */
+export function recipientDomain(text: string): string | undefined {
+  return /^\[[0-9a-z.:-]+\]$/i.test(text) ? text.toLowerCase() : plainDomain(text)
 }
 
 function plainDomain(text: string): string | undefined {

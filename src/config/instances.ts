@@ -6,7 +6,7 @@
 
 import { formatCidr } from './address.ts'
 import { CidrTrie } from './cidr-trie.ts'
-import { network } from './codec-mail.ts'
+import { network, recipientDomain } from './codec-mail.ts'
 import type { Position } from './diagnostic.ts'
 import { displayName } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
@@ -183,7 +183,13 @@ export class Instances {
 
   #domain(instance: Scalar, at: Position): Stanza | undefined {
     const regex = /^\/(.*)\/$/s.exec(instance.text)?.[1]
-    const key = regex === undefined ? instance.text.toLowerCase() : instance.text
+    const key = regex === undefined ? recipientDomain(instance.text) : instance.text
+    if (key === undefined) {
+      return this.#report.error(
+        `${quote(instance.text)} is neither a domain nor a regular expression between slashes, such as "/\\.example\\.com$/"`,
+        instance.at,
+      )
+    }
     let found = this.#domains.get(key)
     if (found === undefined) {
       let pattern: RegExp | undefined
