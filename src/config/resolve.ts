@@ -234,6 +234,6 @@ function instanceOf({ stanza }: PeerStanza): string {
   return stanza.instance
 }
 
-/** as many as Momentum's match_cache_size */
-const maxAddresses = 16_384
-const maxScopes = 65_536
+/** twice this is Momentum's match_cache_size */
+const maxAddresses = 8192
+const maxScopes = 32_768

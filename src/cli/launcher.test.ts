@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { readVersion } from './version.ts'
+
+const bin = path.join(import.meta.dirname, '..', '..', 'bin')
+const folder = mkdtempSync(path.join(tmpdir(), 'postern launcher-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const version = (program: string): string => {
+  // the PATH of a machine on which no Node.js is installed
+  const run = spawnSync(program, ['--version'], {
+    encoding: 'utf8',
+    env: { PATH: '/usr/bin:/bin' },
+    cwd: '/',
+  })
+  return `${run.stdout}${run.stderr}`.trim()
+}
+
+test('bin/postern finds its own Node.js and source through links to it, to its folder, and chains of both', () => {
+  const inner = path.join(folder, 'a b', 'inner')
+  mkdirSync(inner, { recursive: true })
+  symlinkSync(bin, path.join(folder, 'folder'))
+  symlinkSync(path.join(bin, 'postern'), path.join(inner, 'direct'))
+  symlinkSync('direct', path.join(inner, 'relative'))
+  symlinkSync('../../folder/postern', path.join(inner, 'both'))
+  const programs = ['folder/postern', 'a b/inner/direct', 'a b/inner/relative', 'a b/inner/both']
+  for (const program of programs) assert.equal(version(path.join(folder, program)), readVersion(), program)
+})
