@@ -14,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
 import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import { quote } from './config/render.ts'
+import { restartWarnings } from './config/restart.ts'
 import type { Settings } from './config/settings.ts'
 import { SmtpTransport } from './delivery/attempt.ts'
 import { Maildirs } from './delivery/maildir.ts'
@@ -61,6 +62,8 @@ export interface ServerOptions {
 
 interface Generation {
   readonly number: number
+  /** the settings with which the server began; some of their values outlive every reload */
+  readonly started: Settings
   readonly settings: Settings
   readonly tls: TlsContexts
   readonly policy: Policy
@@ -314,14 +317,16 @@ async function buildGeneration(options: {
   const stores = new CredentialStores({ queue: hashQueue })
   const more = [...diagnostics, ...(await auditAuth(settings, stores))]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
+  const started = previous?.started ?? settings
   return {
     number: options.number,
+    started,
     settings,
     tls,
     policy,
     maildirs: new Maildirs(settings.maildirs),
     stores,
-    warnings: [...settings.diagnostics, ...tls.diagnostics, ...more],
+    warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
   }
 }
 

@@ -142,6 +142,25 @@ test('a client that was revoked by a reload is revoked, with its old ticket too;
   await writePki(path.join(folder, 'pki'), pki)
 })
 
+test('what only a start can change is told at each reload, with its place', async () => {
+  const other = path.join(folder, 'restart.conf')
+  const text = 'ESMTP_Listener { Listen "127.0.0.1:0" { } }\n'
+  writeFileSync(other, `Spoolbase = "spool5"\n${text}`)
+  const server = await startGateProcess(other)
+  writeFileSync(other, `${text}Spoolbase = "spool6"\nReception_Memory = 1M\n`)
+  for (const time of [1, 2]) {
+    server.child.kill('SIGHUP')
+    await waitFor(() => server.complaints().split('was reloaded').length > time)
+    const told = server.complaints().split('was reloaded')[time - 1] ?? ''
+    assert.match(
+      told,
+      /restart\.conf:2:13: warning: a change of Spoolbase is in force only after the next start/,
+    )
+    assert.match(told, /restart\.conf:3:20: warning: a change of Reception_Memory/)
+  }
+  assert.equal(await server.end('SIGTERM'), 0)
+})
+
 test('SIGHUP reopens the logs', async () => {
   const log = path.join(folder, 'logs', 'main.ec')
   await send()

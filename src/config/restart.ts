@@ -1,0 +1,31 @@
+/** What a reload cannot change (Momentum: options that are not dynamic): the new value is told of and waits for a start. */
+
+import type { Diagnostic, Origin } from './diagnostic.ts'
+import { displayName } from './known-names.ts'
+import type { GlobalValues, Settings } from './settings.ts'
+
+const onlyAtStart = [
+  'spoolbase',
+  'spool_mode',
+  'reception_memory',
+] as const satisfies readonly (keyof GlobalValues)[]
+
+/**
+ * @param started the settings with which the process began
+ * @returns a warning for each value that differs
+ */
+export function restartWarnings(started: Settings, now: Settings): Diagnostic[] {
+  const changed = onlyAtStart
+    .filter((name) => JSON.stringify(started.global[name]) !== JSON.stringify(now.global[name]))
+    .map((name) => warning(displayName(name), now.globalOrigin(name)))
+  const [before, after] = [started.security, now.security]
+  if (before?.user !== after?.user || before?.group !== after?.group) {
+    changed.push(warning('Security', after?.at ?? 'default'))
+  }
+  return changed
+}
+
+function warning(name: string, origin: Origin): Diagnostic {
+  const message = `a change of ${name} is in force only after the next start`
+  return { severity: 'warning', message, ...(origin === 'default' ? {} : { at: origin }) }
+}
