@@ -8,11 +8,17 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventSink } from '../events/events.ts'
+import { PLAINTEXT } from '../tls/peer.ts'
 import { readAnswer, settleAnswer } from './answers.ts'
+import { ValidationContext } from './context.ts'
+import { Decision } from './decision.ts'
 import type { BudgetLimits } from './lua/budget.ts'
 import type { CalloutSubject, ScriptLog } from './lua/callout.ts'
 import { constants } from './lua/catalogue.ts'
-import { type EngineOptions, LuaEngine, type Outcome } from './lua/engine.ts'
+import { type EngineOptions, LuaEngine } from './lua/engine.ts'
+import { type LibraryServices, libraryServices } from './lua/lib/services.ts'
+import type { ScriptOffers } from './lua/offers.ts'
+import type { Outcome } from './lua/outcome.ts'
 import type { ScriptSource } from './lua/scripts.ts'
 import type { Asking, Member, MemberAnswer, Question } from './member.ts'
 import { type AnyPhase, callouts, type SessionFacts } from './phases.ts'
@@ -27,6 +33,8 @@ export interface LuaMemberOptions {
   /** a module's text by absolute path */
   readonly readModule?: ((path: string) => Uint8Array | undefined) | undefined
   readonly limits?: Partial<BudgetLimits> | undefined
+  /** what the functions of the library work with; the real things unless given */
+  readonly library?: Partial<LibraryServices> | undefined
 }
 
 const defaultLimits: BudgetLimits = { time: 1000, memory: 64 * 1_048_576 }
@@ -35,9 +43,13 @@ const again = { delay: 100, times: 300 }
 /** milliseconds between attempts to make a Lua state after one could not be made */
 const rebuildInterval = 1000
 
+type Returned = Extract<Outcome, { kind: 'returned' }>
+
 export class LuaMember implements Member {
   readonly #log: ScriptLog
   readonly #engineOptions: EngineOptions
+  /** scripts with a validate_dealloc that were asked about a session */
+  readonly #asked = new WeakMap<SessionFacts, Set<number>>()
   #engine: LuaEngine | undefined
   #notBefore = 0
 
@@ -49,7 +61,7 @@ export class LuaMember implements Member {
       limits: { ...defaultLimits, ...options.limits },
       now: options.now,
       clocks: { elapsed: () => performance.now(), processor: processorTime },
-      sleep: (milliseconds) => delay(milliseconds),
+      library: libraryServices({ now: options.now, ...options.library }),
       readModule: remembering(options.readModule ?? readOptional),
     }
   }
@@ -66,11 +78,64 @@ export class LuaMember implements Member {
   }
 
   ask(question: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer> {
+    if (this.#engine?.has(question.script, 'validate_dealloc') === true) this.#remember(question, asking)
     return this.#call(question, subjectOf(asking), 0)
   }
 
+  /** Scripts that were asked anything about this session hear that it is over: validate_dealloc. */
   ended(session: SessionFacts): void {
-    this.#engine?.ended(session)
+    const engine = this.#engine
+    if (engine === undefined) return
+    const asked = this.#asked.get(session) ?? []
+    this.#asked.delete(session)
+    const waiting = [...asked]
+      .map((script) => this.#tellScript(engine, script, 'validate_dealloc', session))
+      .filter((call) => call instanceof Promise)
+    if (waiting.length > 0) void Promise.all(waiting).then(() => engine.ended(session))
+    else engine.ended(session)
+  }
+
+  /** The scripts are no longer needed: deinit, which must return true. */
+  async close(): Promise<void> {
+    const engine = this.#engine
+    if (engine === undefined) return
+    for (const [script, { name }] of this.#engineOptions.scripts.entries()) {
+      if (!engine.has(script, 'deinit')) continue
+      const outcome = await this.#tellScript(engine, script, 'deinit', nobody())
+      if (outcome?.value !== true) this.#log.tell('error', `deinit of ${name} did not return true`)
+    }
+  }
+
+  #remember({ script }: Question, { facts: { session } }: Asking): void {
+    const asked = this.#asked.get(session) ?? new Set()
+    this.#asked.set(session, asked.add(script))
+  }
+
+  /** Calls a function whose answer decides nothing; undefined when it failed, which the log was told. */
+  #tellScript(
+    engine: LuaEngine,
+    script: number,
+    name: string,
+    session: SessionFacts,
+  ): Returned | undefined | Promise<Returned | undefined> {
+    const note = (outcome: Outcome): Returned | undefined => {
+      if (outcome.kind === 'returned') return outcome
+      this.#log.tell('error', `${name} error: ${outcome.message}`)
+      return undefined
+    }
+    const subject = subjectOf({ phase: 'accept', facts: { session }, decision: new Decision() })
+    const outcome = engine.call(script, name, subject)
+    return outcome instanceof Promise ? outcome.then(note) : note(outcome)
+  }
+
+  /** Console commands and authentication schemes of the scripts, as of now: a state that is replaced makes new ones. */
+  get offers(): ScriptOffers | undefined {
+    return this.#ready()?.offers
+  }
+
+  /** Another configuration is in force: timers stop. Sessions that began under this one still get their answers. */
+  retire(): void {
+    this.#engine?.close()
   }
 
   /** @param times how often this question was answered with AGAIN */
@@ -90,7 +155,8 @@ export class LuaMember implements Member {
     times: number,
   ): MemberAnswer | Promise<MemberAnswer> {
     const { callout } = question
-    if (outcome.kind === 'failed') return this.#failed(callout, outcome.message)
+    if (outcome.kind === 'failed')
+      return outcome.quiet === true ? 'failed' : this.#failed(callout, outcome.message)
     const { decision } = subject
     const answer = readAnswer(subject.phase, outcome.value, constants)
     if (answer === 'go-on') return 'go-on'
@@ -121,6 +187,7 @@ export class LuaMember implements Member {
         `the Lua state is replaced, what scripts kept in it is lost: ${this.#engine.worn}`,
       )
     }
+    this.#engine?.close()
     this.#engine = undefined
     try {
       const engine = new LuaEngine(this.#engineOptions)
@@ -152,6 +219,18 @@ function subjectOf({ phase, facts, decision }: Asking): CalloutSubject {
     handshake: 'scopeMode' in facts ? facts : undefined,
     certificate: 'certificate' in facts ? facts.certificate : undefined,
     decision,
+  }
+}
+
+/** What a function that belongs to no session gets in its place. */
+function nobody(): SessionFacts {
+  const nowhere = { address: '', port: 0 }
+  return {
+    connectionId: '',
+    remote: nowhere,
+    local: nowhere,
+    peer: PLAINTEXT,
+    context: new ValidationContext(),
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Decision } from './decision.ts'
+import type { PolicyOffers } from './offers.ts'
 import type { AnyFacts, AnyPhase, SessionFacts } from './phases.ts'
 
 /** A phase under way. */
@@ -32,6 +33,12 @@ export interface Member {
   ask(question: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer>
   /** The connection is closed. */
   ended?(session: SessionFacts): void
+  /** Another configuration is in force: what runs by itself stops. */
+  retire?(): void
+  /** what its scripts offer besides answers */
+  readonly offers?: PolicyOffers | undefined
+  /** Nobody will ask it any more. Never rejects. */
+  close?(): Promise<void>
 }
 
 /** One callout of one script. */

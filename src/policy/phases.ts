@@ -9,6 +9,7 @@ import type { HeaderBlock } from '../mail/headers.ts'
 import type { HandshakeParameters } from '../tls/gate.ts'
 import type { Peer } from '../tls/peer.ts'
 import type { ValidationContext } from './context.ts'
+import type { PolicyOffers } from './offers.ts'
 import type { Verdict } from './verdict.ts'
 
 /** The session as policy sees it (Momentum's `ac` and `vctx`). One object for the life of a connection. */
@@ -174,6 +175,12 @@ export interface Policy {
   ask<P extends AnyPhase>(phase: P, facts: AnyFacts[P]): Verdict | Promise<Verdict>
   /** The connection is closed: what scripts keep for this session is dropped. */
   ended?(session: SessionFacts): void
+  /** Another configuration is in force: timers and the like stop. Sessions that began under this one still get answers. */
+  retire?(): void
+  /** what scripts offer besides answers */
+  readonly offers?: PolicyOffers | undefined
+  /** Nobody will ask any more: the configuration was replaced and its sessions have ended, or the server stops. */
+  close?(): Promise<void>
 }
 
 /** No scripts: every phase goes on. */

@@ -15,9 +15,11 @@ import type { EventSink } from '../events/events.ts'
 import { Decision, MODULE } from './decision.ts'
 import type { BudgetLimits } from './lua/budget.ts'
 import { ScriptLog } from './lua/callout.ts'
+import type { LibraryServices } from './lua/lib/services.ts'
 import type { ScriptSource } from './lua/scripts.ts'
 import { LuaMember } from './lua-member.ts'
 import type { Asking, Member, MemberAnswer, Question } from './member.ts'
+import type { PolicyOffers } from './offers.ts'
 import { type AnyFacts, type AnyPhase, callouts, noPolicy, type Policy, type SessionFacts } from './phases.ts'
 import { answerAfterHandshake } from './tls-note.ts'
 import type { PolicyDefinition } from './typescript/definition.ts'
@@ -40,6 +42,8 @@ export interface PolicyOptions {
   readonly readModule?: (path: string) => Uint8Array | undefined
   /** what one callout in Lua may use; one second and 64 MiB unless given */
   readonly limits?: Partial<BudgetLimits>
+  /** what the functions of Lua's library work with: the resolver, counters, the configuration; the real things unless given */
+  readonly library?: Partial<LibraryServices>
   /** milliseconds that a callout in TypeScript may take, waits included, and that loading one may take; 30 s unless given */
   readonly deadline?: number
 }
@@ -64,6 +68,7 @@ export async function createPolicy(
   }
   const failed = diagnostics.some(({ severity }) => severity === 'error')
   const policy = failed ? refuseAll(options.hostname) : new ScriptPolicy(options.hostname, places, log)
+  if (failed) for (const { member } of places) member.retire?.()
   return { policy, diagnostics }
 }
 
@@ -107,8 +112,8 @@ async function loadScripts(options: PolicyOptions, log: ScriptLog): Promise<Load
     else sources.set(script, source)
   }
   const now = options.clock ?? Date.now
-  const { readModule, limits } = options
-  const lua = new LuaMember({ scripts: [...sources.values()], events, log, now, readModule, limits })
+  const { readModule, limits, library } = options
+  const lua = new LuaMember({ scripts: [...sources.values()], events, log, now, readModule, limits, library })
   const order = [...sources.keys()]
   if (sources.size > 0) diagnostics.push(...loadLua(lua, order))
   const places = scripts.flatMap((script): Place[] => {
@@ -201,6 +206,19 @@ class ScriptPolicy implements Policy {
 
   ended(session: SessionFacts): void {
     for (const member of this.#members) member.ended?.(session)
+  }
+
+  retire(): void {
+    for (const member of this.#members) member.retire?.()
+  }
+
+  get offers(): PolicyOffers | undefined {
+    return [...this.#members].map(({ offers }) => offers).find((offers) => offers !== undefined)
+  }
+
+  async close(): Promise<void> {
+    this.retire()
+    for (const member of this.#members) await member.close?.()
   }
 
   #askFrom(asking: Asking, steps: readonly Step[], first: number): Verdict | Promise<Verdict> {

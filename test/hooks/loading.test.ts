@@ -24,8 +24,8 @@ test('syntax and load errors name the script’s line, stand at the stanza, and 
     [`${callout('')}function mod:init() end`, 'init did not return true'],
     [`${callout('')}function mod:init() error("no") end`, 'init error: gate.lua:6: no'],
     [
-      callout('', 'validate_rcptto_list(list, vctx)'),
-      'the callout validate_rcptto_list is recognised but not implemented, and it may refuse mail',
+      callout('', 'core_pre_ec_can_relay_to(domain, rv, cont)'),
+      'the callout core_pre_ec_can_relay_to is recognised but not implemented, and it may refuse mail',
     ],
   ] as const
   for (const [text, expected] of cases) {
@@ -72,7 +72,7 @@ test('callout names that look like one are pointed out', async () => {
 function mod:validate_mailform() end
 function mod:core_validate_auth_hok() end
 function mod:core_something_else() end
-function mod:deinit() end
+function mod:core_ec_ssl_SSL_CTX_fixup() end
 function mod:helper() end
 function mod:validate_connect() end
 msys.registerModule("gate", mod)`,
@@ -81,7 +81,7 @@ msys.registerModule("gate", mod)`,
     'warning: script "gate": no callout is named core_something_else: it is never called',
     'warning: script "gate": no callout is named core_validate_auth_hok: it is never called; did you mean "core_validate_auth_hook"?',
     'warning: script "gate": no callout is named validate_mailform: it is never called; did you mean "validate_mailfrom"?',
-    'warning: script "gate": the callout deinit is recognised, not implemented: it is never called',
+    'warning: script "gate": the callout core_ec_ssl_SSL_CTX_fixup is recognised, not implemented: it is never called',
   ])
 })
 
@@ -135,9 +135,9 @@ test('modules beside the script are loaded once; names of Momentum give way to f
 })
 
 test('asking for a module that is not built is a warning', async () => {
-  const gate = await load({ gate: `require("msys.pcre")\n${callout('return core.VALIDATE_CONT')}` })
+  const gate = await load({ gate: `require("msys.db")\n${callout('return core.VALIDATE_CONT')}` })
   assert.deepEqual(shown(gate), [
-    'warning: script "gate": msys.pcre is recognised, not implemented: calling into it is an error',
+    'warning: script "gate": msys.db is recognised, not implemented: calling into it is an error',
   ])
 })
 

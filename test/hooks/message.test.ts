@@ -129,11 +129,9 @@ test('before the message is there, and while a binding is chosen, less is possib
 test('what is recognised and not built says so', async () => {
   for (const [body, name] of [
     ['msg:body()', 'msg:body'],
-    ['vctx:add_recipient("a@b")', 'vctx:add_recipient'],
-    ['ac:inbound_session_count()', 'ac:inbound_session_count'],
-    ['msys.dnsLookup("x")', 'msys.dnsLookup'],
-    ['msys.pcre.match("a", "b")', 'msys.pcre.match'],
-    ['json.decode("{}")', 'json.decode'],
+    ['msys.db.query("a", "b")', 'msys.db.query'],
+    ['msys.httpsrv.register("GET", "/")', 'msys.httpsrv.register'],
+    ['curl.new()', 'curl.new'],
     ['msg.priority = 1', 'msg.priority'],
     ['local x = ac.inst', 'ac.inst'],
   ] as const) {

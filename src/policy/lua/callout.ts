@@ -2,7 +2,7 @@
 
 import type { EventSink } from '../../events/events.ts'
 import type { Decision } from '../decision.ts'
-import type { AnyPhase, MessageFacts, SessionFacts } from '../phases.ts'
+import type { AnyFacts, AnyPhase, MessageFacts, PresentedCertificate, SessionFacts } from '../phases.ts'
 import { type LuaState, ScriptError } from './state.ts'
 
 /** What a callout is about. */
@@ -15,6 +15,10 @@ export interface CalloutSubject {
   /** outcome of the authentication, in its phase */
   readonly authentication: 'pass' | 'fail' | 'error' | undefined
   readonly decision: Decision
+  /** before a handshake */
+  readonly handshake?: AnyFacts['tls_parameters'] | undefined
+  /** after a handshake */
+  readonly certificate?: PresentedCertificate | undefined
 }
 
 /** How much one callout may put where Lua's own memory budget does not count. */
@@ -22,14 +26,50 @@ const maxLogLines = 100
 const maxLogText = 4096
 const maxHeaderText = 262_144
 
+/** What a suspended script waits for. */
+export interface Wait {
+  /** resolves when the script can go on; never rejects */
+  readonly settled: Promise<void>
+  /** nobody is interested any more */
+  readonly abort: () => void
+  /** pushes what the function that waited returns, or throws a ScriptError; asked once, after `settled` */
+  readonly answer: (L: number) => number
+}
+
 export class Callout {
-  readonly subject: CalloutSubject
   /** set by a host function just before it suspends the script */
-  wait: Promise<void> | undefined
+  wait: Wait | undefined
+  /** of the wait that is over, until the function that waited has fetched it */
+  answer: Wait['answer'] | undefined
+  /** where `print` writes; the paniclog unless given */
+  readonly print: ((text: string) => void) | undefined
+  readonly #subject: CalloutSubject | undefined
+  readonly #cleanups: (() => void)[] = []
   #headerText = 0
 
-  constructor(subject: CalloutSubject) {
-    this.subject = subject
+  /** Without a subject: a timer, a console command or whatever else runs outside of a session. */
+  constructor(subject: CalloutSubject | undefined, print?: (text: string) => void) {
+    this.#subject = subject
+    this.print = print
+  }
+
+  /** @throws ScriptError outside of a session */
+  get subject(): CalloutSubject {
+    if (this.#subject === undefined) throw new ScriptError('there is no session here')
+    return this.#subject
+  }
+
+  get session(): SessionFacts | undefined {
+    return this.#subject?.session
+  }
+
+  /** Does something when the callout ends, in whatever way. */
+  whenEnded(cleanup: () => void): void {
+    this.#cleanups.push(cleanup)
+  }
+
+  end(): void {
+    for (const cleanup of this.#cleanups.splice(0)) cleanup()
   }
 
   /** @throws ScriptError in callouts that have no message */

@@ -15,6 +15,9 @@ export const constants = {
   EC_AUTH_OK: 16,
   EC_AUTH_FAIL: 17,
   EC_AUTH_ERROR: 18,
+  EC_HOOK_CONT: 0,
+  EC_HOOK_DONE: 1,
+  EC_HOOK_RETRY: 2,
   P_ESMTP: 1,
   LOG_EMERG: 0,
   LOG_ALERT: 1,
@@ -29,26 +32,13 @@ export const constants = {
 
 /** Callouts that decide and are not asked in this version: a script that relies on one must not be loaded. */
 export const unaskedDecisions: readonly string[] = [
-  'validate_rcptto_list',
-  'validate_rcptto_list_final',
-  'core_validate_accept',
-  'core_validate_connect',
-  'core_validate_data_spool_each_rcpt',
-  'core_get_inbound_tls_parameters',
-  'core_inbound_smtp_tls_verify_callback',
-  'core_pre_esmtp_auth',
   'core_pre_ec_can_relay_to',
   'core_config_get_domain_relay',
-  'core_final_validation',
-  'core_final_validation2',
   'ac_auth_perform_auth',
 ]
 
 /** Callouts that observe or clean up and are not called in this version. */
 export const uncalledObservers: readonly string[] = [
-  'validate_dealloc',
-  'deinit',
-  'core_post_final_validation',
   'core_config_get_message_routing_domain',
   'core_ec_ssl_SSL_CTX_fixup',
   'core_get_protocol_string_for_trace_headers',
@@ -59,25 +49,9 @@ export const uncalledObservers: readonly string[] = [
 const names = (prefix: string, list: string): string[] => list.split(' ').map((name) => `${prefix}${name}`)
 
 export const unbuiltFunctions: readonly string[] = [
-  ...names(
-    'msys.',
-    'registerAuth registerControl config expandMacro asyncOk runInPool runInInst lock unlock type cast',
-  ),
-  ...names('msys.', 'getClassMetaTable readfile snmpTrap dnsLookup parseRFC2822Addresses inject'),
-  ...names('msys.core.', 'get_now_ts io_wrapper_open string_new dns_get_domain mail_queue_delay_domain'),
-  ...names('msys.timer.', 'after at every'),
-  ...names('msys.dumper.', 'Dumper'),
-  ...names('msys.pcre.', 'match replace split'),
-  ...names('msys.cidr.', 'define query reload'),
+  ...names('msys.', 'snmpTrap inject'),
+  ...names('msys.core.', 'io_wrapper_open dns_get_domain mail_queue_delay_domain'),
   ...names('msys.db.', 'query fetch_row execute'),
-  ...names('msys.audit.', 'connections receptions rejections inbound_session_count'),
-  ...names('msys.audit_series.', 'define add count remove_item'),
-  ...names('msys.gauge_cache.', 'define inc dec get remove_item'),
-  ...names('msys.counter.', 'open'),
-  ...names('msys.base64.', 'encode decode'),
-  ...names('msys.qp.', 'encode decode'),
-  ...names('msys.idn.', 'to_idn to_utf8'),
-  ...names('msys.http.client.', 'new'),
   ...names('msys.os.', 'statvfs_subscribe statvfs_read'),
   ...names('msys.threadpool.', 'count find stat'),
   ...names('msys.httpsrv.', 'register'),
@@ -86,26 +60,24 @@ export const unbuiltFunctions: readonly string[] = [
     'msys.rfc3464.',
     'compute_delivery_status compute_delivery_status_string create_mdn send_mdn extract_delivery_status',
   ),
-  ...names('msys.tls_params.', 'set'),
   ...names('msys.validate.opendkim.', 'verify sign get_sig'),
   ...names('msys.validate.dk.', 'verify sign'),
   ...names('msys.validate.openarc.', 'sign seal verify'),
   ...names('msys.delivery.', 'ob_get_current_message'),
   ...names('msys.pbp.', 'action disconnect'),
-  ...names('json.', 'new encode decode strerror'),
   ...names('curl.', 'new escape unescape'),
   ...names('xml.', 'parsexml'),
-  ...names('thread.', 'mutex'),
 ]
 
 export const unbuiltMethods = {
-  vctx: names('', 'add_recipient remove_recipient recipient_list pbp_action pbp_disconnect'),
-  ac: names('', 'esmtp_capability_add esmtp_capability_remove inbound_session_count'),
+  vctx: [],
+  ac: [],
   msg: names(
     '',
     'address_header code binding binding_group routing_domain get_delivery_method get_envelope2 is_mcmt raw raw_match raw_replace body body_match body_replace text text_match text_replace mime makeBoundary makeContainer makePart build inject forward',
   ),
   mc: [],
+  params: [],
 } as const satisfies Record<string, readonly string[]>
 
 /** Names that `require` answers. Those outside `msys` give way to a file of that name beside the script. */
@@ -124,7 +96,11 @@ export const knownModules: readonly string[] = [
 
 /** Those of `knownModules` of which nothing works yet: worth a warning when a script asks for one. */
 export function isUnbuiltModule(name: string): boolean {
-  return (
-    name !== 'msys' && !/^msys\.(core|extended\.(vctx|message|ac))$/.test(name) && knownModules.includes(name)
-  )
+  return unbuiltModules.includes(name)
 }
+
+const unbuiltModules: readonly string[] = [
+  ...names('msys.', 'extended.message_routing db datasource os threadpool httpsrv bounce rfc3464'),
+  ...names('msys.', 'validate.opendkim validate.dk validate.openarc delivery pbp'),
+  ...names('', 'curl xml'),
+]

@@ -8,14 +8,19 @@
 
 import type { EventSink } from '../../events/events.ts'
 import type { SessionFacts } from '../phases.ts'
+import { type ArgumentSources, pushArguments } from './arguments.ts'
 import type { BudgetClocks, BudgetLimits } from './budget.ts'
-import { Callout, type CalloutSubject, type PanicLevel, ScriptLog } from './callout.ts'
-import { constants } from './catalogue.ts'
+import { Callout, type CalloutSubject, type PanicLevel, ScriptLog, type Wait } from './callout.ts'
+import { buildLibrary } from './lib/build.ts'
+import type { LibraryServices } from './lib/services.ts'
+import { Waits } from './lib/waits.ts'
 import { openLibrary } from './library.ts'
 import { type Module, ScriptLoader } from './loader.ts'
-import { HostObjects, type ObjectKind } from './objects.ts'
+import { HostObjects } from './objects.ts'
+import { ScriptOffers } from './offers.ts'
+import type { Outcome, Task } from './outcome.ts'
 import type { Finding, ScriptSource } from './scripts.ts'
-import { LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
+import { LuaState, REGISTRY, TYPE } from './state.ts'
 
 export interface EngineOptions {
   readonly scripts: readonly ScriptSource[]
@@ -25,32 +30,10 @@ export interface EngineOptions {
   readonly now: () => number
   /** what the time budget is measured with */
   readonly clocks: BudgetClocks
-  /** resolves after so many milliseconds */
-  readonly sleep: (milliseconds: number) => Promise<void>
+  /** what the library's functions work with outside of Lua */
+  readonly library: LibraryServices
   /** a module's text by absolute path; undefined when there is no such file. The same answer for an engine's life. */
   readonly readModule: (path: string) => Uint8Array | undefined
-}
-
-/** What a function of a script returned, or why it did not. */
-export type Outcome =
-  | { readonly kind: 'returned'; readonly value: number | true | undefined; readonly shown: string }
-  | { readonly kind: 'failed'; readonly message: string }
-
-/** Arguments after `self`, by callout (momentum: §6.1 of the policy phases). */
-const signatures: Readonly<
-  Record<string, readonly (ObjectKind | 'line' | 'nil' | 'now' | 'auth_info' | 'auth_status')[]>
-> = {
-  validate_connect: ['ac', 'vctx'],
-  validate_ehlo: ['line', 'ac', 'vctx'],
-  core_inbound_smtp_tls_post_accept: ['mc', 'nil', 'nil', 'nil', 'now'],
-  core_validate_auth: ['vctx', 'auth_info', 'auth_status'],
-  core_validate_auth_hook: ['vctx', 'auth_info', 'auth_status'],
-  validate_mailfrom: ['line', 'ac', 'vctx'],
-  validate_rcptto: ['msg', 'line', 'ac', 'vctx'],
-  validate_data: ['msg', 'ac', 'vctx'],
-  validate_data_spool: ['msg', 'ac', 'vctx'],
-  validate_data_spool_each_rcpt: ['msg', 'ac', 'vctx'],
-  validate_set_binding: ['msg'],
 }
 
 interface Thread {
@@ -63,26 +46,30 @@ interface Run {
   readonly thread: Thread
   readonly callout: Callout
   readonly id: number
-  readonly script: number
+  /** whose callout this is; undefined outside of sessions */
+  readonly script: number | undefined
   spent: number
 }
 
 const maxIdleThreads = 64
-const maxSleep = 300
 
 export class LuaEngine {
   /** whether the state has to be replaced before the next callout, and why */
   worn: string | undefined
+  /** console commands and authentication schemes that scripts registered */
+  readonly offers: ScriptOffers
 
   readonly #options: EngineOptions
   readonly #state: LuaState
   readonly #objects: HostObjects
   readonly #log: ScriptLog
   readonly #loader: ScriptLoader
+  readonly #arguments: ArgumentSources
   readonly #idle: Thread[] = []
   readonly #modules: (Module | undefined)[] = []
   /** what a session's `self` holds, by script: registry references */
   readonly #selves = new WeakMap<SessionFacts, Map<number, number>>()
+  readonly #closers: (() => void)[] = []
   #running: Callout | undefined
   #wearLimit: number
 
@@ -93,14 +80,31 @@ export class LuaEngine {
     this.#log = new ScriptLog(options.events, options.now)
     this.#objects = new HostObjects({ state: this.#state, log: this.#log })
     this.#loader = new ScriptLoader({ state: this.#state, log: this.#log, readModule: options.readModule })
+    this.#arguments = { state: this.#state, objects: this.#objects, now: options.now }
     this.#wearLimit = options.limits.memory / 2
-    openLibrary(this.#state, this.#objects, {
+    this.offers = new ScriptOffers({ state: this.#state, log: this.#log, run: (task) => this.run(task) })
+    const waits = new Waits(this.#state, () => this.#running)
+    const library = buildLibrary({
+      state: this.#state,
+      log: this.#log,
+      waits,
+      services: options.library,
+      offers: this.offers,
+      current: () => this.#running,
+      directory: (L) => this.#loader.directory(L),
+      run: (task) => this.run(task),
+      release: (reference) => this.#release(reference),
+      whenClosed: (closer) => this.#closers.push(closer),
+      kindOf: (L, index) => this.#objects.kindAt(L, index),
+    })
+    const engine = {
       ...this.#loader.functions(),
       now: options.now,
-      print: (L) => this.#print(L),
-      log: (L) => this.#logLine(L),
-      sleep: (L) => this.#sleep(L),
-    })
+      print: (L: number) => this.#print(L),
+      log: (L: number) => this.#logLine(L),
+      awaited: (L: number) => waits.answer(L),
+    }
+    openLibrary(this.#state, { objects: this.#objects, engine, library })
   }
 
   /** Runs every script once; the findings come in the order of the scripts. */
@@ -143,18 +147,41 @@ export class LuaEngine {
       this.#pushSelf(L, { script, module, session: subject.session })
       this.#state.lua.lua_rawgeti(L, REGISTRY, reference)
       this.#state.lua.lua_pushvalue(L, 1)
-      const signature = signatures[name] ?? []
-      for (const argument of signature) this.#pushArgument(L, argument, { subject, id })
-      return this.#advance({ thread, callout, id, script, spent: 0 }, signature.length + 1)
+      const count = pushArguments(this.#arguments, L, name, { subject, id })
+      return this.#advance({ thread, callout, id, script, spent: 0 }, count + 1)
     } catch (error) {
-      this.#objects.close(id)
+      this.#end(id, callout)
       return this.#broke(error)
     }
   }
 
+  /** Calls a function outside of any session, in a callout of its own. Never throws, never rejects. */
+  run(task: Task): Outcome | Promise<Outcome> {
+    if (this.#state.broken !== undefined) return { kind: 'failed', message: this.#state.broken }
+    const callout = new Callout(undefined, task.print)
+    const id = this.#objects.open(callout)
+    try {
+      const thread = this.#idle.pop() ?? this.#state.newThread()
+      const { L } = thread
+      // where a session's callout has its `self`
+      this.#state.lua.lua_pushnil(L)
+      this.#state.lua.lua_rawgeti(L, REGISTRY, task.function)
+      const args = task.push?.(L) ?? 0
+      return this.#advance({ thread, callout, id, script: undefined, spent: 0 }, args)
+    } catch (error) {
+      this.#end(id, callout)
+      return this.#broke(error)
+    }
+  }
+
+  /** Stops what runs by itself: timers. Callouts that wait still end. */
+  close(): void {
+    for (const close of this.#closers.splice(0)) close()
+  }
+
   /** A connection is closed: what its `self` tables hold is dropped. */
   ended(session: SessionFacts): void {
-    for (const reference of this.#selves.get(session)?.values() ?? []) this.#state.release(reference)
+    for (const reference of this.#selves.get(session)?.values() ?? []) this.#release(reference)
     this.#selves.delete(session)
   }
 
@@ -163,7 +190,7 @@ export class LuaEngine {
   #advance(run: Run, args: number): Outcome | Promise<Outcome> {
     const { L } = run.thread
     this.#running = run.callout
-    this.#loader.running = this.#options.scripts[run.script]
+    this.#loader.running = run.script === undefined ? undefined : this.#options.scripts[run.script]
     this.#log.restart()
     const { result, spent } = this.#state.resume(L, args, run.spent)
     this.#running = undefined
@@ -171,27 +198,58 @@ export class LuaEngine {
     if (result.kind === 'yielded') {
       const { wait } = run.callout
       run.callout.wait = undefined
-      if (wait !== undefined) return wait.then(() => this.#goOn(run))
+      if (wait !== undefined) return this.#suspend(run, wait)
     }
     const outcome = this.#outcome(
       run,
       result.kind === 'failed' ? result.message : undefined,
       result.kind === 'yielded',
     )
-    this.#objects.close(run.id)
+    this.#end(run.id, run.callout)
     this.#wear()
     return outcome
   }
 
+  /** Goes on when the wait is over, or ends when nobody waits for the callout any more. */
+  #suspend(run: Run, wait: Wait): Promise<Outcome> {
+    run.callout.answer = wait.answer
+    const gone = run.callout.session?.gone
+    if (gone === undefined) return wait.settled.then(() => this.#goOn(run))
+    return new Promise((resolve) => {
+      const leave = (): void => {
+        wait.abort()
+        this.#end(run.id, run.callout)
+        this.#release(run.thread.reference)
+        resolve({ kind: 'failed', message: 'the client left while the script waited', quiet: true })
+      }
+      gone.addEventListener('abort', leave, { once: true })
+      if (gone.aborted) leave()
+      void wait.settled.then(() => {
+        gone.removeEventListener('abort', leave)
+        if (!gone.aborted) resolve(this.#goOn(run))
+      })
+    })
+  }
+
+  #end(id: number, callout: Callout): void {
+    this.#objects.close(id)
+    callout.end()
+  }
+
+  #release(reference: number): void {
+    if (this.#state.broken === undefined) this.#state.release(reference)
+  }
+
   #goOn(run: Run): Outcome | Promise<Outcome> {
     if (this.#state.broken !== undefined) {
+      this.#end(run.id, run.callout)
       return { kind: 'failed', message: 'the Lua state was lost while the script waited' }
     }
     try {
       this.#state.lua.lua_settop(run.thread.L, 0)
       return this.#advance(run, 0)
     } catch (error) {
-      this.#objects.close(run.id)
+      this.#end(run.id, run.callout)
       return this.#broke(error)
     }
   }
@@ -199,7 +257,7 @@ export class LuaEngine {
   #outcome(run: Run, failure: string | undefined, yielded: boolean): Outcome {
     const { L, reference } = run.thread
     if (failure !== undefined || yielded) {
-      if (this.#state.broken === undefined) this.#state.release(reference)
+      this.#release(reference)
       return { kind: 'failed', message: failure ?? 'attempt to yield from outside a coroutine' }
     }
     const { lua } = this.#state
@@ -247,7 +305,8 @@ export class LuaEngine {
   /** Keeps `self` (stack index 1) for the session's next callout when the script wrote into it. */
   #keepSelf(L: number, { callout, script }: Run): void {
     const { lua } = this.#state
-    const { session } = callout.subject
+    const { session } = callout
+    if (session === undefined || script === undefined) return
     lua.lua_pushnil(L)
     if (lua.lua_next(L, 1) === 0) return
     const ofSession = this.#selves.get(session) ?? new Map<number, number>()
@@ -255,33 +314,6 @@ export class LuaEngine {
     lua.lua_pushvalue(L, 1)
     ofSession.set(script, lua.luaL_ref(L, REGISTRY))
     this.#selves.set(session, ofSession)
-  }
-
-  #pushArgument(
-    L: number,
-    argument: string,
-    { subject, id }: { readonly subject: CalloutSubject; readonly id: number },
-  ): void {
-    const state = this.#state
-    switch (argument) {
-      case 'line':
-        return state.push(L, subject.line)
-      case 'now':
-        return state.lua.lua_pushnumber(L, Math.floor(this.#options.now() / 1000))
-      case 'auth_info': {
-        const { context } = subject.session
-        state.lua.lua_createtable(L, 0, 2)
-        state.setField(L, -1, 'user', () => state.push(L, context.get('connection', 'auth_user')))
-        state.setField(L, -1, 'name', () => state.push(L, context.get('connection', 'auth_name')))
-        return
-      }
-      case 'auth_status':
-        return state.lua.lua_pushnumber(L, authStatus[subject.authentication ?? 'error'])
-      case 'nil':
-        return state.lua.lua_pushnil(L)
-      default:
-        return this.#objects.push(L, argument as ObjectKind, id)
-    }
   }
 
   #broke(error: unknown): Extract<Outcome, { kind: 'failed' }> {
@@ -308,7 +340,10 @@ export class LuaEngine {
   // ---- what scripts call --------------------------------------------------------------------------------------
 
   #print(L: number): number {
-    this.#log.say('info', this.#state.checkString(L, 1))
+    const text = this.#state.checkString(L, 1)
+    const { print } = this.#running ?? {}
+    if (print === undefined) this.#log.say('info', text)
+    else print(text)
     return 0
   }
 
@@ -317,22 +352,8 @@ export class LuaEngine {
     this.#log.say(levels[level] ?? 'info', this.#state.checkString(L, 2))
     return 0
   }
-
-  #sleep(L: number): number {
-    const seconds = this.#state.lua.luaL_checknumber(L, 1)
-    if (!(seconds >= 0 && seconds <= maxSleep))
-      throw new ScriptError(`msys.sleep waits from 0 to ${maxSleep} seconds`, 2)
-    if (this.#running === undefined) throw new ScriptError('msys.sleep works only in a callout', 2)
-    this.#running.wait = this.#options.sleep(seconds * 1000)
-    return 0
-  }
 }
 
-const authStatus = {
-  pass: constants.EC_AUTH_OK,
-  fail: constants.EC_AUTH_FAIL,
-  error: constants.EC_AUTH_ERROR,
-} as const
 const levels: readonly PanicLevel[] = [
   'critical',
   'critical',

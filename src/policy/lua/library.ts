@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 import { constants, knownModules, unbuiltFunctions, unbuiltMethods } from './catalogue.ts'
-import type { HostObjects, ObjectKind } from './objects.ts'
+import { type Library, pushLibrary } from './lib/build.ts'
+import { type HostObjects, kinds, type ObjectKind } from './objects.ts'
 import { osFunctions } from './os-library.ts'
 import { GLOBALS, type LuaState, ScriptError, TYPE } from './state.ts'
 import { stringFunctions } from './string-library.ts'
@@ -21,16 +22,17 @@ export interface EngineFunctions {
   readonly register: (L: number) => number
   readonly print: (L: number) => number
   readonly log: (L: number) => number
-  readonly sleep: (L: number) => number
+  /** awaited(): what the function that waited returns */
+  readonly awaited: (L: number) => number
 }
 
 /** Chunks that a script makes from text; the compiler cannot be interrupted. */
 const maxDynamicChunk = 262_144
-const kinds: readonly ObjectKind[] = ['ac', 'vctx', 'msg', 'mc']
 const prelude = readFileSync(new URL('prelude.lua', import.meta.url))
+const libraryText = readFileSync(new URL('lib/library.lua', import.meta.url))
 
 /** @throws LuaFatalError when the prelude fails, which only a broken build can make it */
-export function openLibrary(state: LuaState, objects: HostObjects, engine: EngineFunctions): void {
+export function openLibrary(state: LuaState, parts: HostParts): void {
   const { lua, main } = state
   for (const name of ['luaopen_base', 'luaopen_table', 'luaopen_string', 'luaopen_math'] as const) {
     lua.lua_pushcclosure(main, state.machine.exported(name), 0)
@@ -38,24 +40,28 @@ export function openLibrary(state: LuaState, objects: HostObjects, engine: Engin
     if (lua.lua_pcall(main, 1, 0, 0) !== 0) throw new LuaFatalError(`${name} failed`)
   }
   const { L, reference } = state.newThread()
-  const problem = state.load(L, prelude, '=prelude')
-  if (problem !== undefined) throw new LuaFatalError(problem)
-  pushHost(state, L, { objects, engine })
+  for (const text of [libraryText, prelude]) {
+    const problem = state.load(L, text, '=prelude')
+    if (problem !== undefined) throw new LuaFatalError(problem)
+  }
+  pushHost(state, L, parts)
   lua.lua_pushvalue(L, GLOBALS)
+  lua.lua_pushvalue(L, 1)
   // our own code has all the time it needs
-  const { result } = state.resume(L, 2, Number.NEGATIVE_INFINITY)
+  const { result } = state.resume(L, 3, Number.NEGATIVE_INFINITY)
   if (result.kind !== 'returned')
     throw new LuaFatalError(result.kind === 'failed' ? result.message : 'the prelude waits')
   state.release(reference)
   lua.lua_settop(main, 0)
 }
 
-interface HostParts {
+export interface HostParts {
   readonly objects: HostObjects
   readonly engine: EngineFunctions
+  readonly library: Library
 }
 
-function pushHost(state: LuaState, L: number, { objects, engine }: HostParts): void {
+function pushHost(state: LuaState, L: number, { objects, engine, library }: HostParts): void {
   const { lua } = state
   const table = tableMaker(state, L)
   lua.lua_createtable(L, 0, 40)
@@ -71,8 +77,9 @@ function pushHost(state: LuaState, L: number, { objects, engine }: HostParts): v
     register: engine.register,
     print: engine.print,
     log: engine.log,
-    sleep: engine.sleep,
+    awaited: engine.awaited,
     message_construct: (thread) => objects.messageConstruct(thread),
+    set_parameter: (thread) => objects.setParameter(thread),
     classes: (thread) => {
       for (const kind of kinds) {
         state.push(thread, kind)
@@ -82,6 +89,7 @@ function pushHost(state: LuaState, L: number, { objects, engine }: HostParts): v
       return 0
     },
   })
+  state.setField(L, -1, 'library', () => pushLibrary(state, L, library))
   state.setField(L, -1, 'constants', () => {
     lua.lua_createtable(L, 0, 20)
     for (const [name, value] of Object.entries(constants))

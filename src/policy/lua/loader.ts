@@ -206,6 +206,11 @@ export class ScriptLoader {
     return 1
   }
 
+  /** The directory beside whose files the calling code looks for others. */
+  directory(L: number): string | undefined {
+    return this.#callingScript(L)?.directory
+  }
+
   /** The script in whose directory the calling code looks for modules. */
   #callingScript(L: number): ScriptSource | undefined {
     for (let level = 2; level < 12; level++) {

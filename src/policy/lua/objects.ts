@@ -6,12 +6,14 @@
  * session.
  */
 
+import { acceptMethods } from './ac-methods.ts'
 import type { Callout, MethodTable, ObjectHost } from './callout.ts'
 import { messageMethods } from './message-methods.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
+import { readParameter, writeParameter } from './tls-methods.ts'
 import { contextMethods, formatEndpoint, readContextField, writeContextField } from './vctx-methods.ts'
 
-const kinds = ['ac', 'vctx', 'msg', 'mc'] as const
+export const kinds = ['ac', 'vctx', 'msg', 'mc', 'params'] as const
 export type ObjectKind = (typeof kinds)[number]
 
 const objectSize = 16
@@ -19,17 +21,18 @@ const objectSize = 16
 export class HostObjects {
   readonly #state: LuaState
   readonly #callouts = new Map<number, Callout>()
-  readonly #metatables: Record<ObjectKind, number> = { ac: 0, vctx: 0, msg: 0, mc: 0 }
+  readonly #metatables: Record<ObjectKind, number> = { ac: 0, vctx: 0, msg: 0, mc: 0, params: 0 }
   readonly #methods: Readonly<Record<ObjectKind, MethodTable>>
   #last = 0
 
   constructor(host: ObjectHost) {
     this.#state = host.state
     this.#methods = {
-      ac: {},
+      ac: acceptMethods(host),
       vctx: contextMethods(host),
       msg: messageMethods(host),
       mc: {},
+      params: {},
     }
   }
 
@@ -75,6 +78,10 @@ export class HostObjects {
     return (L) => {
       const callout = this.#calloutOf(L, kind)
       const name = this.#state.checkString(L, 2)
+      if (kind === 'params') {
+        writeParameter(this.#state, L, callout, name)
+        return 0
+      }
       if (kind !== 'vctx') throw new ScriptError(`${kind}.${name} cannot be set`, 2)
       writeContextField(this.#state, L, callout, name)
       return 0
@@ -86,6 +93,19 @@ export class HostObjects {
     this.#calloutOf(L, 'ac')
     this.push(L, 'mc', this.#idAt(L, 1))
     return 1
+  }
+
+  /** msys.tls_params.set(params, name, value) */
+  setParameter(L: number): number {
+    writeParameter(this.#state, L, this.#calloutOf(L, 'params'), this.#state.checkString(L, 2))
+    return 0
+  }
+
+  /** Which of the objects a value is; undefined for anything else. */
+  kindAt(L: number, index: number): ObjectKind | undefined {
+    const { lua, machine } = this.#state
+    if (lua.lua_type(L, index) !== TYPE.userdata) return undefined
+    return kinds[machine.words[(lua.lua_touserdata(L, index) + 8) >> 2] ?? -1]
   }
 
   /** Keeps the metatable on top of the stack for a kind. */
@@ -116,6 +136,7 @@ export class HostObjects {
     const state = this.#state
     const name = state.lua.lua_type(L, 2) === TYPE.string ? (state.read(L, 2) ?? '') : ''
     const { session } = callout.subject
+    if (kind === 'params') return readParameter(state, L, callout, name)
     const text = (value: string): void => state.push(L, value)
     switch (`${kind}.${name}`) {
       case 'ac.remote_addr':

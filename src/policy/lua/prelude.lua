@@ -9,7 +9,7 @@
 -- Waiting: a host function that waits makes its caller yield WAIT. Whatever resumes a coroutine hands WAIT up, so a
 -- script can wait inside pcall and inside its own coroutines.
 
-local host, global = ...
+local host, global, build_library = ...
 
 local type, select, error, rawget, rawset, next = type, select, error, rawget, rawset, next
 local tostring, setmetatable, getmetatable, ipairs, pairs = tostring, setmetatable, getmetatable, ipairs, pairs
@@ -454,20 +454,14 @@ function msys.log(level, ...)
   host.log(level, joined(...))
 end
 
--- Suspends this callout, not the process.
-function msys.sleep(seconds)
-  host.sleep(seconds)
-  yield(WAIT)
-end
+msys.tls_params = {
+  set = function(params, name, value)
+    host.set_parameter(params, name, value)
+  end,
+}
 
-local function unbuilt(name)
-  return function()
-    error(name .. " is recognised but not implemented", 2)
-  end
-end
-
--- Names of Momentum that are not built: present, and each says so when it is called.
-for _, name in ipairs(host.unbuilt_functions) do
+-- Puts a value where its name says, and makes the tables on the way.
+local function place(name, value)
   local parent, path = global, name
   while true do
     local dot = host.find(path, ".", 1, true)
@@ -481,8 +475,31 @@ for _, name in ipairs(host.unbuilt_functions) do
     parent, path = parent[part], sub(path, dot + 1)
   end
   if parent[path] == nil then
-    parent[path] = unbuilt(name)
+    parent[path] = value
   end
+end
+
+local function bare_name(class_name)
+  return host.match(class_name, "^msys%.core:_?(.*)$") or class_name
+end
+
+local library_classes = build_library(host.library, place, {
+  type = type, error = error, pairs = pairs, tostring = tostring, setmetatable = setmetatable,
+  getmetatable = getmetatable, rawget = rawget, next = next, select = select, pcall = pcall, yield = yield,
+  awaited = host.awaited, WAIT = WAIT, insert = insert, concat = concat, sort = sort, rep = host.rep,
+  format = string.format, bare_name = bare_name,
+  split_header = function(line) return host.match(line, "^([^:]+):%s*(.*)$") end,
+})
+
+local function unbuilt(name)
+  return function()
+    error(name .. " is recognised but not implemented", 2)
+  end
+end
+
+-- Names of Momentum that are not built: present, and each says so when it is called.
+for _, name in ipairs(host.unbuilt_functions) do
+  place(name, unbuilt(name))
 end
 for _, name in ipairs(host.known_modules) do
   local space = global
@@ -526,4 +543,16 @@ function msys.core.accept_construct_get_message_construct(ac)
   return host.message_construct(ac)
 end
 
-host.classes({ ac = class("ac"), vctx = class("vctx"), msg = class("msg"), mc = class("mc") })
+host.classes({ ac = class("ac"), vctx = class("vctx"), msg = class("msg"), mc = class("mc"), params = class("params") })
+
+-- Methods of a class, for scripts that add their own.
+for class_name, kind in pairs({ accept_construct = "ac", validate_context = "vctx", ec_message = "msg" }) do
+  library_classes[class_name] = host.methods[kind]
+end
+function msys.getClassMetaTable(class_name)
+  local methods = type(class_name) == "string" and library_classes[bare_name(class_name)] or nil
+  if methods == nil then
+    error("msys.getClassMetaTable: there is no class " .. tostring(class_name), 2)
+  end
+  return { __index = methods }
+end

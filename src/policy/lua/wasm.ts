@@ -55,6 +55,8 @@ export interface LuaExports {
   lua_createtable(L: number, array: number, hash: number): void
   lua_newuserdata(L: number, size: number): number
   lua_setmetatable(L: number, index: number): number
+  lua_getmetatable(L: number, index: number): number
+  lua_rawequal(L: number, index: number, other: number): number
   lua_next(L: number, index: number): number
   lua_pcall(L: number, args: number, results: number, handler: number): number
   lua_resume(L: number, args: number): number

@@ -1,0 +1,62 @@
+/** Quoted-printable (RFC 2045 §6.7) over byte strings. */
+
+const lineLength = 76
+
+/**
+ * Lines of at most 76 characters with CRLF between them; line ends of the text (CRLF or LF) stay line ends.
+ * @param stuff whether a dot at the start of a line that the encoding made is doubled (RFC 5321 §4.5.2)
+ */
+export function encodeQuotedPrintable(text: string, stuff: boolean): string {
+  const lines = text.split(/\r?\n/)
+  return lines.map((line) => encodeLine(line, stuff)).join('\r\n')
+}
+
+function encodeLine(line: string, stuff: boolean): string {
+  const pieces: string[] = []
+  let piece = ''
+  for (let i = 0; i < line.length; i++) {
+    const token = encodeOctet(line.charCodeAt(i), i === line.length - 1)
+    // room for the soft line break
+    if (piece.length + token.length > lineLength - 1) {
+      pieces.push(piece)
+      piece = ''
+    }
+    if (piece === '' && pieces.length > 0 && stuff && token === '.') piece = '.'
+    piece += token
+  }
+  pieces.push(piece)
+  return pieces.join('=\r\n')
+}
+
+function encodeOctet(octet: number, last: boolean): string {
+  const literal = (octet > 32 && octet < 127 && octet !== 61) || ((octet === 32 || octet === 9) && !last)
+  return literal ? String.fromCharCode(octet) : `=${octet.toString(16).toUpperCase().padStart(2, '0')}`
+}
+
+/** Undefined when a `=` stands for nothing. Blanks at the end of a line are taken away, as §6.7 (3) asks. */
+export function decodeQuotedPrintable(text: string): string | undefined {
+  const out: string[] = []
+  const lines = text.split('\n')
+  for (const [index, whole] of lines.entries()) {
+    const final = index === lines.length - 1
+    const ended = !final && whole.endsWith('\r')
+    const line = withoutBlanks(ended ? whole.slice(0, -1) : whole)
+    const soft = line.endsWith('=')
+    const body = soft ? line.slice(0, -1) : line
+    if (/=(?![0-9A-Fa-f]{2})/.test(body)) return undefined
+    out.push(
+      body.replaceAll(/=([0-9A-Fa-f]{2})/g, (_, hex: string) =>
+        String.fromCharCode(Number.parseInt(hex, 16)),
+      ),
+    )
+    if (!soft && !final) out.push(ended ? '\r\n' : '\n')
+  }
+  return out.join('')
+}
+
+/** A pattern would try every blank of a long run. */
+function withoutBlanks(line: string): string {
+  let end = line.length
+  while (end > 0 && (line[end - 1] === ' ' || line[end - 1] === '\t')) end--
+  return line.slice(0, end)
+}
