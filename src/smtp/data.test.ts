@@ -207,6 +207,8 @@ test('memory and spool see a large message in pieces', async () => {
     get size() {
       return total
     },
+    read: async () => new Uint8Array(),
+    reserve: () => true,
     append: (chunk) => {
       largest = Math.max(largest, chunk.length)
       total += chunk.length

@@ -42,7 +42,7 @@ export class BodyFiles {
   async create(key: number): Promise<FileHandle> {
     const handle = await open(
       this.#path(`${key}${PART}`),
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+      constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
       this.#mode,
     )
     // the umask has no say in Spool_Mode

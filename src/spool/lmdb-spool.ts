@@ -17,7 +17,7 @@ import type { CommitTarget } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
 import { SpoolLock } from './lock.ts'
 import type { ReceivedBody, ReceptionHost } from './reception.ts'
-import { MemoryBudget, Reception } from './reception.ts'
+import { LARGE_BODY, MemoryBudget, Reception } from './reception.ts'
 import { decodeRecord, encodeRecord, freshState, withState } from './record.ts'
 import type { Entry } from './recover.ts'
 import { recover } from './recover.ts'
@@ -50,6 +50,9 @@ export interface SpoolOptions {
   /** which partition under `path`; 0 unless said otherwise */
   readonly partition?: number
 }
+
+/** Where a body is kept. */
+type BodyPlace = Pick<Entry, 'bodyKey' | 'bodySize' | 'inFile'>
 
 interface Parts {
   readonly options: SpoolOptions
@@ -235,8 +238,9 @@ class LmdbSpool implements Spool {
       if (ids.size < messages.length) throw new Error('two messages of one commit have the same id')
       for (const id of ids) if (this.#entries.has(id)) throw new Error(`the message id ${id} is taken`)
       if (messages.length === 0) throw new RangeError('there is no message to commit')
-      if (body.kind === 'file')
+      if (body.kind === 'file' && messages.some((message) => message.body === undefined))
         await orFull(async () => await this.#parts.files.finish(body.key, body.handle))
+      else if (body.kind === 'file') await this.#discard(body.key, body.handle)
       await this.#write(body, messages)
     } catch (error) {
       if (body.kind === 'file') await this.#discard(body.key, body.handle)
@@ -244,23 +248,61 @@ class LmdbSpool implements Spool {
     }
   }
 
-  async #write(body: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
-    const bodyKey = body.kind === 'file' ? body.key : this.#newKey()
-    const bodySize = body.kind === 'file' ? body.size : body.bytes.length
+  async #write(received: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
+    const places = new Map<Uint8Array | undefined, BodyPlace>()
     const writes: Write[] = []
-    if (body.kind === 'memory' && bodySize > 0)
-      writes.push({ table: 'bodies', key: bodyKey, value: body.bytes })
-    const kept = messages.map(({ envelope, header }) => {
-      const key = this.#newKey()
-      const entry: Entry = { key, bodyKey, bodySize, inFile: body.kind === 'file', headerSize: header.length }
-      writes.push({ table: 'messages', key, value: encodeRecord(envelope, entry, freshState) })
-      writes.push({ table: 'headers', key, value: header })
-      return { id: envelope.id, entry }
-    })
-    await this.#commits.submit({ writes, newMail: true })
-    for (const { id, entry } of kept) {
-      this.#entries.set(id, entry)
-      this.#share(bodyKey)
+    try {
+      for (const { body: own } of messages) {
+        if (!places.has(own)) places.set(own, await this.#placeBody(own, received, writes))
+      }
+      const kept = messages.map(({ envelope, header, body: own }) => {
+        const key = this.#newKey()
+        const place = places.get(own)
+        if (place === undefined) throw new Error('a body has no place')
+        const entry: Entry = { key, ...place, headerSize: header.length }
+        writes.push({ table: 'messages', key, value: encodeRecord(envelope, entry, freshState) })
+        writes.push({ table: 'headers', key, value: header })
+        return { id: envelope.id, entry }
+      })
+      await this.#commits.submit({ writes, newMail: true })
+      for (const { id, entry } of kept) {
+        this.#entries.set(id, entry)
+        this.#share(entry.bodyKey)
+      }
+    } catch (error) {
+      for (const [own, { bodyKey, inFile }] of places) {
+        if (own !== undefined && inFile) await this.#unlink(bodyKey)
+      }
+      throw error
+    }
+  }
+
+  /** Where a body goes: in the batch, or in a file that is on the disk when this settles. @throws SpoolFullError */
+  async #placeBody(own: Uint8Array | undefined, received: ReceivedBody, writes: Write[]): Promise<BodyPlace> {
+    if (own === undefined && received.kind === 'file')
+      return { bodyKey: received.key, bodySize: received.size, inFile: true }
+    const bytes = own ?? (received.kind === 'memory' ? received.bytes : new Uint8Array())
+    const bodyKey = this.#newKey()
+    if (bytes.length > LARGE_BODY) {
+      await this.#writeFile(bodyKey, bytes)
+      return { bodyKey, bodySize: bytes.length, inFile: true }
+    }
+    if (bytes.length > 0) writes.push({ table: 'bodies', key: bodyKey, value: bytes })
+    return { bodyKey, bodySize: bytes.length, inFile: false }
+  }
+
+  async #writeFile(key: number, bytes: Uint8Array): Promise<void> {
+    const { files } = this.#parts
+    this.#space.takeForFile(bytes.length)
+    const handle = await orFull(async () => await files.create(key))
+    try {
+      await orFull(async () => {
+        await handle.writeFile(bytes)
+        await files.finish(key, handle)
+      })
+    } catch (error) {
+      await this.#discard(key, handle)
+      throw error
     }
   }
 

@@ -67,6 +67,12 @@ export class MemorySpool implements Spool {
         size += chunk.length
         this.#receiving += chunk.length
       },
+      read: async () => {
+        if (!open) throw new Error('this reception cannot be read')
+        await Promise.resolve()
+        return Buffer.concat(chunks)
+      },
+      reserve: () => open,
       commit: async (messages) => {
         if (!open) throw new Error('this reception cannot be committed')
         const body = Buffer.concat(chunks)
@@ -118,9 +124,17 @@ export class MemorySpool implements Spool {
     if (ids.size < messages.length) throw new Error('two messages of one commit have the same id')
     for (const id of ids) if (this.#storage.has(id)) throw new Error(`the message id ${id} is taken`)
     const headers = messages.reduce((sum, { header }) => sum + header.length, 0)
-    if (this.#used() + headers + body.length > this.#capacity()) throw new SpoolFullError()
-    for (const { envelope, header } of messages) {
-      this.#storage.set(envelope.id, { envelope, header: Uint8Array.from(header), state: freshState, body })
+    const bodies = new Map(messages.map(({ body: own = body }) => [own, Uint8Array.from(own)]))
+    const octets = [...bodies.keys()].reduce((sum, { length }) => sum + length, headers)
+    if (this.#used() + octets > this.#capacity()) throw new SpoolFullError()
+    for (const { envelope, header, body: own = body } of messages) {
+      const kept = bodies.get(own) ?? own
+      this.#storage.set(envelope.id, {
+        envelope,
+        header: Uint8Array.from(header),
+        state: freshState,
+        body: kept,
+      })
     }
   }
 

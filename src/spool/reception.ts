@@ -65,6 +65,8 @@ export class Reception implements ReceptionWriter {
   #chunks: Uint8Array[] = []
   /** octets in #chunks, taken from the budget */
   #held = 0
+  /** octets taken from the budget for whoever works with the body */
+  #reserved = 0
   #file: { readonly key: number; readonly handle: FileHandle } | undefined
   #busy: Promise<void> | undefined
   #state: 'open' | 'broken' | 'done' = 'open'
@@ -93,6 +95,33 @@ export class Reception implements ReceptionWriter {
     this.#chunks.push(Uint8Array.from(chunk))
     this.#size += chunk.length
     return undefined
+  }
+
+  async read(): Promise<Uint8Array> {
+    if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
+    if (this.#file === undefined) return Buffer.concat(this.#chunks, this.#size)
+    const written = this.#size - this.#held
+    const bytes = Buffer.allocUnsafe(this.#size)
+    const work = readInto(this.#file.handle, bytes.subarray(0, written))
+    // nothing is appended meanwhile
+    this.#busy = work
+    try {
+      await work
+    } finally {
+      this.#busy = undefined
+    }
+    let at = written
+    for (const chunk of this.#chunks) {
+      bytes.set(chunk, at)
+      at += chunk.length
+    }
+    return bytes
+  }
+
+  reserve(octets: number): boolean {
+    if (this.#state === 'done' || !this.#host.budget.take(octets)) return false
+    this.#reserved += octets
+    return true
   }
 
   async commit(messages: readonly NewMessage[]): Promise<void> {
@@ -163,6 +192,8 @@ export class Reception implements ReceptionWriter {
   /** Gives back memory, and the file unless the host has it. */
   async #release(): Promise<void> {
     this.#drop()
+    this.#host.budget.give(this.#reserved)
+    this.#reserved = 0
     const file = this.#file
     this.#file = undefined
     if (file !== undefined) await this.#host.discardFile(file.key, file.handle)
@@ -172,6 +203,15 @@ export class Reception implements ReceptionWriter {
     this.#chunks = []
     this.#host.budget.give(this.#held)
     this.#held = 0
+  }
+}
+
+/** Reads from the start, without moving the place where the file is written. */
+async function readInto(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesRead } = await handle.read(bytes, at, bytes.length - at, at)
+    if (bytesRead === 0) throw new Error('the body file is shorter than what was written to it')
+    at += bytesRead
   }
 }
 

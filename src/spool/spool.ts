@@ -3,7 +3,7 @@
  *
  * create → append* → commit | abort. When `commit` resolves, envelope, header and body of every message are on stable
  * storage, and they come back after a kill at any instant. One flush serves all sessions that wait at that moment.
- * A body is shared by the messages of its transaction. Nothing here knows SMTP.
+ * A body is shared by the messages of its transaction that do not bring one of their own. Nothing here knows SMTP.
  */
 
 import type { Envelope } from '../mail/envelope.ts'
@@ -13,6 +13,11 @@ export interface NewMessage {
   readonly envelope: Envelope
   /** the header as it will be sent: trace fields first, ends with the empty line (CRLF CRLF) */
   readonly header: Uint8Array
+  /**
+   * in the place of the body that was received; messages with the same array share it. Counted against nothing: who
+   * makes one bounds it
+   */
+  readonly body?: Uint8Array
 }
 
 /** Where a message stands on its way out. */
@@ -49,6 +54,13 @@ export interface ReceptionWriter {
    * @throws SpoolFullError when the reserve would be touched
    */
   append(chunk: Uint8Array): void | Promise<void>
+  /**
+   * The whole body so far, in memory. Whoever wants it takes room for it first.
+   * @throws when appending has failed or is under way
+   */
+  read(): Promise<Uint8Array>
+  /** Takes memory from the budget that all receptions share, until commit or abort; false when there is none. */
+  reserve(octets: number): boolean
   /** Makes the messages durable. Resolves after the flush. The writer is used up. @throws SpoolFullError */
   commit(messages: readonly NewMessage[]): Promise<void>
   /** Forgets everything. Harmless after commit. */

@@ -110,6 +110,68 @@ const keepingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] = 
     },
   ],
   [
+    'a message may bring a body of its own, shared by those that bring the same, of every size',
+    async (place) => {
+      const first = await place.open()
+      const [small, large] = [bytes(3000, 7), bytes(300_000, 8)]
+      for (const size of [0, 1000, 400_000]) {
+        const writer = first.create()
+        const received = bytes(size, 9)
+        await appendAll(writer, received)
+        assert.deepEqual(Buffer.from(await writer.read()), received)
+        await writer.commit([
+          { envelope: envelope(`plain${size}`), header: HEADER },
+          { envelope: envelope(`small${size}`), header: HEADER, body: small },
+          { envelope: envelope(`large${size}`), header: HEADER, body: large },
+          { envelope: envelope(`again${size}`), header: HEADER, body: large },
+          { envelope: envelope(`empty${size}`), header: HEADER, body: new Uint8Array() },
+        ])
+      }
+      const only = first.create()
+      await appendAll(only, bytes(500_000, 10))
+      await only.commit([{ envelope: envelope('only'), header: HEADER, body: small }])
+      await check(first)
+      const again = await reopen(place, first)
+      await check(again)
+      for (const size of [0, 1000, 400_000]) {
+        await again.remove(`large${size}`)
+        assert.deepEqual(await bodyOf(again, `again${size}`), large)
+        for (const kind of ['again', 'plain', 'small', 'empty']) await again.remove(`${kind}${size}`)
+      }
+      await again.remove('only')
+      assert.equal([...again.messages()].length, 0)
+      await again.close()
+
+      async function check(spool: Spool): Promise<void> {
+        for (const size of [0, 1000, 400_000]) {
+          assert.deepEqual(await bodyOf(spool, `plain${size}`), bytes(size, 9))
+          assert.deepEqual(await bodyOf(spool, `small${size}`), small)
+          assert.deepEqual(await bodyOf(spool, `large${size}`), large)
+          assert.deepEqual(await bodyOf(spool, `again${size}`), large)
+          assert.deepEqual(await bodyOf(spool, `empty${size}`), Buffer.alloc(0))
+        }
+        assert.deepEqual(await bodyOf(spool, 'only'), small)
+      }
+    },
+  ],
+  [
+    'a reception can be read while it goes on, and what it reserved comes back',
+    async (place) => {
+      const spool = await place.open()
+      const body = bytes(700_000, 3)
+      const writer = spool.create()
+      await appendAll(writer, body.subarray(0, 300_000))
+      assert.deepEqual(Buffer.from(await writer.read()), body.subarray(0, 300_000))
+      await appendAll(writer, body.subarray(300_000))
+      assert.deepEqual(Buffer.from(await writer.read()), body)
+      assert.equal(writer.reserve(1000), true)
+      await writer.commit([{ envelope: envelope('read'), header: HEADER }])
+      assert.deepEqual(await bodyOf(spool, 'read'), body)
+      await assert.rejects(() => writer.read())
+      await spool.close()
+    },
+  ],
+  [
     'bodies of every size around the limits come back identical',
     async (place) => {
       const sizes = [0, 1, 2016, 2017, 4096, 65536, 262143, 262144, 262145, 1_000_003]
