@@ -97,6 +97,8 @@ export class Server {
   readonly #parts: Parts
   readonly #stopping = new AbortController()
   readonly #sessions = new Map<Connection, Promise<void>>()
+  /** policies that wait for their last session */
+  readonly #retiring = new Set<Promise<void>>()
   #stopped: Promise<void> | undefined
   #generation: Generation
   #services: SessionServices
@@ -208,6 +210,7 @@ export class Server {
     })
     const services = this.#servicesOf(generation)
     await listeners.replaceSettings(generation.settings, () => {
+      this.#retire(this.#generation.policy)
       this.#generation = generation
       this.#services = services
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
@@ -234,6 +237,8 @@ export class Server {
     await Promise.race([this.#sessionsEnd(), aborted(deadline.signal)])
     for (const { socket } of this.#sessions.keys()) socket.destroy()
     if (this.#sessions.size > 0) await Promise.race([this.#sessionsEnd(), delay(GIVE_UP_MS)])
+    this.#retire(this.#generation.policy)
+    await Promise.race([Promise.all(this.#retiring), delay(GIVE_UP_MS, undefined, { ref: false })])
     await queue.stop(deadline.signal)
     clearTimeout(timer)
     await spool.close()
@@ -242,6 +247,13 @@ export class Server {
 
   async #sessionsEnd(): Promise<void> {
     await Promise.all(this.#sessions.values())
+  }
+
+  /** Tells a policy that it is no longer needed, once the sessions that are under way now have ended. */
+  #retire(policy: Policy): void {
+    const retired = this.#sessionsEnd().then(() => policy.close?.())
+    this.#retiring.add(retired)
+    void retired.finally(() => this.#retiring.delete(retired))
   }
 
   #serve(connection: Connection): void {

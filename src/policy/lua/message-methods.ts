@@ -1,9 +1,10 @@
 /** `msg` as scripts see it: context, header, envelope, discard (momentum: lua/ref-msg-*). */
 
-import { formatMailbox, parseMailbox } from '../../mail/address.ts'
-import type { Endpoint, Mailbox } from '../../mail/envelope.ts'
+import { formatMailbox } from '../../mail/address.ts'
+import type { Endpoint } from '../../mail/envelope.ts'
 import type { HeaderBlock } from '../../mail/headers.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
+import { readMailbox } from './mailbox.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { dictionary, formatEndpoint, setValue } from './vctx-methods.ts'
 
@@ -147,13 +148,4 @@ function discard(state: LuaState, L: number, callout: Callout): number {
     throw new ScriptError('msg:discard is not available in validate_set_binding')
   callout.subject.decision.discard(state.lua.lua_type(L, 2) <= TYPE.nil ? undefined : state.checkString(L, 2))
   return 0
-}
-
-/** An address with or without angle brackets; '' and `<>` are the null sender (undefined). */
-function readMailbox(text: string): Mailbox | undefined {
-  const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text
-  if (bare === '') return undefined
-  const mailbox = parseMailbox(bare)
-  if (mailbox === undefined) throw new ScriptError('not a mail address')
-  return mailbox
 }

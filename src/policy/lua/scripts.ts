@@ -2,7 +2,7 @@
 
 import { dirname, join } from 'node:path'
 import { suggestion } from '../../config/edit-distance.ts'
-import { phaseCallouts } from '../phases.ts'
+import { callouts } from '../phases.ts'
 import { unaskedDecisions, uncalledObservers } from './catalogue.ts'
 
 /** A script of the configuration whose file was read. */
@@ -27,13 +27,16 @@ export interface Finding {
   readonly message: string
 }
 
+/** Functions that are called when scripts are loaded and dropped, and when a session is over. */
+const lifeCycle = ['init', 'deinit', 'validate_dealloc']
+
 /** Callouts that are asked, of all phases. */
-export const knownCallouts: readonly string[] = Object.values(phaseCallouts).flat()
+export const knownCallouts: readonly string[] = Object.values(callouts).flat()
 
 /** What is to be said about the functions that a script registered. */
 export function judgeNames(names: readonly string[]): Finding[] {
   return names.flatMap((name): Finding[] => {
-    if (knownCallouts.includes(name) || name === 'init') return []
+    if (knownCallouts.includes(name) || lifeCycle.includes(name)) return []
     if (unaskedDecisions.includes(name)) {
       return [
         {
@@ -50,7 +53,7 @@ export function judgeNames(names: readonly string[]): Finding[] {
         },
       ]
     }
-    const hint = suggestion(name, [...knownCallouts, ...unaskedDecisions, ...uncalledObservers, 'init'])
+    const hint = suggestion(name, [...knownCallouts, ...unaskedDecisions, ...uncalledObservers, ...lifeCycle])
     if (hint === '' && !/^(?:validate|core)_/.test(name)) return []
     return [{ severity: 'warning', message: `no callout is named ${name}: it is never called${hint}` }]
   })

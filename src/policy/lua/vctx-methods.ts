@@ -5,6 +5,7 @@ import type { ContextKind } from '../context.ts'
 import { isReplyCode } from '../decision.ts'
 import type { Callout, MethodTable, ObjectHost } from './callout.ts'
 import { constants } from './catalogue.ts'
+import { recipientMethods } from './recipient-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 
 /** What a script may keep in one dictionary, which lives outside of Lua's memory budget. */
@@ -16,6 +17,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
   const { state } = host
   const { lua } = state
   return {
+    ...recipientMethods(host),
     get: (L, callout) => {
       const kind = dictionary(state, L)
       state.push(
@@ -35,10 +37,19 @@ export function contextMethods(host: ObjectHost): MethodTable {
       return 0
     },
     disconnect: (L, callout) => {
-      const { decision } = callout.subject
-      decision.reply(replyCode(state, L, 2), optionalText(state, L, 3))
-      decision.close = true
+      disconnect(state, L, callout)
       return 0
+    },
+    // the helpers of Momentum's stock policy: what they return is what the callout returns
+    pbp_action: (L, callout) => {
+      callout.subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3))
+      lua.lua_pushnumber(L, constants.VALIDATE_DONE)
+      return 1
+    },
+    pbp_disconnect: (L, callout) => {
+      disconnect(state, L, callout)
+      lua.lua_pushnumber(L, constants.VALIDATE_DONE)
+      return 1
     },
     tarpit: (L, callout) => {
       const seconds = lua.luaL_checknumber(L, 2)
@@ -49,6 +60,11 @@ export function contextMethods(host: ObjectHost): MethodTable {
       return 0
     },
   }
+}
+
+function disconnect(state: LuaState, L: number, { subject }: Callout): void {
+  subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3))
+  subject.decision.close = true
 }
 
 /** Which dictionary the second argument names. */
