@@ -24,6 +24,7 @@ import type { Transports } from './delivery/transport.ts'
 import { SystemResolver } from './dns/resolver.ts'
 import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
 import type { Connection } from './listener/connection.ts'
+import { deliveryBudget } from './listener/descriptors.ts'
 import { Listeners } from './listener/listener.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
@@ -160,7 +161,14 @@ export class Server {
       events,
     })
     const transports = transportsOf(generation)
-    const queue = new DeliveryQueue({ spool, settings, transports, events, ids })
+    const queue = new DeliveryQueue({
+      spool,
+      settings,
+      transports,
+      events,
+      ids,
+      concurrency: deliveryBudget(),
+    })
     const authFailures = new AuthFailures(Date.now)
     const parts = { events, ids, ticketSecret, logs, spool, queue, reserve, authFailures, hashQueue }
     const server = new Server(options, parts, generation)

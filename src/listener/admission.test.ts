@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import type { Origin } from '../config/diagnostic.ts'
 import type { InboundScope, InboundValues, ListenSettings } from '../config/settings.ts'
 import { Admission, type Placement, type Slot } from './admission.ts'
-import { descriptorLimit, sessionBudget } from './descriptors.ts'
+import { deliveryBudget, descriptorLimit, sessionBudget } from './descriptors.ts'
 
 type Limits = Partial<
   Record<'listener_sessions' | 'service_sessions', readonly [limit: number, line: number]>
@@ -173,16 +173,25 @@ describe('Max_Sessions', () => {
   })
 
   test('is derived from the limit of open files, with a reserve', () => {
-    assert.deepEqual(sessionBudget(0, 1024), { sessions: 448, warning: undefined })
-    assert.deepEqual(sessionBudget(0, 65_536), { sessions: 32_704, warning: undefined })
+    assert.deepEqual(sessionBudget(0, 1024), { sessions: 336, warning: undefined })
+    assert.deepEqual(sessionBudget(0, 65_536), { sessions: 31_704, warning: undefined })
     assert.deepEqual(sessionBudget(0, 1), { sessions: 1, warning: undefined })
+  })
+
+  test('leaves descriptors for deliveries, whatever the limit is', () => {
+    assert.equal(deliveryBudget(1024), 112)
+    assert.equal(deliveryBudget(65_536), 1000)
+    for (const limit of [64, 256, 1024, 4096, 1_048_576]) {
+      const open = 2 * sessionBudget(0, limit).sessions + 2 * deliveryBudget(limit)
+      assert.ok(open < limit - 30, `${open} of ${limit}`)
+    }
   })
 
   test('that exceeds the limit of open files is cut down, and says so', () => {
     const { sessions, warning } = sessionBudget(5000, 1024)
-    assert.equal(sessions, 896)
-    assert.match(warning ?? '', /Max_Sessions is 5000, but with at most 1024 open files only 896/)
-    assert.deepEqual(sessionBudget(896, 1024), { sessions: 896, warning: undefined })
+    assert.equal(sessions, 672)
+    assert.match(warning ?? '', /Max_Sessions is 5000, but with at most 1024 open files only 672/)
+    assert.deepEqual(sessionBudget(672, 1024), { sessions: 672, warning: undefined })
   })
 
   test('the limit is the soft one that the system reports', () => {
