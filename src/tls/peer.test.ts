@@ -1,51 +1,45 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import * as fc from 'fast-check'
 import { type CertificateFacts, distrust, type Evidence, judgePeer } from './peer.ts'
 
-const time = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.constantFrom(NaN, Infinity, -Infinity))
-const code = fc.constantFrom(
-  '',
-  'OK',
-  'UNSPECIFIED',
-  'CERT_REVOKED',
-  'UNABLE_TO_GET_CRL',
-  'X509_V_OK',
-  'toString',
-)
-const evidence: fc.Arbitrary<Evidence> = fc.record({
-  mode: fc.constantFrom('unset', 'none', 'require'),
-  leaf: fc.option(
-    fc.record({
-      facts: fc.record({ notBefore: time, notAfter: time }) as unknown as fc.Arbitrary<CertificateFacts>,
-      malformed: fc.boolean(),
-    }),
-    { nil: undefined },
-  ),
-  failure: fc.option(fc.record({ code, message: code }), { nil: undefined }),
-  reachesCa: fc.boolean().map((answer) => () => answer),
-  now: time,
-})
+const times = [-1, 0, 1, NaN, Infinity, -Infinity]
+const codes = [undefined, '', 'OK', 'UNSPECIFIED', 'CERT_REVOKED', 'UNABLE_TO_GET_CRL', 'toString']
+
+/** Every combination of what a handshake can bring to light, sensible or not. */
+function* evidence(): Iterable<Evidence> {
+  for (const mode of ['unset', 'none', 'require'] as const) {
+    for (const code of codes) {
+      const failure = code === undefined ? undefined : { code, message: code }
+      for (const [now, notBefore, notAfter] of triples(times)) {
+        const facts = { notBefore, notAfter } as CertificateFacts
+        for (const leaf of [undefined, { facts, malformed: false }, { facts, malformed: true }]) {
+          yield { mode, leaf, failure, reachesCa: () => leaf?.malformed === false, now }
+        }
+      }
+    }
+  }
+}
+
+function* triples(all: readonly number[]): Iterable<readonly [number, number, number]> {
+  for (const a of all) for (const b of all) for (const c of all) yield [a, b, c]
+}
 
 test('verified means: a certificate is there, OpenSSL found no error, and it is valid now; nothing else is', () => {
   let verified = 0
-  fc.assert(
-    fc.property(evidence, (given) => {
-      const { mode, leaf, failure, now } = given
-      const good =
-        mode !== 'none' &&
-        leaf !== undefined &&
-        !leaf.malformed &&
-        failure === undefined &&
-        leaf.facts.notBefore <= now &&
-        now < leaf.facts.notAfter
-      const peer = judgePeer(given)
-      assert.equal(peer.kind === 'verified', good)
-      assert.equal(peer.kind === 'anonymous', mode === 'none' || leaf === undefined)
-      assert.notEqual(distrust(peer).kind, 'verified')
-      if (good) verified += 1
-    }),
-    { numRuns: 20_000 },
-  )
-  assert.ok(verified > 100, `only ${verified} of them were good`)
+  for (const given of evidence()) {
+    const { mode, leaf, failure, now } = given
+    const good =
+      mode !== 'none' &&
+      leaf !== undefined &&
+      !leaf.malformed &&
+      failure === undefined &&
+      leaf.facts.notBefore <= now &&
+      now < leaf.facts.notAfter
+    const peer = judgePeer(given)
+    assert.equal(peer.kind === 'verified', good)
+    assert.equal(peer.kind === 'anonymous', mode === 'none' || leaf === undefined)
+    assert.notEqual(distrust(peer).kind, 'verified')
+    if (good) verified += 1
+  }
+  assert.ok(verified > 10)
 })
