@@ -24,7 +24,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Packages that belong to one folder. */
-const ownedPackages: Readonly<Record<string, string>> = { 'wasmoon-lua5.1': 'policy/lua', lmdb: 'spool' }
+const ownedPackages: Readonly<Record<string, string>> = {
+  'wasmoon-lua5.1': 'policy/lua',
+  pg: 'policy/datasource',
+  lmdb: 'spool',
+}
 
 const IMPORT =
   /^(?:import|export)\s(?<type>type\s)?[\w$*,{}\s]+?from\s*'(?<from>[^']+)'|\bimport\s*\(?\s*'(?<bare>[^']+)'/gm

@@ -49,6 +49,11 @@ class Checker {
     this.#pathwayNames()
     this.#required(model.maildirs, 'basedir')
     this.#required(model.scripts, 'source')
+    this.#required(model.datasources, 'uri')
+    const schemes = [...model.authSchemes].map(
+      ([name, { authenticate: stanza, at }]) => [name, { stanza, at }] as const,
+    )
+    for (const option of ['query', 'cache']) this.#required(new Map(schemes), option)
     return { model: this.#instances.model, diagnostics: this.#report.diagnostics }
   }
 

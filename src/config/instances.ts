@@ -17,6 +17,7 @@ import {
   type NamedStanza,
   type PathwayStanza,
   type Peers,
+  type SchemeStanza,
   Stanza,
 } from './model.ts'
 import type { ScopeName } from './option-row.ts'
@@ -36,6 +37,8 @@ export class Instances {
   readonly #scripts = new Map<string, NamedStanza>()
   readonly #loggers = new Map<string, NamedStanza>()
   readonly #maildirs = new Map<string, NamedStanza>()
+  readonly #datasources = new Map<string, NamedStanza>()
+  readonly #authSchemes = new Map<string, SchemeStanza>()
   #scriptlet: NamedStanza | undefined
   #security: NamedStanza | undefined
 
@@ -55,6 +58,8 @@ export class Instances {
       loggers: this.#loggers,
       maildirs: this.#maildirs,
       security: this.#security,
+      datasources: this.#datasources,
+      authSchemes: this.#authSchemes,
     }
   }
 
@@ -101,6 +106,12 @@ export class Instances {
         return this.#named(this.#loggers, scope, instance)
       case 'maildir':
         return this.#named(this.#maildirs, scope, instance)
+      case 'datasource':
+        return this.#named(this.#datasources, scope, instance)
+      case 'scheme':
+        return this.#authScheme(instance)
+      case 'authenticate':
+        return [...this.#authSchemes.values()].find(({ stanza }) => stanza === parent)?.authenticate
       case 'security':
         this.#security ??= { stanza: new Stanza(scope, '', node.name.at), at: node.name.at }
         return this.#security.stanza
@@ -218,6 +229,27 @@ export class Instances {
     })
   }
 
+  /** Case does not matter in a URI's scheme. */
+  #authScheme(instance: Scalar): Stanza | undefined {
+    const name = instance.text.toLowerCase()
+    if (!/^[a-z][a-z0-9_+.-]{0,62}$/.test(name)) {
+      return this.#report.error(
+        `${quote(instance.text)} cannot be the scheme of a uri: a letter, then letters, digits and _ + . -`,
+        instance.at,
+      )
+    }
+    if (reservedSchemes.includes(name)) {
+      return this.#report.error(`${quote(instance.text)} is a scheme of its own already`, instance.at)
+    }
+    const found = this.#authSchemes.get(name) ?? {
+      stanza: new Stanza('scheme', instance.text, instance.at),
+      authenticate: new Stanza('authenticate', instance.text, instance.at),
+      at: instance.at,
+    }
+    this.#authSchemes.set(name, found)
+    return found.stanza
+  }
+
   #named(all: Map<string, NamedStanza>, scope: ScopeName, instance: Scalar): Stanza {
     const found = all.get(instance.text) ?? {
       stanza: new Stanza(scope, instance.text, instance.at),
@@ -237,5 +269,18 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? (error.message.split(': ').at(-1) ?? error.message) : String(error)
 }
 
-const anonymous: readonly ScopeName[] = ['esmtp_listener', 'security']
-const named: readonly ScopeName[] = ['listen', 'peer', 'pathway', 'pathway_group', 'domain', 'host', 'script']
+const anonymous: readonly ScopeName[] = ['esmtp_listener', 'security', 'authenticate']
+const named: readonly ScopeName[] = [
+  'listen',
+  'peer',
+  'pathway',
+  'pathway_group',
+  'domain',
+  'host',
+  'script',
+  'datasource',
+  'scheme',
+]
+
+/** what `uri` means without auth_ds */
+const reservedSchemes = ['file', 'digest', 'groups', 'radius', 'ac_auth', 'smtp_auth_proxy']

@@ -7,6 +7,7 @@ import { joinWith } from './codec.ts'
 import { type KnownNames, knownOptions } from './known-options.ts'
 import { acceptedStanzas, knownStanzas } from './known-stanzas.ts'
 import type { OptionRow, ScopeName } from './option-row.ts'
+import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { inboundOptions } from './options-inbound.ts'
 import {
   globalOptions,
@@ -98,11 +99,19 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   script: ['scriptlet'],
   ec_logger: ['global'],
   maildir: ['global'],
+  datasource: ['global'],
+  auth_ds: ['global'],
+  scheme: ['auth_ds'],
+  authenticate: ['scheme'],
 }
 
 /** Options of the modules that are read, besides those that act. */
 const moduleOptions: readonly KnownNames[] = [
-  { scopes: 'ec_logger maildir scriptlet', names: 'enabled debug_level' },
+  { scopes: 'ec_logger maildir scriptlet auth_ds', names: 'enabled debug_level' },
+  {
+    scopes: 'datasource',
+    names: 'pool serialized assume_charset connection_cache_size connection_cache_life long_threshold',
+  },
   { scopes: 'ec_logger', names: 'importlog acctlog_mode importlog_mode' },
   { scopes: 'maildir', names: 'all_domains createusers dirmode domain filemode' },
   {
@@ -131,6 +140,8 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     maildirOptions,
     securityOptions,
     scriptOptions,
+    datasourceOptions,
+    authenticateOptions,
   ]
   for (const table of tables) {
     for (const [name, row] of Object.entries(table) as [string, OptionRow<unknown>][]) {
@@ -158,6 +169,9 @@ const wholeNames: Readonly<Record<string, string>> = {
   authdigestmd5parameters: 'AuthDigestMD5Parameters',
   authorizationparameters: 'AuthorizationParameters',
   ec_logger: 'ec_logger',
+  auth_ds: 'auth_ds',
+  querygroups: 'QueryGroups',
+  enumgroups: 'EnumGroups',
   maildir: 'maildir',
   scriptlet: 'scriptlet',
   script: 'script',

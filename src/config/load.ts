@@ -9,11 +9,13 @@
 
 import { statSync } from 'node:fs'
 import path from 'node:path'
+import { checkAuthSchemes } from './auth-schemes.ts'
 import { check } from './check.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { bindAddresses } from './listen-address.ts'
 import type { Model, NamedStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
+import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import {
   globalOptions,
   loggerOptions,
@@ -45,6 +47,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   const checked = check(source.statements, directory)
   const model = checked.model
   sharedDomains(model, report)
+  checkAuthSchemes(model, report)
   warnOfTraps(model, report)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
   const diagnostics = sortDiagnostics(all, source.files)
@@ -100,6 +103,16 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       at: model.security.at,
       ...valuesOf(model.security.stanza, securityOptions),
     },
+    datasources: named(model.datasources, (stanza, { name, at }) => ({
+      name,
+      at,
+      ...valuesOf(stanza, datasourceOptions),
+    })),
+    schemes: Object.freeze(
+      [...model.authSchemes].map(([name, { authenticate, at }]) =>
+        Object.freeze({ name, at, ...valuesOf(authenticate, authenticateOptions) }),
+      ),
+    ),
     resolveInbound: (listen: ListenSettings, address: string | undefined, pathway?: string) =>
       resolver.inbound(listen.instance, address, pathway),
     resolveOutbound: (domain: string) => resolver.outbound(domain),

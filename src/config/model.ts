@@ -63,6 +63,10 @@ export interface NamedStanza {
   readonly at: Position
 }
 
+export interface SchemeStanza extends NamedStanza {
+  readonly authenticate: Stanza
+}
+
 export interface Model {
   readonly global: Stanza
   readonly listener: Stanza
@@ -76,4 +80,7 @@ export interface Model {
   readonly loggers: ReadonlyMap<string, NamedStanza>
   readonly maildirs: ReadonlyMap<string, NamedStanza>
   readonly security: NamedStanza | undefined
+  readonly datasources: ReadonlyMap<string, NamedStanza>
+  /** of auth_ds, by name in lower case */
+  readonly authSchemes: ReadonlyMap<string, SchemeStanza>
 }

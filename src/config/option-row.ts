@@ -19,6 +19,10 @@ export type ScopeName =
   | 'script'
   | 'ec_logger'
   | 'maildir'
+  | 'datasource'
+  | 'auth_ds'
+  | 'scheme'
+  | 'authenticate'
 
 /** An option that acts. */
 export interface OptionRow<T> {

@@ -45,7 +45,7 @@ function describe(at: Position): string {
 
 function excerpt(at: Position, source: string | undefined): string {
   if (source === undefined || source.trim() === '') return ''
-  const line = source.replace(/\r$/, '')
+  const line = withoutSecrets(source.replace(/\r$/, ''))
   const start = Math.min(at.column - 1, line.length)
   // the excerpt stays on one screen however long the line is
   const from = start > 200 ? start - 80 : 0
@@ -55,6 +55,15 @@ function excerpt(at: Position, source: string | undefined): string {
   const length = Math.max(1, Math.min(at.length, shown.length - (start - from)))
   const underline = `^${'~'.repeat(length - 1)}`
   return `${String(at.line).padStart(5)} | ${visible(shown)}\n      | ${before}${underline}\n`
+}
+
+/** The password in a database's connection string: stars of its length, so that carets stay where they are. */
+function withoutSecrets(line: string): string {
+  if (!/pgsql:/i.test(line)) return line
+  return line.replaceAll(
+    /(\bpassword\s*=)([^;"'\n]*)/gi,
+    (_whole, key: string, value: string) => key + '*'.repeat(value.length),
+  )
 }
 
 function visible(text: string): string {
