@@ -9,6 +9,7 @@
 
 import type { Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
+import { routingDomain } from '../mail/envelope.ts'
 import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -155,7 +156,7 @@ export class DeliveryQueue {
   }
 
   #makeReady(entry: Entry): void {
-    this.#domains.push(entry.message.envelope.recipient.domain, entry)
+    this.#domains.push(routingDomain(entry.message.envelope), entry)
   }
 
   #delay(entry: Entry, until: number): void {
@@ -197,7 +198,7 @@ export class DeliveryQueue {
       })
       .finally(() => {
         this.#running.delete(running)
-        this.#domains.done(entry.message.envelope.recipient.domain)
+        this.#domains.done(routingDomain(entry.message.envelope))
         this.#pump()
       })
     this.#running.set(running, attempt)
@@ -216,7 +217,7 @@ export class DeliveryQueue {
   /** undefined: there is no outcome, since the message is gone or the attempt was broken off by `stop` */
   async #deliver(entry: Entry, signal: AbortSignal): Promise<Attempted | undefined> {
     const { message, mayRepeat } = entry
-    const options = this.#router.options(message.envelope.recipient.domain)
+    const options = this.#router.options(routingDomain(message.envelope))
     const connectionId = this.#ids.next()
     entry.mayRepeat = true
     let result: AttemptResult
@@ -238,7 +239,10 @@ export class DeliveryQueue {
     content: StoredContent,
     context: Omit<AttemptContext<DeliverableRoute>, 'route'>,
   ): Promise<AttemptResult> {
-    const route = this.#router.route(message.envelope.recipient)
+    const route = this.#router.route({
+      ...message.envelope.recipient,
+      domain: routingDomain(message.envelope),
+    })
     if (route.problem !== undefined) this.#panicOnce(route.problem)
     if (route.kind === 'none') return localFailure('451 4.4.1 [internal] No valid hosts')
     return route.kind === 'maildir'
@@ -267,7 +271,7 @@ export class DeliveryQueue {
     }
     const { stage, bytes, remote } = attempted.result
     const { at, connectionId } = attempted
-    const facts = { at, envelope, connectionId, domain: envelope.recipient.domain, stage, bytes, remote }
+    const facts = { at, envelope, connectionId, domain: routingDomain(envelope), stage, bytes, remote }
     for (const { kind, text } of told) this.#events.emit({ kind, text, retries: before.attempts, ...facts })
   }
 

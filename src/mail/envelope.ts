@@ -40,6 +40,13 @@ export interface Envelope {
   readonly local: Endpoint
   readonly bindingGroup: string
   readonly binding: string
+  /** lower case; where the message is sent instead of the recipient's domain, when policy says so */
+  readonly routingDomain?: string
   readonly connectionContext: ContextSnapshot
   readonly messageContext: ContextSnapshot
+}
+
+/** The domain by which a message is queued and routed. */
+export function routingDomain({ routingDomain: chosen, recipient }: Envelope): string {
+  return chosen ?? recipient.domain
 }

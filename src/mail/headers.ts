@@ -94,6 +94,12 @@ export class HeaderBlock {
     return removed
   }
 
+  /** Takes over all fields of another header. */
+  assign(other: HeaderBlock): void {
+    this.#fields = other.#fields
+    this.#edited = true
+  }
+
   /** An independent copy, for one recipient's edits. */
   copy(): HeaderBlock {
     const copy = new HeaderBlock('')

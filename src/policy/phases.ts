@@ -53,6 +53,22 @@ export interface MessageFacts {
   readonly size: number
   /** of the transaction, while they may be changed: from `data` to `rcptto_list_final` */
   readonly recipients?: RecipientList
+  /** of the transaction */
+  readonly batchId?: string
+  /** from `data` on */
+  readonly content?: MessageContent
+  /** lower case; where the message is sent instead of its recipient's domain */
+  routingDomain?: string | undefined
+}
+
+/** A body, as a byte string. */
+export interface MessageContent {
+  /** as it stands; undefined until it has been fetched */
+  readonly body: string | undefined
+  /** @throws Error which says why it cannot be had */
+  fetch(): Promise<void>
+  /** Line ends become CR LF, and the last line gets one. @throws RangeError for what cannot be sent or kept */
+  replace(body: string): void
 }
 
 export interface RecipientList {

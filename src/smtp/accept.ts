@@ -17,6 +17,7 @@ import { replyOf } from './command.ts'
 import type { Answer } from './consult.ts'
 import { consult } from './consult.ts'
 import { codeOf } from './mail-from.ts'
+import { BodyContent } from './message-content.ts'
 import { setRecipientKeys } from './rcpt-to.ts'
 import { receivedValue } from './received.ts'
 import type { ReceptionState } from './reception-states.ts'
@@ -31,7 +32,10 @@ interface ReceivedMessage {
 }
 
 /** The facts of a message that policy may change. */
-type Message = { -readonly [K in keyof MessageFacts]: MessageFacts[K] } & { readonly headers: HeaderBlock }
+type Message = { -readonly [K in keyof MessageFacts]: MessageFacts[K] } & {
+  readonly headers: HeaderBlock
+  readonly content: BodyContent
+}
 
 /** A header that may be shared by many copies, as bytes. */
 type HeaderBytes = (headers: HeaderBlock) => Uint8Array
@@ -107,6 +111,8 @@ function messageOf(
     headers,
     context: session.context,
     size: received.header.length + 2 + received.bodySize,
+    batchId: transaction.id,
+    content: new BodyContent(received.writer),
     recipients: new TransactionRecipients(transaction, recipientLimit(session)),
   }
 }
@@ -144,7 +150,10 @@ async function messagesOf(
     if (octets > session.limits.headerCopies) {
       throw refuse(552, '5.3.4 header too large for so many recipients', { state: 'reading body' })
     }
-    messages.push({ envelope: envelopeOf(session, transaction, copy, header.length + bodySize), header })
+    const { replaced } = copy.content
+    const size = header.length + (replaced?.length ?? bodySize)
+    const envelope = envelopeOf(session, transaction, copy, size)
+    messages.push({ envelope, header, ...(replaced === undefined ? {} : { body: replaced }) })
   }
   if (messages.length === 0 && refusal !== undefined) {
     const { reply, fault, module } = refusal
@@ -160,7 +169,14 @@ function copyFor(message: Message, id: string, recipient: AcceptedRecipient): Me
     for (const [key, value] of message.context[kind]) context.set(kind, key, value)
   }
   setRecipientKeys(context.message, recipient.mailbox, recipient.line)
-  return { ...message, id, recipient: recipient.mailbox, context, headers: message.headers.copy() }
+  return {
+    ...message,
+    id,
+    recipient: recipient.mailbox,
+    context,
+    headers: message.headers.copy(),
+    content: message.content.copy(),
+  }
 }
 
 /** What is asked about each recipient's copy. */
@@ -202,7 +218,7 @@ function headerBytes(session: Session, transaction: Transaction, message: Messag
 
 function envelopeOf(session: Session, transaction: Transaction, message: Message, size: number): Envelope {
   const { connection, services } = session
-  const { id, sender, recipient, context } = message
+  const { id, sender, recipient, context, content } = message
   if (recipient === undefined) throw new Error('policy left a message without a recipient')
   return {
     id,
@@ -210,13 +226,14 @@ function envelopeOf(session: Session, transaction: Transaction, message: Message
     connectionId: connection.id,
     sender,
     recipient,
-    bodyType: transaction.bodyType,
+    bodyType: content.eightBit ? '8BITMIME' : transaction.bodyType,
     receivedAt: services.clock(),
     size,
     client: connection.remote,
     local: connection.local,
     bindingGroup: 'default',
     binding: 'default',
+    ...(message.routingDomain === undefined ? {} : { routingDomain: message.routingDomain }),
     connectionContext: context.snapshot('connection'),
     messageContext: context.snapshot('message'),
   }

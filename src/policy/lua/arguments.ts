@@ -1,9 +1,10 @@
 /** What each callout gets after `self` (momentum: 4-implementing-policy-scriptlets, 3-api/hooks-core-*). */
 
-import { formatMailbox } from '../../mail/address.ts'
 import type { CalloutSubject } from './callout.ts'
 import { constants } from './catalogue.ts'
-import type { HostObjects, ObjectKind } from './objects.ts'
+import type { ObjectKind } from './object-kinds.ts'
+import type { HostObjects } from './objects.ts'
+import { pushRecipients } from './recipient-methods.ts'
 import type { LuaState } from './state.ts'
 
 type Argument =
@@ -109,15 +110,4 @@ function pushAuthInfo(state: LuaState, L: number, { session }: CalloutSubject): 
 function pushOptional(state: LuaState, L: number, text: string | undefined): void {
   if (text === undefined) state.lua.lua_pushnil(L)
   else state.push(L, text)
-}
-
-/** A table of addresses that begins at 0, as lists from C do in Momentum. */
-export function pushRecipients(state: LuaState, L: number, subject: CalloutSubject): void {
-  const { lua } = state
-  const recipients = subject.message?.recipients?.mailboxes ?? []
-  lua.lua_createtable(L, recipients.length, 1)
-  for (const [index, mailbox] of recipients.entries()) {
-    state.push(L, formatMailbox(mailbox))
-    lua.lua_rawseti(L, -2, index)
-  }
 }

@@ -91,8 +91,15 @@ export class Callout {
 export type Method = (L: number, callout: Callout) => number
 export type MethodTable = Readonly<Record<string, Method>>
 
+/** How a method waits: see `lib/waits.ts`. */
+export interface WaitStarter {
+  begin(L: number, name: string, start: (signal: AbortSignal) => Promise<Wait['answer']>): number
+  without(L: number, answer: Wait['answer']): number
+}
+
 export interface ObjectHost {
   readonly state: LuaState
+  readonly waits: WaitStarter
   readonly log: ScriptLog
 }
 

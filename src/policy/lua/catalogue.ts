@@ -16,6 +16,9 @@ export const constants = {
   EC_AUTH_FAIL: 17,
   EC_AUTH_ERROR: 18,
   EC_HOOK_CONT: 0,
+  EC_MSG_ENV_FROM: 1,
+  EC_MSG_ENV_TO: 2,
+  EC_MSG_ENV_COMPLETE: 4,
   EC_HOOK_DONE: 1,
   EC_HOOK_RETRY: 2,
   P_ESMTP: 1,
@@ -72,10 +75,7 @@ export const unbuiltFunctions: readonly string[] = [
 export const unbuiltMethods = {
   vctx: [],
   ac: [],
-  msg: names(
-    '',
-    'address_header code binding binding_group routing_domain get_delivery_method get_envelope2 is_mcmt raw raw_match raw_replace body body_match body_replace text text_match text_replace mime makeBoundary makeContainer makePart build inject forward',
-  ),
+  msg: names('', 'binding_group mime makeBoundary makeContainer makePart build inject forward'),
   mc: [],
   params: [],
 } as const satisfies Record<string, readonly string[]>

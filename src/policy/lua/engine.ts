@@ -78,12 +78,12 @@ export class LuaEngine {
     this.#options = options
     this.#state = new LuaState(options.limits, options.clocks)
     this.#log = new ScriptLog(options.events, options.now)
-    this.#objects = new HostObjects({ state: this.#state, log: this.#log })
+    const waits = new Waits(this.#state, () => this.#running)
+    this.#objects = new HostObjects({ state: this.#state, log: this.#log, waits })
     this.#loader = new ScriptLoader({ state: this.#state, log: this.#log, readModule: options.readModule })
     this.#arguments = { state: this.#state, objects: this.#objects, now: options.now }
     this.#wearLimit = options.limits.memory / 2
     this.offers = new ScriptOffers({ state: this.#state, log: this.#log, run: (task) => this.run(task) })
-    const waits = new Waits(this.#state, () => this.#running)
     const library = buildLibrary({
       state: this.#state,
       log: this.#log,

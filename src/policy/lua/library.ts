@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { constants, knownModules, unbuiltFunctions, unbuiltMethods } from './catalogue.ts'
 import { type Library, pushLibrary } from './lib/build.ts'
-import { type HostObjects, kinds, type ObjectKind } from './objects.ts'
+import { kinds, type ObjectKind } from './object-kinds.ts'
+import type { HostObjects } from './objects.ts'
 import { osFunctions } from './os-library.ts'
 import { GLOBALS, type LuaState, ScriptError, TYPE } from './state.ts'
 import { stringFunctions } from './string-library.ts'
@@ -100,6 +101,10 @@ function pushHost(state: LuaState, L: number, { objects, engine, library }: Host
   table.perKind('methods', (kind) => {
     lua.lua_createtable(L, 0, 12)
     table.functions(objects.methodFunctions(kind))
+  })
+  table.perKind('waiting_methods', (kind) => {
+    lua.lua_createtable(L, 0, 12)
+    table.functions(objects.waitingFunctions(kind))
   })
   table.perKind('get_field', (kind) =>
     lua.lua_pushcclosure(L, state.hostFunction(objects.readField(kind)), 0),

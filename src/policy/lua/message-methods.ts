@@ -5,6 +5,7 @@ import type { Endpoint } from '../../mail/envelope.ts'
 import type { HeaderBlock } from '../../mail/headers.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
 import { readMailbox } from './mailbox.ts'
+import { copyPhases, replyMethods, routingMethods } from './routing-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { dictionary, formatEndpoint, setValue } from './vctx-methods.ts'
 
@@ -13,6 +14,8 @@ export function messageMethods(host: ObjectHost): MethodTable {
   return {
     ...contextAccess(host),
     ...envelopeAccess(state),
+    ...replyMethods(state),
+    ...routingMethods(state),
     header: (L, callout) => header(state, L, callout),
     discard: (L, callout) => discard(state, L, callout),
   }
@@ -67,8 +70,7 @@ function envelopeAccess(state: LuaState): MethodTable {
     rcptto: (L, callout) => {
       const { message } = callout
       if (lua.lua_type(L, 2) > TYPE.nil) {
-        const { phase } = callout.subject
-        if (phase !== 'data_spool_each_rcpt' && phase !== 'set_binding') {
+        if (!copyPhases.includes(callout.subject.phase)) {
           throw new ScriptError('msg:rcptto can be set from validate_data_spool_each_rcpt on')
         }
         const recipient = readMailbox(state.checkString(L, 2))

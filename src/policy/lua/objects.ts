@@ -8,13 +8,12 @@
 
 import { acceptMethods } from './ac-methods.ts'
 import type { Callout, MethodTable, ObjectHost } from './callout.ts'
+import { contentMethods } from './content-methods.ts'
 import { messageMethods } from './message-methods.ts'
+import { kinds, type ObjectKind } from './object-kinds.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 import { readParameter, writeParameter } from './tls-methods.ts'
 import { contextMethods, formatEndpoint, readContextField, writeContextField } from './vctx-methods.ts'
-
-export const kinds = ['ac', 'vctx', 'msg', 'mc', 'params'] as const
-export type ObjectKind = (typeof kinds)[number]
 
 const objectSize = 16
 
@@ -23,10 +22,12 @@ export class HostObjects {
   readonly #callouts = new Map<number, Callout>()
   readonly #metatables: Record<ObjectKind, number> = { ac: 0, vctx: 0, msg: 0, mc: 0, params: 0 }
   readonly #methods: Readonly<Record<ObjectKind, MethodTable>>
+  readonly #content: MethodTable
   #last = 0
 
   constructor(host: ObjectHost) {
     this.#state = host.state
+    this.#content = contentMethods(host)
     this.#methods = {
       ac: acceptMethods(host),
       vctx: contextMethods(host),
@@ -56,10 +57,19 @@ export class HostObjects {
     lua.lua_setmetatable(L, -2)
   }
 
+  /** Methods that may wait: `prelude.lua` wraps them. */
+  waitingFunctions(kind: ObjectKind): Readonly<Record<string, (L: number) => number>> {
+    return this.#bind(kind, kind === 'msg' ? this.#content : {})
+  }
+
   /** The tables that `prelude.lua` makes its classes of. */
   methodFunctions(kind: ObjectKind): Readonly<Record<string, (L: number) => number>> {
+    return this.#bind(kind, this.#methods[kind])
+  }
+
+  #bind(kind: ObjectKind, methods: MethodTable): Readonly<Record<string, (L: number) => number>> {
     return Object.fromEntries(
-      Object.entries(this.#methods[kind]).map(([name, method]) => [
+      Object.entries(methods).map(([name, method]) => [
         name,
         (L: number) => method(L, this.#calloutOf(L, kind)),
       ]),
@@ -148,6 +158,8 @@ export class HostObjects {
         return state.lua.lua_pushnumber(L, 1)
       case 'mc.ctx':
         return this.push(L, 'vctx', this.#idAt(L, 1))
+      case 'msg.batch_id':
+        return text(callout.message.batchId ?? callout.message.id)
       case 'msg.id':
         return text(callout.message.id)
       case 'msg.conn_id':
@@ -165,7 +177,6 @@ export class HostObjects {
 const unbuiltFields = [
   'ac.inst',
   'msg.priority',
-  'msg.batch_id',
   'vctx.tcost',
   'vctx.transparency',
   'vctx.needs_auth_results',

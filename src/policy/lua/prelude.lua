@@ -517,8 +517,21 @@ end
 -- ---- objects of a callout ------------------------------------------------------------------------------------
 
 -- An object is userdata that names its callout. Methods are host functions; other names are fields.
+local function finish(waits, ...)
+  if waits then
+    yield(WAIT)
+    return host.awaited()
+  end
+  return ...
+end
+
 local function class(kind)
   local methods = host.methods[kind]
+  for name, start in pairs(host.waiting_methods[kind]) do
+    methods[name] = function(...)
+      return finish(start(...))
+    end
+  end
   for _, name in ipairs(host.unbuilt_methods[kind]) do
     methods[name] = unbuilt(kind .. ":" .. name)
   end
@@ -544,6 +557,18 @@ function msys.core.accept_construct_get_message_construct(ac)
 end
 
 host.classes({ ac = class("ac"), vctx = class("vctx"), msg = class("msg"), mc = class("mc"), params = class("params") })
+
+local envelope_part = host.methods.msg.get_envelope2
+host.methods.msg.get_envelope2 = function(msg, flags, localpart, domain)
+  local first, second = envelope_part(msg, flags)
+  if localpart ~= nil then
+    localpart:set(first)
+  end
+  if domain ~= nil and second ~= nil then
+    domain:set(second)
+  end
+  return 1
+end
 
 -- Methods of a class, for scripts that add their own.
 for class_name, kind in pairs({ accept_construct = "ac", validate_context = "vctx", ec_message = "msg" }) do

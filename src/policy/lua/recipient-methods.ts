@@ -3,8 +3,7 @@
 import { formatMailbox } from '../../mail/address.ts'
 import type { Mailbox } from '../../mail/envelope.ts'
 import type { RecipientList } from '../phases.ts'
-import { pushRecipients } from './arguments.ts'
-import type { Callout, MethodTable, ObjectHost } from './callout.ts'
+import type { Callout, CalloutSubject, MethodTable, ObjectHost } from './callout.ts'
 import { readMailbox } from './mailbox.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 
@@ -73,4 +72,15 @@ function address(text: string): Mailbox {
 /** Local parts are compared as they are written (RFC 5321 §2.4); domains are in lower case already. */
 function identity(mailbox: Mailbox): string {
   return formatMailbox(mailbox)
+}
+
+/** A table of addresses that begins at 0, as lists from C do in Momentum. */
+export function pushRecipients(state: LuaState, L: number, subject: CalloutSubject): void {
+  const { lua } = state
+  const recipients = subject.message?.recipients?.mailboxes ?? []
+  lua.lua_createtable(L, recipients.length, 1)
+  for (const [index, mailbox] of recipients.entries()) {
+    state.push(L, formatMailbox(mailbox))
+    lua.lua_rawseti(L, -2, index)
+  }
 }

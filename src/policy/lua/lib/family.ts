@@ -1,7 +1,7 @@
 /** What a family of library functions is made of, and what it gets from the engine. */
 
 import type { Callout, ScriptLog } from '../callout.ts'
-import type { ObjectKind } from '../objects.ts'
+import type { ObjectKind } from '../object-kinds.ts'
 import type { ScriptOffers } from '../offers.ts'
 import type { Outcome, Task } from '../outcome.ts'
 import type { LuaState } from '../state.ts'

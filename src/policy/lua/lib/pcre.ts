@@ -62,7 +62,7 @@ export function pcreFamily(state: LuaState): Family {
 }
 
 /** Index 0 is the whole match; a group that took no part has no entry. */
-function pushMatch(
+export function pushMatch(
   state: LuaState,
   L: number,
   found: RegExpExecArray,
@@ -92,10 +92,10 @@ function* matches(subject: string, { expression }: CompiledPattern): Iterable<Re
 }
 
 /** Text, or a reference to a group by number or name. */
-type TemplatePart = string | { readonly group: number | string }
+export type TemplatePart = string | { readonly group: number | string }
 
 /** `$1`, `${1}`, `${name}`, `\1`; `$$` and `\\` are the sign itself. */
-function readTemplate(text: string): TemplatePart[] {
+export function readTemplate(text: string): TemplatePart[] {
   const parts: TemplatePart[] = []
   const pattern = /\$\$|\\\\|[$\\](?<number>\d{1,2})|\$\{(?<name>\w{1,40})\}|[^$\\]+|[^]/g
   for (const { 0: whole, groups } of text.matchAll(pattern)) {
@@ -107,7 +107,11 @@ function readTemplate(text: string): TemplatePart[] {
   return parts
 }
 
-function replaceAll(subject: string, pattern: CompiledPattern, template: readonly TemplatePart[]): string {
+export function replaceAll(
+  subject: string,
+  pattern: CompiledPattern,
+  template: readonly TemplatePart[],
+): string {
   const numbers = new Map([...pattern.names].map(([number, name]) => [name, number]))
   const out: string[] = []
   let at = 0

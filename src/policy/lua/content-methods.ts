@@ -1,0 +1,215 @@
+/**
+ * A message's content as scripts see it (momentum: lua/ref-msg-raw*, -body*, -text*). The body may lie on the disk, so
+ * each of these may wait; what a script makes of it goes to one recipient from data_spool_each_rcpt on, and to all of
+ * them before.
+ */
+
+import { HeaderBlock } from '../../mail/headers.ts'
+import { parseMime, walkMime } from '../../mail/mime.ts'
+import type { MessageContent, MessageFacts } from '../phases.ts'
+import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
+import { pushMatch, readTemplate, replaceAll } from './lib/pcre.ts'
+import { PatternError } from './lib/pcre-reader.ts'
+import { type CompiledPattern, PatternRunner } from './lib/pcre-run.ts'
+import { pushValue } from './lib/values.ts'
+import { type LuaState, ScriptError, TYPE } from './state.ts'
+import { decodeText, replaceTexts, setText } from './text-parts.ts'
+
+type Message = MessageFacts & { readonly headers: HeaderBlock; readonly content: MessageContent }
+
+/** Reads its arguments at once; what it returns runs when the body is there. */
+type Work = (L: number, callout: Callout) => (L: number, message: Message, body: string) => number
+
+export function contentMethods(host: ObjectHost): MethodTable {
+  const { state } = host
+  const patterns = new PatternRunner(state)
+  const matching = (texts: Texts): Work => match({ state, patterns }, texts)
+  const replacing = (name: string, write: Write): Work => replace({ state, patterns }, name, write)
+  const works: Readonly<Record<string, Work>> = {
+    body: bodyAccess(state),
+    body_match: matching((_, body) => [body]),
+    body_replace: replacing('body_replace', (message, body, by) => setBody(message, by(body))),
+    raw: rawAccess(state),
+    raw_match: matching((message, body) => [rawOf(message, body)]),
+    raw_replace: replacing('raw_replace', (message, body, by) => setRaw(message, by(rawOf(message, body)))),
+    text: textAccess(state),
+    text_match: matching(textsOf),
+    text_replace: replacing('text_replace', ({ headers, content }, body, by) =>
+      guarded(() => replaceTexts(headers, content, { body, replace: by })),
+    ),
+  }
+  return Object.fromEntries(
+    Object.entries(works).map(([name, work]) => [name, whenFetched(host, name, work)]),
+  )
+}
+
+interface Searcher {
+  readonly state: LuaState
+  readonly patterns: PatternRunner
+}
+
+/** The texts that are searched, one after the other. */
+type Texts = (message: Message, body: string) => readonly string[]
+/** Puts what `by` makes of each text in its place. */
+type Write = (message: Message, body: string, by: (text: string) => string) => void
+
+/** msg:…_match(pattern): the first match as msys.pcre.match has it, or false. */
+function match({ state, patterns }: Searcher, texts: Texts): Work {
+  return (L) => {
+    const pattern = compile(patterns, state.checkString(L, 2))
+    return (thread, message, body) => {
+      for (const text of texts(message, body)) {
+        const found = patterns.run(pattern, text.length, () => {
+          pattern.expression.lastIndex = 0
+          return pattern.expression.exec(text)
+        })
+        if (found === null) continue
+        pushMatch(state, thread, found, pattern)
+        return 1
+      }
+      state.lua.lua_pushboolean(thread, 0)
+      return 1
+    }
+  }
+}
+
+/** msg:…_replace(pattern, replacement): whether there was a match. */
+function replace({ state, patterns }: Searcher, name: string, write: Write): Work {
+  return (L, callout) => {
+    refuseInSetBinding(callout, name)
+    const pattern = compile(patterns, state.checkString(L, 2))
+    const template = readTemplate(state.checkString(L, 3))
+    return (thread, message, body) => {
+      let found = false
+      write(message, body, (text) =>
+        patterns.run(pattern, text.length, () => {
+          pattern.expression.lastIndex = 0
+          found ||= pattern.expression.test(text)
+          return replaceAll(text, pattern, template)
+        }),
+      )
+      state.lua.lua_pushboolean(thread, found ? 1 : 0)
+      return 1
+    }
+  }
+}
+
+function whenFetched({ state, waits }: ObjectHost, name: string, work: Work): Method {
+  return (L, callout) => {
+    const { message } = callout
+    const { content, headers } = message
+    if (content === undefined || headers === undefined)
+      throw new ScriptError(`msg:${name} works from validate_data on`)
+    const answer = work(L, callout)
+    const whole = message as Message
+    const finish = (thread: number): number => {
+      const { body } = content
+      if (body === undefined) throw new ScriptError(`msg:${name}: the body is not there`)
+      state.spend()
+      return answer(thread, whole, body)
+    }
+    if (content.body !== undefined) return waits.without(L, finish)
+    return waits.begin(L, `msg:${name}`, async () => {
+      await content.fetch()
+      return finish
+    })
+  }
+}
+
+/** msg:body([value]) */
+function bodyAccess(state: LuaState): Work {
+  return (L, callout) => {
+    const value = newValue(state, L, callout, 'body')
+    return (thread, message, body) => {
+      if (value !== undefined) setBody(message, value)
+      state.push(thread, message.content.body ?? body)
+      return 1
+    }
+  }
+}
+
+/** msg:raw([value]): the message, and its length */
+function rawAccess(state: LuaState): Work {
+  return (L, callout) => {
+    const value = newValue(state, L, callout, 'raw')
+    return (thread, message, body) => {
+      if (value !== undefined) setRaw(message, value)
+      const raw = rawOf(message, message.content.body ?? body)
+      state.push(thread, raw)
+      state.lua.lua_pushnumber(thread, raw.length)
+      return 2
+    }
+  }
+}
+
+/** msg:text([value[, type[, charset]]]): one text, a table of several, or nil */
+function textAccess(state: LuaState): Work {
+  return (L, callout) => {
+    const value = newValue(state, L, callout, 'text')
+    const type = optional(state, L, 3)
+    const charset = optional(state, L, 4)
+    return (thread, message, body) => {
+      if (value !== undefined)
+        guarded(() => setText(message.headers, message.content, { value, type, charset }))
+      const texts = textsOf(message, message.content.body ?? body)
+      pushValue(state, thread, texts.length > 1 ? texts : texts[0])
+      return 1
+    }
+  }
+}
+
+function newValue(state: LuaState, L: number, callout: Callout, name: string): string | undefined {
+  const value = optional(state, L, 2)
+  if (value !== undefined) refuseInSetBinding(callout, name)
+  return value
+}
+
+function optional(state: LuaState, L: number, index: number): string | undefined {
+  return state.lua.lua_type(L, index) <= TYPE.nil ? undefined : state.checkString(L, index)
+}
+
+function refuseInSetBinding({ subject }: Callout, name: string): void {
+  if (subject.phase === 'set_binding')
+    throw new ScriptError(`msg:${name} cannot change the message in validate_set_binding`)
+}
+
+function rawOf({ headers }: Message, body: string): string {
+  return headers.toBytes().toString('latin1') + body
+}
+
+function setRaw(message: Message, raw: string): void {
+  const text = raw.replaceAll(/\r\n?|\n/g, '\r\n')
+  const gap = text.startsWith('\r\n') ? 0 : text.indexOf('\r\n\r\n') + 2
+  if (gap === 1) throw new ScriptError('msg:raw: a message has an empty line behind its header')
+  guarded(() => {
+    message.headers.assign(new HeaderBlock(text.slice(0, gap)))
+    message.content.replace(text.slice(gap + 2))
+  })
+}
+
+function setBody({ content }: Message, body: string): void {
+  guarded(() => content.replace(body))
+}
+
+/** What cannot be sent or kept is the script's mistake. */
+function guarded(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new ScriptError(error.message)
+  }
+}
+
+/** The text parts, decoded, in UTF-8. */
+function textsOf({ headers }: Message, body: string): string[] {
+  return [...walkMime(parseMime(headers, body))]
+    .filter(({ type, attachment }) => type.startsWith('text/') && !attachment)
+    .map((part) => decodeText(part, body))
+}
+
+function compile(patterns: PatternRunner, text: string): CompiledPattern {
+  const pattern = patterns.compile(text)
+  if (pattern instanceof PatternError) throw new ScriptError(pattern.message)
+  return pattern
+}

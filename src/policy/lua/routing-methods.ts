@@ -1,0 +1,107 @@
+/** `msg` as scripts see it: who it is from and to, and where it goes (momentum: lua/ref-msg-*). */
+
+import { formatMailbox } from '../../mail/address.ts'
+import { parseAddressList } from '../../mail/address-list.ts'
+import { isReplyCode } from '../decision.ts'
+import type { AnyPhase } from '../phases.ts'
+import type { MethodTable } from './callout.ts'
+import { constants } from './catalogue.ts'
+import { addressParts } from './lib/addresses.ts'
+import { pushValue } from './lib/values.ts'
+import { type LuaState, ScriptError, TYPE } from './state.ts'
+
+/** Those in which a message is one recipient's. */
+export const copyPhases: readonly AnyPhase[] = [
+  'data_spool_each_rcpt',
+  'each_rcpt_after',
+  'set_binding',
+  'final_validation2',
+  'final_validation',
+  'post_final_validation',
+]
+
+export function replyMethods(state: LuaState): MethodTable {
+  const { lua } = state
+  return {
+    /** every field of a name is read for addresses; the component is one of msys.parseRFC2822Addresses */
+    address_header: (L, callout) => {
+      const { headers } = callout.message
+      if (headers === undefined) throw new ScriptError('msg:address_header works from validate_data on')
+      const component = lua.lua_type(L, 3) <= TYPE.nil ? 'all' : state.checkString(L, 3)
+      const take = Object.hasOwn(addressParts, component) ? addressParts[component] : undefined
+      if (take === undefined) throw new ScriptError(`${Object.keys(addressParts).join(', ')} expected`)
+      const fields = headers.values(state.checkString(L, 2))
+      pushValue(state, L, fields.flatMap((value) => parseAddressList(value)).map(take))
+      return 1
+    },
+    /** msg:code([number, text]): the reply; with number 0 the text begins with it */
+    code: (L, callout) => {
+      const { decision, phase } = callout.subject
+      if (lua.lua_type(L, 2) > TYPE.nil) {
+        if (phase === 'set_binding') throw new ScriptError('msg:code cannot be set in validate_set_binding')
+        const text = lua.lua_type(L, 3) <= TYPE.nil ? '' : state.checkString(L, 3)
+        const number = Number(state.checkString(L, 2))
+        const [, own = '', rest = ''] = /^(\d{3})[ -]?([^]*)$/.exec(text) ?? []
+        const code = number === 0 ? Number(own) : number
+        if (!isReplyCode(code)) throw new ScriptError('a reply code is 2xx, 4xx or 5xx')
+        decision.reply(code, number === 0 ? rest : text)
+      }
+      state.push(L, `${decision.code ?? 250} ${decision.text}`.trimEnd())
+      return 1
+    },
+  }
+}
+
+export function routingMethods(state: LuaState): MethodTable {
+  const { lua } = state
+  return {
+    /** There is one binding so far: any other name is invalid, which is nil. */
+    binding: (L, callout) => {
+      const wanted = lua.lua_type(L, 2) <= TYPE.nil ? 'default' : state.checkString(L, 2)
+      if (lua.lua_type(L, 2) > TYPE.nil && callout.subject.phase !== 'set_binding')
+        throw new ScriptError('msg:binding can be set in validate_set_binding only')
+      if (wanted === 'default') state.push(L, wanted)
+      else lua.lua_pushnil(L)
+      return 1
+    },
+    routing_domain: (L, callout) => {
+      const { message, subject } = callout
+      if (lua.lua_type(L, 2) > TYPE.nil) {
+        if (!copyPhases.includes(subject.phase))
+          throw new ScriptError('msg:routing_domain can be set from validate_data_spool_each_rcpt on')
+        const domain = state.checkString(L, 2).toLowerCase()
+        if (!/^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/.test(domain))
+          throw new ScriptError('msg:routing_domain: not a domain')
+        message.routingDomain = domain
+      }
+      state.push(L, message.routingDomain ?? message.recipient?.domain ?? '')
+      return 1
+    },
+    get_delivery_method: (L) => {
+      state.push(L, 'smtp')
+      return 1
+    },
+    is_mcmt: (L) => {
+      lua.lua_pushboolean(L, 0)
+      return 1
+    },
+    /** returns local part and domain; prelude.lua puts them into the strings of get_envelope2(flags, local, domain) */
+    get_envelope2: (L, callout) => {
+      const flags = lua.luaL_checknumber(L, 2)
+      const whole = flags >= constants.EC_MSG_ENV_COMPLETE
+      const which = whole ? flags - constants.EC_MSG_ENV_COMPLETE : flags
+      if (which !== constants.EC_MSG_ENV_FROM && which !== constants.EC_MSG_ENV_TO)
+        throw new ScriptError(
+          'EC_MSG_ENV_FROM or EC_MSG_ENV_TO expected, and EC_MSG_ENV_COMPLETE added to one of them',
+        )
+      const mailbox = which === constants.EC_MSG_ENV_FROM ? callout.message.sender : callout.message.recipient
+      if (whole) {
+        state.push(L, mailbox === undefined ? '' : formatMailbox(mailbox))
+        return 1
+      }
+      state.push(L, mailbox?.local ?? '')
+      state.push(L, mailbox?.domain ?? '')
+      return 2
+    },
+  }
+}

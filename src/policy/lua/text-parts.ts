@@ -1,0 +1,92 @@
+/** The text parts of a message: decoded for scripts, and put back in their own charset and encoding (RFC 2045 §6). */
+
+import type { HeaderBlock } from '../../mail/headers.ts'
+import { type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
+import type { MessageContent } from '../phases.ts'
+import { fromCharset, toCharset } from './lib/charsets.ts'
+import { decodeQuotedPrintable, encodeQuotedPrintable } from './lib/quoted-printable.ts'
+
+/** The part's text in UTF-8. What cannot be decoded stays as it is. */
+export function decodeText(part: MimePart, body: string): string {
+  const octets = body.slice(part.start, part.end)
+  const decoded = decodeTransfer(octets, part.encoding)
+  return part.charset === '' ? decoded : (fromCharset(decoded, part.charset) ?? decoded)
+}
+
+function decodeTransfer(octets: string, encoding: string): string {
+  if (encoding === 'base64') return Buffer.from(octets, 'base64').toString('latin1')
+  if (encoding === 'quoted-printable') return decodeQuotedPrintable(octets) ?? octets
+  return octets
+}
+
+interface NewText {
+  /** UTF-8 */
+  readonly value: string
+  readonly type: string | undefined
+  readonly charset: string | undefined
+}
+
+/** The whole body becomes this text. @throws RangeError for a type or charset that cannot be used */
+export function setText(headers: HeaderBlock, content: MessageContent, text: NewText): void {
+  const { value, type = 'text/plain', charset = isAscii(value) ? 'us-ascii' : 'utf-8' } = text
+  if (!/^[!-.0-~]+\/[!-.0-~]+$/.test(type)) throw new RangeError('msg:text: not a content type')
+  const octets = toCharset(value, charset)
+  if (octets === undefined || !/^[A-Za-z0-9_.:-]{1,40}$/.test(charset))
+    throw new RangeError(`msg:text: the text cannot be written in "${charset}"`)
+  const encoding = fitting(octets)
+  content.replace(encodeTransfer(octets, encoding))
+  headers.replace('MIME-Version', '1.0')
+  headers.replace('Content-Type', `${type}; charset=${charset}`)
+  headers.replace('Content-Transfer-Encoding', encoding)
+}
+
+/** Each text part becomes what `replace` makes of it. @throws RangeError */
+export function replaceTexts(
+  headers: HeaderBlock,
+  content: MessageContent,
+  { body, replace }: { readonly body: string; readonly replace: (text: string) => string },
+): void {
+  const top = parseMime(headers, body)
+  const pieces: string[] = []
+  let at = 0
+  for (const part of walkMime(top)) {
+    if (!part.type.startsWith('text/') || part.attachment || part.parts.length > 0) continue
+    const before = decodeText(part, body)
+    const after = replace(before)
+    if (after === before) continue
+    const octets = part.charset === '' ? after : toCharset(after, part.charset)
+    if (octets === undefined) throw new RangeError(`the text cannot be written in "${part.charset}"`)
+    const encoding = keeps(part.encoding, octets) ? part.encoding : fitting(octets)
+    const own = part === top ? headers : part.headers.copy()
+    if (encoding !== part.encoding) own.replace('Content-Transfer-Encoding', encoding)
+    const head = part === top ? '' : own.toBytes().toString('latin1')
+    pieces.push(
+      body.slice(at, part === top ? part.start : part.headerStart),
+      head,
+      encodeTransfer(octets, encoding),
+    )
+    at = part.end
+  }
+  if (pieces.length > 0) content.replace(pieces.join('') + body.slice(at))
+}
+
+/** Whether a part's own encoding still does for these octets. */
+function keeps(encoding: string, octets: string): boolean {
+  if (encoding === 'base64' || encoding === 'quoted-printable') return true
+  return encoding === '7bit' ? fitting(octets) === '7bit' : encoding === '8bit'
+}
+
+function fitting(octets: string): '7bit' | 'quoted-printable' {
+  return isAscii(octets) && !/[^\r\n]{999}/.test(octets) ? '7bit' : 'quoted-printable'
+}
+
+function encodeTransfer(octets: string, encoding: string): string {
+  if (encoding === 'quoted-printable') return encodeQuotedPrintable(octets, false)
+  if (encoding !== 'base64') return octets
+  const text = Buffer.from(octets, 'latin1').toString('base64')
+  return (text.match(/.{1,76}/g) ?? []).join('\r\n')
+}
+
+function isAscii(text: string): boolean {
+  return !/[^\0-\x7f]/.test(text)
+}
