@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ValidationContext } from '../../src/policy/context.ts'
 import { callout, load, message, session, temporaryIssue } from './scripts.fixture.ts'
 
 async function data(body: string, phase: 'data' | 'data_spool_each_rcpt' = 'data') {
@@ -39,6 +40,27 @@ test('the context functions of msg', async () => {
   assert.deepEqual(panics, ['value  1 0 1 value', '0 nil', '1 0'])
   assert.equal(facts.context.get('message', 'made'), 'here')
   assert.equal(facts.context.connection.has('key'), false)
+})
+
+test('a recipient’s copy has message keys of its own, and the connection’s keys are everybody’s', async () => {
+  const facts = session()
+  facts.context.set('message', 'rcptto_localpart', 'first')
+  const copy = { ...message(facts), context: new ValidationContext() }
+  copy.context.set('message', 'rcptto_localpart', 'second')
+  const gate = await load({
+    gate: callout(
+      `print(vctx:get(core.VCTX_MESS, "rcptto_localpart"), msg:context_get(core.VCTX_MESS, "rcptto_localpart"))
+       msg:context_set(core.VCTX_MESS, "own", "a") vctx:set(core.VCTX_MESS, "also", "b")
+       msg:context_set(core.VCTX_CONN, "shared", "c")
+       return core.VALIDATE_CONT`,
+      'validate_data_spool_each_rcpt(msg, ac, vctx)',
+    ),
+  })
+  await gate.policy.ask('data_spool_each_rcpt', { session: facts, message: copy })
+  assert.deepEqual(gate.panics, ['second second'])
+  assert.deepEqual(copy.context.snapshot('message'), { rcptto_localpart: 'second', own: 'a', also: 'b' })
+  assert.deepEqual(facts.context.snapshot('message'), { rcptto_localpart: 'first' })
+  assert.equal(facts.context.get('connection', 'shared'), 'c')
 })
 
 test('header fields are read as a list and edited', async () => {

@@ -1,6 +1,7 @@
 /** One call of one function of a script: what it may see, what it has said, and what it waits for. */
 
 import type { EventSink } from '../../events/events.ts'
+import type { ContextKind, ValidationContext } from '../context.ts'
 import type { Decision } from '../decision.ts'
 import type { AnyFacts, AnyPhase, MessageFacts, PresentedCertificate, SessionFacts } from '../phases.ts'
 import { type LuaState, ScriptError } from './state.ts'
@@ -77,6 +78,12 @@ export class Callout {
     const { message } = this.subject
     if (message === undefined) throw new ScriptError('there is no message in this phase')
     return message
+  }
+
+  /** Where keys of this kind are read and written: a recipient's copy has message keys of its own. */
+  contextOf(kind: ContextKind): ValidationContext {
+    const { session, message } = this.subject
+    return kind === 'message' ? (message ?? session).context : session.context
   }
 
   /** Counts text that goes into a header. */

@@ -24,8 +24,12 @@ export function messageMethods(host: ObjectHost): MethodTable {
 function contextAccess(host: ObjectHost): MethodTable {
   const { state } = host
   const { lua } = state
-  const lookup: (L: number, callout: Callout) => string | undefined = (L, callout) =>
-    callout.subject.session.context[dictionary(state, L)].get(state.checkString(L, 3))
+  const keysOf = (L: number, callout: Callout): Map<string, string> => {
+    const kind = dictionary(state, L)
+    return callout.contextOf(kind)[kind]
+  }
+  const lookup = (L: number, callout: Callout): string | undefined =>
+    keysOf(L, callout).get(state.checkString(L, 3))
   return {
     context_get: (L, callout) => {
       state.push(L, lua.lua_type(L, 3) <= TYPE.nil ? '' : (lookup(L, callout) ?? ''))
@@ -47,7 +51,7 @@ function contextAccess(host: ObjectHost): MethodTable {
       return 2
     },
     context_delete: (L, callout) => {
-      const existed = callout.subject.session.context[dictionary(state, L)].delete(state.checkString(L, 3))
+      const existed = keysOf(L, callout).delete(state.checkString(L, 3))
       lua.lua_pushnumber(L, existed ? 1 : 0)
       return 1
     },

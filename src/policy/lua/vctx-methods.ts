@@ -22,9 +22,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
       const kind = dictionary(state, L)
       state.push(
         L,
-        lua.lua_type(L, 3) <= TYPE.nil
-          ? ''
-          : callout.subject.session.context.get(kind, state.checkString(L, 3)),
+        lua.lua_type(L, 3) <= TYPE.nil ? '' : callout.contextOf(kind).get(kind, state.checkString(L, 3)),
       )
       return 1
     },
@@ -88,7 +86,7 @@ export function setValue(host: ObjectHost, L: number, callout: Callout): void {
   const value = state.checkString(L, 4)
   if (key.length > maxKey) throw new ScriptError(`a context key has at most ${maxKey} octets`)
   if (value.length > maxValue) throw new ScriptError(`a context value has at most ${maxValue} octets`)
-  const { context } = callout.subject.session
+  const context = callout.contextOf(kind)
   if (context[kind].size >= maxKeys && !context[kind].has(key)) {
     throw new ScriptError(`a context dictionary holds at most ${maxKeys} keys`)
   }
