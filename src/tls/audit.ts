@@ -6,8 +6,9 @@
 import type { Diagnostic } from '../config/diagnostic.ts'
 import { describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, Settings } from '../config/settings.ts'
+import type { CrlFacts } from './crl.ts'
 import type { ClientCas } from './material.ts'
-import type { CrlFacts, RevocationLists } from './revocation.ts'
+import type { RevocationLists } from './revocation.ts'
 import { loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
 
 const DAY = 86_400_000

@@ -62,8 +62,14 @@ export interface CertificateRequest {
   readonly now?: number
 }
 
-export interface AuthorityRequest extends CertificateRequest {
+export interface AuthorityRequest extends Omit<CertificateRequest, 'usage'> {
   readonly pathLength?: number
+  /** default: not restricted */
+  readonly usage?: Usage
+  /** whether the certificate says that it may sign certificates; default true */
+  readonly maySign?: boolean
+  /** DNS names under which it may issue, all others being excluded */
+  readonly permittedDns?: readonly string[]
 }
 
 export interface Credential {
@@ -107,7 +113,7 @@ export class Authority {
   /** A self-signed root. */
   static root(request: AuthorityRequest): Authority {
     const subject = newIdentity(request.subject)
-    const credential = certify(request, subject, subject, caExtensions(request.pathLength))
+    const credential = certify(request, subject, subject, caExtensions(request))
     return new Authority(credential, subject)
   }
 
@@ -122,7 +128,7 @@ export class Authority {
 
   intermediate(request: AuthorityRequest): Authority {
     const subject = newIdentity(request.subject)
-    const credential = certify(request, subject, this.#identity, caExtensions(request.pathLength))
+    const credential = certify(request, subject, this.#identity, caExtensions(request))
     return new Authority(credential, subject)
   }
 
@@ -199,12 +205,16 @@ function encodeName(name: NameInput): Buffer {
   )
 }
 
-function caExtensions(pathLength: number | undefined): Buffer[] {
+function caExtensions({ pathLength, usage, maySign, permittedDns }: AuthorityRequest): Buffer[] {
   const limit = pathLength === undefined ? [] : [integer(BigInt(pathLength))]
+  const usages = extendedUsages(usage ?? 'any')
+  const permitted = (permittedDns ?? []).map((name) => sequence(encodeAltName({ kind: 'dns', value: name })))
   return [
     extension('2.5.29.19', sequence(boolean(true), ...limit), true),
     // keyCertSign and cRLSign
-    extension('2.5.29.15', bitString(Buffer.of(0b0000_0110), 1), true),
+    extension('2.5.29.15', bitString(Buffer.of(maySign === false ? 0b0000_0010 : 0b0000_0110), 1), true),
+    ...(usages.length > 0 ? [extension('2.5.29.37', sequence(...usages))] : []),
+    ...(permitted.length > 0 ? [extension('2.5.29.30', sequence(explicit(0, ...permitted)), true)] : []),
   ]
 }
 

@@ -6,9 +6,9 @@ import * as fc from 'fast-check'
 import { hostileNames, testPki } from '../../test/support/test-ca.ts'
 import { type AltName, Authority, selfSigned } from './authority.ts'
 import { readCertificate } from './certificate.ts'
+import { readCrl } from './crl.ts'
 import { MalformedCertificate } from './der.ts'
 import { element, TAG } from './der-writer.ts'
-import { readCrl } from './revocation.ts'
 
 const PLAIN = /^[\x20-\x7e\x80-\xff]*$/
 

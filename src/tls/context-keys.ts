@@ -6,7 +6,7 @@
  * `yes` or absent. Values are byte strings, escaped by `names.ts`.
  */
 
-import type { CertificateFacts, TlsFacts } from './peer.ts'
+import type { CertificateFacts, TlsFacts, UnverifiedPeer } from './peer.ts'
 
 export const tlsContextKeys = [
   'tls',
@@ -23,6 +23,7 @@ export const tlsContextKeys = [
   'tls_resumed',
   'tls_client_verify_error',
   'tls_client_verify_depth',
+  'tls_client_verify_subject',
   'tls_client_cert_serial',
   'tls_client_cert_fingerprint',
   'tls_client_cert_spki',
@@ -53,10 +54,23 @@ export function tlsContextEntries(
     ['tls_verify_mode', facts.mode],
     ['tls_verify_mode_from', Buffer.from(facts.modeFrom, 'utf8').toString('latin1')],
     ['tls_client_verified', peer.kind === 'verified' ? 'yes' : ''],
-    ['tls_client_verify_error', peer.kind === 'unverified' ? peer.cause : ''],
+    ...(peer.kind === 'unverified' ? failureEntries(peer, dnFormat) : []),
     ...(peer.kind === 'anonymous' ? [] : certificateEntries(peer.certificate, dnFormat)),
   ]
   return new Map(entries.filter(([, value]) => value !== ''))
+}
+
+/** Where in the chain it failed is not always known: then only the cause is told. */
+function failureEntries(
+  { cause, failing }: UnverifiedPeer,
+  dnFormat: 'rfc4514' | 'oneline',
+): [string, string][] {
+  const subject = dnFormat === 'oneline' ? failing?.subjectOneline : failing?.subject
+  return [
+    ['tls_client_verify_error', cause],
+    ['tls_client_verify_depth', String(failing?.depth ?? '')],
+    ['tls_client_verify_subject', subject ?? ''],
+  ]
 }
 
 function certificateEntries(facts: CertificateFacts, dnFormat: 'rfc4514' | 'oneline'): [string, string][] {

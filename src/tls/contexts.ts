@@ -160,7 +160,8 @@ export class TlsContexts implements TlsGate {
     const { facts, chain } = readSession(socket, {
       mode,
       modeFrom,
-      cas: plan.cas?.certificates ?? [],
+      cas: plan.cas,
+      crls: plan.crls,
       now: clock(),
     })
     // OpenSSL sees to this; whatever may slip past it ends here

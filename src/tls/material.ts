@@ -7,6 +7,7 @@
 
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readCertificate } from './certificate.ts'
+import { type ChainElement, chainElement } from './chain-element.ts'
 import { MalformedCertificate } from './der.ts'
 import type { CertificateFacts } from './peer.ts'
 import { blocksOf, MAX_CERTIFICATE_FILE, PemError, parsePem, readBounded, toPem } from './pem.ts'
@@ -28,6 +29,10 @@ export interface ClientCas {
   readonly pem: readonly string[]
   readonly certificates: readonly X509Certificate[]
   readonly facts: readonly CertificateFacts[]
+  /** for explanations: by the subject's comparable name */
+  readonly bySubject: ReadonlyMap<string, readonly ChainElement[]>
+  /** SHA-256 of each certificate, hex */
+  readonly digests: ReadonlySet<string>
   /** SHA-256 of all certificates, hex */
   readonly digest: string
   /** octets of all certificates */
@@ -100,6 +105,11 @@ export async function loadClientCas(path: string): Promise<ClientCas> {
     pem: blocks.map((der) => toPem('CERTIFICATE', der)),
     certificates: read.map((one) => one.certificate),
     facts: read.map((one) => one.facts),
+    bySubject: Map.groupBy(
+      read.map((one) => chainElement(one.certificate)),
+      ({ subject }) => subject,
+    ),
+    digests: new Set(read.map((one) => one.facts.fingerprint)),
     digest: digest.digest('hex'),
     size: blocks.reduce((sum, der) => sum + der.length, 0),
   }

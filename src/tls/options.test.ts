@@ -6,7 +6,15 @@ import { createSecureContext } from 'node:tls'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
 import { ContextCache, HandshakeSlots } from './context-cache.ts'
 import { tlsContextEntries, tlsContextKeys } from './context-keys.ts'
-import { type CertificateFacts, judgePeer, type TlsFacts, type VerifyFailure } from './peer.ts'
+import {
+  type CertificateFacts,
+  type ChainFindings,
+  type ChainProblem,
+  judgePeer,
+  type TlsFacts,
+  type VerifyCause,
+  type VerifyFailure,
+} from './peer.ts'
 import { blocksOf, PemError, parsePem, toPem } from './pem.ts'
 import { cipherBits } from './session-facts.ts'
 import { tlsStatement } from './statement.ts'
@@ -191,16 +199,24 @@ const certificate: CertificateFacts = {
 
 function judge(
   failure: VerifyFailure | undefined,
-  more: { now?: number; malformed?: boolean; reaches?: boolean } = {},
+  more: { now?: number; malformed?: boolean; chain?: Partial<ChainFindings> } = {},
 ) {
   const peer = judgePeer({
     mode: 'unset',
     leaf: { facts: certificate, malformed: more.malformed ?? false },
     failure,
-    reachesCa: () => more.reaches ?? false,
+    chain: () => ({ ...nothingFound(), ...more.chain }),
     now: more.now ?? Date.UTC(2026, 5, 1),
   })
   return peer.kind === 'unverified' ? `${peer.cause} ${peer.code}` : peer.kind
+}
+
+function nothingFound(): ChainFindings {
+  return { complete: true, reachesCa: true, problems: [] }
+}
+
+function problem(cause: VerifyCause): ChainProblem {
+  return { cause, depth: 1, subject: 'CN=x', subjectOneline: '/CN=x' }
 }
 
 function failure(code: string, message = ''): string {
@@ -214,7 +230,7 @@ suite('the judge', () => {
     assert.equal(judge(undefined, { now: certificate.notAfter }), 'expired CERT_HAS_EXPIRED')
     assert.equal(judge(undefined, { now: certificate.notBefore - 1 }), 'not-yet-valid CERT_NOT_YET_VALID')
     assert.equal(judge(undefined, { now: Number.NaN }), 'expired CERT_HAS_EXPIRED')
-    const absent = { leaf: undefined, failure: undefined, reachesCa: () => true, now: 0 }
+    const absent = { leaf: undefined, failure: undefined, chain: nothingFound, now: 0 }
     assert.deepEqual(judgePeer({ mode: 'require', ...absent }), { kind: 'anonymous' })
   })
 
@@ -229,8 +245,20 @@ suite('the judge', () => {
 
   test('a CRL that is missing is told from a CA that is not ours', () => {
     const missing = { code: 'UNABLE_TO_GET_CRL', message: '' }
-    assert.equal(judge(missing, { reaches: true }), 'crl-missing UNABLE_TO_GET_CRL')
-    assert.equal(judge(missing, { reaches: false }), 'untrusted UNABLE_TO_GET_CRL')
+    assert.equal(judge(missing, { chain: { reachesCa: true } }), 'crl-missing UNABLE_TO_GET_CRL')
+    assert.equal(judge(missing, { chain: { reachesCa: false } }), 'untrusted UNABLE_TO_GET_CRL')
+  })
+
+  test('what a walk finds changes the cause, never the code and never to verified', () => {
+    const expired = { code: 'CERT_HAS_EXPIRED', message: '' }
+    assert.equal(judge(expired, { chain: { reachesCa: false } }), 'untrusted CERT_HAS_EXPIRED')
+    const resumed = { complete: false, reachesCa: false }
+    assert.equal(judge(expired, { chain: resumed }), 'expired CERT_HAS_EXPIRED')
+    assert.equal(judge(expired, { chain: { problems: [problem('revoked')] } }), 'revoked CERT_HAS_EXPIRED')
+    assert.equal(judge(expired, { chain: { problems: [problem('too-deep')] } }), 'expired CERT_HAS_EXPIRED')
+    const forged = { problems: [problem('revoked'), problem('bad-signature')] }
+    assert.equal(judge(expired, { chain: forged }), 'bad-signature CERT_HAS_EXPIRED')
+    assert.equal(judge(undefined, { chain: forged }), 'verified')
   })
 })
 
@@ -272,6 +300,9 @@ suite('what policy and headers get', () => {
       tlsStatement(facts),
       "(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits), client certificate 'ga?te??0D' NOT verified: expired)",
     )
+    const failing = { depth: 1, subject: 'CN=middle)', subjectOneline: '/CN=middle)' }
+    const above: TlsFacts['peer'] = { kind: 'unverified', certificate, cause: 'revoked', code: 'X', failing }
+    assert.match(tlsStatement({ ...facts, peer: above }), / NOT verified: revoked at depth 1\)$/)
     const hostile = { ...certificate, subjectCn: `)("\\\r\n'\u00e9`.repeat(200) }
     const peer = { kind: 'unverified', certificate: hostile, cause: 'other', code: 'X' } as const
     const text = tlsStatement({ ...facts, peer })

@@ -5,6 +5,16 @@ import { type CertificateFacts, distrust, type Evidence, judgePeer } from './pee
 const times = [-1, 0, 1, NaN, Infinity, -Infinity]
 const codes = [undefined, '', 'OK', 'UNSPECIFIED', 'CERT_REVOKED', 'UNABLE_TO_GET_CRL', 'toString']
 
+/** a walk may find nothing at all, or anything: it must not matter */
+const walks = [
+  { complete: true, reachesCa: true, problems: [] },
+  {
+    complete: false,
+    reachesCa: false,
+    problems: [{ cause: 'revoked', depth: 1, subject: 'CN=a', subjectOneline: '/CN=a' }],
+  },
+] as const
+
 /** Every combination of what a handshake can bring to light, sensible or not. */
 function* evidence(): Iterable<Evidence> {
   for (const mode of ['unset', 'none', 'require'] as const) {
@@ -13,7 +23,7 @@ function* evidence(): Iterable<Evidence> {
       for (const [now, notBefore, notAfter] of triples(times)) {
         const facts = { notBefore, notAfter } as CertificateFacts
         for (const leaf of [undefined, { facts, malformed: false }, { facts, malformed: true }]) {
-          yield { mode, leaf, failure, reachesCa: () => leaf?.malformed === false, now }
+          for (const chain of walks) yield { mode, leaf, failure, chain: () => chain, now }
         }
       }
     }

@@ -66,6 +66,17 @@ export interface UnverifiedPeer {
   readonly cause: VerifyCause
   /** OpenSSL's own word, such as `CERT_HAS_EXPIRED` */
   readonly code: string
+  /** where in the chain it failed; undefined where that is not known */
+  readonly failing?: FailingElement | undefined
+}
+
+/** The certificate of a chain at which the verification failed. */
+export interface FailingElement {
+  /** 0 is the client's own certificate */
+  readonly depth: number
+  /** RFC 4514, as in `CertificateFacts` */
+  readonly subject: string
+  readonly subjectOneline: string
 }
 
 declare const verifiedBrand: unique symbol
@@ -105,10 +116,24 @@ export interface Evidence {
   readonly leaf: { readonly facts: CertificateFacts; readonly malformed: boolean } | undefined
   /** OpenSSL's verdict on the chain; undefined means no error */
   readonly failure: VerifyFailure | undefined
-  /** whether signatures lead from the leaf to a CA of the scope; only explains, never grants */
-  readonly reachesCa: () => boolean
+  /** what a walk of the chain found; only explains, never grants */
+  readonly chain: () => ChainFindings
   /** milliseconds since the epoch */
   readonly now: number
+}
+
+/** What is wrong with a chain, as far as a walk of ours can see. */
+export interface ChainFindings {
+  /** all that the client sent is known; not so on a resumed session, whose ticket carries the leaf alone */
+  readonly complete: boolean
+  /** it ends in a root of the scope */
+  readonly reachesCa: boolean
+  /** for each cause the leaf's side first */
+  readonly problems: readonly ChainProblem[]
+}
+
+export interface ChainProblem extends FailingElement {
+  readonly cause: VerifyCause
 }
 
 /** An error in OpenSSL's words. Node knows the names of some; the others are all `UNSPECIFIED` with their own text. */
@@ -127,17 +152,18 @@ export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
   const { mode, leaf, failure, now } = evidence
   if (mode === 'none' || leaf === undefined) return { kind: 'anonymous' }
   const certificate = leaf.facts
-  const unverified = (cause: VerifyCause, code: string): UnverifiedPeer => {
-    return { kind: 'unverified', certificate, cause, code }
+  const unverified = (cause: VerifyCause, code: string, failing?: FailingElement): UnverifiedPeer => {
+    return { kind: 'unverified', certificate, cause, code, failing }
   }
   if (failure !== undefined) {
-    const { cause, code } = explain(failure, evidence.reachesCa)
-    return unverified(cause, code)
+    const { cause, code, failing } = explain(failure, evidence.chain())
+    return unverified(cause, code, failing)
   }
-  if (leaf.malformed) return unverified('malformed', 'UNREADABLE')
+  const here = { depth: 0, subject: certificate.subject, subjectOneline: certificate.subjectOneline }
+  if (leaf.malformed) return unverified('malformed', 'UNREADABLE', here)
   // as OpenSSL has it: a certificate is no longer valid in the very second of its notAfter
-  if (!(now < certificate.notAfter)) return unverified('expired', 'CERT_HAS_EXPIRED')
-  if (!(now >= certificate.notBefore)) return unverified('not-yet-valid', 'CERT_NOT_YET_VALID')
+  if (!(now < certificate.notAfter)) return unverified('expired', 'CERT_HAS_EXPIRED', here)
+  if (!(now >= certificate.notBefore)) return unverified('not-yet-valid', 'CERT_NOT_YET_VALID', here)
   return { kind: 'verified', certificate } as VerifiedPeer
 }
 
@@ -147,7 +173,12 @@ export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
  */
 export function distrust(peer: Exclude<Peer, PlaintextPeer>): Exclude<Peer, PlaintextPeer> {
   if (peer.kind !== 'verified') return peer
-  return { kind: 'unverified', certificate: peer.certificate, cause: 'policy', code: 'REFUSED_BY_POLICY' }
+  return {
+    kind: 'unverified',
+    certificate: peer.certificate,
+    cause: 'policy',
+    code: 'REFUSED_BY_POLICY',
+  }
 }
 
 /** Every word of OpenSSL and what it means to an operator. */
@@ -214,12 +245,40 @@ const UNNAMED: ReadonlyMap<string, string> = new Map([
   ['CA signature digest algorithm too weak', 'CA_MD_TOO_WEAK'],
 ])
 
-/**
- * OpenSSL tells only the last of several errors. Where the scope has CRLs, a chain to an unknown CA can end in "no CRL
- * found"; whether a CRL of ours is missing or the CA is not ours is told apart by a walk of the chain.
- */
-function explain(failure: VerifyFailure, reachesCa: () => boolean): { cause: VerifyCause; code: string } {
+interface Explanation {
+  readonly cause: VerifyCause
+  readonly code: string
+  readonly failing: FailingElement | undefined
+}
+
+function explain(failure: VerifyFailure, chain: ChainFindings): Explanation {
   const code = failure.code === 'UNSPECIFIED' ? (UNNAMED.get(failure.message) ?? failure.code) : failure.code
-  const cause = CAUSES.get(code) ?? 'other'
-  return { cause: cause === 'crl-missing' && !reachesCa() ? 'untrusted' : cause, code }
+  const cause = truest(CAUSES.get(code) ?? 'other', chain)
+  const problem = FROM_THE_ROOT.includes(cause)
+    ? chain.problems.findLast((each) => each.cause === cause)
+    : chain.problems.find((each) => each.cause === cause)
+  const failing = problem && {
+    depth: problem.depth,
+    subject: problem.subject,
+    subjectOneline: problem.subjectOneline,
+  }
+  return { cause, code, failing }
+}
+
+/** Causes of which the certificate nearest to the root counts, since all below it falls with it. */
+const FROM_THE_ROOT: readonly VerifyCause[] = ['revoked', 'untrusted']
+
+/**
+ * OpenSSL tells only the last of several errors. An expired certificate of an unknown CA is first of all untrusted; in a
+ * scope with CRLs it may even end in "no CRL found". What says most about a chain counts: that it leads to no CA of ours,
+ * that a signature is wrong, that it was revoked. What is not known, because a resumed session tells nothing of the
+ * intermediates, changes nothing.
+ */
+function truest(own: VerifyCause, chain: ChainFindings): VerifyCause {
+  const found = (cause: VerifyCause): boolean => chain.problems.some((problem) => problem.cause === cause)
+  if (!chain.reachesCa) return chain.complete || own === 'crl-missing' ? 'untrusted' : own
+  if (found('bad-signature')) return 'bad-signature'
+  // OpenSSL does not even look for the signature of an issuer that may not sign certificates
+  if (own === 'untrusted') return found('wrong-usage') ? 'wrong-usage' : own
+  return found('revoked') ? 'revoked' : own
 }

@@ -8,27 +8,39 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { readCertificate, unreadableCertificate } from './certificate.ts'
+import { walkChain } from './chain-walk.ts'
 import { MalformedCertificate } from './der.ts'
+import type { ClientCas } from './material.ts'
 import { escapeWord } from './names.ts'
-import { type CertificateFacts, judgePeer, type TlsFacts, type VerifyFailure } from './peer.ts'
+import {
+  type CertificateFacts,
+  type ChainFindings,
+  judgePeer,
+  type TlsFacts,
+  type VerifyFailure,
+} from './peer.ts'
+import type { RevocationLists } from './revocation.ts'
 
 export interface SessionSurroundings {
   readonly mode: TlsFacts['mode']
   readonly modeFrom: string
-  /** the CAs of the scope */
-  readonly cas: readonly X509Certificate[]
+  /** the CAs and revocation lists of the scope */
+  readonly cas: ClientCas | undefined
+  readonly crls: RevocationLists | undefined
   /** milliseconds since the epoch */
   readonly now: number
 }
 
-/** certificates of a chain that are looked at to explain a failure */
+/** certificates of a chain that policy is shown */
 const MAX_WALK = 10
+
+const NOTHING_FOUND: ChainFindings = { complete: false, reachesCa: false, problems: [] }
 
 export function readSession(
   socket: TLSSocket,
   surroundings: SessionSurroundings,
 ): { readonly facts: TlsFacts; readonly chain: () => readonly CertificateFacts[] } {
-  const { mode, modeFrom, cas, now } = surroundings
+  const { mode, modeFrom, cas, crls, now } = surroundings
   const cipher = socket.getCipher().name
   const bits = cipherBits(cipher)
   const presented = mode === 'none' ? undefined : socket.getPeerX509Certificate()
@@ -45,11 +57,21 @@ export function readSession(
       mode,
       leaf: presented && readLeaf(presented.raw),
       failure: openSslVerdict(socket),
-      reachesCa: () => presented !== undefined && reachesCa(presented, cas),
+      chain: () =>
+        presented === undefined
+          ? NOTHING_FOUND
+          : walkChain({
+              leaf: presented,
+              sent: sentWith(presented),
+              resumed: socket.isSessionReused(),
+              cas,
+              lists: crls?.parsed,
+              now,
+            }),
       now,
     }),
   }
-  return { facts, chain: () => (presented === undefined ? [] : chainOf(presented, cas)) }
+  return { facts, chain: () => (presented === undefined ? [] : chainOf(presented, cas?.certificates ?? [])) }
 }
 
 /**
@@ -67,6 +89,13 @@ function chainOf(leaf: X509Certificate, cas: readonly X509Certificate[]): Certif
     current = next === undefined || next.raw.equals(child.raw) ? undefined : next
   }
   return chain
+}
+
+/** What the client sent after its own certificate, in its order. */
+function sentWith(leaf: X509Certificate): X509Certificate[] {
+  const sent: X509Certificate[] = []
+  for (let next = leaf.issuerCertificate; next !== undefined; next = next.issuerCertificate) sent.push(next)
+  return sent
 }
 
 function readLeaf(der: Buffer): { facts: CertificateFacts; malformed: boolean } {
@@ -90,18 +119,6 @@ function openSslVerdict(socket: TLSSocket): VerifyFailure | undefined {
   const error = handle.verifyError()
   if (error === null || error === undefined) return undefined
   return { code: error.code ?? 'UNSPECIFIED', message: error.message }
-}
-
-/** Whether signatures lead from the leaf, through what the client sent along, to one of our CAs. */
-function reachesCa(leaf: X509Certificate, cas: readonly X509Certificate[]): boolean {
-  let current: X509Certificate | undefined = leaf
-  for (let step = 0; step < MAX_WALK && current !== undefined; step += 1) {
-    const child: X509Certificate = current
-    if (cas.some((ca) => issued(ca, child))) return true
-    const next: X509Certificate | undefined = child.issuerCertificate
-    current = next !== undefined && issued(next, child) ? next : undefined
-  }
-  return false
 }
 
 function issued(issuer: X509Certificate, child: X509Certificate): boolean {

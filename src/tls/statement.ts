@@ -17,7 +17,12 @@ export function tlsStatement(facts: TlsFacts): string {
 function certificateStatement({ mode, peer }: TlsFacts): string {
   if (peer.kind === 'anonymous') return `no client certificate ${mode === 'none' ? 'requested' : 'presented'}`
   const { subjectCn, issuerCn } = peer.certificate
-  if (peer.kind === 'unverified') return `client certificate ${named(subjectCn)} NOT verified: ${peer.cause}`
+  if (peer.kind === 'unverified') {
+    const depth = peer.failing?.depth ?? 0
+    // of a chain that leads nowhere the depth says nothing
+    const place = depth > 0 && peer.cause !== 'untrusted' ? ` at depth ${depth}` : ''
+    return `client certificate ${named(subjectCn)} NOT verified: ${peer.cause}${place}`
+  }
   return `client certificate ${named(subjectCn)} from ${named(issuerCn)} verified`
 }
 
