@@ -8,7 +8,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventSink } from '../events/events.ts'
-import { PLAINTEXT } from '../tls/peer.ts'
 import { readAnswer, settleAnswer } from './answers.ts'
 import { ValidationContext } from './context.ts'
 import { Decision } from './decision.ts'
@@ -229,7 +228,7 @@ function nobody(): SessionFacts {
     connectionId: '',
     remote: nowhere,
     local: nowhere,
-    peer: PLAINTEXT,
+    peer: { kind: 'plaintext' },
     context: new ValidationContext(),
   }
 }

@@ -6,6 +6,7 @@
 
 import type { ScriptLog } from './callout.ts'
 import { isUnbuiltModule } from './catalogue.ts'
+import { judgeKeys } from './key-names.ts'
 import {
   explainSyntax,
   type Finding,
@@ -91,6 +92,7 @@ export class ScriptLoader {
     }
     const functions = this.#functionsOf(table)
     findings.push(...judgeNames([...functions.keys()]))
+    findings.push(...judgeKeys(Buffer.from(script.text).toString('latin1'), script.file))
     if (![...functions.keys()].some((name) => knownCallouts.includes(name))) {
       const text = `no usable methods found for module ${script.name} in registerModule call`
       this.#options.log.tell('error', text)
