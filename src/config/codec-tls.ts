@@ -11,6 +11,12 @@ export const verifyMode: Codec<VerifyMode | undefined> = (value, context) => {
   return result && { value: result.value === 'optional' ? undefined : result.value }
 }
 
+/** TLS_Verify_Depth: `unlimited` restores the unset behaviour in a narrower scope. */
+export const verifyDepth: Codec<number | undefined> = (value, context) => {
+  const result = depthText(value, context)
+  return result && { value: result.value === 'unlimited' ? undefined : result.value }
+}
+
 /** `+ALL:-TLSv1.0`; in any case, kept in OpenSSL's spelling (momentum: config/tls-protocols). */
 export const protocols: Codec<string> = (value, context) => {
   if (value.kind !== 'scalar') return context.error('is a text such as "+ALL:-TLSv1.0:-TLSv1.1"', value.at)
@@ -67,5 +73,10 @@ const suiteNames = [
   'TLS_AES_128_CCM_8_SHA256',
   'TLS_AES_128_CCM_SHA256',
 ]
+
+const depthText = scalar('a number of CAs from 0 to 8, or "unlimited"', (text) => {
+  if (text.toLowerCase() === 'unlimited') return 'unlimited'
+  return /^[0-8]$/.test(text) ? Number(text) : undefined
+})
 
 const verifyWord = oneOf(['require', 'none', 'optional'], '"require" or "none"')

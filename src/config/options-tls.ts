@@ -6,7 +6,7 @@
  */
 
 import { bool, count, filePath, oneOf, pathUnless, seconds } from './codec.ts'
-import { ciphers, curves, protocols, tls13Suites, verifyMode } from './codec-tls.ts'
+import { ciphers, curves, protocols, tls13Suites, verifyDepth, verifyMode } from './codec-tls.ts'
 import { type OptionTable, sessionAndGlobal, sessionScopes } from './option-row.ts'
 import type { InboundValues } from './settings.ts'
 
@@ -23,6 +23,8 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   /** + in the scopes of TLS_Client_CA */
   tls_client_crl: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
   tls_verify_mode: { codec: verifyMode, default: undefined, scopes: sessionScopes },
+  /** + */
+  tls_verify_depth: { codec: verifyDepth, default: undefined, scopes: sessionAndGlobal },
   tls_verified_peer_can_relay: { codec: bool, default: false, scopes: sessionScopes },
   tls_ciphers: { codec: ciphers, default: undefined, scopes: sessionAndGlobal },
   tlsv13_ciphersuites: { codec: tls13Suites, default: undefined, scopes: sessionAndGlobal },

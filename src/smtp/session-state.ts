@@ -14,6 +14,7 @@ import type { SessionCountQuery, SessionFacts } from '../policy/phases.ts'
 import { tlsContextKeys } from '../tls/context-keys.ts'
 import type { AnonymousPeer, Peer, TlsFacts } from '../tls/peer.ts'
 import { PLAINTEXT } from '../tls/peer.ts'
+import { sameTrust } from '../tls/trust.ts'
 import { LineReader } from '../wire/lines.ts'
 import type { MechanismName } from './auth/mechanism.ts'
 import { SessionCapabilities } from './capability-edits.ts'
@@ -138,7 +139,8 @@ export class Session {
    */
   get peer(): Peer {
     if (this.tls === undefined) return PLAINTEXT
-    if (this.#tlsScope !== undefined && sameTrust(this.#tlsScope, this.#scope)) return this.tls.peer
+    if (this.#tlsScope !== undefined && sameTrust(this.#tlsScope.options, this.#scope.options))
+      return this.tls.peer
     return ANONYMOUS
   }
 
@@ -327,14 +329,4 @@ function mayRelay(peer: Peer, { options }: InboundScope, address: string): boole
   if (options.open_relay) return true
   if (peer.kind === 'verified' && options.tls_verified_peer_can_relay) return true
   return options.relay_hosts.some((block) => cidrContains(block, address))
-}
-
-/** Whether two scopes judge certificates by the same rules. */
-function sameTrust(a: InboundScope, b: InboundScope): boolean {
-  if (a === b) return true
-  return (
-    a.options.tls_verify_mode === b.options.tls_verify_mode &&
-    a.options.tls_client_ca?.path === b.options.tls_client_ca?.path &&
-    a.options.tls_client_crl?.path === b.options.tls_client_crl?.path
-  )
 }

@@ -33,10 +33,12 @@ const MAX_SIGNATURES = 40
 export function walkChain(input: WalkInput): ChainFindings {
   const { path, brokenAt, anchored, cut } = findPath(input)
   const problems: ChainProblem[] = []
+  const elements = path.map(({ facts }, depth) => {
+    return { depth, subject: facts.subject, subjectOneline: facts.subjectOneline }
+  })
   const add = (cause: VerifyCause, depth: number): void => {
-    const facts = path[depth]?.facts
-    if (facts === undefined) return
-    problems.push({ cause, depth, subject: facts.subject, subjectOneline: facts.subjectOneline })
+    const element = elements[depth]
+    if (element !== undefined) problems.push({ cause, ...element })
   }
   if (brokenAt !== undefined) add('bad-signature', brokenAt)
   if (!anchored) add('untrusted', path.length - 1)
@@ -47,7 +49,7 @@ export function walkChain(input: WalkInput): ChainFindings {
   if (anchored && brokenAt === undefined && input.lists !== undefined) {
     addRevocation(path, input.lists, { now: input.now, add })
   }
-  return { complete: !input.resumed && !cut, reachesCa: anchored, problems }
+  return { complete: !input.resumed && !cut, reachesCa: anchored, path: elements, problems }
 }
 
 type Add = (cause: VerifyCause, depth: number) => void

@@ -29,6 +29,7 @@ import type { RevocationLists } from './revocation.ts'
 import { readSession } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
+import { givesTickets, sessionIdContext, trustDigest } from './trust.ts'
 
 export interface LoadTlsOptions {
   readonly ticketSecret: TicketSecret
@@ -162,6 +163,7 @@ export class TlsContexts implements TlsGate {
       modeFrom,
       cas: plan.cas,
       crls: plan.crls,
+      maxDepth: plan.scope.options.tls_verify_depth,
       now: clock(),
     })
     // OpenSSL sees to this; whatever may slip past it ends here
@@ -223,7 +225,7 @@ export class TlsContexts implements TlsGate {
       crls,
       range: protocolRange(options.tls_protocols),
       ciphers: cipherText(options),
-      tickets: options.tls_session_tickets,
+      tickets: givesTickets(options),
       turningPoints: [
         ...turningPointsOf(cas),
         ...(crls?.lists ?? []).flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? Infinity]),
@@ -234,8 +236,9 @@ export class TlsContexts implements TlsGate {
   #context(plan: Plan, now: number): SecureContext {
     const { ticketSecret } = this.#options
     const { server, cas, crls, range, ciphers, tickets, scope } = plan
-    const curves = scope.options.tls_ec_curve_names
-    const trust = trustDigest(plan, now)
+    const { options, id: scopeId } = scope
+    const curves = options.tls_ec_curve_names
+    const trust = trustDigest({ ...plan, options, scopeId }, now)
     const period = tickets ? ticketSecret.period(now) : 0
     const parts = [server.digest, ciphers, range, curves ?? '', tickets, period, trust.toString('hex')]
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
@@ -271,27 +274,4 @@ export class TlsContexts implements TlsGate {
 
 function turningPointsOf(cas: ClientCas | undefined): number[] {
   return (cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter])
-}
-
-/**
- * Everything that a verdict rests on: mode, CAs, revocation lists, which of them are valid at the moment (a ticket does
- * not know that a CRL has expired since), and the scope's identity. Two scopes without tickets may share a context.
- */
-function trustDigest(plan: Plan, now: number): Buffer {
-  const { mode, cas, crls, turningPoints, tickets, scope } = plan
-  const passed = turningPoints.filter((point) => point <= now).length
-  const parts = [
-    'postern trust 1',
-    mode,
-    cas?.digest ?? '',
-    crls?.digest ?? '',
-    passed,
-    tickets ? scope.id : '',
-  ]
-  return createHash('sha256').update(JSON.stringify(parts)).digest()
-}
-
-/** OpenSSL takes 32 octets at most, and Node takes a text: 24 octets of the digest in base64. */
-function sessionIdContext(trust: Buffer): string {
-  return trust.subarray(0, 24).toString('base64')
 }

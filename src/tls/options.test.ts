@@ -212,7 +212,7 @@ function judge(
 }
 
 function nothingFound(): ChainFindings {
-  return { complete: true, reachesCa: true, problems: [] }
+  return { complete: true, reachesCa: true, path: [], problems: [] }
 }
 
 function problem(cause: VerifyCause): ChainProblem {

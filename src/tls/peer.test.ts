@@ -7,10 +7,11 @@ const codes = [undefined, '', 'OK', 'UNSPECIFIED', 'CERT_REVOKED', 'UNABLE_TO_GE
 
 /** a walk may find nothing at all, or anything: it must not matter */
 const walks = [
-  { complete: true, reachesCa: true, problems: [] },
+  { complete: true, reachesCa: true, path: [], problems: [] },
   {
     complete: false,
     reachesCa: false,
+    path: [],
     problems: [{ cause: 'revoked', depth: 1, subject: 'CN=a', subjectOneline: '/CN=a' }],
   },
 ] as const

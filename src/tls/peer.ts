@@ -118,6 +118,8 @@ export interface Evidence {
   readonly failure: VerifyFailure | undefined
   /** what a walk of the chain found; only explains, never grants */
   readonly chain: () => ChainFindings
+  /** CAs that may stand between the leaf and the root (TLS_Verify_Depth) */
+  readonly maxDepth?: number | undefined
   /** milliseconds since the epoch */
   readonly now: number
 }
@@ -128,6 +130,8 @@ export interface ChainFindings {
   readonly complete: boolean
   /** it ends in a root of the scope */
   readonly reachesCa: boolean
+  /** every certificate from the leaf to the last that was found */
+  readonly path: readonly FailingElement[]
   /** for each cause the leaf's side first */
   readonly problems: readonly ChainProblem[]
 }
@@ -164,6 +168,12 @@ export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
   // as OpenSSL has it: a certificate is no longer valid in the very second of its notAfter
   if (!(now < certificate.notAfter)) return unverified('expired', 'CERT_HAS_EXPIRED', here)
   if (!(now >= certificate.notBefore)) return unverified('not-yet-valid', 'CERT_NOT_YET_VALID', here)
+  if (evidence.maxDepth !== undefined) {
+    const { reachesCa, path } = evidence.chain()
+    // a chain whose length is not known is not short enough
+    const last = evidence.maxDepth + 1
+    if (!reachesCa || path.length > last + 1) return unverified('too-deep', 'VERIFY_DEPTH', path[last])
+  }
   return { kind: 'verified', certificate } as VerifiedPeer
 }
 

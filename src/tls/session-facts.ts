@@ -27,6 +27,8 @@ export interface SessionSurroundings {
   /** the CAs and revocation lists of the scope */
   readonly cas: ClientCas | undefined
   readonly crls: RevocationLists | undefined
+  /** TLS_Verify_Depth */
+  readonly maxDepth: number | undefined
   /** milliseconds since the epoch */
   readonly now: number
 }
@@ -34,13 +36,13 @@ export interface SessionSurroundings {
 /** certificates of a chain that policy is shown */
 const MAX_WALK = 10
 
-const NOTHING_FOUND: ChainFindings = { complete: false, reachesCa: false, problems: [] }
+const NOTHING_FOUND: ChainFindings = { complete: false, reachesCa: false, path: [], problems: [] }
 
 export function readSession(
   socket: TLSSocket,
   surroundings: SessionSurroundings,
 ): { readonly facts: TlsFacts; readonly chain: () => readonly CertificateFacts[] } {
-  const { mode, modeFrom, cas, crls, now } = surroundings
+  const { mode, modeFrom, cas, crls, maxDepth, now } = surroundings
   const cipher = socket.getCipher().name
   const bits = cipherBits(cipher)
   const presented = mode === 'none' ? undefined : socket.getPeerX509Certificate()
@@ -68,6 +70,7 @@ export function readSession(
               lists: crls?.parsed,
               now,
             }),
+      maxDepth,
       now,
     }),
   }
