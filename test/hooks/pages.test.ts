@@ -1,0 +1,151 @@
+/**
+ * The pages about hooks say what is so: every callout has its page with the arguments and answers of the code, and every
+ * example does on a running gate what its conversations show.
+ */
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { signatures } from '../../src/policy/lua/arguments.ts'
+import { callouts } from '../../src/policy/phases.ts'
+import { calloutOf, policyNames } from '../../src/policy/typescript/callouts.ts'
+import { permittedAnswers } from '../../src/policy/typescript/verdicts.ts'
+import { makePki, type Pki } from '../../src/tls/pki.ts'
+import { blocksOf, examplesOf, playExample } from './pages.fixture.ts'
+
+const root = path.join(import.meta.dirname, '..', '..')
+const read = (file: string): string => readFileSync(path.join(root, file), 'utf8')
+const index = read('docs/hooks/README.md')
+const usualConf = blocksOf(index).find(({ language }) => language === 'conf')?.text ?? ''
+const hookPages = globSync('docs/hooks/*.md', { cwd: root })
+  .filter((file) => !file.endsWith('README.md'))
+  .toSorted()
+const pages = [...hookPages, 'docs/policy.md']
+
+/** functions of a script that belong to no phase */
+const lifeCycle = ['init', 'deinit', 'validate_dealloc']
+
+let pki: Pki
+before(async () => {
+  pki = await makePki()
+})
+
+for (const page of pages) {
+  for (const example of examplesOf(read(page), usualConf)) {
+    for (const language of example.policies.keys()) {
+      test(`${page}:${example.line}: clients meet what the page shows (${language})`, async () => {
+        assert.ok(example.conversations.length > 0, 'no conversation shows what this policy does')
+        await playExample(example, language, pki)
+      })
+    }
+  }
+}
+
+/** A cell of the table at the top of a page. */
+function row(page: string, name: string): string {
+  return new RegExp(`^\\| ${name} \\| (.*) \\|$`, 'm').exec(read(page))?.[1] ?? ''
+}
+
+/** `name(argument, …)` → name, and how many arguments */
+function written(cell: string): (readonly [string, number])[] {
+  return Array.from(cell.matchAll(/`(\w+)\((.*?)\)`/g), ([, name = '', args = '']) => [
+    name,
+    args === '' ? 0 : args.split(', ').length,
+  ])
+}
+
+test('every callout has one page, with as many arguments as it gets, and every page a callout', () => {
+  const found = hookPages.flatMap((page) => {
+    const names = written(row(page, 'Lua'))
+    assert.ok(names.length > 0, page)
+    return names
+  })
+  const expected = [...Object.values(callouts).flat(), ...lifeCycle].map((name) => [
+    name,
+    signatures[name]?.length ?? 0,
+  ])
+  assert.deepEqual(found.map(String).toSorted(), expected.map(String).toSorted())
+})
+
+test('every method of a policy in TypeScript has a page, with the answers that its phase permits', () => {
+  const phases = Object.keys(permittedAnswers) as (keyof typeof permittedAnswers)[]
+  const expected = phases.map((phase) => [calloutOf(phase)?.method, permittedAnswers[phase]])
+  const found = hookPages.flatMap((page) =>
+    written(row(page, 'TypeScript')).map(([method]) => {
+      const answers = row(page, 'may answer')
+      return [method, answers === '–' ? [] : answers.split(', ')]
+    }),
+  )
+  assert.deepEqual(new Map(found as [string, string[]][]), new Map(expected as [string, string[]][]))
+  assert.deepEqual(
+    found.map(([method]) => String(method)).toSorted(),
+    policyNames.filter((name) => name !== 'name').toSorted(),
+  )
+})
+
+test('a page of a phase that both languages have shows both', () => {
+  for (const page of hookPages) {
+    const languages = new Set(blocksOf(read(page)).map(({ language }) => language))
+    assert.ok(languages.has('lua'), page)
+    assert.equal(languages.has('ts'), row(page, 'TypeScript') !== '–', page)
+  }
+})
+
+test('the index draws every callout in the order in which it is asked, and links to every page', () => {
+  const drawing = blocksOf(index).find(({ language }) => language === 'text')?.text ?? ''
+  const drawn = Array.from(drawing.matchAll(/\b(?:validate|core)_\w+|\b(?:de)?init\b/g), ([name]) => name)
+  const names = [...Object.values(callouts).flat(), ...lifeCycle].filter(
+    (name) => name !== 'core_validate_auth_hook',
+  )
+  assert.deepEqual(drawn.toSorted(), names.toSorted())
+  const linked = Array.from(
+    index.matchAll(/^\| \[.*?\]\((.*?)\) \| (.*) \|$/gm),
+    ([, page = '', cell = '']) => ({
+      page: `docs/hooks/${page}`,
+      names: Array.from(cell.matchAll(/`(\w+)`/g), ([, name]) => name),
+    }),
+  )
+  assert.deepEqual(linked.map(({ page }) => page).toSorted(), hookPages)
+  for (const { page, names: listed } of linked) {
+    assert.deepEqual(
+      listed,
+      written(row(page, 'Lua')).map(([name]) => name),
+      page,
+    )
+  }
+})
+
+test('the policies in TypeScript compile as they are written', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'postern-pages-'))
+  try {
+    const texts = pages.flatMap((page) => blocksOf(read(page)).filter(({ language }) => language === 'ts'))
+    assert.ok(texts.length > 10)
+    for (const [number, { text }] of texts.entries())
+      writeFileSync(path.join(folder, `page-${number}.ts`), text)
+    writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }')
+    const { compilerOptions } = JSON.parse(read('tsconfig.json')) as {
+      compilerOptions: Record<string, unknown>
+    }
+    const paths = { postern: [path.join(root, 'src/index.ts')] }
+    const typeRoots = [path.join(root, 'node_modules/@types')]
+    writeFileSync(
+      path.join(folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: { ...compilerOptions, paths, typeRoots }, include: ['*.ts'] }),
+    )
+    const tsc = path.join(root, 'node_modules/.bin/tsc')
+    const { stdout } = await promisify(execFile)(tsc, ['-p', folder]).catch(
+      (error: { stdout: string }) => error,
+    )
+    // those of the program itself are not this test's
+    assert.deepEqual(
+      stdout.split('\n').filter((line) => line.includes('page-')),
+      [],
+    )
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
