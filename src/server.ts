@@ -28,12 +28,14 @@ import { deliveryBudget } from './listener/descriptors.ts'
 import { Listeners } from './listener/listener.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
+import { Datasources } from './policy/datasource/datasource.ts'
 import type { Policy } from './policy/phases.ts'
 import { createPolicy } from './policy/run.ts'
 import type { PolicyDefinition } from './policy/typescript/definition.ts'
 import { auditAuth } from './smtp/auth/audit.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
+import { findSchemes } from './smtp/auth/schemes.ts'
 import { CredentialStores } from './smtp/auth/stores.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
@@ -68,6 +70,7 @@ interface Generation {
   readonly settings: Settings
   readonly tls: TlsContexts
   readonly policy: Policy
+  readonly datasources: Datasources
   readonly maildirs: Maildirs
   readonly stores: CredentialStores
   readonly warnings: readonly Diagnostic[]
@@ -218,7 +221,7 @@ export class Server {
     })
     const services = this.#servicesOf(generation)
     await listeners.replaceSettings(generation.settings, () => {
-      this.#retire(this.#generation.policy)
+      this.#retire(this.#generation)
       this.#generation = generation
       this.#services = services
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
@@ -245,7 +248,7 @@ export class Server {
     await Promise.race([this.#sessionsEnd(), aborted(deadline.signal)])
     for (const { socket } of this.#sessions.keys()) socket.destroy()
     if (this.#sessions.size > 0) await Promise.race([this.#sessionsEnd(), delay(GIVE_UP_MS)])
-    this.#retire(this.#generation.policy)
+    this.#retire(this.#generation)
     await Promise.race([Promise.all(this.#retiring), delay(GIVE_UP_MS, undefined, { ref: false })])
     await queue.stop(deadline.signal)
     clearTimeout(timer)
@@ -258,8 +261,14 @@ export class Server {
   }
 
   /** Tells a policy that it is no longer needed, once the sessions that are under way now have ended. */
-  #retire(policy: Policy): void {
-    const retired = this.#sessionsEnd().then(() => policy.close?.())
+  #retire({ policy, datasources }: Generation): void {
+    const retired = this.#sessionsEnd().then(async () => {
+      try {
+        await policy.close?.()
+      } finally {
+        await datasources.close()
+      }
+    })
     this.#retiring.add(retired)
     void retired.finally(() => this.#retiring.delete(retired))
   }
@@ -334,8 +343,10 @@ async function buildGeneration(options: {
     hostname,
     events,
   })
-  const stores = new CredentialStores({ queue: hashQueue })
-  const more = [...diagnostics, ...(await auditAuth(settings, stores))]
+  const datasources = new Datasources(settings.datasources)
+  const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
+  const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
+  const more = [...diagnostics, ...found.diagnostics, ...(await auditAuth(settings, stores))]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
   const started = previous?.started ?? settings
   return {
@@ -344,6 +355,7 @@ async function buildGeneration(options: {
     settings,
     tls,
     policy,
+    datasources,
     maildirs: new Maildirs(settings.maildirs),
     stores,
     warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],

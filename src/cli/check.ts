@@ -7,8 +7,12 @@ import { hostname as systemHostname } from 'node:os'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
+import { Datasources } from '../policy/datasource/datasource.ts'
+import type { Policy } from '../policy/phases.ts'
 import { createPolicy } from '../policy/run.ts'
 import { auditAuth } from '../smtp/auth/audit.ts'
+import { HashQueue } from '../smtp/auth/hash-queue.ts'
+import { findSchemes } from '../smtp/auth/schemes.ts'
 import { CredentialStores } from '../smtp/auth/stores.ts'
 import { auditTls } from '../tls/audit.ts'
 import { type Io, say, styler } from './io.ts'
@@ -38,8 +42,18 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
     hostname: settings.global.hostname ?? systemHostname(),
     events: { emit: () => undefined },
   })
-  const auth = await auditAuth(settings, new CredentialStores())
+  const auth = await inspectAuth(settings, policy.policy)
   return [...tls, ...policy.diagnostics, ...auth, ...silenceWarning(settings), ...auditSecurity(settings)]
+}
+
+async function inspectAuth(settings: Settings, policy: Policy): Promise<readonly Diagnostic[]> {
+  const datasources = new Datasources(settings.datasources)
+  try {
+    const { schemes, diagnostics } = findSchemes({ settings, datasources, policy, hashes: new HashQueue() })
+    return [...diagnostics, ...(await auditAuth(settings, new CredentialStores({ schemes })))]
+  } finally {
+    await datasources.close()
+  }
 }
 
 function count(n: number, noun: string): string {

@@ -16,7 +16,7 @@ import { parseDigestList } from './htdigest-store.ts'
 import { Identities, type IdentityKind, normaliseIdentity } from './identities.ts'
 import type { MechanismRow } from './mechanism.ts'
 import { configuredMechanisms } from './offer.ts'
-import { AuthUnavailableError } from './store.ts'
+import { AuthUnavailableError, type CredentialStore } from './store.ts'
 import { type CredentialStores, filePath, schemeOf } from './stores.ts'
 
 interface Finding {
@@ -63,14 +63,18 @@ async function look(
   try {
     if (row.needsCertificate)
       return await lookAtIdentities(filePath(uri), identity?.toLowerCase() as IdentityKind)
-    stores.open(uri)
+    return await review(stores.open(uri, parameters), uri, row)
   } catch (error) {
     if (!(error instanceof AuthUnavailableError)) throw error
     return [{ severity: 'error', text: error.message }]
   }
+}
+
+/** Files are looked at here; other stores know best themselves. */
+async function review(store: CredentialStore, uri: string, row: MechanismRow): Promise<readonly Finding[]> {
   const scheme = schemeOf(uri)
-  if (scheme !== 'file' && scheme !== 'digest') return []
-  return lookAtUsers(filePath(uri), scheme, row)
+  if (scheme === 'file' || scheme === 'digest') return lookAtUsers(filePath(uri), scheme, row)
+  return (await store.review?.(row.name)) ?? []
 }
 
 async function lookAtUsers(

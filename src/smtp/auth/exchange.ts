@@ -105,5 +105,5 @@ function groundsOf(session: Session, row: MechanismRow): Grounds {
 function storeFor({ scope, services }: Session, row: MechanismRow, uri: string | undefined): CredentialStore {
   if (row.needsCertificate || scope.options.always_deny) return EMPTY_STORE
   if (uri === undefined) throw new AuthUnavailableError(`AUTH ${row.name} has no uri`)
-  return services.auth.stores.open(uri)
+  return services.auth.stores.open(uri, scope.options[row.option])
 }

@@ -1,7 +1,7 @@
 /** LOGIN: draft-murchison-sasl-login. Two prompts; the user's name may come as the initial response. */
 
 import type { Grounds, Mechanism } from './mechanism.ts'
-import { challenge, outcome } from './mechanism.ts'
+import { challenge, orFailure, outcome } from './mechanism.ts'
 
 /** These words: clients look for them. */
 const USER_PROMPT = 'Username:'
@@ -22,7 +22,10 @@ export function login({ store, client }: Grounds): Mechanism {
         return challenge(PASSWORD_PROMPT)
       }
       if (user === '' || response === '') return outcome(user, false)
-      return outcome(user, await store.verify({ user, password: response, client }))
+      const name = user
+      return orFailure(name, async () =>
+        outcome(name, await store.verify({ user: name, password: response, client })),
+      )
     },
   }
 }

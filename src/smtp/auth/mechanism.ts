@@ -8,9 +8,8 @@
 import type { Dictionary } from '../../config/settings.ts'
 import type { Peer } from '../../tls/peer.ts'
 import type { Identities } from './identities.ts'
+import type { MechanismName } from './mechanism-name.ts'
 import { type CredentialStore, UnfitPasswordError } from './store.ts'
-
-export type MechanismName = 'PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'DIGEST-MD5' | 'EXTERNAL'
 
 /** What happens next. */
 export type Step = Challenge | Outcome

@@ -4,7 +4,8 @@ import { cramMd5 } from './cram-md5.ts'
 import { digestMd5 } from './digest-md5.ts'
 import { external } from './external.ts'
 import { login } from './login.ts'
-import type { MechanismName, MechanismRow } from './mechanism.ts'
+import type { MechanismRow } from './mechanism.ts'
+import type { MechanismName } from './mechanism-name.ts'
 import { plain } from './plain.ts'
 
 export const MECHANISMS: readonly MechanismRow[] = [

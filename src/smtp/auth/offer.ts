@@ -2,7 +2,8 @@
 
 import type { InboundScope } from '../../config/settings.ts'
 import type { Session } from '../session-state.ts'
-import type { MechanismName, MechanismRow } from './mechanism.ts'
+import type { MechanismRow } from './mechanism.ts'
+import type { MechanismName } from './mechanism-name.ts'
 import { MECHANISMS } from './mechanisms.ts'
 
 /** The mechanisms that SMTP_Extensions lists and that have their parameters; says nothing about who asks. */

@@ -1,7 +1,7 @@
 /** PLAIN: RFC 4616. One message: authorization identity NUL authentication identity NUL password. */
 
 import type { Grounds, Mechanism, Step } from './mechanism.ts'
-import { challenge, MalformedResponse, outcome } from './mechanism.ts'
+import { challenge, MalformedResponse, orFailure, outcome } from './mechanism.ts'
 
 export function plain({ store, client }: Grounds): Mechanism {
   const judge = async (message: string): Promise<Step> => {
@@ -13,7 +13,7 @@ export function plain({ store, client }: Grounds): Mechanism {
     if (user === '' || password === '' || (authorize !== '' && authorize !== user)) {
       return outcome(user, false)
     }
-    return outcome(user, await store.verify({ user, password, client }))
+    return orFailure(user, async () => outcome(user, await store.verify({ user, password, client })))
   }
   return {
     name: 'PLAIN',

@@ -6,10 +6,13 @@
  * cannot do, for all its users or for one, is AuthUnavailableError: the client hears 454 and an operator hears why.
  */
 
+import type { MechanismName } from './mechanism-name.ts'
+
 export interface CredentialStore {
   /**
    * Whether this is the user's password. For PLAIN and LOGIN.
-   * @throws AuthUnavailableError when nobody can tell at the moment
+   * @throws AuthUnavailableError when nobody can tell at the moment; UnfitPasswordError where this password is kept in a
+   *   form that nobody can use
    */
   verify(attempt: PasswordAttempt): Promise<boolean>
   /**
@@ -22,6 +25,13 @@ export interface CredentialStore {
    * @throws AuthUnavailableError; UnfitPasswordError where this password is kept as a hash of another kind
    */
   digest(user: string, realm: string): Promise<string | undefined>
+  /** What is wrong with it for a mechanism, as far as looking tells: for `check` and for start-up. Asks no network. */
+  review?(mechanism: MechanismName): Promise<readonly StoreFinding[]>
+}
+
+export interface StoreFinding {
+  readonly severity: 'error' | 'warning'
+  readonly text: string
 }
 
 export interface PasswordAttempt {
@@ -53,7 +63,7 @@ export class UnfitPasswordError extends AuthUnavailableError {
 /** Nothing is wrong but the number of those who ask: 454, and no alarm that a flood could fill a log with. */
 export class AuthBusyError extends AuthUnavailableError {
   constructor() {
-    super('too many passwords wait to be hashed')
+    super('too many passwords wait to be checked')
     this.name = 'AuthBusyError'
   }
 }

@@ -1,11 +1,13 @@
 /**
- * From a `uri` to the store that it names. `file://` and `digest://` are built in; whoever has further schemes (scripts,
- * databases) gives them at construction, and everything else here, `check` included, knows them then.
+ * From a `uri` to the store that it names. `file://` and `digest://` are built in; further schemes (scripts, databases)
+ * are given at construction, see `schemes.ts`, and everything else here, `check` included, knows them then.
  *
  * A scheme that nobody has is AuthUnavailableError, "recognised, not implemented": Momentum lets configurations name
  * schemes of their own.
  */
 
+import { suggestion } from '../../config/edit-distance.ts'
+import type { Dictionary } from '../../config/settings.ts'
 import { CachedFile } from './cached-file.ts'
 import { FileStore } from './file-store.ts'
 import { HashQueue } from './hash-queue.ts'
@@ -14,12 +16,12 @@ import { Identities } from './identities.ts'
 import { AuthUnavailableError, type CredentialStore } from './store.ts'
 
 /** Makes the store of a URI. @throws AuthUnavailableError */
-export type SchemeOpener = (uri: string) => CredentialStore
+export type SchemeOpener = (uri: string, parameters: Dictionary) => CredentialStore
 
 /** What sessions need of it. */
 export interface StoreDirectory {
-  /** The store of a mechanism's `uri`. @throws AuthUnavailableError */
-  open(uri: string): CredentialStore
+  /** The store of a mechanism's `uri`; its parameters are for schemes that want them. @throws AuthUnavailableError */
+  open(uri: string, parameters?: Dictionary): CredentialStore
   /** The list of who may use EXTERNAL. @throws AuthUnavailableError */
   identities(uri: string): Promise<Identities>
 }
@@ -45,16 +47,20 @@ export class CredentialStores implements StoreDirectory {
     ])
   }
 
-  open(uri: string): CredentialStore {
-    const known = this.#stores.get(uri)
+  open(uri: string, parameters: Dictionary = {}): CredentialStore {
+    const key = JSON.stringify([uri, parameters])
+    const known = this.#stores.get(key)
     if (known !== undefined) return known
     const scheme = schemeOf(uri)
     const opener = this.#schemes.get(scheme)
     if (opener === undefined) {
-      throw new AuthUnavailableError(`${scheme}:// is recognised, not implemented: nobody can log in with it`)
+      const near = suggestion(scheme, this.#schemes.keys())
+      throw new AuthUnavailableError(
+        `${scheme}:// is recognised, not implemented: nobody can log in with it${near}`,
+      )
     }
-    const store = opener(uri)
-    this.#stores.set(uri, store)
+    const store = opener(uri, parameters)
+    this.#stores.set(key, store)
     return store
   }
 
@@ -67,6 +73,9 @@ export class CredentialStores implements StoreDirectory {
     return file.read()
   }
 }
+
+/** whose names nobody else can have */
+export const builtInSchemes: readonly string[] = ['file', 'digest', 'ac_auth']
 
 /** in lower case; '' when it is no uri */
 export function schemeOf(uri: string): string {
