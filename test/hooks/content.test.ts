@@ -132,6 +132,36 @@ test('text sets the whole body, its type and its encoding', async () => {
   }
 })
 
+test('the MIME tree is walked and read, part by part', async () => {
+  assert.deepEqual(
+    await shown(
+      `local part, seen = msg:mime(true), 0
+       print(part.parts[2].parent == part, #part.parts, part:content_type().mimetype)
+       part = part.thread
+       while part ~= nil do
+         local ct = part:content_type()
+         print(ct.mimetype, ct.charset, ct.encoding, part:header("Content-Type")[1], part:text() ~= nil)
+         part = part.thread
+       end
+       local html = msg:mime().parts[2]
+       print(html:body_match("<(.)>")[1], html:raw_match("nothing"), html:body())`,
+      alternative,
+    ),
+    [
+      'true 3 multipart/alternative',
+      'text/plain iso-8859-1 quoted-printable text/plain; charset=iso-8859-1 true',
+      'text/html  7bit text/html true',
+      'image/png  base64 image/png false',
+      'p false <p>x</p>',
+    ],
+  )
+  const gone = await run('local p = msg:mime().parts[1] msg:body("x") p:body()', alternative)
+  assert.deepEqual(gone.verdict, temporaryIssue)
+  const unbuilt = await run('msg:mime(false):unlink()', alternative)
+  assert.match(unbuilt.panics[0] ?? '', /gate\.lua:\d+: msgpart:unlink is recognised but not implemented/)
+  assert.deepEqual((await run('msg:mime().text({})', alternative)).verdict, temporaryIssue)
+})
+
 test('envelope, addresses, code and routing', async () => {
   const each = {
     phase: 'data_spool_each_rcpt',

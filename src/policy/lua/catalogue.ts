@@ -75,10 +75,20 @@ export const unbuiltFunctions: readonly string[] = [
 export const unbuiltMethods = {
   vctx: [],
   ac: [],
-  msg: names('', 'binding_group mime makeBoundary makeContainer makePart build inject forward'),
+  msg: names('', 'binding_group makeBoundary makeContainer makePart build inject forward'),
   mc: [],
   params: [],
 } as const satisfies Record<string, readonly string[]>
+
+/** Of the parts that msg:mime() gives. */
+export const partMethods: readonly string[] = names(
+  '',
+  'header address_header content_type text body raw text_match body_match raw_match',
+)
+export const unbuiltPartMethods: readonly string[] = names(
+  '',
+  'text_replace body_replace raw_replace addFirstChild addLastChild insertAfter insertBefore unlink',
+)
 
 /** Names that `require` answers. Those outside `msys` give way to a file of that name beside the script. */
 export const knownModules: readonly string[] = [

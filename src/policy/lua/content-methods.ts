@@ -5,13 +5,19 @@
  */
 
 import { HeaderBlock } from '../../mail/headers.ts'
-import { parseMime, walkMime } from '../../mail/mime.ts'
 import type { MessageContent, MessageFacts } from '../phases.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
-import { pushMatch, readTemplate, replaceAll } from './lib/pcre.ts'
-import { PatternError } from './lib/pcre-reader.ts'
-import { type CompiledPattern, PatternRunner } from './lib/pcre-run.ts'
+import { readTemplate, replaceAll } from './lib/pcre.ts'
+import { PatternRunner } from './lib/pcre-run.ts'
 import { pushValue } from './lib/values.ts'
+import {
+  compilePattern,
+  partsOf,
+  pushFirstMatch,
+  pushOutline,
+  readPart,
+  type Searcher,
+} from './part-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { decodeText, replaceTexts, setText } from './text-parts.ts'
 
@@ -33,6 +39,11 @@ export function contentMethods(host: ObjectHost): MethodTable {
     raw_match: matching((message, body) => [rawOf(message, body)]),
     raw_replace: replacing('raw_replace', (message, body, by) => setRaw(message, by(rawOf(message, body)))),
     text: textAccess(state),
+    mime_outline: () => (thread, message, body) => {
+      pushOutline(state, thread, partsOf(message, body))
+      return 1
+    },
+    mime_part: (L) => readPart({ state, patterns }, L),
     text_match: matching(textsOf),
     text_replace: replacing('text_replace', ({ headers, content }, body, by) =>
       guarded(() => replaceTexts(headers, content, { body, replace: by })),
@@ -43,11 +54,6 @@ export function contentMethods(host: ObjectHost): MethodTable {
   )
 }
 
-interface Searcher {
-  readonly state: LuaState
-  readonly patterns: PatternRunner
-}
-
 /** The texts that are searched, one after the other. */
 type Texts = (message: Message, body: string) => readonly string[]
 /** Puts what `by` makes of each text in its place. */
@@ -56,18 +62,9 @@ type Write = (message: Message, body: string, by: (text: string) => string) => v
 /** msg:…_match(pattern): the first match as msys.pcre.match has it, or false. */
 function match({ state, patterns }: Searcher, texts: Texts): Work {
   return (L) => {
-    const pattern = compile(patterns, state.checkString(L, 2))
+    const pattern = compilePattern(patterns, state.checkString(L, 2))
     return (thread, message, body) => {
-      for (const text of texts(message, body)) {
-        const found = patterns.run(pattern, text.length, () => {
-          pattern.expression.lastIndex = 0
-          return pattern.expression.exec(text)
-        })
-        if (found === null) continue
-        pushMatch(state, thread, found, pattern)
-        return 1
-      }
-      state.lua.lua_pushboolean(thread, 0)
+      pushFirstMatch({ state, patterns }, thread, pattern, texts(message, body))
       return 1
     }
   }
@@ -77,7 +74,7 @@ function match({ state, patterns }: Searcher, texts: Texts): Work {
 function replace({ state, patterns }: Searcher, name: string, write: Write): Work {
   return (L, callout) => {
     refuseInSetBinding(callout, name)
-    const pattern = compile(patterns, state.checkString(L, 2))
+    const pattern = compilePattern(patterns, state.checkString(L, 2))
     const template = readTemplate(state.checkString(L, 3))
     return (thread, message, body) => {
       let found = false
@@ -202,14 +199,8 @@ function guarded(work: () => void): void {
 }
 
 /** The text parts, decoded, in UTF-8. */
-function textsOf({ headers }: Message, body: string): string[] {
-  return [...walkMime(parseMime(headers, body))]
+function textsOf({ headers }: Pick<Message, 'headers'>, body: string): string[] {
+  return partsOf({ headers }, body)
     .filter(({ type, attachment }) => type.startsWith('text/') && !attachment)
     .map((part) => decodeText(part, body))
-}
-
-function compile(patterns: PatternRunner, text: string): CompiledPattern {
-  const pattern = patterns.compile(text)
-  if (pattern instanceof PatternError) throw new ScriptError(pattern.message)
-  return pattern
 }

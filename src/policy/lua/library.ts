@@ -1,7 +1,14 @@
 /** Opens Lua's own library in a new state and runs `prelude.lua`, which keeps what is safe and builds the rest. */
 
 import { readFileSync } from 'node:fs'
-import { constants, knownModules, unbuiltFunctions, unbuiltMethods } from './catalogue.ts'
+import {
+  constants,
+  knownModules,
+  partMethods,
+  unbuiltFunctions,
+  unbuiltMethods,
+  unbuiltPartMethods,
+} from './catalogue.ts'
 import { type Library, pushLibrary } from './lib/build.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
 import type { HostObjects } from './objects.ts'
@@ -98,6 +105,8 @@ function pushHost(state: LuaState, L: number, { objects, engine, library }: Host
   })
   table.list('unbuilt_functions', unbuiltFunctions)
   table.list('known_modules', knownModules)
+  table.list('part_methods', partMethods)
+  table.list('unbuilt_part_methods', unbuiltPartMethods)
   table.perKind('methods', (kind) => {
     lua.lua_createtable(L, 0, 12)
     table.functions(objects.methodFunctions(kind))

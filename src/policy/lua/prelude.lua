@@ -570,6 +570,44 @@ host.methods.msg.get_envelope2 = function(msg, flags, localpart, domain)
   return 1
 end
 
+-- Parts of a message: tables that know their message and their number in it.
+local message_methods = host.methods.msg
+local mime_outline, mime_part = message_methods.mime_outline, message_methods.mime_part
+message_methods.mime_outline, message_methods.mime_part = nil, nil
+local part_methods, part_numbers = {}, setmetatable({}, { __mode = "k" })
+for _, name in ipairs(host.part_methods) do
+  part_methods[name] = function(part, ...)
+    local place = part_numbers[part]
+    if place == nil then
+      error("calling a msgpart method on something else; use ':'", 2)
+    end
+    return mime_part(place.msg, place.number, name, ...)
+  end
+end
+for _, name in ipairs(host.unbuilt_part_methods) do
+  part_methods[name] = unbuilt("msgpart:" .. name)
+end
+local part_class = { __index = part_methods, __metatable = "msgpart", __tostring = function() return "msgpart" end }
+message_methods.mime = function(msg)
+  local parts = {}
+  for number, container in ipairs(mime_outline(msg)) do
+    local part = {}
+    parts[number] = part
+    part_numbers[part] = { msg = msg, number = number }
+    if container > 0 then
+      local above = parts[container]
+      above.parts = above.parts or {}
+      insert(above.parts, part)
+      part.parent = above
+    end
+    if number > 1 then
+      parts[number - 1].thread = part
+    end
+    setmetatable(part, part_class)
+  end
+  return parts[1]
+end
+
 -- Methods of a class, for scripts that add their own.
 for class_name, kind in pairs({ accept_construct = "ac", validate_context = "vctx", ec_message = "msg" }) do
   library_classes[class_name] = host.methods[kind]

@@ -1,13 +1,12 @@
 /** `msg` as scripts see it: who it is from and to, and where it goes (momentum: lua/ref-msg-*). */
 
 import { formatMailbox } from '../../mail/address.ts'
-import { parseAddressList } from '../../mail/address-list.ts'
 import { isReplyCode } from '../decision.ts'
 import type { AnyPhase } from '../phases.ts'
 import type { MethodTable } from './callout.ts'
 import { constants } from './catalogue.ts'
-import { addressParts } from './lib/addresses.ts'
 import { pushValue } from './lib/values.ts'
+import { addressesOf } from './part-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 
 /** Those in which a message is one recipient's. */
@@ -28,10 +27,7 @@ export function replyMethods(state: LuaState): MethodTable {
       const { headers } = callout.message
       if (headers === undefined) throw new ScriptError('msg:address_header works from validate_data on')
       const component = lua.lua_type(L, 3) <= TYPE.nil ? 'all' : state.checkString(L, 3)
-      const take = Object.hasOwn(addressParts, component) ? addressParts[component] : undefined
-      if (take === undefined) throw new ScriptError(`${Object.keys(addressParts).join(', ')} expected`)
-      const fields = headers.values(state.checkString(L, 2))
-      pushValue(state, L, fields.flatMap((value) => parseAddressList(value)).map(take))
+      pushValue(state, L, addressesOf(headers.values(state.checkString(L, 2)), component))
       return 1
     },
     /** msg:code([number, text]): the reply; with number 0 the text begins with it */
