@@ -260,8 +260,9 @@ export class Server {
     await Promise.all(this.#sessions.values())
   }
 
-  /** Tells a policy that it is no longer needed, once the sessions that are under way now have ended. */
+  /** A policy's timers stop now; it is told that it is no longer needed once the sessions that are under way have ended. */
   #retire({ policy, datasources }: Generation): void {
+    policy.retire?.()
     const retired = this.#sessionsEnd().then(async () => {
       try {
         await policy.close?.()
