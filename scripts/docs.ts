@@ -16,9 +16,11 @@ import {
   unaskedDecisions,
   unbuiltFunctions,
   unbuiltMethods,
+  unbuiltPartMethods,
   uncalledObservers,
 } from '../src/policy/lua/catalogue.ts'
-import { phaseCallouts } from '../src/policy/phases.ts'
+import { lifeCycle } from '../src/policy/lua/scripts.ts'
+import { callouts } from '../src/policy/phases.ts'
 import { globalNotes, inboundNotes, loggerNotes, maildirNotes, outboundNotes } from './option-notes.ts'
 
 const docs = path.join(import.meta.dirname, '..', 'docs')
@@ -114,10 +116,7 @@ function compatibilityPage(): string {
 
 | callout | status |
 |---|---|
-${Object.values(phaseCallouts)
-  .flat()
-  .map((name) => `| \`${name}\` | works |`)
-  .join('\n')}
+${[...Object.values(callouts).flat(), ...lifeCycle].map((name) => `| \`${name}\` | works |`).join('\n')}
 ${unaskedDecisions.map((name) => `| \`${name}\` | not yet; a script that registers it is refused, because it would decide |`).join('\n')}
 ${uncalledObservers.map((name) => `| \`${name}\` | not yet; \`check\` warns that it is never called |`).join('\n')}
 
@@ -127,7 +126,7 @@ A call raises an error that names the function.
 
 ${wrap(unbuiltFunctions)}
 
-Methods: ${Object.entries(unbuiltMethods)
+Methods: ${Object.entries({ ...unbuiltMethods, msgpart: unbuiltPartMethods })
     .filter(([, names]) => names.length > 0)
     .map(([object, names]) => `of \`${object}\`: ${names.map((name) => `\`${name}\``).join(', ')}`)
     .join('; ')}.

@@ -28,7 +28,7 @@ export interface Finding {
 }
 
 /** Functions that are called when scripts are loaded and dropped, and when a session is over. */
-const lifeCycle = ['init', 'deinit', 'validate_dealloc']
+export const lifeCycle = ['init', 'deinit', 'validate_dealloc']
 
 /** Callouts that are asked, of all phases. */
 export const knownCallouts: readonly string[] = Object.values(callouts).flat()
