@@ -10,6 +10,7 @@ import { displayName, displayScopes } from '../src/config/known-names.ts'
 import { knownOptions } from '../src/config/known-options.ts'
 import type { OptionRow } from '../src/config/option-row.ts'
 import { inboundOptions } from '../src/config/options-inbound.ts'
+import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
 import { globalOptions, loggerOptions, maildirOptions, outboundOptions } from '../src/config/options-other.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
@@ -21,7 +22,15 @@ import {
 } from '../src/policy/lua/catalogue.ts'
 import { lifeCycle } from '../src/policy/lua/scripts.ts'
 import { callouts } from '../src/policy/phases.ts'
-import { globalNotes, inboundNotes, loggerNotes, maildirNotes, outboundNotes } from './option-notes.ts'
+import {
+  authenticateNotes,
+  datasourceNotes,
+  globalNotes,
+  inboundNotes,
+  loggerNotes,
+  maildirNotes,
+  outboundNotes,
+} from './option-notes.ts'
 
 const docs = path.join(import.meta.dirname, '..', 'docs')
 
@@ -68,6 +77,16 @@ A local part becomes a folder's name only if it is made of letters, digits and \
 digit or \`_\`, and has at most 64 characters.
 
 ${table(maildirOptions, maildirNotes)}
+
+## \`datasource "name" { }\`
+
+${table(datasourceOptions, datasourceNotes)}
+
+## \`auth_ds { Scheme "name" { Authenticate { } } }\`
+
+Users in a database; \`uri = "name://"\` in the parameters of AUTH. [authentication.md](authentication.md) tells more.
+
+${table(authenticateOptions, authenticateNotes)}
 
 ## Other stanzas
 
