@@ -1,7 +1,7 @@
 /**
  * An established TLS session → what policy, logs and headers may know of it.
  *
- * The only place that asks OpenSSL for its verdict. Identity is read from the leaf's DER; on a resumed session that is
+ * Identity is read from the leaf's DER; on a resumed session that is
  * the leaf that the ticket carried, and it is judged again.
  */
 
@@ -12,13 +12,8 @@ import { walkChain } from './chain-walk.ts'
 import { MalformedCertificate } from './der.ts'
 import type { ClientCas } from './material.ts'
 import { escapeWord } from './names.ts'
-import {
-  type CertificateFacts,
-  type ChainFindings,
-  judgePeer,
-  type TlsFacts,
-  type VerifyFailure,
-} from './peer.ts'
+import { openSslVerdict } from './openssl-verdict.ts'
+import { type CertificateFacts, type ChainFindings, judgePeer, type TlsFacts } from './peer.ts'
 import type { RevocationLists } from './revocation.ts'
 
 export interface SessionSurroundings {
@@ -108,20 +103,6 @@ function readLeaf(der: Buffer): { facts: CertificateFacts; malformed: boolean } 
     if (!(error instanceof MalformedCertificate)) throw error
     return { facts: unreadableCertificate(der), malformed: true }
   }
-}
-
-/** The part of Node's TLSWrap that is used: a socket of its own never sets `authorized`. */
-interface Handle {
-  verifyError(): (Error & { readonly code?: string }) | null
-}
-
-function openSslVerdict(socket: TLSSocket): VerifyFailure | undefined {
-  const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null }
-  // the socket closed meanwhile: nothing is known, so nothing is verified
-  if (handle === null) return { code: 'CLOSED', message: 'the connection is closed' }
-  const error = handle.verifyError()
-  if (error === null || error === undefined) return undefined
-  return { code: error.code ?? 'UNSPECIFIED', message: error.message }
 }
 
 function issued(issuer: X509Certificate, child: X509Certificate): boolean {
