@@ -3,13 +3,15 @@
  *
  * A page is a list of fenced blocks. `conf` is the configuration from there on. `lua` and `ts` blocks side by side are the
  * same policy in both languages; each `smtp` block after them is played against every one of them. How a conversation is
- * written is told to readers in docs/hooks/README.md.
+ * written is told to readers in docs/hooks/README.md. A `check` block shows lines that `postern check` prints.
  */
 
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { runCheck } from '../../src/cli/check.ts'
 import type { ClientKind, Pki } from '../../src/tls/pki.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { startTestGate, type TestGate } from '../support/test-gate.ts'
@@ -22,6 +24,8 @@ export interface Example {
   readonly conf: string
   readonly policies: ReadonlyMap<Language, string>
   readonly conversations: readonly Conversation[]
+  /** lines of `postern check` */
+  readonly findings: readonly string[]
 }
 
 interface Conversation {
@@ -48,18 +52,30 @@ export function blocksOf(page: string): Block[] {
 
 /** @param conf what holds until the page has a configuration of its own */
 export function examplesOf(page: string, conf: string): Example[] {
-  const examples: (Omit<Example, 'policies' | 'conversations'> & {
+  const examples: (Omit<Example, 'policies' | 'conversations' | 'findings'> & {
     policies: Map<Language, string>
     conversations: Conversation[]
+    findings: string[]
   })[] = []
   let current = conf
   for (const { language, text, line } of blocksOf(page)) {
     if (language === 'conf') current = text
     if (language === 'smtp') examples.at(-1)?.conversations.push({ line, steps: text.trimEnd().split('\n') })
+    if (language === 'check') examples.at(-1)?.findings.push(...text.trimEnd().split('\n').slice(1))
     if (language !== 'lua' && language !== 'ts') continue
     const last = examples.at(-1)
-    if (last === undefined || last.conversations.length > 0 || last.policies.has(language)) {
-      examples.push({ line, conf: current, policies: new Map([[language, text]]), conversations: [] })
+    if (
+      last === undefined ||
+      last.conversations.length + last.findings.length > 0 ||
+      last.policies.has(language)
+    ) {
+      examples.push({
+        line,
+        conf: current,
+        policies: new Map([[language, text]]),
+        conversations: [],
+        findings: [],
+      })
     } else last.policies.set(language, text)
   }
   return examples
@@ -74,8 +90,22 @@ export async function playExample(example: Example, language: Language, pki: Pki
   })
   try {
     for (const { steps, line } of example.conversations) await new Play(gate, pki, line).run(steps)
+    if (example.findings.length > 0) await checkFindings(gate, example.findings)
   } finally {
     await gate.stop()
+  }
+}
+
+async function checkFindings(gate: TestGate, findings: readonly string[]): Promise<void> {
+  const output = new PassThrough({ encoding: 'utf8' })
+  await runCheck(path.join(gate.folder, 'gate.conf'), { stdout: output, stderr: output, terminal: false })
+  const printed = String(output.read())
+  const lines = printed.replaceAll(`${gate.folder}/`, '').split('\n')
+  for (const finding of findings) {
+    assert.ok(
+      lines.some((line) => pattern(finding).test(line)),
+      `${finding} is not in\n${printed}`,
+    )
   }
 }
 
