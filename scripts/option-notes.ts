@@ -102,13 +102,25 @@ export const globalNotes: Notes<GlobalValues> = {
   reception_memory:
     '+ octets of bodies under reception in memory at once; more goes to files; a change needs a restart',
   max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',
+  dns_servers:
+    '+ name servers, `address` or `address:port`; names of next hops are then asked of them too; default: those of /etc/resolv.conf',
 }
 
 export const outboundNotes: Notes<OutboundValues> = {
   gateway:
     'next hop: host, address, `host:port` or `[v6]:port`. Differs: the Domain that names it keeps supplying every other option',
-  routes: 'next hops in their order, or `smtp://host?pref=P&port=N`',
+  routes:
+    'next hops in their order, `__mx__` for the domain’s MX hosts, or `smtp://host?pref=P&port=N&type=mx&ttl=S`; see [delivery.md](delivery.md)',
   remote_smtp_port: 'port of the next hop',
+  mx_failures_fallback_to_a:
+    'questions for MX that may stay unanswered in a row before the domain’s own addresses are tried; -1 and 0 = 1',
+  prohibited_hosts:
+    'addresses to which nothing is sent; mail for a domain that has one of them fails: `551 5.4.6`',
+  skip_hosts: 'addresses that are passed over for the domain’s other hosts',
+  use_ipv6: 'whether MX hosts are looked up in IPv6 too; hosts that Gateway and Routes name always are',
+  prefer_ipv6_mxs: 'whether hosts with IPv6 come first among those of equal preference',
+  host_failure_retry:
+    'seconds for which a host that could not be connected to is not tried again, at most Retry_Interval',
   retry_interval: 'seconds before the first retry; doubles with each failure',
   max_retry_interval: 'seconds between two attempts at most',
   message_expiration: 'seconds after which a message is kept as failed',

@@ -137,6 +137,19 @@ export const ehloName: Codec<string | undefined> = (value, context) => {
 /** A host or an address; a port may follow, after brackets for an IPv6 address. */
 export const nextHop: Codec<string> = scalar('a host, an address or "[IPv6 address]:port"', parseNextHop)
 
+/** Name servers: addresses, since a name would need one. */
+export const nameServers: Codec<readonly string[]> = listWhere((item, context) => {
+  const { text, at } = item
+  const hop = parseNextHop(text)
+  const address = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>[\d.]+))(?::\d+)?$/.exec(text)?.groups
+  const isAddress = parseAddress(address?.['v6'] ?? address?.['v4'] ?? text) !== undefined
+  if (hop !== undefined && isAddress) return { value: text }
+  return context.error(
+    `takes addresses such as 192.0.2.53, 192.0.2.53:5353 or "[2001:db8::53]:53", not ${quote(text)}`,
+    at,
+  )
+})
+
 /** Routes: next hops and `smtp://` URLs with parameters (momentum: config/ref-routes). */
 export const routes: Codec<readonly string[]> = listWhere((item, context) => {
   const { text, at } = item
@@ -157,12 +170,6 @@ export const routes: Codec<readonly string[]> = listWhere((item, context) => {
     }
     if (!form.test(value))
       return context.error(`cannot have the ${name} ${quote(value)} in ${quote(text)}`, at)
-  }
-  if (
-    text.toLowerCase() === '__mx__' ||
-    parameters.some(([name, value]) => name === 'type' && /^mx$/i.test(value))
-  ) {
-    context.warning(`with a look-up of MX is recognised, not implemented: ${quote(text)}`, at)
   }
   return { value: text }
 })

@@ -55,6 +55,11 @@ export function count(what = 'a whole number', { min = 0, max = 2_147_483_647 } 
   return (value, context) => wrongForm(value, context) && outOfRange(value, context)
 }
 
+/** A whole number, or -1 for what Momentum gives a meaning of its own. */
+export const countOrMinusOne: Codec<number> = scalar('a whole number or -1', (text) =>
+  /^(?:-1|\d{1,9})$/.test(text) ? Number(text) : undefined,
+)
+
 /** Seconds, up to what a timer can hold (2^31 ms). */
 export const seconds = count('a whole number of seconds', { max: 2_147_483 })
 

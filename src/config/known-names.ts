@@ -197,6 +197,8 @@ const wordForms: Readonly<Record<string, string>> = {
   xmpp: 'XMPP',
   dns: 'DNS',
   mx: 'MX',
+  mxs: 'MXs',
+  ipv6: 'IPv6',
   tcp: 'TCP',
   ttl: 'TTL',
   starttls: 'STARTTLS',

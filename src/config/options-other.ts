@@ -5,8 +5,19 @@
  * which the configuration does not name: logs have no default path. Rows marked + are extensions.
  */
 
-import { bool, count, filePath, hostname, line, longSeconds, permissions, seconds, size } from './codec.ts'
-import { domains, ehloName, nextHop, routes } from './codec-mail.ts'
+import {
+  bool,
+  count,
+  countOrMinusOne,
+  filePath,
+  hostname,
+  line,
+  longSeconds,
+  permissions,
+  seconds,
+  size,
+} from './codec.ts'
+import { domains, ehloName, nameServers, networks, nextHop, routes } from './codec-mail.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
 import type {
   GlobalValues,
@@ -33,6 +44,8 @@ export const globalOptions: OptionTable<GlobalValues> = {
   reception_memory: { codec: size, default: 64 * 1024 ** 2, scopes: global },
   /** + */
   max_sessions: { codec: count(), default: 0, scopes: global },
+  /** + */
+  dns_servers: { codec: nameServers, default: Object.freeze([]), scopes: global },
 }
 
 export const outboundOptions: OptionTable<OutboundValues> = {
@@ -43,6 +56,12 @@ export const outboundOptions: OptionTable<OutboundValues> = {
     default: 25,
     scopes: destinationScopes,
   },
+  mx_failures_fallback_to_a: { codec: countOrMinusOne, default: 3, scopes: destinationScopes },
+  prohibited_hosts: { codec: networks, default: Object.freeze([]), scopes: global },
+  skip_hosts: { codec: networks, default: Object.freeze([]), scopes: global },
+  use_ipv6: { codec: bool, default: false, scopes: global },
+  prefer_ipv6_mxs: { codec: bool, default: false, scopes: global },
+  host_failure_retry: { codec: longSeconds, default: 120, scopes: destinationScopes },
   retry_interval: { codec: longSeconds, default: 1200, scopes: destinationScopes },
   max_retry_interval: { codec: longSeconds, default: 43_200, scopes: destinationScopes },
   message_expiration: { codec: longSeconds, default: 86_400, scopes: destinationScopes },

@@ -25,8 +25,6 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   rfc2822_max_line_length_policy: /^(?:none|fix)$/i,
 
   // where mail may go, and how
-  prohibited_hosts: nothing(),
-  skip_hosts: nothing(),
   tls: /^(?:no|ifavailable|false)$/i,
   tls_verify: /^(?:no|false)$/i,
   tls_ifavailable_fallback: yes(),

@@ -142,6 +142,8 @@ export interface GlobalValues {
   readonly reception_memory: number
   /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
   readonly max_sessions: number
+  /** + name servers, `address` or `address:port`; empty = those of the system */
+  readonly dns_servers: readonly string[]
 }
 
 /** Options of the outbound scopes that act, for one destination domain. */
@@ -150,6 +152,17 @@ export interface OutboundValues {
   readonly gateway: string | undefined
   readonly routes: readonly string[]
   readonly remote_smtp_port: number
+  /** unanswered questions for MX before the domain's own addresses are tried; -1 = after the first */
+  readonly mx_failures_fallback_to_a: number
+  /** addresses to which nothing is ever sent: mail for a domain that has one of them fails */
+  readonly prohibited_hosts: readonly Cidr[]
+  /** addresses that are passed over */
+  readonly skip_hosts: readonly Cidr[]
+  /** whether IPv6 addresses of MX hosts are looked up */
+  readonly use_ipv6: boolean
+  readonly prefer_ipv6_mxs: boolean
+  /** seconds for which a host that could not be connected to is left alone */
+  readonly host_failure_retry: number
   readonly retry_interval: number
   readonly max_retry_interval: number
   readonly message_expiration: number

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { contentOf, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
+import { noMx } from '../../test/support/no-mx.ts'
 import { type SinkScript, SmtpSink } from '../../test/support/smtp-sink.ts'
 import { StaticResolver } from '../../test/support/static-resolver.ts'
+import { parseCidr } from '../config/address.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import { LookupError } from '../dns/resolver.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
-import { SmtpTransport } from './attempt.ts'
+import { SmtpTransport, type SmtpTransportOptions } from './attempt.ts'
 import type { NextHop } from './route.ts'
 import type { AttemptResult } from './transport.ts'
 
@@ -22,10 +24,15 @@ interface Attempt {
   readonly content?: StoredContent
   readonly signal?: AbortSignal
   readonly resolver?: StaticResolver
+  readonly mx?: SmtpTransportOptions['mx']
+  /** one that several attempts share */
+  readonly transport?: SmtpTransport
 }
 
 async function attempt({ hosts, options, ...rest }: Attempt): Promise<AttemptResult> {
-  const transport = new SmtpTransport({ resolver: rest.resolver ?? resolver, hostname: 'mx.test' })
+  const transport =
+    rest.transport ??
+    new SmtpTransport({ resolver: rest.resolver ?? resolver, mx: rest.mx ?? noMx, hostname: 'mx.test' })
   return await transport.deliver(rest.message ?? message, rest.content ?? content, {
     route: { kind: 'smtp', hosts },
     options: { ...outboundDefaults, ...options },
@@ -329,4 +336,87 @@ test('an attempt can be broken off at any step, and leaves no connection', async
     await sink.until(({ open }) => open === 0)
     await sink.close()
   }
+})
+
+const networks = (...texts: string[]) => texts.flatMap((text) => parseCidr(text) ?? [])
+const found = (...hosts: readonly { readonly address: string; readonly port: number }[]) => ({
+  find: async () =>
+    await Promise.resolve({
+      kind: 'hosts' as const,
+      hosts: hosts.map((host) => ({ name: 'h.test', ...host })),
+    }),
+})
+const byMx: readonly NextHop[] = [{ host: 'example.com', port: 25, mx: true }]
+
+test('a domain is reached at the hosts that its MX records give, in their order', async () => {
+  const port = await closedPort()
+  const sink = await SmtpSink.start()
+  const mx = found({ address: '127.0.0.1', port }, { address: '127.0.0.1', port: sink.port })
+  assert.equal((await attempt({ hosts: byMx, mx })).kind, 'delivered')
+  await sink.close()
+})
+
+test('what the look-up says about a domain is the outcome where there is no host', async () => {
+  for (const kind of ['transient', 'permanent'] as const) {
+    const mx = { find: async () => await Promise.resolve({ kind, text: `${kind} text` }) }
+    const result = await attempt({ hosts: byMx, mx })
+    assert.deepEqual(result, { kind, stage: 0, text: `${kind} text`, bytes: 0, remote: '' })
+  }
+})
+
+test('prohibited hosts fail the mail before anything is sent, in whatever way they are written', async () => {
+  const sink = await SmtpSink.start()
+  const options = { prohibited_hosts: networks('127.0.0.0/8', '::1') }
+  for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::1']) {
+    const mx = found({ address: '192.0.2.1', port: 1 }, { address, port: sink.port })
+    const result = await attempt({ hosts: byMx, mx, options })
+    assert.equal(result.kind, 'permanent')
+    assert.equal(result.text, '551 5.4.6 [internal] Private/Loopback Address')
+  }
+  const literal = await attempt({ hosts: [{ host: '127.0.0.1', port: sink.port }], options })
+  assert.equal(literal.kind, 'permanent')
+  assert.equal(sink.connections, 0)
+  await sink.close()
+})
+
+test('hosts to skip are passed over for the others', async () => {
+  const sink = await SmtpSink.start()
+  const options = { skip_hosts: networks('127.0.0.2') }
+  const mx = found({ address: '127.0.0.2', port: sink.port }, { address: '127.0.0.1', port: sink.port })
+  const result = await attempt({ hosts: byMx, mx, options })
+  assert.equal(result.remote, '127.0.0.1')
+  const none = await attempt({ hosts: byMx, mx: found({ address: '127.0.0.2', port: sink.port }), options })
+  assert.equal(none.text, '451 4.4.1 [internal] No valid hosts')
+  await sink.close()
+})
+
+test('a host that cannot be connected to is left alone for a while, never longer than Retry_Interval', async () => {
+  let now = 1_700_000_000_000
+  const port = await closedPort()
+  const transport = new SmtpTransport({
+    resolver,
+    mx: found({ address: '127.0.0.1', port }),
+    hostname: 'mx.test',
+    clock: () => now,
+  })
+  const options = { host_failure_retry: 120, retry_interval: 30 }
+  const texts: string[] = []
+  for (const wait of [0, 29_999, 1]) {
+    now += wait
+    texts.push((await attempt({ hosts: byMx, transport, options })).text)
+  }
+  assert.deepEqual(texts, [
+    '451 4.4.1 [internal] Connection refused',
+    '421 4.4.0 [internal] no MXs for this domain could be reached at this time',
+    '451 4.4.1 [internal] Connection refused',
+  ])
+})
+
+test('a session that breaks does not make a host one that is down', async () => {
+  const sink = await SmtpSink.start((connection) => (connection === 0 ? { banner: 'drop' } : {}))
+  const transport = new SmtpTransport({ resolver, mx: noMx, hostname: 'mx.test' })
+  const hosts = [{ host: '127.0.0.1', port: sink.port }]
+  assert.equal((await attempt({ hosts, transport })).kind, 'transient')
+  assert.equal((await attempt({ hosts, transport })).kind, 'delivered')
+  await sink.close()
 })

@@ -2,31 +2,49 @@
  * Delivery by SMTP: the hosts of a route in order, and the addresses of each, until one takes or refuses the message.
  *
  * A host that cannot be reached, or that ends things before MAIL FROM, is passed over for the next one; the last such
- * answer stands when there is none left. From MAIL FROM on, what the host says is the outcome.
+ * answer stands when there is none left. From MAIL FROM on, what the host says is the outcome. A host that could not be
+ * connected to is left alone for a while (Host_Failure_Retry), but never so long that a retry that is due is not made.
+ * Momentum: config/ref-prohibited-hosts, ref-skip-hosts, ref-host-failure-retry.
  */
 
 import { isIP } from 'node:net'
+import { cidrContains } from '../config/address.ts'
+import type { Cidr, OutboundValues } from '../config/settings.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { LookupError } from '../dns/resolver.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
+import { HostFailures } from './host-failures.ts'
+import { type Found, type Host, LOOKUP_FAILED, type MxHosts, NO_HOSTS } from './mx.ts'
 import type { NextHop, SmtpRoute } from './route.ts'
 import { AttemptEnd, SmtpClient } from './smtp-client.ts'
 import { SmtpConnection } from './smtp-connection.ts'
 import { type AttemptContext, type AttemptResult, stages, type Transport } from './transport.ts'
 
-interface Host {
-  readonly address: string
-  readonly port: number
+export interface SmtpTransportOptions {
+  /** addresses of hosts that the configuration names */
+  readonly resolver: Resolver
+  /** hosts of domains that are reached by their MX records */
+  readonly mx: Pick<MxHosts, 'find'>
+  /** what EHLO says where Ehlo_Hostname is not set */
+  readonly hostname: string
+  /** milliseconds since the epoch */
+  readonly clock?: () => number
 }
+
+/** connections that one attempt makes at most */
+const MAX_TRIES = 30
 
 export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #resolver: Resolver
+  readonly #mx: Pick<MxHosts, 'find'>
   readonly #hostname: string
+  readonly #failures: HostFailures
 
-  /** @param options.hostname what EHLO says where Ehlo_Hostname is not set */
-  constructor(options: { readonly resolver: Resolver; readonly hostname: string }) {
+  constructor(options: SmtpTransportOptions) {
     this.#resolver = options.resolver
+    this.#mx = options.mx
     this.#hostname = options.hostname
+    this.#failures = new HostFailures(options.clock ?? Date.now)
   }
 
   async deliver(
@@ -34,20 +52,57 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     content: StoredContent,
     context: AttemptContext<SmtpRoute>,
   ): Promise<AttemptResult> {
-    let last: AttemptResult = { kind: 'transient', stage: 0, text: NO_HOSTS, bytes: 0, remote: '' }
+    let last = localResult('transient', NO_HOSTS)
+    let left = MAX_TRIES
     for (const hop of context.route.hosts) {
-      const addresses = await this.#resolve(hop, context)
-      if (typeof addresses === 'string') {
-        if (last.stage === stages.notConnected) last = { ...last, text: addresses }
+      const found = this.#allowed(await this.#find(hop, context), context.options)
+      if (found.kind === 'permanent') return localResult('permanent', found.text)
+      if (found.kind === 'transient') {
+        if (last.stage === stages.notConnected) last = { ...last, text: found.text }
         continue
       }
-      for (const address of addresses) {
-        const { result, final } = await this.#try({ address, port: hop.port }, message, content, context)
+      for (const host of found.hosts.slice(0, left)) {
+        const { result, final } = await this.#try(host, message, content, context)
         if (final) return result
         last = result
       }
+      left -= found.hosts.length
+      if (left <= 0) break
     }
     return last
+  }
+
+  /** @throws the signal's reason */
+  async #find(hop: NextHop, context: AttemptContext<SmtpRoute>): Promise<Found> {
+    const { host: name, port, maxAge } = hop
+    const { options, signal } = context
+    if (hop.mx !== true) {
+      const addresses = await this.#resolve(hop, context)
+      if (typeof addresses === 'string') return { kind: 'transient', text: addresses }
+      return { kind: 'hosts', hosts: addresses.map((address) => ({ name, address, port })) }
+    }
+    return await this.#mx.find({
+      domain: name,
+      port,
+      useIpv6: options.use_ipv6,
+      preferIpv6: options.prefer_ipv6_mxs,
+      failuresToA: options.mx_failures_fallback_to_a,
+      signal,
+      ...(maxAge === undefined ? {} : { maxAge }),
+    })
+  }
+
+  /** What is left of the hosts that were found when the operator's lists and the hosts that are down are taken off. */
+  #allowed(found: Found, options: OutboundValues): Found {
+    if (found.kind !== 'hosts') return found
+    const considered = found.hosts.filter(({ address }) => !isIn(address, options.skip_hosts))
+    if (considered.length === 0) return { kind: 'transient', text: NO_HOSTS }
+    if (considered.some(({ address }) => isIn(address, options.prohibited_hosts))) {
+      return { kind: 'permanent', text: PROHIBITED }
+    }
+    const patience = Math.min(options.host_failure_retry, options.retry_interval)
+    const up = considered.filter((host) => !this.#failures.isDown(host, patience))
+    return up.length === 0 ? { kind: 'transient', text: ALL_DOWN } : { kind: 'hosts', hosts: up }
   }
 
   /** Addresses of a host; our text when it has none. */
@@ -87,6 +142,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     let greeted = false
     try {
       const extensions = await client.greet()
+      this.#failures.answered(host)
       greeted = true
       const text = await client.send(message.envelope, content, extensions)
       connection.quit()
@@ -101,6 +157,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
         throw error
       }
       const { kind, stage, text } = error
+      if (stage === stages.notConnected) this.#failures.failed(host)
       const bytes = stage === stages.notConnected ? 0 : connection.bytesSent
       if (error.broken) connection.destroy()
       else connection.quit()
@@ -117,5 +174,13 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   }
 }
 
-const NO_HOSTS = '451 4.4.1 [internal] No valid hosts'
-const LOOKUP_FAILED = '451 4.4.3 [internal] The name of the next hop could not be looked up'
+const ALL_DOWN = '421 4.4.0 [internal] no MXs for this domain could be reached at this time'
+const PROHIBITED = '551 5.4.6 [internal] Private/Loopback Address'
+
+function localResult(kind: 'transient' | 'permanent', text: string): AttemptResult {
+  return { kind, stage: stages.notConnected, text, bytes: 0, remote: '' }
+}
+
+function isIn(address: string, networks: readonly Cidr[]): boolean {
+  return networks.some((network) => cidrContains(network, address))
+}

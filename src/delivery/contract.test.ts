@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { maildirSettings } from '../../test/support/messages.ts'
+import { noMx } from '../../test/support/no-mx.ts'
 import { SmtpSink } from '../../test/support/smtp-sink.ts'
 import { StaticResolver } from '../../test/support/static-resolver.ts'
 import { transportContract } from '../../test/support/transport-contract.ts'
@@ -12,7 +13,7 @@ import type { MaildirRoute, SmtpRoute } from './route.ts'
 transportContract<SmtpRoute>('SMTP', async () => {
   const sink = await SmtpSink.start()
   return {
-    transport: new SmtpTransport({ resolver: new StaticResolver({}), hostname: 'mx.test' }),
+    transport: new SmtpTransport({ resolver: new StaticResolver({}), mx: noMx, hostname: 'mx.test' }),
     route: { kind: 'smtp', hosts: [{ host: '127.0.0.1', port: sink.port }] },
     arrived: async () => {
       await sink.until(({ open }) => open === 0)

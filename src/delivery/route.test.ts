@@ -57,7 +57,10 @@ test('the Domain stanza that names the Gateway supplies the port', () => {
     ),
   )
   assert.deepEqual(router.route(bob), { kind: 'smtp', hosts: [{ host: 'relay.test', port: 2525 }] })
-  assert.equal(router.route({ local: 'bob', domain: 'relay.test' }).kind, 'none')
+  assert.deepEqual(router.route({ local: 'bob', domain: 'relay.test' }), {
+    kind: 'smtp',
+    hosts: [{ host: 'relay.test', port: 25, mx: true }],
+  })
 })
 
 test('routes are tried in the order of the list, or by pref; equal preferences by lot', () => {
@@ -81,19 +84,31 @@ test('routes are tried in the order of the list, or by pref; equal preferences b
   )
 })
 
-test('what needs MX records has no hosts and says so; other routes beside it are used', () => {
-  const without = new Router(settingsFor()).route(bob)
-  assert.deepEqual(without, {
-    kind: 'none',
-    problem: 'no Gateway or Routes for domain "example.com"; MX look-up is not implemented',
+test('a domain goes by its MX records, an address literal to that address', () => {
+  const mx = { host: 'example.com', port: 2525, mx: true }
+  const router = new Router(settingsFor({ remote_smtp_port: 2525 }))
+  assert.deepEqual(router.route(bob), { kind: 'smtp', hosts: [mx] })
+  const literal = (domain: string) => router.route({ local: 'bob', domain })
+  assert.deepEqual(literal('[192.0.2.1]'), { kind: 'smtp', hosts: [{ host: '192.0.2.1', port: 2525 }] })
+  assert.deepEqual(literal('[ipv6:2001:db8::1]'), {
+    kind: 'smtp',
+    hosts: [{ host: '2001:db8::1', port: 2525 }],
   })
-  const only = new Router(settingsFor({ routes: ['__mx__'] })).route(bob)
-  assert.equal(only.kind, 'none')
-  assert.match(only.problem, /__mx__.*not implemented/)
-  const mixed = new Router(settingsFor({ routes: ['__MX__', 'smtp://m.test?type=mx', 'a.test'] })).route(bob)
-  assert.equal(mixed.kind, 'smtp')
-  assert.deepEqual(mixed.hosts, [{ host: 'a.test', port: 25 }])
-  assert.match(mixed.problem ?? '', /__mx__.*; .*m\.test/)
+  assert.equal(literal('').kind, 'none')
+})
+
+test('a route may be the MX hosts of the domain, or of another one', () => {
+  const routes = ['a.test', '__MX__', 'smtp://m.test?type=mx&ttl=60&port=26', 'smtp://192.0.2.1?type=mx']
+  const route = new Router(settingsFor({ routes })).route(bob)
+  assert.deepEqual(route, {
+    kind: 'smtp',
+    hosts: [
+      { host: 'a.test', port: 25 },
+      { host: 'example.com', port: 25, mx: true },
+      { host: 'm.test', port: 26, mx: true, maxAge: 60 },
+      { host: '192.0.2.1', port: 25 },
+    ],
+  })
 })
 
 test('a route that makes no sense is named', () => {

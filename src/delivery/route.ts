@@ -2,9 +2,9 @@
  * Recipient → the way out: a maildir, or the hosts to try in order, or neither (Momentum: config/ref-gateway,
  * config/ref-routes).
  *
- * A domain of a maildir goes there, whatever else is said about it. Then `Gateway` counts, then `Routes`. Unlike in
- * Momentum, the Domain stanza that names the Gateway keeps supplying every other option. Looking up MX records comes
- * with the resolver for it; until then a domain that needs them, and a route `__mx__`, have no hosts.
+ * A domain of a maildir goes there, whatever else is said about it. Then `Gateway` counts, then `Routes`, then the MX
+ * records of the domain; an address literal is its own host. Unlike in Momentum, the Domain stanza that names the
+ * Gateway keeps supplying every other option. Nothing is looked up here.
  */
 
 import { isIP, isIPv6 } from 'node:net'
@@ -16,6 +16,10 @@ export interface NextHop {
   /** a host name, or an address without brackets */
   readonly host: string
   readonly port: number
+  /** the name is a domain whose MX records say which hosts; otherwise it is the host */
+  readonly mx?: true
+  /** seconds that what is known about its MX records may be old */
+  readonly maxAge?: number
 }
 
 export interface MaildirRoute {
@@ -67,11 +71,9 @@ export class Router {
     if (place !== undefined) return { kind: 'maildir', place }
     const options = this.options(recipient.domain)
     if (options.gateway !== undefined) return this.#gateway(options.gateway, options.remote_smtp_port)
-    if (options.routes.length > 0) return this.#routes(options.routes, options.remote_smtp_port)
-    return {
-      kind: 'none',
-      problem: `no Gateway or Routes for domain "${recipient.domain}"; MX look-up is not implemented`,
-    }
+    const mx = mailHop(recipient.domain, options.remote_smtp_port)
+    if (options.routes.length > 0) return this.#routes(options.routes, options.remote_smtp_port, mx)
+    return mx === undefined ? { kind: 'none', problem: NO_DOMAIN } : { kind: 'smtp', hosts: [mx] }
   }
 
   #gateway(text: string, port: number): Route {
@@ -81,8 +83,10 @@ export class Router {
     return { kind: 'smtp', hosts: [hop] }
   }
 
-  #routes(texts: readonly string[], port: number): Route {
-    const entries = texts.map((text, index) => parseRoute(text, port, index))
+  #routes(texts: readonly string[], port: number, mx: NextHop | undefined): Route {
+    const entries = texts.map((text, index) =>
+      text.toLowerCase() === '__mx__' ? mxEntry(mx, index) : parseRoute(text, port, index),
+    )
     const usable = entries.filter((entry) => typeof entry !== 'string')
     const faults = entries.filter((entry) => typeof entry === 'string')
     const problem = faults.length === 0 ? {} : { problem: `Routes: ${faults.join('; ')}` }
@@ -117,28 +121,39 @@ function withPort(host: string, text: string | undefined, defaultPort: number): 
   return Number.isInteger(port) && port >= 1 && port <= 65_535 ? { host, port } : undefined
 }
 
+/** Where mail for a domain goes by itself: its MX hosts; an address literal is the host (RFC 5321 §4.1.3). */
+function mailHop(domain: string, port: number): NextHop | undefined {
+  if (domain.startsWith('[')) return parseHop(domain, port)
+  return domain === '' ? undefined : { host: domain, port, mx: true }
+}
+
+const NO_DOMAIN = 'a recipient without a domain has no next hop: name a maildir for it'
+
 interface RouteEntry {
   readonly hop: NextHop
   readonly preference: number
 }
 
+function mxEntry(mx: NextHop | undefined, index: number): RouteEntry | string {
+  return mx === undefined ? NO_DOMAIN : { hop: mx, preference: index }
+}
+
 /**
- * An element of `Routes`; without `pref=` its place in the list is its preference. `ttl=` needs nothing: no answer is
- * kept, so that every change acts at once.
+ * An element of `Routes`; without `pref=` its place in the list is its preference. `ttl=` bounds how old answers about
+ * MX records may be; addresses of hosts are looked up each time, and every change of the list acts at once.
  * @returns what is wrong with it as text
  */
 function parseRoute(text: string, defaultPort: number, index: number): RouteEntry | string {
-  if (text.toLowerCase() === '__mx__') return '"__mx__" needs MX look-up, which is not implemented'
   const url = /^smtp:\/\/([^/?]+)\/?(?:\?(.*))?$/i.exec(text)
   const host = url === null ? text : (url[1] ?? '')
   const parameters = new URLSearchParams(url?.[2] ?? '')
-  if ((parameters.get('type') ?? 'a').toLowerCase() !== 'a') {
-    return `"${text}" needs MX look-up, which is not implemented`
-  }
   const port = Number(parameters.get('port') ?? defaultPort)
   const preference = Number(parameters.get('pref') ?? index)
+  const ttl = parameters.get('ttl')
   const hop = Number.isInteger(port) && port >= 1 && port <= 65_535 ? parseHop(host, port) : undefined
   if (hop === undefined || !Number.isFinite(preference))
     return `"${text}" is not a host, address or smtp:// URL`
-  return { hop, preference }
+  const isMx = parameters.get('type')?.toLowerCase() === 'mx' && isIP(hop.host) === 0
+  if (!isMx) return { hop, preference }
+  return { hop: { ...hop, mx: true, ...(ttl === null ? {} : { maxAge: Number(ttl) }) }, preference }
 }

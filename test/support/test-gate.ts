@@ -32,6 +32,8 @@ export interface TestGateOptions {
 }
 
 const EVENT_MS = 10_000
+/** a configuration that names servers of its own; otherwise nobody answers, so that no test asks the world */
+const OWN_DNS = /dns_servers/i
 
 /** Starts a gate; `stop` removes its folder. */
 export async function startTestGate(options: TestGateOptions): Promise<TestGate> {
@@ -41,7 +43,7 @@ export async function startTestGate(options: TestGateOptions): Promise<TestGate>
   const file = path.join(folder, 'gate.conf')
   writeFileSync(
     file,
-    `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${options.conf.replaceAll('FOLDER', folder)}`,
+    `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${OWN_DNS.test(options.conf) ? '' : 'DNS_Servers = ( "127.0.0.1:9" )\n'}${options.conf.replaceAll('FOLDER', folder)}`,
   )
   const log = new EventLog()
   const server = await Server.start({ file, version: 'test', onEvent: (event) => log.add(event) })

@@ -1,0 +1,174 @@
+/**
+ * A domain → the hosts that take its mail, in the order in which they are tried (RFC 5321 §5.1, RFC 7505; Momentum:
+ * config/ref-mx-failures-fallback-to-a).
+ *
+ * By preference, equal ones at random; without MX records the domain's own addresses. If this server is among them, it
+ * and everything that is not preferred to it is cut off. All hosts are resolved before the first one is tried. A name
+ * that cannot be used and a question that is not answered cost that host only.
+ */
+
+import type { DnsAnswer } from '../dns/message.ts'
+import { DnsError, type DnsResolver } from '../dns/stub-resolver.ts'
+import type { OwnHosts } from './own-hosts.ts'
+
+export interface Host {
+  readonly name: string
+  readonly address: string
+  readonly port: number
+}
+
+/** Hosts, at least one; or our own answer. */
+export type Found =
+  | { readonly kind: 'hosts'; readonly hosts: readonly Host[] }
+  | { readonly kind: 'transient'; readonly text: string }
+  | { readonly kind: 'permanent'; readonly text: string }
+
+export interface MxQuestion {
+  readonly domain: string
+  readonly port: number
+  readonly useIpv6: boolean
+  /** hosts and addresses of IPv6 first, within a preference */
+  readonly preferIpv6: boolean
+  /** questions for MX that may stay unanswered before the domain's addresses are taken; -1 = 1 */
+  readonly failuresToA: number
+  /** seconds that an answer may be old */
+  readonly maxAge?: number
+  readonly signal: AbortSignal
+}
+
+export const NO_HOSTS = '451 4.4.1 [internal] No valid hosts'
+export const LOOKUP_FAILED = '451 4.4.3 [internal] The name of the next hop could not be looked up'
+const NO_MX_OR_A = '454 4.4.4 [internal] no MX or A for domain'
+const NO_DOMAIN = '554 5.4.4 [internal] Domain Lookup Failed'
+const NULL_MX = '550 5.4.4 [internal] NULL MX domain does not accept mail'
+const LOOP = '554 5.4.6 [internal] The best host for the domain is this server itself'
+
+/** hosts of one domain, and addresses of one host, that are looked at */
+const MAX_HOSTS = 20
+const MAX_ADDRESSES = 20
+/** domains whose unanswered questions are counted */
+const MAX_COUNTED = 10_000
+
+interface Exchange {
+  readonly name: string
+  readonly preference: number
+}
+
+interface Resolved extends Exchange {
+  readonly addresses: readonly string[]
+  /** a question about it was not answered */
+  readonly unsure: boolean
+}
+
+export class MxHosts {
+  readonly #dns: DnsResolver
+  readonly #own: OwnHosts
+  readonly #random: () => number
+  /** unanswered questions for MX in a row, by domain */
+  readonly #unanswered = new Map<string, number>()
+
+  /** @param options.random in [0, 1) */
+  constructor(options: {
+    readonly dns: DnsResolver
+    readonly own: OwnHosts
+    readonly random?: () => number
+  }) {
+    this.#dns = options.dns
+    this.#own = options.own
+    this.#random = options.random ?? Math.random
+  }
+
+  /** @throws the signal's reason */
+  async find(question: MxQuestion): Promise<Found> {
+    const exchanges = await this.#exchanges(question)
+    if (!Array.isArray(exchanges)) return exchanges
+    const resolved = await Promise.all(
+      exchanges.slice(0, MAX_HOSTS).map(async (each) => await this.#resolve(each, question)),
+    )
+    const usable = this.#withoutUs(resolved, question.port)
+    if (usable.length === 0) return { kind: 'permanent', text: LOOP }
+    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses }) =>
+      addresses.map((address) => ({ name, address, port: question.port })),
+    )
+    if (hosts.length > 0) return { kind: 'hosts', hosts }
+    if (resolved.some(({ unsure }) => unsure)) return { kind: 'transient', text: LOOKUP_FAILED }
+    const implicit = exchanges.length === 1 && exchanges[0]?.name === question.domain
+    return { kind: 'transient', text: implicit ? NO_MX_OR_A : NO_HOSTS }
+  }
+
+  async #exchanges(question: MxQuestion): Promise<Exchange[] | Exclude<Found, { kind: 'hosts' }>> {
+    const { domain } = question
+    const itself = [{ name: domain, preference: 0 }]
+    const answer = await this.#ask(domain, 'MX', question)
+    if (answer === undefined) {
+      const enough = this.#countUnanswered(domain) >= Math.max(1, question.failuresToA)
+      return enough ? itself : { kind: 'transient', text: LOOKUP_FAILED }
+    }
+    this.#unanswered.delete(domain)
+    if (answer.kind === 'no-name') return { kind: 'permanent', text: NO_DOMAIN }
+    if (answer.kind === 'no-data') return itself
+    const named = answer.records.filter(({ exchange }) => exchange !== '')
+    if (named.length === 0) return { kind: 'permanent', text: NULL_MX }
+    return named
+      .map(({ exchange, preference }) => ({ name: exchange, preference, lot: this.#random() }))
+      .toSorted((a, b) => a.preference - b.preference || a.lot - b.lot)
+  }
+
+  async #resolve(exchange: Exchange, question: MxQuestion): Promise<Resolved> {
+    const { useIpv6, preferIpv6 } = question
+    const families = await Promise.all([
+      this.#addresses(exchange.name, 'A', question),
+      useIpv6 ? this.#addresses(exchange.name, 'AAAA', question) : [],
+    ])
+    const inTurn = preferIpv6 ? families.toReversed() : families
+    const addresses = inTurn.flatMap((found) => found ?? []).slice(0, MAX_ADDRESSES)
+    return { ...exchange, addresses, unsure: families.includes(undefined) }
+  }
+
+  /** undefined: the question was not answered */
+  async #addresses(
+    name: string,
+    type: 'A' | 'AAAA',
+    question: MxQuestion,
+  ): Promise<readonly string[] | undefined> {
+    return (await this.#ask(name, type, question))?.records
+  }
+
+  /** undefined: the question was not answered @throws the signal's reason */
+  async #ask<T extends 'MX' | 'A' | 'AAAA'>(
+    name: string,
+    type: T,
+    { signal, maxAge }: MxQuestion,
+  ): Promise<DnsAnswer<T> | undefined> {
+    const options = { signal, ...(maxAge === undefined ? {} : { maxAge }) }
+    try {
+      return await this.#dns.lookup(name, type, options)
+    } catch (error) {
+      if (error instanceof DnsError) return undefined
+      throw error
+    }
+  }
+
+  #withoutUs(resolved: readonly Resolved[], port: number): readonly Resolved[] {
+    const ours = resolved.find(
+      ({ name, addresses }) =>
+        this.#own.hasName(name) || addresses.some((address) => this.#own.hasAddress(address, port)),
+    )
+    return ours === undefined ? resolved : resolved.filter(({ preference }) => preference < ours.preference)
+  }
+
+  #countUnanswered(domain: string): number {
+    const count = (this.#unanswered.get(domain) ?? 0) + 1
+    this.#unanswered.delete(domain)
+    this.#unanswered.set(domain, count)
+    const [oldest] = this.#unanswered.keys()
+    if (this.#unanswered.size > MAX_COUNTED && oldest !== undefined) this.#unanswered.delete(oldest)
+    return count
+  }
+}
+
+function inOrder(resolved: readonly Resolved[], preferIpv6: boolean): readonly Resolved[] {
+  if (!preferIpv6) return resolved
+  const hasIpv6 = ({ addresses }: Resolved): number => (addresses[0]?.includes(':') ? 0 : 1)
+  return resolved.toSorted((a, b) => a.preference - b.preference || hasIpv6(a) - hasIpv6(b))
+}
