@@ -83,17 +83,26 @@ export function examplesOf(page: string, conf: string): Example[] {
 
 /** Plays every conversation of an example, one gate for all of them. */
 export async function playExample(example: Example, language: Language, pki: Pki): Promise<void> {
-  const gate = await startTestGate({
-    pki,
-    files: { [`gate.${language}`]: here(example.policies.get(language) ?? ''), 'pki/users': 'ann:secret\n' },
-    conf: here(example.conf).replaceAll('./gate.lua', `./gate.${language}`),
-  })
+  const gate = await startGate(example, language, pki)
   try {
     for (const { steps, line } of example.conversations) await new Play(gate, pki, line).run(steps)
     if (example.findings.length > 0) await checkFindings(gate, example.findings)
   } finally {
     await gate.stop()
   }
+}
+
+/** A gate with a policy, in the world that pages speak of. */
+export function startGate(
+  { conf, policies }: Pick<Example, 'conf' | 'policies'>,
+  language: Language,
+  pki: Pki,
+): Promise<TestGate> {
+  return startTestGate({
+    pki,
+    files: { [`gate.${language}`]: here(policies.get(language) ?? ''), 'pki/users': 'ann:secret\n' },
+    conf: here(conf).replaceAll('./gate.lua', `./gate.${language}`),
+  })
 }
 
 async function checkFindings(gate: TestGate, findings: readonly string[]): Promise<void> {

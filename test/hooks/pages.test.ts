@@ -15,7 +15,8 @@ import { callouts } from '../../src/policy/phases.ts'
 import { calloutOf, policyNames } from '../../src/policy/typescript/callouts.ts'
 import { permittedAnswers } from '../../src/policy/typescript/verdicts.ts'
 import { makePki, type Pki } from '../../src/tls/pki.ts'
-import { blocksOf, examplesOf, playExample } from './pages.fixture.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+import { blocksOf, examplesOf, playExample, startGate } from './pages.fixture.ts'
 
 const root = path.join(import.meta.dirname, '..', '..')
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8')
@@ -96,9 +97,52 @@ test('a page of a phase that both languages have shows both', () => {
   }
 })
 
+/** as the index draws them, from top to bottom */
+const drawn = Array.from(
+  (blocksOf(index).find(({ language }) => language === 'text')?.text ?? '').matchAll(
+    /\b(?:validate|core)_\w+|\b(?:de)?init\b/g,
+  ),
+  ([name]) => name,
+)
+
+/** says its name, and goes on */
+function observer(name: string): string {
+  const answer = name.startsWith('core_')
+    ? name === 'core_pre_esmtp_auth'
+      ? 'return -1'
+      : ''
+    : 'return core.VALIDATE_CONT'
+  return `function gate:${name}() print("${name}") ${name.endsWith('init') ? 'return true' : answer} end`
+}
+
+test('one reception asks every callout, in the order that the index draws', async () => {
+  const script = ['local core, gate = require("msys.core"), {}', ...drawn.map(observer)]
+  const gate = await startGate(
+    {
+      conf: usualConf,
+      policies: new Map([['lua', `${script.join('\n')}\nmsys.registerModule("gate", gate)\n`]]),
+    },
+    'lua',
+    pki,
+  )
+  try {
+    const client = await SmtpClient.connect(gate.address())
+    await client.reply()
+    await client.ehlo()
+    await client.command('STARTTLS')
+    await client.secure(pki.clients.valid)
+    await client.ehlo()
+    assert.match(await client.command('AUTH PLAIN AGFubgBzZWNyZXQ='), /^235 /)
+    assert.match(await client.deliver('a@b.example', 'ann@example.com', 'Subject: x\n\nx'), /^250 /)
+    assert.match(await client.command('QUIT'), /^221 /)
+  } finally {
+    await gate.stop()
+  }
+  const asked = gate.events.flatMap((event) => (event.kind === 'panic' ? [event.text] : []))
+  assert.deepEqual([...new Set(asked)], drawn)
+})
+
 test('the index draws every callout once, and links to every page', () => {
-  const drawing = blocksOf(index).find(({ language }) => language === 'text')?.text ?? ''
-  const drawn = Array.from(drawing.matchAll(/\b(?:validate|core)_\w+|\b(?:de)?init\b/g), ([name]) => name)
   const names = [...Object.values(callouts).flat(), ...lifeCycle].filter(
     (name) => name !== 'core_validate_auth_hook',
   )
