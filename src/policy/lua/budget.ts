@@ -77,11 +77,6 @@ export class Budget {
     return true
   }
 
-  /** Milliseconds of elapsed time that the running callout has left. */
-  remaining(): number {
-    return this.exceeded === undefined ? Math.max(0, this.#deadline - this.#clocks.elapsed()) : 0
-  }
-
   /** Whether a callout goes on although it was told to end: something holds on to it. */
   overdue(): boolean {
     return (

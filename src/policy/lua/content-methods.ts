@@ -7,17 +7,9 @@
 import { HeaderBlock } from '../../mail/headers.ts'
 import type { MessageContent, MessageFacts } from '../phases.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
-import { readTemplate, replaceAll } from './lib/pcre.ts'
-import { PatternRunner } from './lib/pcre-run.ts'
+import { ContentPatterns } from './content-patterns.ts'
 import { pushValue } from './lib/values.ts'
-import {
-  compilePattern,
-  partsOf,
-  pushFirstMatch,
-  pushOutline,
-  readPart,
-  type Searcher,
-} from './part-methods.ts'
+import { partsOf, pushOutline, readPart, type Searcher } from './part-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { decodeText, replaceTexts, setText } from './text-parts.ts'
 
@@ -28,7 +20,7 @@ type Work = (L: number, callout: Callout) => (L: number, message: Message, body:
 
 export function contentMethods(host: ObjectHost): MethodTable {
   const { state } = host
-  const patterns = new PatternRunner(state)
+  const patterns = new ContentPatterns(state)
   const matching = (texts: Texts): Work => match({ state, patterns }, texts)
   const replacing = (name: string, write: Write): Work => replace({ state, patterns }, name, write)
   const works: Readonly<Record<string, Work>> = {
@@ -62,9 +54,9 @@ type Write = (message: Message, body: string, by: (text: string) => string) => v
 /** msg:…_match(pattern): the first match as msys.pcre.match has it, or false. */
 function match({ state, patterns }: Searcher, texts: Texts): Work {
   return (L) => {
-    const pattern = compilePattern(patterns, state.checkString(L, 2))
+    const pattern = patterns.compile(state.checkString(L, 2))
     return (thread, message, body) => {
-      pushFirstMatch({ state, patterns }, thread, pattern, texts(message, body))
+      patterns.pushFirstMatch(thread, pattern, texts(message, body))
       return 1
     }
   }
@@ -74,17 +66,15 @@ function match({ state, patterns }: Searcher, texts: Texts): Work {
 function replace({ state, patterns }: Searcher, name: string, write: Write): Work {
   return (L, callout) => {
     refuseInSetBinding(callout, name)
-    const pattern = compilePattern(patterns, state.checkString(L, 2))
-    const template = readTemplate(state.checkString(L, 3))
+    const pattern = patterns.compile(state.checkString(L, 2))
+    const by = state.checkString(L, 3)
     return (thread, message, body) => {
       let found = false
-      write(message, body, (text) =>
-        patterns.run(pattern, text.length, () => {
-          pattern.expression.lastIndex = 0
-          found ||= pattern.expression.test(text)
-          return replaceAll(text, pattern, template)
-        }),
-      )
+      write(message, body, (text) => {
+        const made = patterns.replace(pattern, text, by)
+        found ||= made !== undefined
+        return made ?? text
+      })
       state.lua.lua_pushboolean(thread, found ? 1 : 0)
       return 1
     }

@@ -6,10 +6,8 @@
 import { parseAddressList } from '../../mail/address-list.ts'
 import type { HeaderBlock } from '../../mail/headers.ts'
 import { type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
+import type { ContentPatterns } from './content-patterns.ts'
 import { addressParts } from './lib/addresses.ts'
-import { pushMatch } from './lib/pcre.ts'
-import { PatternError } from './lib/pcre-reader.ts'
-import type { CompiledPattern, PatternRunner } from './lib/pcre-run.ts'
 import { type PlainValue, pushValue } from './lib/values.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { decodeText } from './text-parts.ts'
@@ -20,7 +18,7 @@ interface Source {
 
 export interface Searcher {
   readonly state: LuaState
-  readonly patterns: PatternRunner
+  readonly patterns: ContentPatterns
 }
 
 /** A container before its parts. */
@@ -51,12 +49,12 @@ export function readPart(
   const what = state.checkString(L, 3)
   const first = state.lua.lua_type(L, 4) <= TYPE.nil ? '' : state.checkString(L, 4)
   const second = state.lua.lua_type(L, 5) <= TYPE.nil ? 'all' : state.checkString(L, 5)
-  const pattern = what.endsWith('_match') ? compilePattern(searcher.patterns, first) : undefined
+  const pattern = what.endsWith('_match') ? searcher.patterns.compile(first) : undefined
   return (thread, message, body) => {
     const part = partsOf(message, body)[number - 1]
     if (part === undefined) throw new ScriptError('this part is gone: the message was changed')
     if (pattern === undefined) pushValue(state, thread, valueOf(part, body, { what, first, second }))
-    else pushFirstMatch(searcher, thread, pattern, [textOf(part, body, what)])
+    else searcher.patterns.pushFirstMatch(thread, pattern, [textOf(part, body, what)])
     return 1
   }
 }
@@ -98,28 +96,4 @@ export function addressesOf(values: readonly string[], component: string): reado
 function textOf(part: MimePart, body: string, what: string): string {
   if (what.startsWith('raw')) return body.slice(part.headerStart, part.end)
   return what.startsWith('text') ? decodeText(part, body) : body.slice(part.start, part.end)
-}
-
-/** @throws ScriptError for a pattern that is none */
-export function compilePattern(patterns: PatternRunner, text: string): CompiledPattern {
-  const pattern = patterns.compile(text)
-  if (pattern instanceof PatternError) throw new ScriptError(pattern.message)
-  return pattern
-}
-
-/** Pushes the first match as msys.pcre.match has it, or false. */
-export function pushFirstMatch(
-  { state, patterns }: Searcher,
-  L: number,
-  pattern: CompiledPattern,
-  texts: readonly string[],
-): void {
-  for (const text of texts) {
-    const found = patterns.run(pattern, text.length, () => {
-      pattern.expression.lastIndex = 0
-      return pattern.expression.exec(text)
-    })
-    if (found !== null) return pushMatch(state, L, found, pattern)
-  }
-  state.lua.lua_pushboolean(L, 0)
 }

@@ -50,7 +50,9 @@ export class CallStack {
     for (let level = 0; ; level++) {
       const callee = this.#call(L, level)
       const caller = this.#call(L, level + 1)
-      if (callee === undefined || caller === undefined) return 'a call of a C function'
+      // a tail call has wiped out who was called
+      if (callee === undefined || caller === undefined)
+        return `a metamethod or an iterator (${this.nearest(L).slice(0, -2)})`
       const where = this.nearest(L, level + 1).slice(0, -2)
       if (callee.name === '(for generator)') return `the iterator of a for loop (${where})`
       if (callee.name !== '' || callee.what === 'tail' || caller.what === 'tail') continue

@@ -197,12 +197,6 @@ export class LuaState {
     return this.#excess()
   }
 
-  /** For host functions that were cut off at `budget.remaining()`. */
-  outOfTime(): ScriptError {
-    this.budget.exceeded ??= 'time'
-    return this.#excess()
-  }
-
   /**
    * What keeps the running script from being suspended, as a place in it; undefined when nothing does. Lua 5.1 cannot
    * yield through a call that its own C code makes.

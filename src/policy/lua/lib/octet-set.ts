@@ -1,4 +1,4 @@
-/** Sets of octets, and how a JavaScript class says them. */
+/** Sets of octets, and those that PCRE has names for. */
 
 export class OctetSet {
   readonly #members = new Uint8Array(256)
@@ -36,21 +36,17 @@ export class OctetSet {
     return set
   }
 
-  /** A class of a regular expression without flags. */
-  toSource(): string {
-    let inside = ''
-    for (let octet = 0; octet < 256; octet++) {
-      if (this.#members[octet] === 0) continue
-      let last = octet
-      while (last < 255 && this.#members[last + 1] === 1) last++
-      inside += last === octet ? hex(octet) : `${hex(octet)}-${hex(last)}`
-      octet = last
-    }
-    return `[${inside}]`
+  /** 256 octets, 1 for members */
+  get members(): Uint8Array {
+    return this.#members
+  }
+
+  /** The only member; undefined when there are none or more. */
+  only(): number | undefined {
+    const first = this.#members.indexOf(1)
+    return first >= 0 && this.#members.indexOf(1, first + 1) < 0 ? first : undefined
   }
 }
-
-export const hex = (octet: number): string => `\\x${octet.toString(16).padStart(2, '0')}`
 
 const digits = OctetSet.of([48, 57])
 const upper = OctetSet.of([65, 90])

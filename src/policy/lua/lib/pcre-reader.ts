@@ -1,4 +1,4 @@
-/** Reads a pattern from left to right; shared by the translator and its classes. */
+/** Reads a pattern from left to right; shared by the parser and its classes. */
 
 /** What is wrong with a pattern. Codes are ours. */
 export class PatternError extends Error {
@@ -30,6 +30,15 @@ export class PatternReader {
   /** Some characters of what comes. */
   rest(length = 80): string {
     return this.pattern.slice(this.at, this.at + length)
+  }
+
+  /** What a sticky expression finds here, as its named groups; undefined and nothing read otherwise. */
+  take(expression: RegExp): Readonly<Record<string, string | undefined>> | undefined {
+    expression.lastIndex = this.at
+    const match = expression.exec(this.pattern)
+    if (match === null) return undefined
+    this.at = expression.lastIndex
+    return match.groups ?? {}
   }
 
   skipBlanks(): void {

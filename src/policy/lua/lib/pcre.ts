@@ -4,7 +4,7 @@ import { type LuaState, ScriptError } from '../state.ts'
 import { Arguments } from './arguments.ts'
 import type { Family, HostFunction } from './family.ts'
 import { PatternError } from './pcre-reader.ts'
-import { type CompiledPattern, PatternRunner } from './pcre-run.ts'
+import { PatternRunner, type Search } from './pcre-run.ts'
 import { pushValue, pushValues } from './values.ts'
 
 /** octets of the text that is searched, and of what replace makes of it */
@@ -12,49 +12,34 @@ const maxSubject = 4 * 1_048_576
 const maxResult = 8 * 1_048_576
 const maxPieces = 1_000_000
 
-interface Search {
-  readonly subject: string
-  readonly pattern: CompiledPattern
-}
-
 export function pcreFamily(state: LuaState): Family {
-  const runner = new PatternRunner(state)
+  const patterns = new PatternRunner(state)
   const searching =
     (name: string, work: (L: number, search: Search) => number): HostFunction =>
     (L) => {
       const args = new Arguments(state, L, name)
       const subject = args.string(1)
-      const pattern = runner.compile(args.string(2))
+      const pattern = args.string(2)
       if (subject.length > maxSubject) throw args.refuse(1, `at most ${maxSubject} octets`)
-      if (pattern instanceof PatternError)
-        return pushValues(state, L, undefined, pattern.message, pattern.code)
-      return work(L, { subject, pattern })
+      const program = patterns.compile(pattern)
+      if (program instanceof PatternError)
+        return pushValues(state, L, undefined, program.message, program.code)
+      return work(L, patterns.search(program, subject))
     }
   return {
     functions: {
-      'msys.pcre.match': searching('msys.pcre.match', (L, { subject, pattern }) => {
-        const found = runner.run(pattern, subject.length, () => {
-          pattern.expression.lastIndex = 0
-          return pattern.expression.exec(subject)
-        })
-        if (found === null) state.lua.lua_pushnil(L)
-        else pushMatch(state, L, found, pattern)
+      'msys.pcre.match': searching('msys.pcre.match', (L, search) => {
+        if (search.matcher.search(0)) pushMatch(state, L, search)
+        else state.lua.lua_pushnil(L)
         return 1
       }),
-      'msys.pcre.replace': searching('msys.pcre.replace', (L, { subject, pattern }) => {
+      'msys.pcre.replace': searching('msys.pcre.replace', (L, search) => {
         const template = readTemplate(new Arguments(state, L, 'msys.pcre.replace').string(3))
-        state.push(
-          L,
-          runner.run(pattern, subject.length, () => replaceAll(subject, pattern, template)),
-        )
+        state.push(L, replaceAll(search, template).text)
         return 1
       }),
-      'msys.pcre.split': searching('msys.pcre.split', (L, { subject, pattern }) => {
-        pushValue(
-          state,
-          L,
-          runner.run(pattern, subject.length, () => split(subject, pattern)),
-        )
+      'msys.pcre.split': searching('msys.pcre.split', (L, search) => {
+        pushValue(state, L, split(search))
         return 1
       }),
     },
@@ -62,16 +47,12 @@ export function pcreFamily(state: LuaState): Family {
 }
 
 /** Index 0 is the whole match; a group that took no part has no entry. */
-export function pushMatch(
-  state: LuaState,
-  L: number,
-  found: RegExpExecArray,
-  { names, groups }: CompiledPattern,
-): void {
+export function pushMatch(state: LuaState, L: number, search: Search): void {
   const { lua } = state
+  const { groups, names } = search.program
   lua.lua_createtable(L, groups, names.size + 1)
   for (let group = 0; group <= groups; group++) {
-    const text = found[group]
+    const text = groupText(search, group)
     if (text === undefined) continue
     state.push(L, text)
     lua.lua_rawseti(L, -2, group)
@@ -80,14 +61,19 @@ export function pushMatch(
   }
 }
 
+function groupText({ subject, matcher }: Search, group: number): string | undefined {
+  const found = matcher.group(group)
+  return found && subject.slice(found.from, found.to)
+}
+
 /** All matches from left to right; behind an empty one the search goes on one octet further. */
-function* matches(subject: string, { expression }: CompiledPattern): Iterable<RegExpExecArray> {
-  expression.lastIndex = 0
-  for (;;) {
-    const found = expression.exec(subject)
-    if (found === null) return
+function* matches({ subject, matcher }: Search): Iterable<{ readonly from: number; readonly to: number }> {
+  let at = 0
+  while (at <= subject.length && matcher.search(at)) {
+    const found = matcher.group(0)
+    if (found === undefined) return
     yield found
-    if (found[0] === '') expression.lastIndex++
+    at = Math.max(at, found.to === found.from ? found.to + 1 : found.to)
   }
 }
 
@@ -107,42 +93,45 @@ export function readTemplate(text: string): TemplatePart[] {
   return parts
 }
 
+/** The text with each match replaced, and how many there were. */
 export function replaceAll(
-  subject: string,
-  pattern: CompiledPattern,
+  search: Search,
   template: readonly TemplatePart[],
-): string {
-  const numbers = new Map([...pattern.names].map(([number, name]) => [name, number]))
+): { readonly text: string; readonly count: number } {
+  const { subject, program } = search
+  const numbers = new Map([...program.names].map(([number, name]) => [name, number]))
   const out: string[] = []
   let at = 0
+  let count = 0
   let length = subject.length
-  for (const found of matches(subject, pattern)) {
+  for (const { from, to } of matches(search)) {
+    count++
     const by = template
       .map((part) => {
         if (typeof part === 'string') return part
         const number = typeof part.group === 'number' ? part.group : numbers.get(part.group)
-        return number === undefined ? '' : (found[number] ?? '')
+        return number === undefined || number > program.groups ? '' : (groupText(search, number) ?? '')
       })
       .join('')
     length += by.length
     if (length > maxResult) throw new ScriptError(`msys.pcre.replace: more than ${maxResult} octets`)
-    out.push(subject.slice(at, found.index), by)
-    at = found.index + found[0].length
+    out.push(subject.slice(at, from), by)
+    at = to
   }
   out.push(subject.slice(at))
-  return out.join('')
+  return { text: out.join(''), count }
 }
 
 /** An empty match separates only between two octets. */
-function split(subject: string, pattern: CompiledPattern): string[] {
+function split(search: Search): string[] {
+  const { subject } = search
   const pieces: string[] = []
   let at = 0
-  for (const found of matches(subject, pattern)) {
-    const end = found.index + found[0].length
-    if (found[0] === '' && (found.index === at || found.index >= subject.length)) continue
-    pieces.push(subject.slice(at, found.index))
+  for (const { from, to } of matches(search)) {
+    if (from === to && (from === at || from >= subject.length)) continue
+    pieces.push(subject.slice(at, from))
     if (pieces.length > maxPieces) throw new ScriptError(`msys.pcre.split: more than ${maxPieces} pieces`)
-    at = end
+    at = to
   }
   pieces.push(subject.slice(at))
   return pieces

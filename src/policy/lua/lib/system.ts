@@ -1,5 +1,6 @@
 /** Sleeping, waiting, types, and what scripts register: the functions directly in `msys` and `msys.core`. */
 
+import type { ObjectKind } from '../objects.ts'
 import { ScriptError } from '../state.ts'
 import { Arguments } from './arguments.ts'
 import type { Boxes } from './boxes.ts'
@@ -57,7 +58,7 @@ export function systemFamily(host: LibraryHost, boxes: Boxes): Family {
       // type_name(value): the class of an object of ours, or nothing
       type_name: (L) => {
         const kind = host.kindOf(L, 1)
-        const name = kind === undefined ? boxes.nameAt(L, 1) : classNames[kind]
+        const name = kind === undefined ? boxes.nameAt(L, 1) : (classNames[kind] ?? kind)
         if (name === undefined) state.lua.lua_pushnil(L)
         else state.push(L, name)
         return 1
@@ -67,12 +68,13 @@ export function systemFamily(host: LibraryHost, boxes: Boxes): Family {
 }
 
 /** Momentum's C structures, as its objects name them. */
-const classNames = {
+const classNames: Readonly<Partial<Record<ObjectKind, string>>> = {
   ac: 'accept_construct',
   vctx: 'validate_context',
   msg: 'ec_message',
   mc: 'message_construct',
   params: 'tls_parameters',
+  response: 'ec_string',
 } as const
 
 /** run_later(closure[, completion]): both run once the calling callout is over or waits, in a callout of their own. */
