@@ -189,6 +189,8 @@ const wordForms: Readonly<Record<string, string>> = {
   ehlo: 'EHLO',
   esmtp: 'ESMTP',
   http: 'HTTP',
+  eku: 'EKU',
+  sni: 'SNI',
   ip: 'IP',
   smtp: 'SMTP',
   ssl: 'SSL',

@@ -23,6 +23,12 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   /** + in the scopes of TLS_Client_CA */
   tls_client_crl: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
   tls_verify_mode: { codec: verifyMode, default: undefined, scopes: sessionScopes },
+  /** + not global: a relaxation is written where it is meant */
+  tls_client_eku: {
+    codec: oneOf(['clientAuth', 'any', 'report']),
+    default: 'clientAuth',
+    scopes: sessionScopes,
+  },
   /** + */
   tls_verify_depth: { codec: verifyDepth, default: undefined, scopes: sessionAndGlobal },
   tls_verified_peer_can_relay: { codec: bool, default: false, scopes: sessionScopes },

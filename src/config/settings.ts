@@ -110,6 +110,8 @@ export interface InboundValues {
   /** + */
   readonly tls_client_crl: FilePath | undefined
   readonly tls_verify_mode: VerifyMode | undefined
+  /** + what a client's certificate must be for; `any` = clients or servers */
+  readonly tls_client_eku: 'clientAuth' | 'any' | 'report'
   /** + CAs that may stand between a client's certificate and a root; undefined = as many as OpenSSL allows */
   readonly tls_verify_depth: number | undefined
   readonly tls_verified_peer_can_relay: boolean

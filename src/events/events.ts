@@ -91,6 +91,14 @@ export interface TlsFact {
   readonly resumed: boolean
 }
 
+  /** a certificate that verifies as a TLS server's and not as a client's: told where TLS_Client_EKU is any or report */
+  readonly serverOnly?: {
+    /** RFC 4514, escaped */
+    readonly subject: string
+    readonly issuer: string
+    /** SHA-256, hex */
+    readonly fingerprint: string
+  }
 /** An authentication attempt. acctlog `N`, or `T` when the client fell silent in the middle. */
 export interface AuthenticationFact {
   readonly kind: 'authentication'

@@ -216,6 +216,7 @@ const defaults: InboundValues = {
   tls_client_ca: undefined,
   tls_client_crl: undefined,
   tls_verify_mode: undefined,
+  tls_client_eku: 'clientAuth',
   tls_verify_depth: undefined,
   tls_verified_peer_can_relay: false,
   tls_ciphers: undefined,

@@ -8,6 +8,7 @@
  */
 
 import { describeOrigin } from '../config/diagnostic.ts'
+import type { TlsFact } from '../events/events.ts'
 import { tlsContextEntries } from '../tls/context-keys.ts'
 import type { HandshakeAdjustments, SecureConnection } from '../tls/gate.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
@@ -151,5 +152,12 @@ function tellHandshake(session: Session, result: TlsFacts | string): void {
     cause: failed ? result : result.peer.kind === 'unverified' ? result.peer.cause : '',
     protocol: failed ? '' : result.protocol,
     resumed: failed ? false : result.resumed,
+    ...(failed ? {} : serverOnly(result)),
   })
+}
+
+function serverOnly({ peer, serverOnly: only }: TlsFacts): Pick<TlsFact, 'serverOnly'> {
+  if (only !== true || peer.kind === 'anonymous') return {}
+  const { subject, issuer, fingerprint } = peer.certificate
+  return { serverOnly: { subject, issuer, fingerprint } }
 }

@@ -33,6 +33,7 @@ export const tlsContextKeys = [
   'tls_client_cert_san_ip',
   'tls_client_cert_not_before',
   'tls_client_cert_not_after',
+  'tls_client_cert_server_only',
   'tls_verify_mode',
   'tls_verify_mode_from',
 ] as readonly string[]
@@ -55,6 +56,7 @@ export function tlsContextEntries(
     ['tls_verify_mode_from', Buffer.from(facts.modeFrom, 'utf8').toString('latin1')],
     ['tls_client_verified', peer.kind === 'verified' ? 'yes' : ''],
     ...(peer.kind === 'unverified' ? failureEntries(peer, dnFormat) : []),
+    ['tls_client_cert_server_only', facts.serverOnly === true ? 'yes' : ''],
     ...(peer.kind === 'anonymous' ? [] : certificateEntries(peer.certificate, dnFormat)),
   ]
   return new Map(entries.filter(([, value]) => value !== ''))

@@ -25,7 +25,9 @@ import { handshake } from './handshake.ts'
 import type { ClientCas, ServerCertificate } from './material.ts'
 import type { TlsFacts } from './peer.ts'
 import { PolicyFiles } from './policy-files.ts'
+import { readPresented } from './presented.ts'
 import type { RevocationLists } from './revocation.ts'
+import { SecondLooks } from './second-look.ts'
 import { readSession } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
@@ -92,6 +94,7 @@ export class TlsContexts implements TlsGate {
   readonly #slots: HandshakeSlots
   readonly #plans = new WeakMap<InboundScope, Plan | 'none'>()
   readonly #policyFiles: PolicyFiles
+  readonly #secondLooks = new SecondLooks()
 
   /** Made by `loadTls`. */
   constructor(loaded: LoadedFiles, options: LoadTlsOptions) {
@@ -158,12 +161,16 @@ export class TlsContexts implements TlsGate {
       timeout: plan.scope.options.tls_handshake_timeout * 1000,
     })
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const { facts, chain } = readSession(socket, {
+    const presented = readPresented(socket, mode)
+    const second = await this.#secondLooks.look(presented, { ...plan, options: plan.scope.options })
+    if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
+    const { facts, chain } = readSession(socket, presented, {
       mode,
       modeFrom,
       cas: plan.cas,
       crls: plan.crls,
       maxDepth: plan.scope.options.tls_verify_depth,
+      second,
       now: clock(),
     })
     // OpenSSL sees to this; whatever may slip past it ends here

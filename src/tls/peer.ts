@@ -104,6 +104,8 @@ export interface TlsFacts {
   readonly mode: 'unset' | 'none' | 'require'
   /** FILE:LINE or `default` */
   readonly modeFrom: string
+  /** the certificate verifies as a TLS server's and not as a client's (TLS_Client_EKU = any or report) */
+  readonly serverOnly?: boolean
   readonly peer: Exclude<Peer, PlaintextPeer>
 }
 
@@ -116,12 +118,19 @@ export interface Evidence {
   readonly leaf: { readonly facts: CertificateFacts; readonly malformed: boolean } | undefined
   /** OpenSSL's verdict on the chain; undefined means no error */
   readonly failure: VerifyFailure | undefined
+  /** a verification that asks for less, where the scope allows it */
+  readonly second?: SecondVerdict | undefined
   /** what a walk of the chain found; only explains, never grants */
   readonly chain: () => ChainFindings
   /** CAs that may stand between the leaf and the root (TLS_Verify_Depth) */
   readonly maxDepth?: number | undefined
   /** milliseconds since the epoch */
   readonly now: number
+}
+
+/** What a second verification found: it stands for the first only when it ended without any error. */
+export interface SecondVerdict {
+  readonly failure: VerifyFailure | undefined
 }
 
 /** What is wrong with a chain, as far as a walk of ours can see. */
@@ -153,12 +162,13 @@ export interface VerifyFailure {
  * and of a certificate that has expired since its session began.
  */
 export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
-  const { mode, leaf, failure, now } = evidence
+  const { mode, leaf, second, now } = evidence
   if (mode === 'none' || leaf === undefined) return { kind: 'anonymous' }
   const certificate = leaf.facts
   const unverified = (cause: VerifyCause, code: string, failing?: FailingElement): UnverifiedPeer => {
     return { kind: 'unverified', certificate, cause, code, failing }
   }
+  const failure = second !== undefined && second.failure === undefined ? undefined : evidence.failure
   if (failure !== undefined) {
     const { cause, code, failing } = explain(failure, evidence.chain())
     return unverified(cause, code, failing)

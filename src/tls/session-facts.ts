@@ -1,8 +1,8 @@
 /**
  * An established TLS session → what policy, logs and headers may know of it.
  *
- * Identity is read from the leaf's DER; on a resumed session that is
- * the leaf that the ticket carried, and it is judged again.
+ * Identity is read from the leaf's DER; on a resumed session that is the leaf that the ticket carried, and it is judged
+ * again.
  */
 
 import type { X509Certificate } from 'node:crypto'
@@ -12,9 +12,10 @@ import { walkChain } from './chain-walk.ts'
 import { MalformedCertificate } from './der.ts'
 import type { ClientCas } from './material.ts'
 import { escapeWord } from './names.ts'
-import { openSslVerdict } from './openssl-verdict.ts'
 import { type CertificateFacts, type ChainFindings, judgePeer, type TlsFacts } from './peer.ts'
+import type { Presented } from './presented.ts'
 import type { RevocationLists } from './revocation.ts'
+import type { SecondLook } from './second-look.ts'
 
 export interface SessionSurroundings {
   readonly mode: TlsFacts['mode']
@@ -24,6 +25,7 @@ export interface SessionSurroundings {
   readonly crls: RevocationLists | undefined
   /** TLS_Verify_Depth */
   readonly maxDepth: number | undefined
+  readonly second: SecondLook
   /** milliseconds since the epoch */
   readonly now: number
 }
@@ -35,41 +37,35 @@ const NOTHING_FOUND: ChainFindings = { complete: false, reachesCa: false, path: 
 
 export function readSession(
   socket: TLSSocket,
+  presented: Presented,
   surroundings: SessionSurroundings,
 ): { readonly facts: TlsFacts; readonly chain: () => readonly CertificateFacts[] } {
-  const { mode, modeFrom, cas, crls, maxDepth, now } = surroundings
+  const { mode, modeFrom, cas, crls, maxDepth, second, now } = surroundings
+  const { leaf, sent, resumed, failure } = presented
   const cipher = socket.getCipher().name
   const bits = cipherBits(cipher)
-  const presented = mode === 'none' ? undefined : socket.getPeerX509Certificate()
+  const lists = crls?.parsed
   const facts: TlsFacts = {
     protocol: socket.getProtocol() ?? '',
     cipher,
     cipherAlgorithmBits: bits.algorithm,
     cipherUsedBits: bits.used,
     sni: requestedName(socket),
-    resumed: socket.isSessionReused(),
+    resumed,
     mode,
     modeFrom,
+    serverOnly: second.serverOnly,
     peer: judgePeer({
       mode,
-      leaf: presented && readLeaf(presented.raw),
-      failure: openSslVerdict(socket),
-      chain: () =>
-        presented === undefined
-          ? NOTHING_FOUND
-          : walkChain({
-              leaf: presented,
-              sent: sentWith(presented),
-              resumed: socket.isSessionReused(),
-              cas,
-              lists: crls?.parsed,
-              now,
-            }),
+      leaf: leaf && readLeaf(leaf.raw),
+      failure,
+      second: second.verdict,
+      chain: () => (leaf === undefined ? NOTHING_FOUND : walkChain({ leaf, sent, resumed, cas, lists, now })),
       maxDepth,
       now,
     }),
   }
-  return { facts, chain: () => (presented === undefined ? [] : chainOf(presented, cas?.certificates ?? [])) }
+  return { facts, chain: () => (leaf === undefined ? [] : chainOf(leaf, cas?.certificates ?? [])) }
 }
 
 /**
@@ -87,13 +83,6 @@ function chainOf(leaf: X509Certificate, cas: readonly X509Certificate[]): Certif
     current = next === undefined || next.raw.equals(child.raw) ? undefined : next
   }
   return chain
-}
-
-/** What the client sent after its own certificate, in its order. */
-function sentWith(leaf: X509Certificate): X509Certificate[] {
-  const sent: X509Certificate[] = []
-  for (let next = leaf.issuerCertificate; next !== undefined; next = next.issuerCertificate) sent.push(next)
-  return sent
 }
 
 function readLeaf(der: Buffer): { facts: CertificateFacts; malformed: boolean } {

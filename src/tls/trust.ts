@@ -20,6 +20,7 @@ function rules(options: InboundValues): string {
     options.tls_client_ca?.path ?? '',
     options.tls_client_crl?.path ?? '',
     options.tls_verify_depth ?? 'unlimited',
+    options.tls_client_eku,
   ])
 }
 
@@ -28,7 +29,8 @@ function rules(options: InboundValues): string {
  * that it cannot be given again.
  */
 export function givesTickets(options: InboundValues): boolean {
-  return options.tls_session_tickets && options.tls_verify_depth === undefined
+  const { tls_verify_depth: depth, tls_client_eku: eku } = options
+  return options.tls_session_tickets && depth === undefined && eku === 'clientAuth'
 }
 
 /** What one handshake is judged by. */

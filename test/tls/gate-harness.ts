@@ -14,6 +14,7 @@ export type TlsOptions = Partial<InboundValues>
 const DEFAULTS: TlsOptions = {
   use_ssl: false,
   tls_session_tickets: true,
+  tls_client_eku: 'clientAuth',
   tls_handshake_timeout: 10,
   tls_max_handshakes_per_address: 0,
 }
