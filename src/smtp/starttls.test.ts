@@ -29,7 +29,7 @@ async function tlsHost(given: Omit<HostOptions, 'tls'>): Promise<HostOptions> {
   return { ...given, options, tls: await files.gate(options) }
 }
 
-async function startTls(client: SmtpClient, kind?: 'valid' | 'untrusted'): Promise<void> {
+async function startTls(client: SmtpClient, kind?: 'valid' | 'untrusted' | 'wrong-usage'): Promise<void> {
   assert.equal(await client.command('STARTTLS'), '220 2.0.0 Ready to start TLS')
   await client.secure(kind === undefined ? {} : files.pki.clients[kind])
 }
@@ -84,6 +84,21 @@ test('after STARTTLS everything from before is forgotten, and the TLS keys are s
     await client.command('MAIL FROM:<>')
     assert.match(await client.command('RCPT TO:<x@elsewhere.example>'), /^250/)
   })
+})
+
+test('a certificate for servers alone is told where TLS_Client_EKU asks: in the context and with the handshake', async () => {
+  for (const eku of ['clientAuth', 'report'] as const) {
+    await withTls({ options: { tls_client_eku: eku } }, async (client, host) => {
+      await startTls(client, 'wrong-usage')
+      const context = await client.context()
+      const told = eku === 'report'
+      assert.equal(context.get('connection.tls_client_cert_server_only'), told ? 'yes' : undefined)
+      assert.equal(context.get('connection.tls_client_verified'), undefined)
+      assert.equal(context.get('connection.tls_client_verify_depth'), '0')
+      const [fact] = host.events.filter((event) => event.kind === 'tls')
+      assert.equal(fact?.serverOnly?.subject, told ? 'CN=client-wrong-usage.example' : undefined)
+    })
+  }
 })
 
 test('Received says how the message came, and what the certificate was worth', async () => {
