@@ -1,6 +1,6 @@
 /** Sleeping, waiting, types, and what scripts register: the functions directly in `msys` and `msys.core`. */
 
-import type { ObjectKind } from '../objects.ts'
+import type { ObjectKind } from '../object-kinds.ts'
 import { ScriptError } from '../state.ts'
 import { Arguments } from './arguments.ts'
 import type { Boxes } from './boxes.ts'
