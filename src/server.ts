@@ -34,9 +34,11 @@ import { Listeners } from './listener/listener.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
 import { Datasources } from './policy/datasource/datasource.ts'
+import type { SharedStores } from './policy/lua/lib/stores.ts'
 import type { Policy } from './policy/phases.ts'
 import { createPolicy } from './policy/run.ts'
 import type { PolicyDefinition } from './policy/typescript/definition.ts'
+import { scriptLibrary, scriptStores } from './script-library.ts'
 import { auditAuth } from './smtp/auth/audit.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
@@ -72,6 +74,7 @@ interface Generation {
   readonly number: number
   /** the settings with which the server began; some of their values outlive every reload */
   readonly started: Settings
+  readonly counts: SharedStores
   readonly settings: Settings
   readonly tls: TlsContexts
   readonly policy: Policy
@@ -343,12 +346,10 @@ async function buildGeneration(options: {
     ...(previous === undefined ? {} : { previous: previous.tls }),
   })
   const hostname = hostnameOf(settings)
-  const { policy, diagnostics } = await createPolicy({
-    scripts: settings.scripts,
-    policies,
-    hostname,
-    events,
-  })
+  const counts = previous?.counts ?? scriptStores(events)
+  const library = scriptLibrary(settings, counts)
+  const { scripts } = settings
+  const { policy, diagnostics } = await createPolicy({ scripts, policies, hostname, events, library })
   const datasources = new Datasources(settings.datasources)
   const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
   const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
@@ -359,6 +360,7 @@ async function buildGeneration(options: {
     number: options.number,
     started,
     settings,
+    counts,
     tls,
     policy,
     datasources,

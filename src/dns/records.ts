@@ -1,12 +1,12 @@
 /**
- * Records of the DNS, asked of the servers that the machine is set up for (c-ares; /etc/hosts is not looked at).
+ * Records as policy scripts ask for them: a list of texts for a name and a type, or an error in one word.
  *
- * An answer is bounded, a question waits at most some seconds, and so many may be open at once.
+ * A name for PTR may be an address. An answer is bounded, and so is how many questions are open at once.
  */
 
-import type { MxRecord } from 'node:dns'
-import { Resolver as DnsResolver } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { parseAddress } from '../config/address.ts'
+import { fixedServers, parseServer } from './name-servers.ts'
+import { DnsError, type DnsResolver, StubResolver } from './stub-resolver.ts'
 
 export const recordTypes = ['A', 'AAAA', 'TXT', 'MX', 'PTR', 'NS'] as const
 export type RecordType = (typeof recordTypes)[number]
@@ -18,7 +18,7 @@ export interface DnsRecord {
   readonly preference: number | undefined
 }
 
-/** A question without an answer. The message is the server's word: `NXDOMAIN`, `NODATA`, `SERVFAIL`, `TIMEOUT`, … */
+/** A question without records: `NXDOMAIN`, `NODATA`, or why nobody answered. */
 export class RecordError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -29,7 +29,7 @@ export class RecordError extends Error {
 export interface RecordQuestion {
   readonly name: string
   readonly type: RecordType
-  /** address, or address and port, of the server to ask instead of the system's */
+  /** address, or address and port, of the server to ask instead of the usual ones */
   readonly server?: string | undefined
 }
 
@@ -41,43 +41,43 @@ export interface RecordResolver {
   lookup(question: RecordQuestion, signal: AbortSignal): Promise<readonly DnsRecord[]>
 }
 
-/** milliseconds that one try waits, and how many tries there are */
-const patience = { timeout: 3000, tries: 2 }
 const maxRecords = 200
-const maxValue = 8192
 const maxOpen = 20_000
+/** questions that are put at once; the others wait in line */
+const concurrency = 1000
 const maxServers = 16
 
-export class NodeRecords implements RecordResolver {
-  readonly #system = new DnsResolver(patience)
+export class DnsRecords implements RecordResolver {
+  readonly #usual: DnsResolver
   /** for servers that a question names */
   readonly #others = new Map<string, DnsResolver>()
   #open = 0
 
-  async lookup(question: RecordQuestion, signal: AbortSignal): Promise<readonly DnsRecord[]> {
-    signal.throwIfAborted()
-    if (this.#open >= maxOpen) throw new RecordError('too many look-ups are open')
-    const resolver = this.#resolverFor(question.server)
-    this.#open++
-    const answer = ask(resolver, question).finally(() => this.#open--)
-    const records = await orAborted(answer, signal)
-    if (records.length === 0) throw new RecordError('NODATA')
-    return records.slice(0, maxRecords).map(({ value, preference }) => ({
-      value: value.slice(0, maxValue).replaceAll(/[^\0-\xff]/g, '?'),
-      preference,
-    }))
+  /** @param usual who is asked unless a question names a server; the system's servers unless given */
+  constructor(usual: DnsResolver = new StubResolver({ concurrency })) {
+    this.#usual = usual
   }
 
-  #resolverFor(server: string | undefined): DnsResolver {
-    if (server === undefined) return this.#system
+  async lookup({ name, type, server }: RecordQuestion, signal: AbortSignal): Promise<readonly DnsRecord[]> {
+    if (this.#open >= maxOpen) throw new RecordError('too many look-ups are open')
+    const resolver = server === undefined ? this.#usual : this.#at(server)
+    this.#open++
+    try {
+      const records = await ask(resolver, type === 'PTR' ? reverseName(name) : name, { type, signal })
+      return records.slice(0, maxRecords)
+    } catch (cause) {
+      throw cause instanceof DnsError ? new RecordError(cause.message, { cause }) : cause
+    } finally {
+      this.#open--
+    }
+  }
+
+  #at(server: string): DnsResolver {
     const known = this.#others.get(server)
     if (known !== undefined) return known
-    const resolver = new DnsResolver(patience)
-    try {
-      resolver.setServers([server])
-    } catch (cause) {
-      throw new RecordError(`"${server}" is not the address of a server`, { cause })
-    }
+    const address = parseServer(server)
+    if (address === undefined) throw new RecordError(`"${server}" is not the address of a server`)
+    const resolver = new StubResolver({ servers: fixedServers([address]), concurrency })
     const [oldest] = this.#others.keys()
     if (this.#others.size >= maxServers && oldest !== undefined) this.#others.delete(oldest)
     this.#others.set(server, resolver)
@@ -85,35 +85,30 @@ export class NodeRecords implements RecordResolver {
   }
 }
 
-async function ask(resolver: DnsResolver, { name, type }: RecordQuestion): Promise<readonly DnsRecord[]> {
-  try {
-    if (type === 'MX') return byPreference(await resolver.resolveMx(name))
-    if (type === 'TXT') return (await resolver.resolveTxt(name)).map((chunks) => record(chunks.join('')))
-    if (type === 'PTR' && isIP(name) !== 0) return (await resolver.reverse(name)).map(record)
-    return (await resolver.resolve(name, type)).map(record)
-  } catch (cause) {
-    throw new RecordError(reason(cause), { cause })
+async function ask(
+  resolver: DnsResolver,
+  name: string,
+  { type, signal }: { readonly type: RecordType; readonly signal: AbortSignal },
+): Promise<readonly DnsRecord[]> {
+  if (type === 'MX') {
+    const { kind, records } = await resolver.lookup(name, type, { signal })
+    if (kind !== 'found') throw new RecordError(words[kind])
+    return records
+      .toSorted((a, b) => a.preference - b.preference)
+      .map(({ exchange, preference }) => ({ value: exchange, preference }))
   }
+  const { kind, records } = await resolver.lookup(name, type, { signal })
+  if (kind !== 'found') throw new RecordError(words[kind])
+  return records.map((value) => ({ value, preference: undefined }))
 }
 
-const record = (value: string): DnsRecord => ({ value, preference: undefined })
+const words = { 'no-name': 'NXDOMAIN', 'no-data': 'NODATA' } as const
 
-const byPreference = (records: readonly MxRecord[]): DnsRecord[] =>
-  records
-    .toSorted((a, b) => a.priority - b.priority)
-    .map(({ exchange, priority }) => ({ value: exchange, preference: priority }))
-
-/** The word for an error of c-ares. */
-function reason(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'SERVFAIL'
-  if (code === 'ENOTFOUND') return 'NXDOMAIN'
-  return code.replace(/^E/, '')
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
+/** An address as the name under which PTR records stand (RFC 1035 §3.5, RFC 3596 §2.5); any other name as it is. */
+function reverseName(name: string): string {
+  const address = parseAddress(name)
+  if (address === undefined) return name
+  if (address.family === 4) return `${[...address.bytes].toReversed().join('.')}.in-addr.arpa`
+  const digits = [...address.bytes].map((octet) => octet.toString(16).padStart(2, '0')).join('')
+  return `${Array.from(digits).toReversed().join('.')}.ip6.arpa`
 }

@@ -292,6 +292,7 @@ function factsOf(session: Session, connectionId: string): SessionFacts {
       return session.peer
     },
     context: session.context,
+    gone: session.io.gone,
     capabilities: session.capabilities,
     ...(countSessions === undefined
       ? {}

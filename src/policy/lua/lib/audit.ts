@@ -76,9 +76,13 @@ export function auditFamily(host: LibraryHost): Family {
         const args = new Arguments(state, L, 'msys.audit.inbound_session_count')
         const service = args.optionalString(2) ?? 'SMTP'
         if (service !== 'SMTP') throw args.refuse(2, 'the only service that is counted here is SMTP')
-        if (services.sessions === undefined)
-          throw new ScriptError('msys.audit.inbound_session_count: nobody counts sessions here')
-        state.lua.lua_pushnumber(L, services.sessions(block(host, args.optionalString(1), { L, args })))
+        const count = host.current()?.session?.count
+        if (count === undefined)
+          throw new ScriptError('msys.audit.inbound_session_count: there is no session here')
+        const sessions = count({ cidr: args.optionalString(1) ?? '' })
+        if (sessions === undefined)
+          throw args.refuse(1, 'an address or a block such as 192.0.2.0/24 expected')
+        state.lua.lua_pushnumber(L, sessions)
         return 1
       },
     },

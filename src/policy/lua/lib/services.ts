@@ -1,7 +1,7 @@
 /** What the library's functions work with outside of Lua. Everything can be replaced: tests bring their own. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { NodeRecords, type RecordResolver } from '../../../dns/records.ts'
+import { DnsRecords, type RecordResolver } from '../../../dns/records.ts'
 import { type FileReader, readWholeFile } from './file-reader.ts'
 import { type HttpRequester, NodeHttp } from './http-request.ts'
 import { SharedStores } from './stores.ts'
@@ -20,8 +20,6 @@ export interface LibraryServices {
   readonly stores: SharedStores
   /** an option's effective value; undefined where there is no configuration to ask */
   readonly config: ConfigReader | undefined
-  /** SMTP sessions that an address block has at this moment; undefined where nobody counts them */
-  readonly sessions: ((block: string) => number) | undefined
 }
 
 /**
@@ -43,12 +41,11 @@ export function libraryServices(given: Partial<LibraryServices> = {}): LibrarySe
       const timer = setTimeout(call, milliseconds).unref()
       return () => clearTimeout(timer)
     },
-    records: new NodeRecords(),
+    records: new DnsRecords(),
     http: new NodeHttp(),
     readFile: readWholeFile,
     stores: new SharedStores(),
     config: undefined,
-    sessions: undefined,
     ...given,
   }
 }
