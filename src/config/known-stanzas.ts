@@ -25,7 +25,7 @@ export const knownStanzas: readonly KnownNames[] = [
     // modules
     scopes: 'global',
     names: `
-      ac_auth adaptive alias antivirus apn apn_logger as_logger auth_radius beik bind_address_secondary
+      adaptive alias antivirus apn apn_logger as_logger auth_radius beik bind_address_secondary
       bounce_classifier_override bounce_logger brightmail bzip2io cassandra_client chunk_logger cidrdb clamav cloudmark cluster
       commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger custom_logger dane delay_dsn dk_sign dkim2 dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
       ds_sqlite eleven engagement_tracker event_hydrant exim_logger fbl fingerprint gcm gcm_logger gzipio
@@ -57,4 +57,4 @@ export const restrictingStanzas: Readonly<
 }
 
 /** Stanzas that are accepted and not needed: no warning. */
-export const acceptedStanzas: readonly string[] = ['alerting']
+export const acceptedStanzas: readonly string[] = ['ac_auth', 'alerting']

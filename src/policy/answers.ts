@@ -43,6 +43,7 @@ export function readAnswer(phase: AnyPhase, value: Value, constants: AnswerConst
     case 'connected':
     case 'tls_parameters':
     case 'each_rcpt_after':
+    case 'auth_failed':
     case 'final_validation':
     case 'post_final_validation':
       return 'go-on'
@@ -56,6 +57,8 @@ export function readAnswer(phase: AnyPhase, value: Value, constants: AnswerConst
     case 'auth_before':
       if (value === -1) return 'go-on'
       return value === constants.EC_AUTH_OK ? 'grant' : readAuthentication(value, constants)
+    case 'auth_perform':
+      return readLogin(value, constants)
     case 'final_validation2':
       return readFinal(value, constants)
     default:
@@ -76,6 +79,14 @@ function readAuthentication(value: Value, constants: AnswerConstants): Answer | 
   return value === constants.EC_AUTH_FAIL || value === constants.EC_AUTH_ERROR ? 'refuse' : undefined
 }
 
+/** The script that answers is the last one asked. */
+function readLogin(value: Value, constants: AnswerConstants): Answer | undefined {
+  if (value === undefined) return 'go-on'
+  if (value === constants.EC_AUTH_OK) return 'grant'
+  if (value === constants.EC_AUTH_FAIL) return 'refuse'
+  return value === constants.EC_AUTH_ERROR ? 'defer' : undefined
+}
+
 function readFinal(value: Value, constants: AnswerConstants): Answer | undefined {
   if (value === undefined || value === constants.EC_HOOK_CONT) return 'go-on'
   if (value === constants.EC_HOOK_DONE) return 'refuse'
@@ -94,7 +105,9 @@ export function settleAnswer(
     return
   }
   if ((decision.code ?? 0) >= 400) return
-  if (answer === 'defer') decision.reply(451, '4.7.1 message not accepted now, please try again later')
+  if (answer === 'defer' && phase === 'auth_perform')
+    decision.reply(454, '4.7.0 Temporary authentication failure')
+  else if (answer === 'defer') decision.reply(451, '4.7.1 message not accepted now, please try again later')
   else if (phase === 'tls_verify') decision.reply(550, '5.7.1 certificate not accepted by policy')
   else if (phase === 'final_validation2') decision.reply(550, '5.7.1 message not accepted')
   else decision.reply(535, '5.7.8 authentication not accepted')

@@ -217,6 +217,7 @@ function subjectOf({ phase, facts, decision }: Asking): CalloutSubject {
     authentication: 'status' in facts ? facts.status : undefined,
     handshake: 'scopeMode' in facts ? facts : undefined,
     certificate: 'certificate' in facts ? facts.certificate : undefined,
+    login: 'login' in facts ? facts.login : undefined,
     decision,
   }
 }

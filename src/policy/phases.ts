@@ -139,6 +139,10 @@ export interface HookFacts {
   readonly tls_verify: { readonly session: SessionFacts; readonly certificate: PresentedCertificate }
   /** before an authentication; a reply 235 lets it succeed whatever the credentials are */
   readonly auth_before: { readonly session: SessionFacts }
+  /** whether this is the user's password, for `ac_auth://`: a reply 235 says yes, a refusal no, anything else neither */
+  readonly auth_perform: { readonly session: SessionFacts; readonly login: LoginAttempt }
+  /** after `auth_perform` said no; `login.response` is what the client will hear */
+  readonly auth_failed: { readonly session: SessionFacts; readonly login: LoginAttempt }
   /** after `data`: the recipients may still be changed */
   readonly rcptto_list: { readonly session: SessionFacts; readonly message: MessageFacts }
   readonly rcptto_list_final: { readonly session: SessionFacts; readonly message: MessageFacts }
@@ -148,6 +152,19 @@ export interface HookFacts {
   readonly final_validation2: { readonly session: SessionFacts; readonly message: MessageFacts }
   readonly final_validation: { readonly session: SessionFacts; readonly message: MessageFacts }
   readonly post_final_validation: { readonly session: SessionFacts; readonly message: MessageFacts }
+}
+
+/** A name and a password, byte strings. */
+export interface LoginAttempt {
+  readonly user: string
+  /** '' where it is not told */
+  readonly password: string
+  readonly response: LoginResponse
+}
+
+/** What a script wants a failure to be answered with: a reply's code and text; '' for the usual one. */
+export interface LoginResponse {
+  text: string
 }
 
 /** One certificate of those that the client sent, byte strings. */
@@ -167,6 +184,8 @@ export const hookCallouts: { readonly [H in Hook]: readonly string[] } = {
   tls_parameters: ['core_get_inbound_tls_parameters'],
   tls_verify: ['core_inbound_smtp_tls_verify_callback'],
   auth_before: ['core_pre_esmtp_auth'],
+  auth_perform: ['ac_auth_perform_auth'],
+  auth_failed: ['ac_auth_log_auth_failure'],
   rcptto_list: ['validate_rcptto_list'],
   rcptto_list_final: ['validate_rcptto_list_final'],
   each_rcpt_after: ['core_validate_data_spool_each_rcpt'],

@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createTransport } from 'nodemailer'
 import { loadSettingsFromText } from '../../src/config/load.ts'
 import { Datasources } from '../../src/policy/datasource/datasource.ts'
+import { noPolicy } from '../../src/policy/phases.ts'
 import { HashQueue } from '../../src/smtp/auth/hash-queue.ts'
 import { makeHash } from '../../src/smtp/auth/password-hash.ts'
 import { findSchemes } from '../../src/smtp/auth/schemes.ts'
@@ -232,7 +233,7 @@ s.quit()`
     assert.ok(settings)
     const datasources = new Datasources(settings.datasources)
     after(() => datasources.close())
-    const { schemes } = findSchemes({ settings, datasources, policy: {}, hashes: new HashQueue() })
+    const { schemes } = findSchemes({ settings, datasources, policy: noPolicy, hashes: new HashQueue() })
     const open = (name: string) => schemes.get(name)?.(`${name}://`, {}) ?? assert.fail()
     return { store: open('up'), broken: open('down'), can: { clear: true, digest: true } }
   })

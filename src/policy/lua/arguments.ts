@@ -18,6 +18,8 @@ type Argument =
   | 'subject'
   | 'issuer'
   | 'recipients'
+  | 'user'
+  | 'password'
 
 const message: readonly Argument[] = ['msg', 'ac', 'vctx']
 
@@ -30,6 +32,8 @@ export const signatures: Readonly<Record<string, readonly Argument[]>> = {
   core_inbound_smtp_tls_verify_callback: ['mc', 'nil', 'preverify_ok', 'subject', 'issuer', 'nil'],
   core_inbound_smtp_tls_post_accept: ['mc', 'nil', 'nil', 'nil', 'now'],
   core_pre_esmtp_auth: ['ac', 'mc', 'vctx'],
+  ac_auth_perform_auth: ['user', 'password', 'ac', 'response'],
+  ac_auth_log_auth_failure: ['user', 'ac', 'response'],
   core_validate_auth: ['vctx', 'auth_info', 'auth_status'],
   core_validate_auth_hook: ['vctx', 'auth_info', 'auth_status'],
   validate_mailfrom: ['line', 'ac', 'vctx'],
@@ -92,6 +96,9 @@ function push(
     case 'subject':
     case 'issuer':
       return pushOptional(state, L, subject.certificate?.[argument])
+    case 'user':
+    case 'password':
+      return state.push(L, subject.login?.[argument] ?? '')
     case 'recipients':
       return pushRecipients(state, L, subject)
     case 'nil':

@@ -3,7 +3,14 @@
 import type { EventSink } from '../../events/events.ts'
 import type { ContextKind, ValidationContext } from '../context.ts'
 import type { Decision } from '../decision.ts'
-import type { AnyFacts, AnyPhase, MessageFacts, PresentedCertificate, SessionFacts } from '../phases.ts'
+import type {
+  AnyFacts,
+  AnyPhase,
+  LoginAttempt,
+  MessageFacts,
+  PresentedCertificate,
+  SessionFacts,
+} from '../phases.ts'
 import { type LuaState, ScriptError } from './state.ts'
 
 /** What a callout is about. */
@@ -20,6 +27,8 @@ export interface CalloutSubject {
   readonly handshake?: AnyFacts['tls_parameters'] | undefined
   /** after a handshake */
   readonly certificate?: PresentedCertificate | undefined
+  /** of `ac_auth://` */
+  readonly login?: LoginAttempt | undefined
 }
 
 /** How much one callout may put where Lua's own memory budget does not count. */

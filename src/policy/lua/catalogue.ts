@@ -37,7 +37,6 @@ export const constants = {
 export const unaskedDecisions: readonly string[] = [
   'core_pre_ec_can_relay_to',
   'core_config_get_domain_relay',
-  'ac_auth_perform_auth',
 ]
 
 /** Callouts that observe or clean up and are not called in this version. */
@@ -46,7 +45,6 @@ export const uncalledObservers: readonly string[] = [
   'core_ec_ssl_SSL_CTX_fixup',
   'core_get_protocol_string_for_trace_headers',
   'core_get_received_header_text',
-  'ac_auth_log_auth_failure',
 ]
 
 const names = (prefix: string, list: string): string[] => list.split(' ').map((name) => `${prefix}${name}`)
@@ -78,6 +76,7 @@ export const unbuiltMethods = {
   msg: names('', 'binding_group makeBoundary makeContainer makePart build inject forward'),
   mc: [],
   params: [],
+  response: [],
 } as const satisfies Record<string, readonly string[]>
 
 /** Of the parts that msg:mime() gives. */

@@ -11,6 +11,7 @@ import type { Callout, MethodTable, ObjectHost } from './callout.ts'
 import { contentMethods } from './content-methods.ts'
 import { messageMethods } from './message-methods.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
+import { readResponse, responseMethods } from './response-methods.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 import { readParameter, writeParameter } from './tls-methods.ts'
 import { contextMethods, formatEndpoint, readContextField, writeContextField } from './vctx-methods.ts'
@@ -20,7 +21,14 @@ const objectSize = 16
 export class HostObjects {
   readonly #state: LuaState
   readonly #callouts = new Map<number, Callout>()
-  readonly #metatables: Record<ObjectKind, number> = { ac: 0, vctx: 0, msg: 0, mc: 0, params: 0 }
+  readonly #metatables: Record<ObjectKind, number> = {
+    ac: 0,
+    vctx: 0,
+    msg: 0,
+    mc: 0,
+    params: 0,
+    response: 0,
+  }
   readonly #methods: Readonly<Record<ObjectKind, MethodTable>>
   readonly #content: MethodTable
   #last = 0
@@ -34,6 +42,7 @@ export class HostObjects {
       msg: messageMethods(host),
       mc: {},
       params: {},
+      response: responseMethods(host),
     }
   }
 
@@ -147,6 +156,7 @@ export class HostObjects {
     const name = state.lua.lua_type(L, 2) === TYPE.string ? (state.read(L, 2) ?? '') : ''
     const { session } = callout.subject
     if (kind === 'params') return readParameter(state, L, callout, name)
+    if (kind === 'response') return readResponse(state, L, callout, name)
     const text = (value: string): void => state.push(L, value)
     switch (`${kind}.${name}`) {
       case 'ac.remote_addr':

@@ -556,7 +556,14 @@ function msys.core.accept_construct_get_message_construct(ac)
   return host.message_construct(ac)
 end
 
-host.classes({ ac = class("ac"), vctx = class("vctx"), msg = class("msg"), mc = class("mc"), params = class("params") })
+local response = class("response")
+local response_field = host.get_field.response
+response.__tostring = function(object) return response_field(object, "text") end
+response.__len = function(object) return #response_field(object, "text") end
+
+host.classes({
+  ac = class("ac"), vctx = class("vctx"), msg = class("msg"), mc = class("mc"), params = class("params"), response = response,
+})
 
 local envelope_part = host.methods.msg.get_envelope2
 host.methods.msg.get_envelope2 = function(msg, flags, localpart, domain)

@@ -13,6 +13,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AuthenticationFact } from '../../events/events.ts'
 import type { Reply } from '../../mail/status.ts'
+import type { LoginAttempt } from '../../policy/phases.ts'
 import { ClientGoneError } from '../client-io.ts'
 import type { Command } from '../command.ts'
 import { command, notDiscardable, replyOf } from '../command.ts'
@@ -100,7 +101,7 @@ async function judge(session: Session, row: MechanismRow, result: Result): Promi
   const answer = await ask(session, status)
   if (status === 'error')
     throw refuse(454, '4.7.0 Temporary authentication failure', { ...AUTH, fault: 'us' })
-  if (status === 'fail') throw failed(session)
+  if (status === 'fail') throw await failed(session, result.login)
   session.authenticated = { mechanism: row.name, user }
   session.grantRelay()
   return replyOf(answer, 235, '2.7.0 Authentication succeeded')
@@ -163,10 +164,17 @@ async function ask(session: Session, status: Result['status']): Promise<Answer> 
   }
 }
 
-function failed(session: Session): Error {
+/** A script that judged may have words of its own, and hears of the failure. @throws Refusal when policy fails */
+async function failed(session: Session, login: LoginAttempt | undefined): Promise<Error> {
   session.authFailures += 1
+  const usual = '5.7.8 Authentication credentials invalid'
+  const [, code = '535', text = usual] = /^([45]\d\d) (.+)$/s.exec(login?.response.text.trim() ?? '') ?? []
+  if (login !== undefined) {
+    const response = { text: `${code} ${text}` }
+    await consult(session, 'auth_failed', { session: session.facts, login: { ...login, response } })
+  }
   if (session.authFailures >= session.limits.authFailures) return tooMany()
-  return refuse(535, '5.7.8 Authentication credentials invalid', AUTH)
+  return refuse(Number(code), text, AUTH)
 }
 
 function tooMany(): Error {

@@ -8,6 +8,7 @@ import { after, describe, test } from 'node:test'
 import { type StoreUnderTest, storeContract } from '../../../test/support/store-contract.ts'
 import { loadSettingsFromText } from '../../config/load.ts'
 import { Datasources } from '../../policy/datasource/datasource.ts'
+import { noPolicy } from '../../policy/phases.ts'
 import { auditAuth } from './audit.ts'
 import { HashQueue } from './hash-queue.ts'
 import { makeHash } from './password-hash.ts'
@@ -70,7 +71,7 @@ async function configure(file: string, authenticate: string, rest = ''): Promise
   assert.ok(settings !== undefined, JSON.stringify(diagnostics))
   const datasources = new Datasources(settings.datasources)
   opened.push(datasources)
-  const { schemes } = findSchemes({ settings, datasources, policy: {}, hashes: new HashQueue() })
+  const { schemes } = findSchemes({ settings, datasources, policy: noPolicy, hashes: new HashQueue() })
   const stores = new CredentialStores({ schemes })
   return {
     stores,
@@ -311,7 +312,7 @@ describe('what check says of a scheme', () => {
     const { settings } = await loadSettingsFromText(text, 'gate.conf')
     assert.ok(settings)
     const datasources = new Datasources(settings.datasources)
-    const { schemes } = findSchemes({ settings, datasources, policy: {}, hashes: new HashQueue() })
+    const { schemes } = findSchemes({ settings, datasources, policy: noPolicy, hashes: new HashQueue() })
     assert.throws(
       () => new CredentialStores({ schemes }).open('l://'),
       /ldap: is recognised, not implemented/,

@@ -3,6 +3,7 @@
  * comes to an outcome. No line of it reaches an event, a log, the context or an error's text.
  */
 
+import type { LoginAttempt, LoginResponse, SessionFacts } from '../../policy/phases.ts'
 import { decodeBase64 } from '../../wire/base64.ts'
 import { formatReply } from '../../wire/reply.ts'
 import { readLine } from '../read-line.ts'
@@ -12,6 +13,7 @@ import { addressKey } from './failures.ts'
 import type { Grounds, Mechanism, MechanismRow, Outcome, Step } from './mechanism.ts'
 import { MalformedResponse } from './mechanism.ts'
 import { AuthBusyError, AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
+import { schemeOf } from './stores.ts'
 
 export const AUTH = { module: 'auth' } as const
 
@@ -19,6 +21,8 @@ export const AUTH = { module: 'auth' } as const
 export interface Result {
   readonly status: 'pass' | 'fail' | 'error'
   readonly user: string
+  /** of `ac_auth://`: what its script wants a failure to be answered with */
+  readonly login?: LoginAttempt
 }
 
 /** @param initial as the client wrote it. @throws Refusal for what is no attempt: 500, 501 */
@@ -32,8 +36,12 @@ export async function exchange(
   }
   // RFC 4954 §4: `=` stands for an empty initial response.
   const first = initial === undefined ? undefined : decode(initial === '=' ? '' : initial)
+  const response = { text: '' }
   try {
-    return await converse(session, row.begin(groundsOf(session, row)), first)
+    const end = await converse(session, row.begin(groundsOf(session, row, response)), first)
+    const scripted = schemeOf(session.scope.options[row.option]?.['uri'] ?? '') === 'ac_auth'
+    // what the password was is nobody's business any more
+    return scripted ? { ...end, login: { user: end.user, password: '', response } } : end
   } catch (error) {
     if (error instanceof MalformedResponse) throw refuse(501, '5.5.2 malformed authentication message', AUTH)
     if (error instanceof AuthBusyError) return { status: 'error', user: '' }
@@ -87,17 +95,30 @@ function decode(text: string): string {
   return bytes.toString('latin1')
 }
 
-function groundsOf(session: Session, row: MechanismRow): Grounds {
+function groundsOf(session: Session, row: MechanismRow, response: LoginResponse): Grounds {
   const { scope, services, connection, peer } = session
   const parameters = scope.options[row.option] ?? {}
   const { uri } = parameters
   return {
-    store: storeFor(session, row, uri),
+    store: withSession(storeFor(session, row, uri), session.facts, response),
     identities: async () => (uri === undefined ? undefined : services.auth.stores.identities(uri)),
     parameters,
     hostname: services.hostname,
     peer,
     client: addressKey(connection.remote.address),
+  }
+}
+
+/** The same store, told whose session asks. */
+function withSession(
+  store: CredentialStore,
+  session: SessionFacts,
+  response: LoginResponse,
+): CredentialStore {
+  return {
+    verify: (attempt) => store.verify({ ...attempt, session, response }),
+    password: (user) => store.password(user),
+    digest: (user, realm) => store.digest(user, realm),
   }
 }
 

@@ -1,9 +1,10 @@
-/** The URI schemes of a configuration besides files: those of auth_ds, and those that scripts registered. */
+/** The URI schemes of a configuration besides files: those of auth_ds, those that scripts registered, and ac_auth. */
 
 import type { Diagnostic } from '../../config/diagnostic.ts'
 import type { Settings } from '../../config/settings.ts'
 import type { Datasources } from '../../policy/datasource/datasource.ts'
-import type { PolicyOffers } from '../../policy/offers.ts'
+import type { Policy } from '../../policy/phases.ts'
+import { AcAuthStore } from './ac-auth-store.ts'
 import { datasourceSchemes } from './ds-store.ts'
 import type { HashQueue } from './hash-queue.ts'
 import { ScriptStore } from './script-store.ts'
@@ -12,7 +13,7 @@ import { builtInSchemes, type SchemeOpener } from './stores.ts'
 export interface SchemeSources {
   readonly settings: Settings
   readonly datasources: Datasources
-  readonly policy: { readonly offers?: PolicyOffers | undefined }
+  readonly policy: Pick<Policy, 'offers' | 'wants' | 'ask'>
   readonly hashes: HashQueue
 }
 
@@ -44,5 +45,6 @@ export function findSchemes({ settings, datasources, policy, hashes }: SchemeSou
         }),
     )
   }
+  if (policy.wants('auth_perform')) schemes.set('ac_auth', () => new AcAuthStore(policy))
   return { schemes, diagnostics }
 }

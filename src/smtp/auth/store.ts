@@ -6,6 +6,7 @@
  * cannot do, for all its users or for one, is AuthUnavailableError: the client hears 454 and an operator hears why.
  */
 
+import type { LoginResponse, SessionFacts } from '../../policy/phases.ts'
 import type { MechanismName } from './mechanism-name.ts'
 
 export interface CredentialStore {
@@ -39,6 +40,9 @@ export interface PasswordAttempt {
   readonly password: string
   /** the client's address: who waits for costly computations waits among the attempts of its own address first */
   readonly client: string
+  /** for stores that look at the session, and that may have words of their own for a failure */
+  readonly session?: SessionFacts
+  readonly response?: LoginResponse
 }
 
 /** The store cannot be used. The message is for the panic log: it names the file and the line, never a credential. */

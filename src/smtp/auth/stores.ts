@@ -53,6 +53,11 @@ export class CredentialStores implements StoreDirectory {
     if (known !== undefined) return known
     const scheme = schemeOf(uri)
     const opener = this.#schemes.get(scheme)
+    if (opener === undefined && scheme === 'ac_auth') {
+      throw new AuthUnavailableError(
+        'ac_auth:// asks a script, and none has ac_auth_perform_auth: nobody can log in with it',
+      )
+    }
     if (opener === undefined) {
       const near = suggestion(scheme, this.#schemes.keys())
       throw new AuthUnavailableError(
