@@ -12,8 +12,8 @@ test('syntax and load errors name the script’s line, stand at the stanza, and 
   const cases = [
     ['local x =\n= 1', "gate.lua:2: unexpected symbol near '='"],
     [
-      'local x = 1\nif x != 2 then end',
-      "gate.lua:2: 'then' expected near '!' (Lua 5.1 writes \"not equal\" as ~=)",
+      'local x = 1\nif ! x then end',
+      'gate.lua:2: unexpected symbol near \'!\' (Lua 5.1 writes not for !, and ~= for "not equal")',
     ],
     ['local x = 6 & 3', "gate.lua:1: unexpected symbol near '&' (Lua 5.1 has no bit operators)"],
     ['error("oops")', 'gate.lua:1: oops'],
@@ -38,6 +38,21 @@ test('syntax and load errors name the script’s line, stand at the stanza, and 
     assert.deepEqual(gate.diagnostics[0]?.at, { file: 'gate.conf', line: 1, column: 1, length: 6 })
     assert.deepEqual(await askMail(gate), temporaryIssue)
   }
+})
+
+test('!= is read as ~=, in scripts and their modules, and nowhere inside strings and comments', async () => {
+  const module = 'return { differ = function(a, b) return a!=b end }'
+  const body = `  -- a != b, "
+  --[==[ " ]] ' != ]==] local long = [[ -- != ]] .. [=[ ]] != ]=]
+  local quoted = "\\" != " .. 'it\\'s != \\\\'
+  print(long .. quoted, 1 != 2, 1 !=1, not(nil!=nil), require("other").differ(1, 2))
+  return core.VALIDATE_CONT`
+  const gate = await load({ gate: callout(body) }, { modules: { 'other.lua': module } })
+  assert.deepEqual(gate.diagnostics, [])
+  assert.deepEqual(await askMail(gate), { kind: 'continue' }, gate.panics.join())
+  assert.deepEqual(gate.panics, [` -- !=  ]] != " != it's != \\ true false true true`])
+  const after = await load({ gate: 'local x = 1 != 2\nlocal s = "!="\nlocal y = = 1' })
+  assert.equal(shown(after)[0], `error: script "gate": gate.lua:3: unexpected symbol near '='`)
 })
 
 test('init runs once and must return true', async () => {

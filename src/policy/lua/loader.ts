@@ -6,6 +6,7 @@
 
 import type { ScriptLog } from './callout.ts'
 import { isUnbuiltModule } from './catalogue.ts'
+import { asLua51 } from './dialect.ts'
 import { judgeKeys } from './key-names.ts'
 import {
   explainSyntax,
@@ -105,7 +106,7 @@ export class ScriptLoader {
   /** Returns what is wrong. */
   #runChunk(script: ScriptSource): string | undefined {
     const { L, reference } = this.#state.newThread()
-    const problem = this.#state.load(L, script.text, `@${script.file}`)
+    const problem = this.#state.load(L, asLua51(script.text), `@${script.file}`)
     if (problem !== undefined) return explainSyntax(problem)
     const { result } = this.#state.resume(L, 0, 0)
     if (result.kind === 'failed') return result.message
@@ -203,7 +204,7 @@ export class ScriptLoader {
     if (script === undefined || found === undefined || text === undefined)
       throw new ScriptError('the module is gone', 2)
     this.#owners.set(found.file, script)
-    const problem = this.#state.load(L, text, `@${found.file}`)
+    const problem = this.#state.load(L, asLua51(text), `@${found.file}`)
     if (problem !== undefined) throw new ScriptError(explainSyntax(problem), 2)
     return 1
   }

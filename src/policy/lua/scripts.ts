@@ -64,7 +64,7 @@ export function explainSyntax(message: string): string {
   const near = /near '(.)/.exec(message)?.[1]
   switch (near) {
     case '!':
-      return `${message} (Lua 5.1 writes "not equal" as ~=)`
+      return `${message} (Lua 5.1 writes not for !, and ~= for "not equal")`
     case '&':
     case '|':
     case '~':
