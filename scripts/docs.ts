@@ -9,9 +9,15 @@ import { permissions } from '../src/config/codec.ts'
 import { displayName, displayScopes } from '../src/config/known-names.ts'
 import { knownOptions } from '../src/config/known-options.ts'
 import type { OptionRow } from '../src/config/option-row.ts'
-import { inboundOptions } from '../src/config/options-inbound.ts'
 import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
-import { globalOptions, loggerOptions, maildirOptions, outboundOptions } from '../src/config/options-other.ts'
+import { inboundOptions } from '../src/config/options-inbound.ts'
+import {
+  bounceLoggerOptions,
+  globalOptions,
+  loggerOptions,
+  maildirOptions,
+  outboundOptions,
+} from '../src/config/options-other.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
   unaskedDecisions,
@@ -24,6 +30,7 @@ import { lifeCycle } from '../src/policy/lua/scripts.ts'
 import { callouts } from '../src/policy/phases.ts'
 import {
   authenticateNotes,
+  bounceLoggerNotes,
   datasourceNotes,
   globalNotes,
   inboundNotes,
@@ -70,6 +77,10 @@ ${table(outboundOptions, outboundNotes)}
 ## \`ec_logger "name" { }\`
 
 ${table(loggerOptions, loggerNotes)}
+
+## \`bounce_logger "name" { }\`
+
+${table(bounceLoggerOptions, bounceLoggerNotes)}
 
 ## \`maildir "name" { }\` +
 

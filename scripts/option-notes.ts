@@ -2,6 +2,7 @@
 
 import type {
   AuthSchemeSettings,
+  BounceLoggerSettings,
   DatasourceSettings,
   GlobalValues,
   InboundValues,
@@ -125,7 +126,11 @@ export const outboundNotes: Notes<OutboundValues> = {
     'seconds for which a host that could not be connected to is not tried again, at most Retry_Interval',
   retry_interval: 'seconds before the first retry; doubles with each failure',
   max_retry_interval: 'seconds between two attempts at most',
-  message_expiration: 'seconds after which a message is kept as failed',
+  message_expiration: 'seconds after which a message fails',
+  generate_bounces:
+    'whether the sender is told of a failure; without it, failures are logged and the message is forgotten; see [delivery.md](delivery.md)',
+  mailerdaemon: 'the From of bounces; default: mailer-daemon at Hostname',
+  bounces_inline_original: 'how much of the message a bounce brings along: `headers`, `all` or `none`',
   suspend_delivery: 'mail is queued and not delivered',
   ehlo_hostname: 'the name we give ourselves; default: Hostname',
   max_outbound_connections: 'connections to one domain at once',
@@ -173,6 +178,14 @@ export const authenticateNotes: Notes<Omit<AuthSchemeSettings, 'name' | 'at'>> =
   type: 'how passwords are kept',
   type_column: 'column that says how this password is kept',
   type_map: '`[ S = "ssha1" ]`: what the values of that column mean',
+}
+
+export const bounceLoggerNotes: Notes<Omit<BounceLoggerSettings, 'name' | 'at'>> = {
+  bouncelog: 'file of failures (`B`, `T`) with their class',
+  bouncelog_mode: 'permissions',
+  heartbeat: 'seconds between marker lines; 0 = none',
+  log_inband_bounces: 'B lines',
+  log_transient_failures: 'T lines',
 }
 
 export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {

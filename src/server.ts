@@ -156,6 +156,7 @@ export class Server {
     const ids = new IdGenerator({ pid: process.pid, clock: Date.now })
     const logs = openLogs(settings.loggers, {
       clock: Date.now,
+      bounceLoggers: settings.bounceLoggers,
       onError: (message) => process.stderr.write(`postern: ${message}\n`),
     })
     events.subscribe((event) => logs.handle(event))
@@ -178,6 +179,7 @@ export class Server {
       transports,
       events,
       ids,
+      hostname: hostnameOf(settings),
       concurrency: deliveryBudget(),
     })
     const authFailures = new AuthFailures(Date.now)
@@ -233,9 +235,9 @@ export class Server {
       this.#generation = generation
       this.#services = services
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
-      queue.reload(generation.settings, transportsOf(generation))
+      queue.reload(generation.settings, transportsOf(generation), hostnameOf(generation.settings))
     })
-    await logs.replace(generation.settings.loggers)
+    await logs.replace(generation.settings.loggers, generation.settings.bounceLoggers)
   }
 
   /**

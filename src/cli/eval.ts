@@ -14,6 +14,7 @@ import { listenKey, parseListenAddress } from '../config/listen-address.ts'
 import { loadSettings } from '../config/load.ts'
 import { inboundOptions } from '../config/options-inbound.ts'
 import {
+  bounceLoggerOptions,
   globalOptions,
   loggerOptions,
   maildirOptions,
@@ -165,4 +166,4 @@ function asText(context: Readonly<Record<string, string>>): Readonly<Record<stri
   return Object.fromEntries(entries) as Record<string, string>
 }
 
-const moduleTables = [loggerOptions, maildirOptions, scriptOptions, securityOptions]
+const moduleTables = [loggerOptions, bounceLoggerOptions, maildirOptions, scriptOptions, securityOptions]

@@ -29,6 +29,8 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
     for (const file of [mainlog, rejectlog, paniclog])
       if (file !== undefined) add(path.dirname(file.path), 0o755, false)
   }
+  for (const { bouncelog } of settings.bounceLoggers)
+    if (bouncelog !== undefined) add(path.dirname(bouncelog.path), 0o755, false)
   return [...needs.values()]
 }
 

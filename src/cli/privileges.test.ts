@@ -42,6 +42,7 @@ function settingsOf(
     global: { spoolbase: { path: spool, text: spool } },
     maildirs: [],
     loggers: [],
+    bounceLoggers: [],
     listens: [],
     security: security && { user: undefined, group: undefined, ...security, at },
   } as unknown as Settings
@@ -267,6 +268,7 @@ test('the folders are those of spool, mailboxes, UNIX sockets and logs, each onc
     global: { spoolbase: file('/s/spool') },
     maildirs: [{ basedir: file('/s/mail') }],
     loggers: [{ mainlog: file('/s/log/mainlog'), rejectlog: file('/s/log/rejectlog'), paniclog: undefined }],
+    bounceLoggers: [{ bouncelog: file('/s/bounces/bouncelog') }],
     listens: [
       { address: { kind: 'unix', path: '/s/run/gate.sock' }, scope: { options: { enable: true } } },
       { address: { kind: 'unix', path: '/s/off/gate.sock' }, scope: { options: { enable: false } } },
@@ -283,6 +285,7 @@ test('the folders are those of spool, mailboxes, UNIX sockets and logs, each onc
       ['/s/mail', true],
       ['/s/run', true],
       ['/s/log', false],
+      ['/s/bounces', false],
     ],
   )
 })

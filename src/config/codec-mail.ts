@@ -1,5 +1,6 @@
 /** Values that speak of mail: domains, networks, extensions, credentials. Strict like all codecs (`codec.ts`). */
 
+import { parseMailbox } from '../mail/address.ts'
 import { formatCidr, parseAddress, parseCidr } from './address.ts'
 import { type Codec, type CodecContext, dictionary, hostname, listWhere, oneOf, scalar } from './codec.ts'
 import { nearest, suggestion } from './edit-distance.ts'
@@ -136,6 +137,15 @@ export const ehloName: Codec<string | undefined> = (value, context) => {
 
 /** A host or an address; a port may follow, after brackets for an IPv6 address. */
 export const nextHop: Codec<string> = scalar('a host, an address or "[IPv6 address]:port"', parseNextHop)
+
+/** Whom a message is from, as it stands in a header: an address, or a name and an address in angle brackets. */
+export const originator: Codec<string> = scalar(
+  'an address such as "mailer-daemon@example.com" or "Mail System <mailer-daemon@example.com>"',
+  (text) => {
+    const [, address = text] = /^[\w !#$%&'*+/=?^`{|}~.-]+ <([^<>]+)>$/.exec(text) ?? []
+    return text.length <= 500 && parseMailbox(address) !== undefined ? text : undefined
+  },
+)
 
 /** Name servers: addresses, since a name would need one. */
 export const nameServers: Codec<readonly string[]> = listWhere((item, context) => {

@@ -36,6 +36,7 @@ export class Instances {
   readonly #domains = new Map<string, DomainStanza>()
   readonly #scripts = new Map<string, NamedStanza>()
   readonly #loggers = new Map<string, NamedStanza>()
+  readonly #bounceLoggers = new Map<string, NamedStanza>()
   readonly #maildirs = new Map<string, NamedStanza>()
   readonly #datasources = new Map<string, NamedStanza>()
   readonly #authSchemes = new Map<string, SchemeStanza>()
@@ -56,6 +57,7 @@ export class Instances {
       domains: this.#domains,
       scripts: this.#scripts,
       loggers: this.#loggers,
+      bounceLoggers: this.#bounceLoggers,
       maildirs: this.#maildirs,
       security: this.#security,
       datasources: this.#datasources,
@@ -104,6 +106,8 @@ export class Instances {
         return this.#named(this.#scripts, scope, instance)
       case 'ec_logger':
         return this.#named(this.#loggers, scope, instance)
+      case 'bounce_logger':
+        return this.#named(this.#bounceLoggers, scope, instance)
       case 'maildir':
         return this.#named(this.#maildirs, scope, instance)
       case 'datasource':

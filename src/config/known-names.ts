@@ -10,6 +10,7 @@ import type { OptionRow, ScopeName } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { inboundOptions } from './options-inbound.ts'
 import {
+  bounceLoggerOptions,
   globalOptions,
   loggerOptions,
   maildirOptions,
@@ -98,6 +99,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   scriptlet: ['global'],
   script: ['scriptlet'],
   ec_logger: ['global'],
+  bounce_logger: ['global'],
   maildir: ['global'],
   datasource: ['global'],
   auth_ds: ['global'],
@@ -107,12 +109,13 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
 
 /** Options of the modules that are read, besides those that act. */
 const moduleOptions: readonly KnownNames[] = [
-  { scopes: 'ec_logger maildir scriptlet auth_ds', names: 'enabled debug_level' },
+  { scopes: 'ec_logger bounce_logger maildir scriptlet auth_ds', names: 'enabled debug_level' },
   {
     scopes: 'datasource',
     names: 'pool serialized assume_charset connection_cache_size connection_cache_life long_threshold',
   },
   { scopes: 'ec_logger', names: 'importlog acctlog_mode importlog_mode' },
+  { scopes: 'bounce_logger', names: 'log_outofband_bounces' },
   { scopes: 'maildir', names: 'all_domains createusers dirmode domain filemode' },
   {
     scopes: 'scriptlet',
@@ -136,6 +139,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     inboundOptions,
     globalOptions,
     outboundOptions,
+    bounceLoggerOptions,
     loggerOptions,
     maildirOptions,
     securityOptions,
@@ -169,6 +173,7 @@ const wholeNames: Readonly<Record<string, string>> = {
   authdigestmd5parameters: 'AuthDigestMD5Parameters',
   authorizationparameters: 'AuthorizationParameters',
   ec_logger: 'ec_logger',
+  bounce_logger: 'bounce_logger',
   auth_ds: 'auth_ds',
   querygroups: 'QueryGroups',
   enumgroups: 'EnumGroups',
@@ -184,13 +189,13 @@ const wordForms: Readonly<Record<string, string>> = {
   tlsv13: 'TLSv13',
   ca: 'CA',
   crl: 'CRL',
+  eku: 'EKU',
+  sni: 'SNI',
   dn: 'DN',
   ec: 'EC',
   ehlo: 'EHLO',
   esmtp: 'ESMTP',
   http: 'HTTP',
-  eku: 'EKU',
-  sni: 'SNI',
   ip: 'IP',
   smtp: 'SMTP',
   ssl: 'SSL',

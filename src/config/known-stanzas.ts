@@ -26,7 +26,7 @@ export const knownStanzas: readonly KnownNames[] = [
     scopes: 'global',
     names: `
       adaptive alias antivirus apn apn_logger as_logger auth_radius beik bind_address_secondary
-      bounce_classifier_override bounce_logger brightmail bzip2io cassandra_client chunk_logger cidrdb clamav cloudmark cluster
+      bounce_classifier_override brightmail bzip2io cassandra_client chunk_logger cidrdb clamav cloudmark cluster
       commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger custom_logger dane delay_dsn dk_sign dkim2 dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
       ds_sqlite eleven engagement_tracker event_hydrant exim_logger fbl fingerprint gcm gcm_logger gzipio
       ha_proxy_client http_logger httpsrv icu ilf_logger inbound_audit ipv6_lookup jlog live_bounce_updates mail_loop

@@ -17,6 +17,7 @@ import type { Model, NamedStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import {
+  bounceLoggerOptions,
   globalOptions,
   loggerOptions,
   maildirOptions,
@@ -93,6 +94,11 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       name,
       at,
       ...valuesOf(stanza, loggerOptions),
+    })),
+    bounceLoggers: named(model.bounceLoggers, (stanza, { name, at }) => ({
+      name,
+      at,
+      ...valuesOf(stanza, bounceLoggerOptions),
     })),
     maildirs: named(model.maildirs, (stanza, { name, at }) => ({
       name,

@@ -78,6 +78,7 @@ export interface Model {
   readonly domains: ReadonlyMap<string, DomainStanza>
   readonly scripts: ReadonlyMap<string, NamedStanza>
   readonly loggers: ReadonlyMap<string, NamedStanza>
+  readonly bounceLoggers: ReadonlyMap<string, NamedStanza>
   readonly maildirs: ReadonlyMap<string, NamedStanza>
   readonly security: NamedStanza | undefined
   readonly datasources: ReadonlyMap<string, NamedStanza>

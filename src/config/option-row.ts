@@ -18,6 +18,7 @@ export type ScopeName =
   | 'scriptlet'
   | 'script'
   | 'ec_logger'
+  | 'bounce_logger'
   | 'maildir'
   | 'datasource'
   | 'auth_ds'

@@ -13,13 +13,15 @@ import {
   hostname,
   line,
   longSeconds,
+  oneOf,
   permissions,
   seconds,
   size,
 } from './codec.ts'
-import { domains, ehloName, nameServers, networks, nextHop, routes } from './codec-mail.ts'
+import { domains, ehloName, nameServers, networks, nextHop, originator, routes } from './codec-mail.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
 import type {
+  BounceLoggerSettings,
   GlobalValues,
   LoggerSettings,
   MaildirSettings,
@@ -65,6 +67,13 @@ export const outboundOptions: OptionTable<OutboundValues> = {
   retry_interval: { codec: longSeconds, default: 1200, scopes: destinationScopes },
   max_retry_interval: { codec: longSeconds, default: 43_200, scopes: destinationScopes },
   message_expiration: { codec: longSeconds, default: 86_400, scopes: destinationScopes },
+  generate_bounces: { codec: bool, default: true, scopes: destinationScopes },
+  mailerdaemon: { codec: originator, default: undefined, scopes: destinationScopes },
+  bounces_inline_original: {
+    codec: oneOf(['none', 'headers', 'all']),
+    default: 'headers',
+    scopes: destinationScopes,
+  },
   suspend_delivery: { codec: bool, default: false, scopes: destinationScopes },
   ehlo_hostname: { codec: ehloName, default: undefined, scopes: destinationScopes },
   max_outbound_connections: {
@@ -100,6 +109,16 @@ export const loggerOptions: OptionTable<Omit<LoggerSettings, 'name' | 'at'>> = {
   log_permanent_failures: logged,
   log_rejections: logged,
   log_errors: logged,
+}
+
+const bounceLogger: readonly ScopeName[] = ['bounce_logger']
+
+export const bounceLoggerOptions: OptionTable<Omit<BounceLoggerSettings, 'name' | 'at'>> = {
+  bouncelog: { codec: filePath, default: undefined, scopes: bounceLogger },
+  bouncelog_mode: { codec: permissions, default: 0o644, scopes: bounceLogger },
+  heartbeat: { codec: seconds, default: 60, scopes: bounceLogger },
+  log_inband_bounces: { codec: bool, default: true, scopes: bounceLogger },
+  log_transient_failures: { codec: bool, default: true, scopes: bounceLogger },
 }
 
 const maildir: readonly ScopeName[] = ['maildir']

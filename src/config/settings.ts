@@ -168,6 +168,12 @@ export interface OutboundValues {
   readonly retry_interval: number
   readonly max_retry_interval: number
   readonly message_expiration: number
+  /** whether the sender is told of a failure; otherwise it is logged and the message forgotten */
+  readonly generate_bounces: boolean
+  /** the From of bounces, as it stands in a header; undefined = mailer-daemon at Hostname */
+  readonly mailerdaemon: string | undefined
+  /** how much of the message a bounce brings along */
+  readonly bounces_inline_original: 'none' | 'headers' | 'all'
   readonly suspend_delivery: boolean
   readonly ehlo_hostname: string | undefined
   readonly max_outbound_connections: number
@@ -246,6 +252,17 @@ export interface LoggerSettings {
   readonly log_permanent_failures: boolean
   readonly log_rejections: boolean
   readonly log_errors: boolean
+  readonly at: Position
+}
+
+export interface BounceLoggerSettings {
+  readonly name: string
+  readonly bouncelog: FilePath | undefined
+  readonly bouncelog_mode: number
+  /** seconds between marker lines, 0 = none */
+  readonly heartbeat: number
+  readonly log_inband_bounces: boolean
+  readonly log_transient_failures: boolean
   readonly at: Position
 }
 
@@ -354,6 +371,7 @@ export interface Settings {
   readonly listens: readonly ListenSettings[]
   readonly scripts: readonly ScriptSettings[]
   readonly loggers: readonly LoggerSettings[]
+  readonly bounceLoggers: readonly BounceLoggerSettings[]
   readonly maildirs: readonly MaildirSettings[]
   readonly security: SecuritySettings | undefined
   readonly datasources: readonly DatasourceSettings[]

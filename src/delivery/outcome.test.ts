@@ -40,7 +40,12 @@ test('the last attempt is made when the message expires, and then it has failed'
   const early = judge(message, transient, options, receivedAt + 1000)
   assert.equal(early.state?.nextAttempt, receivedAt + 100_000)
   const late = judge(message, transient, options, receivedAt + 100_000)
-  assert.deepEqual(late.state, { attempts: 1, nextAttempt: 0, failed: true, lastText: EXPIRED })
+  assert.deepEqual(late.state, {
+    attempts: 1,
+    nextAttempt: 0,
+    failed: true,
+    lastText: `${EXPIRED}; last answer: 450 4.2.0 later`,
+  })
   assert.deepEqual(
     late.told.map(({ kind, text }) => `${kind} ${text}`),
     ['transient-failure 450 4.2.0 later', `permanent-failure ${EXPIRED}`],

@@ -4,12 +4,13 @@
  *
  * The n-th failure is followed by a wait of Retry_Interval · 2^(n-1), at most Max_Retry_Interval. The last attempt is
  * made when Message_Expiration is up. A message that was refused for good, or has expired, is kept as failed until its
- * sender is told.
+ * bounce is.
  */
 
 import type { OutboundValues } from '../config/settings.ts'
 import type { DeliveryOutcome } from '../events/events.ts'
 import type { DeliveryState, StoredMessage } from '../spool/spool.ts'
+import { LAST_ANSWER } from './bounce.ts'
 import type { AttemptResult } from './transport.ts'
 
 export const EXPIRED = '554 5.4.7 [internal] exceeded max time without delivery'
@@ -45,7 +46,7 @@ export function judge(
   const expires = expiry(message, options)
   if (now >= expires) {
     return {
-      state: { ...failed, lastText: EXPIRED },
+      state: { ...failed, lastText: `${EXPIRED}${LAST_ANSWER}${text}` },
       told: [...told, { kind: 'permanent-failure', text: EXPIRED }],
     }
   }

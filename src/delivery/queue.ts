@@ -1,10 +1,11 @@
 /**
  * Everything that was accepted and is not delivered yet: when it is tried, and what becomes of it.
  *
- * An outcome is durable in the spool before it is told. Nothing is ever dropped: what failed for good stays in the
- * spool as failed. A fault of ours, in a transport or in reading the spool, is a transient failure and a panic event,
- * never the end of the process; an outcome that cannot be written is written later, without a second delivery. After
- * a start everything is due at once. One timer is armed, for the retry that is due next.
+ * An outcome is durable in the spool before it is told. What failed for good stays in the spool as failed until its
+ * bounce is there too, which is then sent like any other message (bouncing.ts). A fault of ours, in a transport or in
+ * reading the spool, is a transient failure and a panic event, never the end of the process; an outcome that cannot be
+ * written is written later, without a second delivery. After a start everything is due at once. One timer is armed, for
+ * the retry that is due next.
  */
 
 import type { Settings } from '../config/settings.ts'
@@ -12,6 +13,8 @@ import type { EventSink } from '../events/events.ts'
 import { routingDomain } from '../mail/envelope.ts'
 import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
+import { bouncedId } from './bounce.ts'
+import { Bouncing } from './bouncing.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DomainQueues } from './domain-queues.ts'
 import { DueHeap } from './due-heap.ts'
@@ -28,6 +31,8 @@ export interface DeliveryQueueOptions {
   readonly events: EventSink
   /** names each attempt's outbound connection */
   readonly ids: Pick<IdGenerator, 'next'>
+  /** what bounces say about where they are from */
+  readonly hostname: string
   readonly clock?: Clock
   /** attempts under way at once, over all domains; each may hold a socket */
   readonly concurrency?: number
@@ -38,6 +43,7 @@ export interface QueueCounts {
   readonly ready: number
   readonly active: number
   readonly delayed: number
+  /** failed for good, and the bounce is not made yet */
   readonly failed: number
   /** domains that have something ready or under way */
   readonly domains: number
@@ -48,6 +54,8 @@ interface Entry {
   mayRepeat: boolean
   /** an attempt was made and its outcome could not be written yet */
   unwritten: Attempted | undefined
+  /** of a message that failed: its bounce, which is in the spool already */
+  bounce: StoredMessage | undefined
 }
 
 interface Attempted {
@@ -71,10 +79,12 @@ export class DeliveryQueue {
   readonly #concurrency: number
   readonly #domains: DomainQueues<Entry>
   readonly #delayed = new DueHeap<Entry>()
-  /** ids of everything that is in here, failed messages excepted */
+  /** ids of everything that is in here */
   readonly #known = new Set<string>()
   readonly #running = new Map<Promise<void>, AbortController>()
   readonly #told = new Set<string>()
+  readonly #bouncing: Bouncing
+  #hostname: string
   #router: Router
   #transports: Transports
   #failed = 0
@@ -88,6 +98,8 @@ export class DeliveryQueue {
     this.#clock = options.clock ?? systemClock
     this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
     this.#transports = options.transports
+    this.#hostname = options.hostname
+    this.#bouncing = new Bouncing({ spool: options.spool, ids: options.ids, clock: this.#clock })
     this.#router = new Router(options.settings)
     this.#domains = new DomainQueues((domain) => this.#router.options(domain))
   }
@@ -106,7 +118,7 @@ export class DeliveryQueue {
   start(): void {
     if (this.#phase !== 'new') return
     this.#phase = 'running'
-    for (const message of this.#spool.messages()) this.#add(message, 'recovered')
+    this.#recover()
     this.#pump()
   }
 
@@ -117,10 +129,15 @@ export class DeliveryQueue {
   }
 
   /** Routes and options for every attempt from now on; attempts under way end as they began. */
-  reload(settings: QueueSettings, transports: Transports = this.#transports): void {
+  reload(
+    settings: QueueSettings,
+    transports: Transports = this.#transports,
+    hostname: string = this.#hostname,
+  ): void {
     const router = new Router(settings)
     this.#router = router
     this.#transports = transports
+    this.#hostname = hostname
     this.#told.clear()
     this.#domains.reload((domain) => router.options(domain))
     this.#pump()
@@ -145,14 +162,33 @@ export class DeliveryQueue {
   #add(message: StoredMessage, origin: 'recovered' | 'new'): void {
     const { envelope, state } = message
     if (this.#known.has(envelope.id)) return
-    if (state.failed) {
-      this.#failed++
-      return
-    }
     this.#known.add(envelope.id)
-    const entry = { message, mayRepeat: origin === 'recovered' || state.attempts > 0, unwritten: undefined }
+    const mayRepeat = origin === 'recovered' || state.attempts > 0
+    const entry: Entry = { message, mayRepeat, unwritten: undefined, bounce: undefined }
     if (origin === 'recovered' || state.nextAttempt <= this.#clock.now()) this.#makeReady(entry)
     else this.#delay(entry, state.nextAttempt)
+  }
+
+  /** A bounce whose message is still here waits for it to go: after a kill in between it is not made a second time. */
+  #recover(): void {
+    const failed = new Map<string, Entry>()
+    const bounces: StoredMessage[] = []
+    for (const message of this.#spool.messages()) {
+      const { id } = message.envelope
+      if (bouncedId(message.envelope) !== undefined && !message.state.failed) bounces.push(message)
+      else if (!message.state.failed) this.#add(message, 'recovered')
+      else failed.set(id, { message, mayRepeat: true, unwritten: undefined, bounce: undefined })
+    }
+    for (const bounce of bounces) {
+      const about = failed.get(bouncedId(bounce.envelope) ?? '')
+      if (about === undefined || about.bounce !== undefined) this.#add(bounce, 'recovered')
+      else about.bounce = bounce
+    }
+    for (const [id, entry] of failed) {
+      this.#known.add(id)
+      this.#failed++
+      this.#makeReady(entry)
+    }
   }
 
   #makeReady(entry: Entry): void {
@@ -206,12 +242,50 @@ export class DeliveryQueue {
 
   /** One attempt from beginning to end. Rejects, if at all, before anything was settled. */
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
-    const attempted = entry.unwritten ?? (await this.#deliver(entry, signal))
-    if (attempted === undefined) return
-    entry.unwritten = attempted
-    await this.#write(entry.message.envelope.id, attempted.outcome)
-    entry.unwritten = undefined
-    this.#settle(entry, attempted)
+    const failedBefore = entry.message.state.failed
+    if (!failedBefore) {
+      const attempted = entry.unwritten ?? (await this.#deliver(entry, signal))
+      if (attempted === undefined) return
+      entry.unwritten = attempted
+      await this.#write(entry.message.envelope.id, attempted.outcome)
+      entry.unwritten = undefined
+      this.#settle(entry, attempted)
+    }
+    if (!entry.message.state.failed) return
+    const end = await this.#bounce(entry)
+    if (end === 'forgotten' && failedBefore) this.#notice(entry.message)
+  }
+
+  /** Ends a message that failed: first its bounce is durable, then it is forgotten, then the bounce is sent. */
+  async #bounce(entry: Entry): Promise<'bounced' | 'forgotten' | 'later'> {
+    const { envelope } = entry.message
+    const options = { ...this.#router.options(routingDomain(envelope)), hostname: this.#hostname }
+    try {
+      entry.bounce ??= await this.#bouncing.make(entry.message, options)
+    } catch (error) {
+      this.#panicOnce(`a bounce cannot be made now: ${describe(error)}`)
+      this.#delay(entry, this.#clock.now() + TRY_AGAIN_MS)
+      return 'later'
+    }
+    await this.#spool.remove(envelope.id)
+    this.#failed--
+    this.#known.delete(envelope.id)
+    const { bounce } = entry
+    if (bounce === undefined) return 'forgotten'
+    this.#events.emit({
+      kind: 'reception',
+      at: bounce.envelope.receivedAt,
+      envelope: bounce.envelope,
+      protocol: 'internal',
+    })
+    this.#add(bounce, 'new')
+    return 'bounced'
+  }
+
+  /** Its P line may have been written by an earlier process, or by none: a kill may have come first. */
+  #notice({ envelope, state }: StoredMessage): void {
+    const text = `message ${envelope.id} for ${routingDomain(envelope)} had failed (${state.lastText}) and is forgotten without a bounce`
+    this.#events.emit({ kind: 'panic', at: this.#clock.now(), level: 'notice', module: 'delivery', text })
   }
 
   /** undefined: there is no outcome, since the message is gone or the attempt was broken off by `stop` */
@@ -263,12 +337,10 @@ export class DeliveryQueue {
   #settle(entry: Entry, attempted: Attempted): void {
     const { envelope, state: before } = entry.message
     const { state, told } = attempted.outcome
-    if (state === undefined || state.failed) this.#known.delete(envelope.id)
+    if (state === undefined) this.#known.delete(envelope.id)
+    else entry.message = { envelope, state }
     if (state?.failed === true) this.#failed++
-    if (state?.failed === false) {
-      entry.message = { envelope, state }
-      this.#delay(entry, state.nextAttempt)
-    }
+    if (state?.failed === false) this.#delay(entry, state.nextAttempt)
     const { stage, bytes, remote } = attempted.result
     const { at, connectionId } = attempted
     const facts = { at, envelope, connectionId, domain: routingDomain(envelope), stage, bytes, remote }

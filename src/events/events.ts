@@ -12,6 +12,8 @@ export interface Reception {
   readonly kind: 'reception'
   readonly at: number
   readonly envelope: Envelope
+  /** how it came in; `internal` is a message of our own. ESMTP unless given */
+  readonly protocol?: 'esmtp' | 'internal'
 }
 
 /** What a delivery attempt led to. mainlog `D`, `T` and `P`. */
@@ -89,8 +91,6 @@ export interface TlsFact {
   readonly cause: string
   readonly protocol: string
   readonly resumed: boolean
-}
-
   /** a certificate that verifies as a TLS server's and not as a client's: told where TLS_Client_EKU is any or report */
   readonly serverOnly?: {
     /** RFC 4514, escaped */
@@ -99,6 +99,8 @@ export interface TlsFact {
     /** SHA-256, hex */
     readonly fingerprint: string
   }
+}
+
 /** An authentication attempt. acctlog `N`, or `T` when the client fell silent in the middle. */
 export interface AuthenticationFact {
   readonly kind: 'authentication'

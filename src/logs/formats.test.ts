@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import type { DeliveryOutcome, Panic, Reception, Rejection } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
+import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
 import { escapeText, quoteWhenNeeded, unescapeText } from './escape.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
@@ -378,3 +379,27 @@ function readRejection(text: string): { plain: string[]; connection: string[][];
   plain.push(unescapeText(rest))
   return { plain, connection, message }
 }
+
+describe('bouncelog', () => {
+  test('a failure has its sixteen fields', () => {
+    const failure: DeliveryOutcome = {
+      ...outcome,
+      kind: 'permanent-failure',
+      text: '550 5.1.1 <bob@example.fict> unknown',
+    }
+    assert.equal(
+      formatBouncelog(failure),
+      '1064868656@00/00-25004-31B987F3@00/00-03736-F4101B54@01/00-04532-A3456B54@B@bob@example.fict@info' +
+        '@postalengine.com@group-a@binding-a@5@10@201@10.0.0.1@550 5.1.1 <bob\\@example.fict> unknown',
+    )
+    assert.match(formatBouncelog({ ...failure, kind: 'transient-failure', text: '450 later' }), /@T@.*@70@/)
+  })
+
+  test('a heartbeat has its own form', () => {
+    assert.equal(bouncelogHeartbeat(1_064_868_656_999), '1064868656@@@@M1')
+  })
+
+  test('a message of our own is told as internal in the mainlog', () => {
+    assert.match(formatMainlog({ ...reception, protocol: 'internal' }), /@201@internal@default@default$/)
+  })
+})

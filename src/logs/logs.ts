@@ -1,13 +1,15 @@
 /**
- * The log files of every `ec_logger` stanza: facts come in, lines go to files (Momentum, modules/ec-logger).
+ * The log files of every `ec_logger` and `bounce_logger` stanza: facts come in, lines go to files (Momentum,
+ * modules/ec-logger, modules/bounce-logger).
  *
  * Nothing here can stop mail: lines are written in the background, and a file that cannot be written costs its own
  * lines only, counted in `droppedLines` and reported through `onError`. Stanzas that name the same file share it.
  */
 
-import type { FilePath, LoggerSettings } from '../config/settings.ts'
+import type { BounceLoggerSettings, FilePath, LoggerSettings } from '../config/settings.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { formatAcctlog } from './acctlog.ts'
+import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
@@ -18,6 +20,7 @@ export interface LogsOptions {
   readonly clock: () => number
   /** Told when a file begins to fail, when it works again, and when lines are lost. */
   readonly onError: (message: string) => void
+  readonly bounceLoggers?: readonly BounceLoggerSettings[]
 }
 
 export interface Logs {
@@ -26,7 +29,7 @@ export interface Logs {
   /** Closes and opens every file: SIGHUP, after logrotate. */
   reopen(): Promise<void>
   /** Puts new stanzas in force. Files that both name stay open. */
-  replace(loggers: readonly LoggerSettings[]): Promise<void>
+  replace(loggers: readonly LoggerSettings[], bounceLoggers?: readonly BounceLoggerSettings[]): Promise<void>
   /** Writes what waits and closes. */
   close(): Promise<void>
   /** lines that were given up since the start */
@@ -48,16 +51,25 @@ interface OpenLogger {
   readonly heartbeat: NodeJS.Timeout | undefined
 }
 
+/** One `bounce_logger` with its file. */
+interface OpenBounceLogger {
+  readonly settings: BounceLoggerSettings
+  readonly bouncelog: LogWriter | undefined
+  readonly heartbeat: NodeJS.Timeout | undefined
+}
+
 class FileLogs implements Logs {
   readonly #options: LogsOptions
   readonly #writers = new Map<string, LogWriter>()
   #loggers: readonly OpenLogger[]
+  #bounceLoggers: readonly OpenBounceLogger[]
   /** lines given up by files that are closed */
   #droppedBefore = 0
 
   constructor(loggers: readonly LoggerSettings[], options: LogsOptions) {
     this.#options = options
     this.#loggers = loggers.map((logger) => this.#open(logger))
+    this.#bounceLoggers = (options.bounceLoggers ?? []).map((logger) => this.#openBounces(logger))
   }
 
   get droppedLines(): number {
@@ -65,12 +77,11 @@ class FileLogs implements Logs {
   }
 
   handle(event: ServerEvent): void {
-    for (const logger of this.#loggers) {
-      try {
-        writeEvent(logger, event)
-      } catch (error) {
-        this.#options.onError(`a log line could not be made: ${String(error)}`)
-      }
+    try {
+      for (const logger of this.#loggers) writeEvent(logger, event)
+      for (const logger of this.#bounceLoggers) writeFailure(logger, event)
+    } catch (error) {
+      this.#options.onError(`a log line could not be made: ${String(error)}`)
     }
   }
 
@@ -78,18 +89,24 @@ class FileLogs implements Logs {
     await Promise.all([...this.#writers.values()].map((writer) => writer.reopen()))
   }
 
-  async replace(loggers: readonly LoggerSettings[]): Promise<void> {
-    stopHeartbeats(this.#loggers)
+  async replace(
+    loggers: readonly LoggerSettings[],
+    bounceLoggers: readonly BounceLoggerSettings[] = [],
+  ): Promise<void> {
+    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers])
     this.#loggers = loggers.map((logger) => this.#open(logger))
-    const used = new Set(
-      this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
-    )
+    this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
+    const used = new Set([
+      ...this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
+      ...this.#bounceLoggers.map(({ bouncelog }) => bouncelog),
+    ])
     await this.#closeWriters([...this.#writers.values()].filter((writer) => !used.has(writer)))
   }
 
   async close(): Promise<void> {
-    stopHeartbeats(this.#loggers)
+    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers])
     this.#loggers = []
+    this.#bounceLoggers = []
     await this.#closeWriters(this.#writers.values())
   }
 
@@ -109,9 +126,14 @@ class FileLogs implements Logs {
       mainlog?.write(mainlogHeartbeat(this.#options.clock()))
       rejectlog?.write(rejectlogHeartbeat(this.#options.clock()))
     }
-    const every = Math.min(settings.heartbeat * 1000, LONGEST_INTERVAL_MS)
-    const heartbeat = every > 0 ? setInterval(beat, every).unref() : undefined
+    const heartbeat = startHeartbeat(settings.heartbeat, beat)
     return { settings, mainlog, rejectlog, paniclog, acctlog, heartbeat }
+  }
+
+  #openBounces(settings: BounceLoggerSettings): OpenBounceLogger {
+    const bouncelog = this.#writer(settings.bouncelog, settings.bouncelog_mode)
+    const beat = (): void => bouncelog?.write(bouncelogHeartbeat(this.#options.clock()))
+    return { settings, bouncelog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
   }
 
   #writer(file: FilePath | undefined, mode: number): LogWriter | undefined {
@@ -127,8 +149,21 @@ class FileLogs implements Logs {
 /** Node takes a longer one for 1 ms. */
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1
 
-function stopHeartbeats(loggers: readonly OpenLogger[]): void {
+/** @param seconds 0 = none */
+function startHeartbeat(seconds: number, beat: () => void): NodeJS.Timeout | undefined {
+  const every = Math.min(seconds * 1000, LONGEST_INTERVAL_MS)
+  return every > 0 ? setInterval(beat, every).unref() : undefined
+}
+
+function stopHeartbeats(loggers: readonly { readonly heartbeat: NodeJS.Timeout | undefined }[]): void {
   for (const { heartbeat } of loggers) clearInterval(heartbeat)
+}
+
+function writeFailure({ settings, bouncelog }: OpenBounceLogger, event: ServerEvent): void {
+  if (event.kind === 'permanent-failure' && settings.log_inband_bounces)
+    bouncelog?.write(formatBouncelog(event))
+  if (event.kind === 'transient-failure' && settings.log_transient_failures)
+    bouncelog?.write(formatBouncelog(event))
 }
 
 function writeEvent(logger: OpenLogger, event: ServerEvent): void {

@@ -24,7 +24,7 @@ export function epochSeconds(at: number): string {
   return String(Math.floor(at / 1000))
 }
 
-function formatReception({ at, envelope }: Reception): string {
+function formatReception({ at, envelope, protocol = 'esmtp' }: Reception): string {
   return join([
     epochSeconds(at),
     envelope.id,
@@ -37,7 +37,7 @@ function formatReception({ at, envelope }: Reception): string {
     envelope.sender?.domain ?? '',
     envelope.client.address,
     String(envelope.size),
-    'esmtp',
+    protocol,
     envelope.bindingGroup,
     envelope.binding,
   ])

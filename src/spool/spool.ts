@@ -25,7 +25,7 @@ export interface DeliveryState {
   readonly attempts: number
   /** milliseconds since the epoch; 0 = at once */
   readonly nextAttempt: number
-  /** kept, not tried again: it expired or was refused for good, and the sender was not told yet */
+  /** kept, not tried again: it expired or was refused for good, and its bounce is not made yet */
   readonly failed: boolean
   /** the last answer, '' before the first attempt */
   readonly lastText: string
