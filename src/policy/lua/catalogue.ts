@@ -22,6 +22,8 @@ export const constants = {
   EC_HOOK_DONE: 1,
   EC_HOOK_RETRY: 2,
   P_ESMTP: 1,
+  ECTP_COMPLETE_CALLBACK: 0,
+  ECTP_COMPLETE_CALLBACK_SCHED: 1,
   LOG_EMERG: 0,
   LOG_ALERT: 1,
   LOG_CRIT: 2,
@@ -37,6 +39,8 @@ export const constants = {
 export const unaskedDecisions: readonly string[] = [
   'core_pre_ec_can_relay_to',
   'core_config_get_domain_relay',
+  // without it mail would leave without the TLS that a script asks for
+  'core_get_outbound_tls_parameters',
 ]
 
 /** Callouts that observe or clean up and are not called in this version. */
@@ -45,13 +49,21 @@ export const uncalledObservers: readonly string[] = [
   'core_ec_ssl_SSL_CTX_fixup',
   'core_get_protocol_string_for_trace_headers',
   'core_get_received_header_text',
+  'core_ec_message_enqueue',
+  'core_smtp_tls_reporting',
+  'http_request_eval',
+  'http_response_eval',
+  'generic_delivery_msg_dispose',
+  'outbound_smtp_auth_config',
+  'outbound_smtp_auth_v0_config',
 ]
 
 const names = (prefix: string, list: string): string[] => list.split(' ').map((name) => `${prefix}${name}`)
 
 export const unbuiltFunctions: readonly string[] = [
   ...names('msys.', 'snmpTrap inject'),
-  ...names('msys.core.', 'io_wrapper_open dns_get_domain mail_queue_delay_domain'),
+  ...names('msys.core.', 'io_wrapper_open dns_get_domain mail_queue_delay_domain ec_message_new'),
+  ...names('msys.core.', 'dict_iter2 dict_next dict_iter2_free'),
   ...names('msys.db.', 'query fetch_row execute'),
   ...names('msys.os.', 'statvfs_subscribe statvfs_read'),
   ...names('msys.threadpool.', 'count find stat'),
@@ -61,13 +73,31 @@ export const unbuiltFunctions: readonly string[] = [
     'msys.rfc3464.',
     'compute_delivery_status compute_delivery_status_string create_mdn send_mdn extract_delivery_status',
   ),
-  ...names('msys.validate.opendkim.', 'verify sign get_sig'),
-  ...names('msys.validate.dk.', 'verify sign'),
+  ...names('msys.validate.opendkim.', 'verify sign get_num_sigs get_sig get_sig_canons get_sig_domain'),
+  ...names('msys.validate.opendkim.', 'get_sig_errorstr get_sig_flags get_sig_hdrsigned get_sig_identity'),
+  ...names('msys.validate.opendkim.', 'get_sig_keysize get_sig_selector get_sig_signalg'),
+  ...names('msys.validate.dk.', 'verify sign get_responsible_domain'),
+  ...names('msys.validate.dkim2.', 'verify sign ar_clauses'),
   ...names('msys.validate.openarc.', 'sign seal verify'),
   ...names('msys.delivery.', 'ob_get_current_message'),
   ...names('msys.pbp.', 'action disconnect'),
   ...names('curl.', 'new escape unescape'),
   ...names('xml.', 'parsexml'),
+  ...names('msys.', 'adaptive.registerRules mstore.load ts.chunk_logger.log'),
+  ...names('msys.beta.', 'chunk_logger_int.log rcptto_proxy.query'),
+  ...names('msys.', 'apn.apn_status_classifier gcm.gcm_classify_error gcm.gcm_get_result_error_code'),
+  ...names('msys.', 'httpclnt.http_status_classifier'),
+  // scanners of other makers
+  ...names('msys.av.', 'engines scan scan_part'),
+  ...names('msys.', 'brightmail.scan commtouch.diagnose expurgate.scan spamc.spamc_scan symantec_beik.scan'),
+  ...names('msys.cloudmark.', 'analyze score score_af add_af_data set_af_mode_discard set_af_mode_keep'),
+  ...names('msys.cloudmark.', 'set_af_mode_movemsg set_af_msi_address'),
+]
+
+/** Fields of objects: reading or setting one is an error that names it. */
+export const unbuiltFields: readonly string[] = [
+  ...names('', 'ac.inst msg.priority'),
+  ...names('vctx.', 'tcost transparency needs_auth_results body_has_changed'),
 ]
 
 export const unbuiltMethods = {
@@ -89,6 +119,14 @@ export const unbuiltPartMethods: readonly string[] = names(
   'text_replace body_replace raw_replace addFirstChild addLastChild insertAfter insertBefore unlink',
 )
 
+/** Modules that belong to engines, channels and tools which are not here. */
+const modulesOfOthers: readonly string[] = [
+  ...names('msys.', 'adaptive apn av beta.chunk_logger_int beta.rcptto_proxy brightmail cloudmark commtouch'),
+  ...names('msys.', 'expurgate extended.httpsrv gcm getopt httpclnt mstore sign.dk spamc symantec_beik'),
+  ...names('msys.', 'ts.chunk_logger validate.dkim2'),
+  ...names('', 'strict opendkim.dkim'),
+]
+
 /** Names that `require` answers. Those outside `msys` give way to a file of that name beside the script. */
 export const knownModules: readonly string[] = [
   ...names('msys.', 'extended.vctx extended.message extended.ac extended.message_routing'),
@@ -101,6 +139,7 @@ export const knownModules: readonly string[] = [
     'os threadpool httpsrv bounce rfc3464 tls_params validate.opendkim validate.dk validate.openarc delivery pbp',
   ),
   ...names('', 'msys json curl xml thread'),
+  ...modulesOfOthers,
 ]
 
 /** Those of `knownModules` of which nothing works yet: worth a warning when a script asks for one. */
@@ -108,8 +147,10 @@ export function isUnbuiltModule(name: string): boolean {
   return unbuiltModules.includes(name)
 }
 
-const unbuiltModules: readonly string[] = [
-  ...names('msys.', 'extended.message_routing db datasource os threadpool httpsrv bounce rfc3464'),
+/** Modules of which nothing works. */
+export const unbuiltModules: readonly string[] = [
+  ...names('msys.', 'db datasource os threadpool httpsrv bounce rfc3464'),
   ...names('msys.', 'validate.opendkim validate.dk validate.openarc delivery pbp'),
   ...names('', 'curl xml'),
+  ...modulesOfOthers,
 ]

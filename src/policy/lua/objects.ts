@@ -8,6 +8,7 @@
 
 import { acceptMethods } from './ac-methods.ts'
 import type { Callout, MethodTable, ObjectHost } from './callout.ts'
+import { unbuiltFields } from './catalogue.ts'
 import { contentMethods } from './content-methods.ts'
 import { messageMethods } from './message-methods.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
@@ -101,6 +102,7 @@ export class HostObjects {
         writeParameter(this.#state, L, callout, name)
         return 0
       }
+      refuseUnbuilt(kind, name)
       if (kind !== 'vctx') throw new ScriptError(`${kind}.${name} cannot be set`, 2)
       writeContextField(this.#state, L, callout, name)
       return 0
@@ -176,19 +178,13 @@ export class HostObjects {
         return text(session.connectionId)
       default:
         if (kind === 'vctx' && readContextField(state, L, callout, name)) return
-        if (unbuiltFields.includes(`${kind}.${name}`)) {
-          throw new ScriptError(`${kind}.${name} is recognised but not implemented`, 2)
-        }
+        refuseUnbuilt(kind, name)
         return state.lua.lua_pushnil(L)
     }
   }
 }
 
-const unbuiltFields = [
-  'ac.inst',
-  'msg.priority',
-  'vctx.tcost',
-  'vctx.transparency',
-  'vctx.needs_auth_results',
-  'vctx.body_has_changed',
-]
+function refuseUnbuilt(kind: ObjectKind, name: string): void {
+  if (!unbuiltFields.includes(`${kind}.${name}`)) return
+  throw new ScriptError(`${kind}.${name} is recognised but not implemented`, 2)
+}
