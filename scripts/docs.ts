@@ -21,8 +21,10 @@ import {
 import { restricting } from '../src/config/restricting.ts'
 import {
   unaskedDecisions,
+  unbuiltFields,
   unbuiltFunctions,
   unbuiltMethods,
+  unbuiltModules,
   unbuiltPartMethods,
   uncalledObservers,
 } from '../src/policy/lua/catalogue.ts'
@@ -160,6 +162,14 @@ Methods: ${Object.entries({ ...unbuiltMethods, msgpart: unbuiltPartMethods })
     .filter(([, names]) => names.length > 0)
     .map(([object, names]) => `of \`${object}\`: ${names.map((name) => `\`${name}\``).join(', ')}`)
     .join('; ')}.
+
+Fields, to read or to set: ${unbuiltFields.map((name) => `\`${name}\``).join(', ')}.
+
+## Modules of which nothing works yet
+
+\`require\` finds them, and \`check\` warns of each that a script asks for; their functions are in the list above.
+
+${wrap(unbuiltModules)}
 
 ## Options that would restrict something and are not there yet
 

@@ -62,9 +62,17 @@ local function run_in_pool(pool, closure, completion)
 end
 place("msys.runInPool", run_in_pool)
 
+-- There is one event loop; what names it is only good for runInInst.
+place("msys.core.scheduler_for_domain", function(domain)
+  if type(domain) ~= "string" then
+    raise("bad argument #1 to 'msys.core.scheduler_for_domain' (string expected, got " .. type(domain) .. ")")
+  end
+  return "scheduler"
+end)
+
 place("msys.runInInst", function(inst, closure)
   if type(closure) ~= "function" then
-    error("bad argument #2 to 'msys.runInInst' (function expected, got " .. type(closure) .. ")", 2)
+    raise("bad argument #2 to 'msys.runInInst' (function expected, got " .. type(closure) .. ")")
   end
   return pcall(closure)
 end)
