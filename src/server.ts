@@ -349,10 +349,10 @@ async function buildGeneration(options: {
   })
   const hostname = hostnameOf(settings)
   const counts = previous?.counts ?? scriptStores(events)
-  const library = scriptLibrary(settings, counts)
+  const datasources = new Datasources(settings.datasources)
+  const library = { ...scriptLibrary(settings, counts), datasources }
   const { scripts } = settings
   const { policy, diagnostics } = await createPolicy({ scripts, policies, hostname, events, library })
-  const datasources = new Datasources(settings.datasources)
   const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
   const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
   const more = [...diagnostics, ...found.diagnostics, ...(await auditAuth(settings, stores))]

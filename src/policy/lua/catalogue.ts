@@ -64,7 +64,6 @@ export const unbuiltFunctions: readonly string[] = [
   ...names('msys.', 'snmpTrap inject'),
   ...names('msys.core.', 'io_wrapper_open dns_get_domain mail_queue_delay_domain ec_message_new'),
   ...names('msys.core.', 'dict_iter2 dict_next dict_iter2_free'),
-  ...names('msys.db.', 'query fetch_row execute'),
   ...names('msys.os.', 'statvfs_subscribe statvfs_read'),
   ...names('msys.threadpool.', 'count find stat'),
   ...names('msys.httpsrv.', 'register'),
@@ -149,7 +148,7 @@ export function isUnbuiltModule(name: string): boolean {
 
 /** Modules of which nothing works. */
 export const unbuiltModules: readonly string[] = [
-  ...names('msys.', 'db datasource os threadpool httpsrv bounce rfc3464'),
+  ...names('msys.', 'os threadpool httpsrv bounce rfc3464'),
   ...names('msys.', 'validate.opendkim validate.dk validate.openarc delivery pbp'),
   ...names('', 'curl xml'),
   ...modulesOfOthers,

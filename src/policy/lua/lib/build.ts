@@ -8,6 +8,7 @@ import { cidrFamily } from './cidr.ts'
 import { codecFamily } from './codecs.ts'
 import { configFamily } from './config-access.ts'
 import { counterFamily, gaugeFamily } from './counts.ts'
+import { dbFamily } from './db.ts'
 import { dnsFamily } from './dns-lookup.ts'
 import type { Family, LibraryHost } from './family.ts'
 import { fileFamily } from './files.ts'
@@ -30,6 +31,7 @@ export function buildLibrary(host: LibraryHost): Library {
     timerFamily(host, boxes),
     lockFamily({ state, waits, boxes, current }),
     dnsFamily(host),
+    dbFamily(host),
     httpFamily(host),
     fileFamily(host),
     cidrFamily(host),

@@ -39,6 +39,21 @@ for name, start in pairs(library.waiting) do
   place(name, waiting(start))
 end
 
+-- ---- databases: an iterator over the rows ------------------------------------------------------------------------
+
+local db_rows = waiting(host.db_rows)
+place("msys.db.query", function(...)
+  local rows, problem = db_rows(...)
+  if rows == nil then
+    return nil, problem
+  end
+  local at = 0
+  return function()
+    at = at + 1
+    return rows[at]
+  end
+end)
+
 -- ---- pools: there is one thread, so a pool is a protected call -------------------------------------------------
 
 local function run_in_pool(pool, closure, completion)

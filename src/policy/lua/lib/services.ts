@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { DnsRecords, type RecordResolver } from '../../../dns/records.ts'
+import type { Datasources } from '../../datasource/datasource.ts'
 import { type FileReader, readWholeFile } from './file-reader.ts'
 import { type HttpRequester, NodeHttp } from './http-request.ts'
 import { SharedStores } from './stores.ts'
@@ -20,6 +21,8 @@ export interface LibraryServices {
   readonly stores: SharedStores
   /** an option's effective value; undefined where there is no configuration to ask */
   readonly config: ConfigReader | undefined
+  /** those of the configuration; undefined where there is none */
+  readonly datasources: Pick<Datasources, 'open'> | undefined
 }
 
 /**
@@ -46,6 +49,7 @@ export function libraryServices(given: Partial<LibraryServices> = {}): LibrarySe
     readFile: readWholeFile,
     stores: new SharedStores(),
     config: undefined,
+    datasources: undefined,
     ...given,
   }
 }
