@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { noPostgres, TestPostgres } from '../../../test/support/postgres.ts'
 import { loadSettingsFromText } from '../../config/load.ts'
 import type { DatasourceSettings } from '../../config/settings.ts'
@@ -213,6 +215,20 @@ for (const { name, skip, uri, unreachable, run } of kinds) {
     })
   })
 }
+
+test('a program that waits for nothing but an answer gets it, and ends', { timeout: 20_000 }, async () => {
+  const module = new URL('datasource.ts', import.meta.url).href
+  const file = makeSqlite('alone.db', 'CREATE TABLE t (a)')
+  const program = `
+    import { Datasource } from '${module}'
+    const settings = { name: 'x', uri: [{ kind: 'sqlite', file: { path: '${file}' } }], no_cache: true, query_timeout: 5 }
+    const datasource = new Datasource(settings)
+    await datasource.query('SELECT a FROM t', {})
+    console.log((await datasource.query('SELECT count(*) FROM t', {})).rows[0][0])`
+  const run = promisify(execFile)
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program])
+  assert.equal(stdout, '0\n')
+})
 
 describe('SQLite files', () => {
   test('another file in its place is the database from then on; one that is not there is never made', async () => {

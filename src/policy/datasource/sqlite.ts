@@ -99,11 +99,13 @@ export class SqliteDriver implements Driver {
     clearTimeout(this.#idle)
     this.#helper ??= this.#start()
     const helper = this.#helper
+    keepAlive(helper, true)
     return new Promise<SqliteAnswer>((resolve, reject) => {
       const settle = (work: () => void): void => {
         helper.off('message', answered)
         helper.off('exit', ended)
         signal.removeEventListener('abort', late)
+        keepAlive(helper, false)
         this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref()
         work()
       }
@@ -134,9 +136,6 @@ export class SqliteDriver implements Driver {
     }
     helper.once('exit', forget)
     helper.on('error', forget)
-    // it ends with us: nothing has to wait for it
-    helper.unref()
-    helper.channel?.unref()
     return helper
   }
 
@@ -146,6 +145,17 @@ export class SqliteDriver implements Driver {
     const helper = this.#helper
     this.#helper = undefined
     helper?.kill('SIGKILL')
+  }
+}
+
+/** Our process waits for an answer, and not for a helper that is idle: it ends with us. */
+function keepAlive(helper: ChildProcess, answerIsDue: boolean): void {
+  if (answerIsDue) {
+    helper.ref()
+    helper.channel?.ref()
+  } else {
+    helper.unref()
+    helper.channel?.unref()
   }
 }
 
