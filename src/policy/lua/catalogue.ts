@@ -91,6 +91,14 @@ export const unbuiltFunctions: readonly string[] = [
   ...names('msys.', 'brightmail.scan commtouch.diagnose expurgate.scan spamc.spamc_scan symantec_beik.scan'),
   ...names('msys.cloudmark.', 'analyze score score_af add_af_data set_af_mode_discard set_af_mode_keep'),
   ...names('msys.cloudmark.', 'set_af_mode_movemsg set_af_msi_address'),
+  // Momentum 3
+  ...names('msys.', 'runSieveScript shareGet shareSet shareUnset'),
+  ...names('msys.policyeditor.', 'del_header get_binding_domain_failure_rate get_header get_mailfrom'),
+  ...names('msys.policyeditor.', 'get_mess_recv_from get_mess_recv_via get_rcptto get_variable pcre_match'),
+  ...names('msys.policyeditor.', 'send_email send_trap set_binding set_binding_group set_variable'),
+  ...names('msys.policyeditor.', 'vctx_conn_get vctx_conn_set vctx_mess_get vctx_mess_set'),
+  ...names('msys.validate.dkim.', 'get_domains get_responsible_domain get_verify_results reflect sign'),
+  ...names('msys.validate.dkim.', 'verify_results_get_count verify_results_get_item verify_status_to_string'),
 ]
 
 /** Fields of objects: reading or setting one is an error that names it. */
@@ -122,7 +130,7 @@ export const unbuiltPartMethods: readonly string[] = names(
 const modulesOfOthers: readonly string[] = [
   ...names('msys.', 'adaptive apn av beta.chunk_logger_int beta.rcptto_proxy brightmail cloudmark commtouch'),
   ...names('msys.', 'expurgate extended.httpsrv gcm getopt httpclnt mstore sign.dk spamc symantec_beik'),
-  ...names('msys.', 'ts.chunk_logger validate.dkim2'),
+  ...names('msys.', 'policyeditor ts.chunk_logger validate.dkim validate.dkim2'),
   ...names('', 'strict opendkim.dkim'),
 ]
 

@@ -77,6 +77,14 @@ local function run_in_pool(pool, closure, completion)
 end
 place("msys.runInPool", run_in_pool)
 
+-- There is one thread: what it keeps is there for all callouts, until the state is made anew.
+place("_OSTLS", {})
+
+local function no_session_storage()
+  error("_TLS is recognised but not implemented: what a session keeps goes into self or the vctx", 2)
+end
+place("_TLS", setmetatable({}, { __index = no_session_storage, __newindex = no_session_storage, __metatable = false }))
+
 -- There is one event loop; what names it is only good for runInInst.
 place("msys.core.scheduler_for_domain", function(domain)
   if type(domain) ~= "string" then
