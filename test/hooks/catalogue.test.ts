@@ -11,7 +11,7 @@ import {
   uncalledObservers,
 } from '../../src/policy/lua/catalogue.ts'
 import { errorsOf, prints } from './library.fixture.ts'
-import { callout, load, message, session } from './scripts.fixture.ts'
+import { askMail, callout, load, message, session } from './scripts.fixture.ts'
 
 const refusal = (name: string): string => `${name} is recognised but not implemented`
 
@@ -68,6 +68,19 @@ test('the event loop of a domain is the one that there is', async () => {
   assert.deepEqual(await errorsOf(['msys.core.scheduler_for_domain()']), {
     'msys.core.scheduler_for_domain()':
       "bad argument #1 to 'msys.core.scheduler_for_domain' (string expected, got nil)",
+  })
+})
+
+test('what one thread keeps is there for all sessions; a session keeps its own in self and vctx', async () => {
+  const count = '_OSTLS.n = (_OSTLS.n or 0) + 1 print(_OSTLS.n)'
+  const gate = await load({ gate: callout(`${count}\nreturn core.VALIDATE_CONT`) })
+  await askMail(gate)
+  await askMail(gate)
+  assert.deepEqual(gate.panics, ['1', '2'])
+  const message = `${refusal('_TLS')}: what a session keeps goes into self or the vctx`
+  assert.deepEqual(await errorsOf(['_TLS.n', '(function() _TLS.n = 1 end)()']), {
+    '_TLS.n': message,
+    '(function() _TLS.n = 1 end)()': message,
   })
 })
 

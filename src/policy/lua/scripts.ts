@@ -41,7 +41,7 @@ export function judgeNames(names: readonly string[]): Finding[] {
       return [
         {
           severity: 'error',
-          message: `the callout ${name} is recognised but not implemented, and it may refuse mail`,
+          message: `the callout ${name} is recognised but not implemented, and it would decide`,
         },
       ]
     }
