@@ -42,6 +42,8 @@ export interface Envelope {
   readonly binding: string
   /** lower case; where the message is sent instead of the recipient's domain, when policy says so */
   readonly routingDomain?: string
+  /** 1: it leaves before others that wait for the same domain */
+  readonly priority?: 1
   readonly connectionContext: ContextSnapshot
   readonly messageContext: ContextSnapshot
 }

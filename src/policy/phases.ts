@@ -59,6 +59,24 @@ export interface MessageFacts {
   readonly content?: MessageContent
   /** lower case; where the message is sent instead of its recipient's domain */
   routingDomain?: string | undefined
+  /** 1: it leaves before others that wait for the same domain */
+  priority?: 0 | 1
+  /**
+   * From `data` on: takes a message of policy's own, which is on stable storage when the promise resolves. No policy is
+   * asked about it. Rejects with an Error which says why it was not taken.
+   */
+  readonly send?: (mail: NewMail) => Promise<void>
+}
+
+/** A message that policy makes. */
+export interface NewMail {
+  /** undefined is `<>` */
+  readonly sender: Mailbox | undefined
+  readonly recipients: readonly Mailbox[]
+  /** gets trace fields, and a Date and a Message-ID where they are missing */
+  readonly headers: HeaderBlock
+  /** a byte string */
+  readonly body: string
 }
 
 /** A body, as a byte string. */

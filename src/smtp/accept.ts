@@ -16,13 +16,15 @@ import { addResults, removeForgedResults } from './auth/results.ts'
 import { replyOf } from './command.ts'
 import type { Answer } from './consult.ts'
 import { consult } from './consult.ts'
+import { Injection } from './inject.ts'
+import { keepMessages } from './keep.ts'
 import { codeOf } from './mail-from.ts'
 import { BodyContent } from './message-content.ts'
 import { setRecipientKeys } from './rcpt-to.ts'
 import { receivedValue } from './received.ts'
 import type { ReceptionState } from './reception-states.ts'
 import { recipientLimit, TransactionRecipients } from './recipient-list.ts'
-import { describe, Refusal, refuse, spoolFull, tellPanic, tellRejection } from './reject.ts'
+import { Refusal, refuse, spoolFull, tellRejection } from './reject.ts'
 import type { AcceptedRecipient, Session, Transaction } from './session-state.ts'
 
 interface ReceivedMessage {
@@ -104,6 +106,7 @@ function messageOf(
 ): Message {
   const first = transaction.recipients[0]
   if (first !== undefined) setRecipientKeys(session.context.message, first.mailbox, first.line)
+  const injection = new Injection(session, transaction, headers)
   return {
     id: transaction.id,
     sender: transaction.sender,
@@ -114,6 +117,7 @@ function messageOf(
     batchId: transaction.id,
     content: new BodyContent(received.writer),
     recipients: new TransactionRecipients(transaction, recipientLimit(session)),
+    send: (mail) => injection.send(mail),
   }
 }
 
@@ -234,6 +238,7 @@ function envelopeOf(session: Session, transaction: Transaction, message: Message
     bindingGroup: 'default',
     binding: 'default',
     ...(message.routingDomain === undefined ? {} : { routingDomain: message.routingDomain }),
+    ...(message.priority === 1 ? { priority: 1 } : {}),
     connectionContext: context.snapshot('connection'),
     messageContext: context.snapshot('message'),
   }
@@ -245,18 +250,10 @@ async function keep(
   messages: readonly NewMessage[],
 ): Promise<void> {
   try {
-    await writer.commit(messages)
+    await keepMessages(session, writer, messages)
   } catch (error) {
     if (error instanceof SpoolFullError) throw spoolFull(error)
     throw error
-  }
-  const { events, clock, enqueue } = session.services
-  for (const { envelope } of messages) events.emit({ kind: 'reception', at: clock(), envelope })
-  try {
-    enqueue(messages)
-  } catch (error) {
-    // They are kept all the same: a refusal now would make the client send them again.
-    tellPanic(session, 'core', `messages wait for a restart: ${describe(error)}`)
   }
 }
 

@@ -64,7 +64,7 @@ export class BodyContent implements MessageContent {
 }
 
 /** Momentum wants the end-of-data marker behind a body that a script sets; it is no part of it. */
-function sendable(body: string): string {
+export function sendable(body: string): string {
   const [bad] = /\0|[^\0-\xff]/.exec(body) ?? []
   if (bad !== undefined) throw new RangeError('a body has neither NUL nor characters that are no octets')
   const text = body.replaceAll(/\r\n?|\n/g, '\r\n').replace(/\r\n\.\r\n$/, '\r\n')

@@ -32,6 +32,19 @@ export function receivedValue(
   ].join('\r\n\t')
 }
 
+/** The field of a message that was made here. */
+export function madeHereValue(
+  { services }: Session,
+  { id, scope }: Pick<Transaction, 'id' | 'scope'>,
+  sender: Mailbox | undefined,
+): string {
+  const host = (scope.options.received_hostname ?? services.hostname).replace(/[^!-~]/g, '?')
+  return [
+    `by ${host} (envelope-from ${inComment(formatPath(sender))})`,
+    `(postern ${services.version}) id ${id}; ${formatDate(services.clock())}`,
+  ].join('\r\n\t')
+}
+
 /** RFC 3848. */
 function protocol({ hello, tls, authenticated }: Session): string {
   if (hello?.kind !== 'EHLO') return 'SMTP'

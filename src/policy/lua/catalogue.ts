@@ -110,7 +110,7 @@ export const unbuiltFields: readonly string[] = [
 export const unbuiltMethods = {
   vctx: [],
   ac: [],
-  msg: names('', 'binding_group makeBoundary makeContainer makePart build inject forward'),
+  msg: names('', 'binding_group makeBoundary makeContainer makePart build'),
   mc: [],
   params: [],
   response: [],

@@ -10,6 +10,7 @@ import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
 import { ContentPatterns } from './content-patterns.ts'
 import { pushValue } from './lib/values.ts'
 import { partsOf, pushOutline, readPart, type Searcher } from './part-methods.ts'
+import { sendingMethods } from './sending-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { decodeText, replaceTexts, setText } from './text-parts.ts'
 
@@ -41,9 +42,8 @@ export function contentMethods(host: ObjectHost): MethodTable {
       guarded(() => replaceTexts(headers, content, { body, replace: by })),
     ),
   }
-  return Object.fromEntries(
-    Object.entries(works).map(([name, work]) => [name, whenFetched(host, name, work)]),
-  )
+  const reading = Object.entries(works).map(([name, work]) => [name, whenFetched(host, name, work)] as const)
+  return { ...Object.fromEntries(reading), ...sendingMethods(host) }
 }
 
 /** The texts that are searched, one after the other. */

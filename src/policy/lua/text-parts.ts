@@ -76,17 +76,17 @@ function keeps(encoding: string, octets: string): boolean {
   return encoding === '7bit' ? fitting(octets) === '7bit' : encoding === '8bit'
 }
 
-function fitting(octets: string): '7bit' | 'quoted-printable' {
+export function fitting(octets: string): '7bit' | 'quoted-printable' {
   return isAscii(octets) && !/[^\r\n]{999}/.test(octets) ? '7bit' : 'quoted-printable'
 }
 
-function encodeTransfer(octets: string, encoding: string): string {
+export function encodeTransfer(octets: string, encoding: string): string {
   if (encoding === 'quoted-printable') return encodeQuotedPrintable(octets, false)
   if (encoding !== 'base64') return octets
   const text = Buffer.from(octets, 'latin1').toString('base64')
   return (text.match(/.{1,76}/g) ?? []).join('\r\n')
 }
 
-function isAscii(text: string): boolean {
+export function isAscii(text: string): boolean {
   return !/[^\0-\x7f]/.test(text)
 }
