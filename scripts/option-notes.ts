@@ -76,7 +76,12 @@ export const inboundNotes: Notes<InboundValues> = {
   tls_certificate: 'PEM file of the server’s certificate; `none` cancels an inherited one',
   tls_key: 'PEM file of its key; may be in the certificate’s file',
   tls_client_ca: 'PEM bundle of the CAs that client certificates are verified against',
-  tls_client_crl: '+ PEM bundle of revocation lists',
+  tls_client_crl:
+    '+ revocation lists: a file, or a directory of files; changes are in force within a second or two',
+  tls_client_crl_mode:
+    '+ `hard`, or `soft`: a list that is missing or out of date is forgiven, a listed serial is not',
+  tls_client_crl_alarm_age:
+    '+ seconds after which a list that was not replaced raises an alarm in paniclog; 0 = none',
   tls_verify_mode:
     '`none`, `require`, or `optional` (+) for what holds when it is not set; see [tls.md](tls.md)',
   tls_verify_depth:

@@ -271,13 +271,13 @@ export class Server {
   }
 
   /** A policy's timers stop now; it is told that it is no longer needed once the sessions that are under way have ended. */
-  #retire({ policy, datasources }: Generation): void {
+  #retire({ policy, datasources, tls }: Generation): void {
     policy.retire?.()
     const retired = this.#sessionsEnd().then(async () => {
       try {
         await policy.close?.()
       } finally {
-        await datasources.close()
+        await Promise.all([datasources.close(), tls.close()])
       }
     })
     this.#retiring.add(retired)
@@ -295,7 +295,7 @@ export class Server {
     return {
       hostname: hostnameOf(settings),
       version: this.#options.version,
-      tls: generation.tls,
+      tls: generation.tls.watch(),
       policy: generation.policy,
       spool: this.#parts.spool,
       local: generation.maildirs,

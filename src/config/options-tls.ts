@@ -5,7 +5,7 @@
  * `none` takes back a certificate or key that a wider scope names; a CA or a CRL cannot be taken back.
  */
 
-import { bool, count, filePath, oneOf, pathUnless, seconds } from './codec.ts'
+import { bool, count, filePath, longSeconds, oneOf, pathUnless, seconds } from './codec.ts'
 import { ciphers, curves, protocols, tls13Suites, verifyDepth, verifyMode } from './codec-tls.ts'
 import { type OptionTable, sessionAndGlobal, sessionScopes } from './option-row.ts'
 import type { InboundValues } from './settings.ts'
@@ -22,6 +22,10 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   tls_client_ca: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
   /** + in the scopes of TLS_Client_CA */
   tls_client_crl: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
+  /** + not global: a relaxation is written where it is meant */
+  tls_client_crl_mode: { codec: oneOf(['hard', 'soft']), default: 'hard', scopes: sessionScopes },
+  /** + */
+  tls_client_crl_alarm_age: { codec: longSeconds, default: 0, scopes: sessionAndGlobal },
   tls_verify_mode: { codec: verifyMode, default: undefined, scopes: sessionScopes },
   /** + not global: a relaxation is written where it is meant */
   tls_client_eku: {

@@ -109,6 +109,10 @@ export interface InboundValues {
   readonly tls_client_ca: FilePath | undefined
   /** + */
   readonly tls_client_crl: FilePath | undefined
+  /** + `soft`: a list that is missing or out of date is forgiven */
+  readonly tls_client_crl_mode: 'hard' | 'soft'
+  /** + seconds after which a list that is not replaced raises an alarm; 0 = none */
+  readonly tls_client_crl_alarm_age: number
   readonly tls_verify_mode: VerifyMode | undefined
   /** + what a client's certificate must be for; `any` = clients or servers */
   readonly tls_client_eku: 'clientAuth' | 'any' | 'report'

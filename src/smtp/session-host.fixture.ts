@@ -215,6 +215,8 @@ const defaults: InboundValues = {
   tls_key: undefined,
   tls_client_ca: undefined,
   tls_client_crl: undefined,
+  tls_client_crl_mode: 'hard',
+  tls_client_crl_alarm_age: 0,
   tls_verify_mode: undefined,
   tls_client_eku: 'clientAuth',
   tls_verify_depth: undefined,

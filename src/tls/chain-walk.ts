@@ -65,6 +65,31 @@ interface Path {
   readonly cut: boolean
 }
 
+/**
+ * Whether nothing but revocation lists that are missing or out of date can be what keeps a chain from verifying. Every
+ * certificate that could be part of it is looked up in every list of its issuer, also in one that is out of date or
+ * whose signature cannot be checked: whoever is listed stays revoked.
+ */
+export function lacksOnlyLists(input: WalkInput): boolean {
+  const { path, brokenAt, anchored } = findPath(input)
+  const lists = input.lists ?? []
+  if (!anchored || brokenAt !== undefined || input.resumed || input.sent.length > MAX_SENT) return false
+  const bySubject = Map.groupBy(input.sent.map(chainElement), ({ subject }) => subject)
+  const possible = new Set(path)
+  for (const element of possible) {
+    const above = [
+      ...(bySubject.get(element.issuer) ?? []),
+      ...(input.cas?.bySubject.get(element.issuer) ?? []),
+    ]
+    for (const each of above) possible.add(each)
+    const named = lists.filter(({ issuer }) => issuer === element.issuer)
+    if (named.some((list) => !list.whole || list.holds(element.facts.serial))) return false
+  }
+  return path.every((element, depth) => {
+    return crlStatus(element.facts, path[depth + 1] ?? element, lists, input.now) !== 'unsigned'
+  })
+}
+
 function findPath({ leaf, sent, cas }: WalkInput): Path {
   const others = sent.slice(0, MAX_SENT).map(chainElement)
   const path = [chainElement(leaf)]

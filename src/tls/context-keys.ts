@@ -34,6 +34,7 @@ export const tlsContextKeys = [
   'tls_client_cert_not_before',
   'tls_client_cert_not_after',
   'tls_client_cert_server_only',
+  'tls_client_crl_forgiven',
   'tls_verify_mode',
   'tls_verify_mode_from',
 ] as readonly string[]
@@ -56,6 +57,7 @@ export function tlsContextEntries(
     ['tls_verify_mode_from', Buffer.from(facts.modeFrom, 'utf8').toString('latin1')],
     ['tls_client_verified', peer.kind === 'verified' ? 'yes' : ''],
     ...(peer.kind === 'unverified' ? failureEntries(peer, dnFormat) : []),
+    ['tls_client_crl_forgiven', facts.crlForgiven === true && peer.kind === 'verified' ? 'yes' : ''],
     ['tls_client_cert_server_only', facts.serverOnly === true ? 'yes' : ''],
     ...(peer.kind === 'anonymous' ? [] : certificateEntries(peer.certificate, dnFormat)),
   ]

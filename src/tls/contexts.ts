@@ -20,6 +20,7 @@ import type { InboundScope, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import { checkCipherOptions, cipherText, type ProtocolRange, protocolRange } from './cipher-options.ts'
 import { ContextCache, HandshakeSlots } from './context-cache.ts'
+import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
 import { handshake } from './handshake.ts'
 import type { ClientCas, ServerCertificate } from './material.ts'
@@ -42,8 +43,12 @@ export interface LoadTlsOptions {
   readonly previous?: TlsContexts | undefined
   /** where relative paths that policy sets start; the working directory unless given */
   readonly folder?: string
+  /** milliseconds between two looks at the revocation lists */
+  readonly watchInterval?: number
 }
 
+/** milliseconds */
+const WATCH_INTERVAL = 1000
 /** seconds */
 const TICKET_LIFETIME = 3600
 /** octets of a context with nothing in it, and of what OpenSSL keeps for each octet of DER; estimated */
@@ -86,13 +91,15 @@ interface Plan {
 }
 
 export class TlsContexts implements TlsGate {
-  readonly files: TlsFiles
+  /** what is in force; revocation lists change under `watch` */
+  files: TlsFiles
   /** warnings from loading */
   readonly diagnostics: readonly Diagnostic[]
   readonly #options: LoadTlsOptions
   readonly #cache: ContextCache
   readonly #slots: HandshakeSlots
-  readonly #plans = new WeakMap<InboundScope, Plan | 'none'>()
+  #plans = new WeakMap<InboundScope, Plan | 'none'>()
+  readonly #crlWatch: CrlWatch
   readonly #policyFiles: PolicyFiles
   readonly #secondLooks = new SecondLooks()
 
@@ -103,6 +110,18 @@ export class TlsContexts implements TlsGate {
     this.#policyFiles = new PolicyFiles(options.folder ?? '.')
     this.#cache = options.previous?.shared.cache ?? new ContextCache()
     this.#slots = options.previous?.shared.slots ?? new HandshakeSlots()
+    this.#crlWatch = new CrlWatch({
+      uses: loaded.crlUses,
+      current: (path) => this.files.crls.get(path),
+      replace: (path, lists) => {
+        this.files = { ...this.files, crls: new Map(this.files.crls).set(path, lists) }
+        // what was made of the old lists is made anew; their tickets end, since the digest of trust is another
+        this.#plans = new WeakMap()
+      },
+      events: options.events,
+      clock: options.clock,
+      interval: options.watchInterval ?? WATCH_INTERVAL,
+    })
     // without its predecessor, which would hold on to its own
     this.#options = { ticketSecret: options.ticketSecret, events: options.events, clock: options.clock }
   }
@@ -110,6 +129,16 @@ export class TlsContexts implements TlsGate {
   /** What a reload takes over. */
   get shared(): { readonly cache: ContextCache; readonly slots: HandshakeSlots } {
     return { cache: this.#cache, slots: this.#slots }
+  }
+
+  /** Follows the revocation lists as their files change, until `close`. */
+  watch(): this {
+    this.#crlWatch.start()
+    return this
+  }
+
+  close(): Promise<void> {
+    return this.#crlWatch.stop()
   }
 
   offers(scope: InboundScope): boolean {
@@ -162,7 +191,7 @@ export class TlsContexts implements TlsGate {
     })
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     const presented = readPresented(socket, mode)
-    const second = await this.#secondLooks.look(presented, { ...plan, options: plan.scope.options })
+    const second = await this.#secondLooks.look(presented, { ...plan, options: plan.scope.options }, clock())
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     const { facts, chain } = readSession(socket, presented, {
       mode,

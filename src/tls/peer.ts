@@ -106,6 +106,8 @@ export interface TlsFacts {
   readonly modeFrom: string
   /** the certificate verifies as a TLS server's and not as a client's (TLS_Client_EKU = any or report) */
   readonly serverOnly?: boolean
+  /** it verifies although a revocation list is missing or out of date (TLS_Client_CRL_Mode = soft) */
+  readonly crlForgiven?: boolean
   readonly peer: Exclude<Peer, PlaintextPeer>
 }
 

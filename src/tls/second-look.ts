@@ -5,15 +5,19 @@
  * against the same CAs and revocation lists. `any` takes it when that ends without any error at all; `report` takes
  * nothing and tells. No code is ever excused: OpenSSL tells only the last of several errors, so that "wrong usage" may
  * hide that the chain leads to an attacker's own root.
+ *
+ * TLS_Client_CRL_Mode = soft: a revocation list that is missing or out of date is forgiven. The chain is verified once more
+ * without lists, which must end without any error, and nothing of it may be listed by the last good lists.
  */
 
 import { createHash } from 'node:crypto'
 import type { InboundValues } from '../config/settings.ts'
+import { lacksOnlyLists } from './chain-walk.ts'
 import type { ClientCas } from './material.ts'
 import type { SecondVerdict } from './peer.ts'
 import type { Presented } from './presented.ts'
 import type { RevocationLists } from './revocation.ts'
-import { ChainVerifier } from './verify-without-key.ts'
+import { ChainVerifier, type Purpose } from './verify-without-key.ts'
 
 export interface SecondLookBasis {
   readonly options: InboundValues
@@ -28,25 +32,43 @@ export interface SecondLook {
   readonly verdict: SecondVerdict | undefined
   /** the chain verifies as a server's and not as a client's */
   readonly serverOnly: boolean
+  /** it counts although a revocation list is missing or out of date */
+  readonly crlForgiven: boolean
 }
 
 /** sets of CAs and lists that are kept ready; each holds its own copy */
 const MAX_VERIFIERS = 8
 
-const NOTHING: SecondLook = { verdict: undefined, serverOnly: false }
+const NOTHING: SecondLook = { verdict: undefined, serverOnly: false, crlForgiven: false }
+
+const GOOD: SecondVerdict = { failure: undefined }
+
+/** What a certificate for servers is worth: with `report` only the news. */
+function servers(eku: InboundValues['tls_client_eku'], crlForgiven: boolean): SecondLook {
+  const taken = eku === 'any'
+  return { verdict: taken ? GOOD : undefined, serverOnly: true, crlForgiven: taken && crlForgiven }
+}
 
 export class SecondLooks {
   readonly #verifiers = new Map<string, ChainVerifier>()
 
   /** Never throws for what a client sent: what cannot be verified is not. */
-  async look(presented: Presented, basis: SecondLookBasis): Promise<SecondLook> {
-    const { tls_client_eku: eku } = basis.options
+  async look(presented: Presented, basis: SecondLookBasis, now: number): Promise<SecondLook> {
+    const { tls_client_eku: eku, tls_client_crl_mode: mode } = basis.options
+    const { leaf, sent, resumed, failure } = presented
+    const soft = mode === 'soft' && basis.crls !== undefined
     // a resumed session tells nothing of the intermediates
-    if (eku === 'clientAuth' || presented.failure === undefined || presented.resumed) return NOTHING
-    if (presented.leaf === undefined || basis.cas === undefined) return NOTHING
-    const chain = [presented.leaf, ...presented.sent].map(({ raw }) => raw)
-    const failure = await this.#verifier(basis).verify(chain, 'serverAuth')
-    return { verdict: eku === 'any' ? { failure } : undefined, serverOnly: failure === undefined }
+    if ((eku === 'clientAuth' && !soft) || failure === undefined || resumed) return NOTHING
+    if (leaf === undefined || basis.cas === undefined) return NOTHING
+    const chain = [leaf, ...sent].map(({ raw }) => raw)
+    const good = async (purpose: Purpose, lists: RevocationLists | undefined): Promise<boolean> =>
+      (await this.#verifier({ ...basis, crls: lists }).verify(chain, purpose)) === undefined
+    const forServers = eku !== 'clientAuth'
+    if (forServers && (await good('serverAuth', basis.crls))) return servers(eku, false)
+    const { cas, crls } = basis
+    if (!soft || !lacksOnlyLists({ leaf, sent, resumed, cas, lists: crls?.parsed, now })) return NOTHING
+    if (await good('clientAuth', undefined)) return { verdict: GOOD, serverOnly: false, crlForgiven: true }
+    return forServers && (await good('serverAuth', undefined)) ? servers(eku, true) : NOTHING
   }
 
   #verifier({ cas, crls, ciphers }: SecondLookBasis): ChainVerifier {

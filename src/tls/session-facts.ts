@@ -55,6 +55,7 @@ export function readSession(
     mode,
     modeFrom,
     serverOnly: second.serverOnly,
+    crlForgiven: second.crlForgiven,
     peer: judgePeer({
       mode,
       leaf: leaf && readLeaf(leaf.raw),

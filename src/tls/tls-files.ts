@@ -11,6 +11,7 @@ import type { Diagnostic, Origin } from '../config/diagnostic.ts'
 import { describeOrigin } from '../config/diagnostic.ts'
 import type { FilePath, InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
+import type { CrlUse } from './crl-watch.ts'
 import {
   type ClientCas,
   joinServerCertificate,
@@ -20,7 +21,7 @@ import {
   type ServerCertificate,
 } from './material.ts'
 import { PemError } from './pem.ts'
-import { loadRevocationLists, type RevocationLists } from './revocation.ts'
+import { isForged, loadRevocationLists, type RevocationLists } from './revocation.ts'
 
 /** What was loaded, by absolute path; servers by `serverKey`. */
 export interface TlsFiles {
@@ -34,6 +35,7 @@ export interface LoadedFiles {
   readonly diagnostics: readonly Diagnostic[]
   /** CA and CRL files that failed and for which the last good content stays in force, each with the reason */
   readonly kept: readonly { readonly path: string; readonly reason: string }[]
+  readonly crlUses: readonly CrlUse[]
 }
 
 type Outcome<T> = { readonly value: T } | { readonly reason: string }
@@ -56,6 +58,7 @@ export function serverKey({ tls_certificate: certificate, tls_key: key }: Inboun
 export async function loadTlsFiles(settings: Settings, previous?: TlsFiles): Promise<LoadedFiles> {
   const loader = new Loader(previous)
   for (const { scope } of settings.inboundScopes()) await loader.load(scope)
+  loader.checkLists()
   return loader.result()
 }
 
@@ -67,6 +70,7 @@ class Loader {
   readonly #cas = new Map<string, Outcome<ClientCas>>()
   readonly #crls = new Map<string, Outcome<RevocationLists>>()
   readonly #kept = new Map<string, string>()
+  readonly #uses = new Map<string, { scopes: InboundScope[]; bundles: Set<ClientCas>; alarmAge: number }>()
   readonly #diagnostics: Diagnostic[] = []
   readonly #seen = new Set<string>()
 
@@ -89,7 +93,40 @@ class Loader {
       )
       this.#report(scope, 'tls_client_crl', outcome)
     }
+    if (crl !== undefined) this.#noteUse(scope, crl.path)
     this.#checkOptions(scope)
+  }
+
+  /** A list in the name of a CA of ours that this CA has not signed: a mistake, or somebody's doing. */
+  checkLists(): void {
+    for (const [path, { scopes, bundles }] of this.#uses) {
+      const outcome = this.#crls.get(path)
+      if (outcome === undefined || 'reason' in outcome) continue
+      const forged = outcome.value.entries.find((entry) => isForged(entry, bundles))
+      if (forged === undefined) continue
+      const reason = `a list of "${forged.parsed.facts.issuer}" is not signed by that CA`
+      const last = this.#previous?.crls.get(path)
+      if (last === undefined) {
+        for (const scope of scopes) this.#report(scope, 'tls_client_crl', { reason })
+      } else {
+        this.#kept.set(path, reason)
+        this.#crls.set(path, { value: last })
+      }
+    }
+  }
+
+  #noteUse(scope: InboundScope, path: string): void {
+    const { tls_client_ca: ca, tls_client_crl_alarm_age: age } = scope.options
+    let use = this.#uses.get(path)
+    if (use === undefined) {
+      use = { scopes: [], bundles: new Set(), alarmAge: 0 }
+      this.#uses.set(path, use)
+    }
+    const bundle = ca && this.#cas.get(ca.path)
+    if (bundle !== undefined && 'value' in bundle) use.bundles.add(bundle.value)
+    if (age > 0) use.alarmAge = use.alarmAge === 0 ? age : Math.min(age, use.alarmAge)
+    // one message for each place is enough
+    if (this.#firstTime(scope, ['tls_client_crl', 'tls_client_ca'])) use.scopes.push(scope)
   }
 
   result(): LoadedFiles {
@@ -97,6 +134,7 @@ class Loader {
       files: { servers: values(this.#servers), cas: values(this.#cas), crls: values(this.#crls) },
       diagnostics: this.#diagnostics,
       kept: [...this.#kept].map(([path, reason]) => ({ path, reason })),
+      crlUses: [...this.#uses].map(([path, { bundles, alarmAge }]) => ({ path, bundles, alarmAge })),
     }
   }
 

@@ -21,6 +21,7 @@ function rules(options: InboundValues): string {
     options.tls_client_crl?.path ?? '',
     options.tls_verify_depth ?? 'unlimited',
     options.tls_client_eku,
+    options.tls_client_crl_mode,
   ])
 }
 
@@ -29,8 +30,8 @@ function rules(options: InboundValues): string {
  * that it cannot be given again.
  */
 export function givesTickets(options: InboundValues): boolean {
-  const { tls_verify_depth: depth, tls_client_eku: eku } = options
-  return options.tls_session_tickets && depth === undefined && eku === 'clientAuth'
+  const { tls_verify_depth: depth, tls_client_eku: eku, tls_client_crl_mode: crl } = options
+  return options.tls_session_tickets && depth === undefined && eku === 'clientAuth' && crl === 'hard'
 }
 
 /** What one handshake is judged by. */

@@ -91,8 +91,6 @@ describe('a reload', { concurrency: true }, () => {
         assert.equal(verdict(first), 'verified')
         assert.equal(first.context.get('can_relay'), 'true')
         writeFileSync(path.join(gate.folder, 'pki/crl.pem'), revokeValid())
-        const before = await visit(address, { ...as('valid', version), session: first.session })
-        assert.ok(before.resumed, 'the file alone changes nothing yet')
         await gate.server.reload()
         const after = await visit(address, { ...as('valid', version), session: first.session })
         assert.equal(after.resumed, false)
@@ -101,6 +99,24 @@ describe('a reload', { concurrency: true }, () => {
         const again = await visit(address, { ...as('valid', version), session: after.session })
         assert.ok(again.resumed)
         assert.equal(verdict(again), 'revoked')
+      }))
+
+    test(`${version}: without a reload a revocation is in force within two seconds, old ticket or not`, () =>
+      withGate(async (gate) => {
+        const address = gate.address()
+        const first = await visit(address, as('valid', version))
+        assert.equal(verdict(first), 'verified')
+        writeFileSync(path.join(gate.folder, 'pki/crl.pem'), revokeValid())
+        const written = performance.now()
+        const comesAgain = () => visit(address, { ...as('valid', version), session: first.session })
+        let last = await comesAgain()
+        while (verdict(last) === 'verified' && performance.now() - written < 10_000) {
+          await delay(50)
+          last = await comesAgain()
+        }
+        const seconds = (performance.now() - written) / 1000
+        assert.deepEqual([verdict(last), last.resumed], ['revoked', false])
+        assert.ok(seconds < 4, `it took ${seconds} seconds`)
       }))
 
     test(`${version}: another CA, and who was verified is untrusted`, () =>

@@ -15,6 +15,8 @@ const DEFAULTS: TlsOptions = {
   use_ssl: false,
   tls_session_tickets: true,
   tls_client_eku: 'clientAuth',
+  tls_client_crl_mode: 'hard',
+  tls_client_crl_alarm_age: 0,
   tls_handshake_timeout: 10,
   tls_max_handshakes_per_address: 0,
 }
@@ -60,6 +62,7 @@ export interface LoadOptions {
   readonly ticketSecret?: TicketSecret
   readonly previous?: TlsContexts
   readonly events?: ServerEvent[]
+  readonly watchInterval?: number
 }
 
 export function load(scopes: readonly InboundScope[], options: LoadOptions = {}): Promise<TlsContexts> {
@@ -68,6 +71,7 @@ export function load(scopes: readonly InboundScope[], options: LoadOptions = {})
     events: { emit: (event) => options.events?.push(event) },
     clock: options.clock ?? Date.now,
     previous: options.previous,
+    ...(options.watchInterval === undefined ? {} : { watchInterval: options.watchInterval }),
   })
 }
 

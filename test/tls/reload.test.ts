@@ -51,8 +51,8 @@ suite('at start', () => {
     assert.deepEqual(await errorsOf({ tls_client_ca: file('/nowhere/ca.pem') }), [
       `${LINES.tls_client_ca}: TLS_Client_CA "ca.pem": no such file`,
     ])
-    assert.deepEqual(await errorsOf({ tls_client_crl: file('/') }), [
-      `${LINES.tls_client_crl}: TLS_Client_CRL "": is a directory`,
+    assert.deepEqual(await errorsOf({ tls_client_ca: file('/') }), [
+      `${LINES.tls_client_ca}: TLS_Client_CA "": is a directory`,
     ])
     assert.deepEqual(await errorsOf({ tls_certificate: file('/dev/null') }), [
       `${LINES.tls_certificate}: TLS_Certificate "null": is not a regular file`,
@@ -207,11 +207,15 @@ suite('bundles', () => {
       const { peer } = await factsOf(gate)
       assert.equal(peer.kind === 'unverified' ? peer.cause : peer.kind, expected)
     }
-    const path = await directory.write('case.pem', impostor.crl())
-    const scope = scopeOf(options(directory, { tls_client_crl: file(path) }))
-    await using gate = await openGate(await load([scope]), scope)
-    await visit(gate.port, { credential: clients.valid })
-    assert.equal((await factsOf(gate)).peer.kind, 'unverified', 'a list that another key signed helps nobody')
+    const forged = await directory.write('case.pem', impostor.crl())
+    const [finding] = await errorsOf({
+      tls_client_ca: file(directory.file('ca.pem')),
+      tls_client_crl: file(forged),
+    })
+    assert.equal(
+      finding,
+      '5: TLS_Client_CRL "case.pem": a list of "CN=Postern test CA" is not signed by that CA',
+    )
   })
 })
 
@@ -241,6 +245,23 @@ suite('at a reload', () => {
     // and it goes on being kept
     const third = await load([scope], { events, previous: second })
     assert.equal(third.offers(scope), true)
+  })
+
+  test('a list that another key signed in the name of our CA leaves the last good one in force', async () => {
+    await using directory = await pkiDirectory()
+    const events: ServerEvent[] = []
+    const list = await directory.write('list.pem', directory.pki.crl)
+    const scope = scopeOf(options(directory, { tls_client_crl: file(list) }))
+    const first = await load([scope], { events })
+    await directory.write('list.pem', Authority.root({ subject: 'Postern test CA' }).crl())
+    await using gate = await openGate(await load([scope], { events, previous: first }), scope)
+    const [alarm] = events
+    assert.ok(
+      alarm?.kind === 'panic' && alarm.level === 'critical' && /is not signed by that CA/.test(alarm.text),
+    )
+    await visit(gate.port, { credential: directory.pki.clients.revoked })
+    const { peer } = await factsOf(gate)
+    assert.ok(peer.kind === 'unverified' && peer.cause === 'revoked')
   })
 
   test("a server's certificate that fails refuses the reload", async () => {
