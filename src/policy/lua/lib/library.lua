@@ -10,6 +10,8 @@ local rawget, next, select = core.rawget, core.next, core.select
 local pcall, yield, awaited, WAIT = core.pcall, core.yield, core.awaited, core.WAIT
 local insert, concat, sort, rep, format = core.insert, core.concat, core.sort, core.rep, core.format
 local weak = { __mode = "k" }
+-- an error at the line of the script that called
+local raise = host.raise
 
 for name, f in pairs(library.functions) do
   place(name, f)
@@ -58,16 +60,16 @@ end)
 
 local function run_in_pool(pool, closure, completion)
   if type(pool) ~= "string" and type(pool) ~= "number" then
-    error("bad argument #1 to 'msys.runInPool' (string or number expected, got " .. type(pool) .. ")", 2)
+    raise("bad argument #1 to 'msys.runInPool' (string or number expected, got " .. type(pool) .. ")")
   end
   if type(closure) ~= "function" then
-    error("bad argument #2 to 'msys.runInPool' (function expected, got " .. type(closure) .. ")", 2)
+    raise("bad argument #2 to 'msys.runInPool' (function expected, got " .. type(closure) .. ")")
   end
   if not completion then
     return pcall(closure)
   end
   if completion ~= true and type(completion) ~= "function" then
-    error("bad argument #3 to 'msys.runInPool' (boolean or function expected, got " .. type(completion) .. ")", 2)
+    raise("bad argument #3 to 'msys.runInPool' (boolean or function expected, got " .. type(completion) .. ")")
   end
   if completion == true then
     host.run_later(closure)
@@ -109,12 +111,12 @@ place("msys.type", type_of)
 
 place("msys.cast", function(object, name)
   if type(name) ~= "string" then
-    error("bad argument #2 to 'msys.cast' (string expected, got " .. type(name) .. ")", 2)
+    raise("bad argument #2 to 'msys.cast' (string expected, got " .. type(name) .. ")")
   end
   local actual = type_of(object)
   -- only what it is already: anything else would be another object's memory
   if core.bare_name(name) ~= actual then
-    error("msys.cast: a " .. actual .. " is no " .. name, 2)
+    raise("msys.cast: a " .. actual .. " is no " .. name)
   end
   return object
 end)
@@ -132,7 +134,7 @@ end
 
 local function check(object, name)
   if not host.box_is(object, name) then
-    error("a " .. name .. " expected; use ':' to call its methods", 3)
+    raise("a " .. name .. " expected; use ':' to call its methods")
   end
 end
 
@@ -148,7 +150,7 @@ class("ec_string", {
   set = function(object, value)
     check(object, "ec_string")
     if type(value) ~= "string" and type(value) ~= "number" then
-      error("bad argument #1 to 'set' (string expected, got " .. type(value) .. ")", 2)
+      raise("bad argument #1 to 'set' (string expected, got " .. type(value) .. ")")
     end
     text_of[object] = tostring(value)
   end,
@@ -199,7 +201,7 @@ class("mutex", {
 })
 place("thread.mutex", function(kind)
   if kind ~= nil and kind ~= NORMAL and kind ~= RECURSIVE and kind ~= ERRORCHECK then
-    error("bad argument #1 to 'thread.mutex' (thread.MUTEX_NORMAL, MUTEX_RECURSIVE or MUTEX_ERRORCHECK expected)", 2)
+    raise("bad argument #1 to 'thread.mutex' (thread.MUTEX_NORMAL, MUTEX_RECURSIVE or MUTEX_ERRORCHECK expected)")
   end
   local mutex = host.box_new("mutex")
   recursive[mutex] = kind == RECURSIVE
@@ -236,7 +238,7 @@ class("http client", {
     end
     local name, value = host.http_header(header)
     if #self.names >= max_headers then
-      error("client:set_header: at most " .. max_headers .. " headers", 2)
+      raise("client:set_header: at most " .. max_headers .. " headers")
     end
     insert(self.names, name)
     insert(self.values, value)
@@ -244,7 +246,7 @@ class("http client", {
   set_timeout = function(object, seconds)
     local self = client(object)
     if seconds ~= nil and (type(seconds) ~= "number" or not (seconds > 0 and seconds <= 300)) then
-      error("bad argument #1 to 'client:set_timeout' (seconds, more than 0 and at most 300)", 2)
+      raise("bad argument #1 to 'client:set_timeout' (seconds, more than 0 and at most 300)")
     end
     self.timeout = seconds
   end,
@@ -257,7 +259,7 @@ class("http client", {
   parse_headers = function(object, lines)
     client(object)
     if type(lines) ~= "table" then
-      error("bad argument #1 to 'client:parse_headers' (table expected, got " .. type(lines) .. ")", 2)
+      raise("bad argument #1 to 'client:parse_headers' (table expected, got " .. type(lines) .. ")")
     end
     local headers = {}
     for i = 1, #lines do
@@ -300,7 +302,7 @@ local function encoded(value, depth)
     return value
   end
   if depth > max_depth then
-    error("json.encode: nested too deeply, or a table that holds itself", 0)
+    raise("json.encode: nested too deeply, or a table that holds itself")
   end
   local kind = core.getmetatable(value)
   if kind == "json" then

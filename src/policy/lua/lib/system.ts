@@ -55,6 +55,10 @@ export function systemFamily(host: LibraryHost, boxes: Boxes): Family {
     },
     helpers: {
       ...laterHelper(host),
+      // raise(message): an error at the line of the script that called the library
+      raise: (L) => {
+        throw new ScriptError(state.checkString(L, 1))
+      },
       // type_name(value): the class of an object of ours, or nothing
       type_name: (L) => {
         const kind = host.kindOf(L, 1)
