@@ -84,9 +84,9 @@ export const inboundNotes: Notes<InboundValues> = {
     '+ seconds after which a list that was not replaced raises an alarm in paniclog; 0 = none',
   tls_verify_mode:
     '`none`, `require`, or `optional` (+) for what holds when it is not set; see [tls.md](tls.md)',
-  tls_verify_depth:
   tls_client_eku:
     '+ what a client’s certificate must be for: `clientAuth`; `any`: for clients or for servers; `report`: as `clientAuth`, and who has one for servers alone is told',
+  tls_verify_depth:
     '+ CAs that may stand between a client’s certificate and a root, 0 to 8, or `unlimited`; a longer chain is `too-deep`',
   tls_verified_peer_can_relay: 'a client with a verified certificate may relay',
   tls_ciphers: 'cipher list up to TLS 1.2, in OpenSSL’s language',
