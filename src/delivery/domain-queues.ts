@@ -2,7 +2,7 @@
  * What is ready to go, by domain, and whose turn it is.
  *
  * Domains take turns, one message each; a domain that has as many attempts under way as it may have, or that is
- * suspended, is passed over, so a slow one delays only itself. A domain is known only while it has something here.
+ * suspended, is passed over, so a slow one delays only itself. What is urgent goes first in its domain, not before others. A domain is known only while it has something here.
  */
 
 import type { OutboundValues } from '../config/settings.ts'
@@ -13,6 +13,8 @@ type DomainOptions = Pick<OutboundValues, 'max_outbound_connections' | 'suspend_
 interface DomainQueue<T> {
   readonly name: string
   readonly ready: Fifo<T>
+  /** these go before those in `ready` */
+  readonly urgent: Fifo<T>
   options: DomainOptions
   active: number
   inRotation: boolean
@@ -38,9 +40,9 @@ export class DomainQueues<T> {
     return this.#ready
   }
 
-  push(name: string, item: T): void {
+  push(name: string, item: T, lane: 'ready' | 'urgent' = 'ready'): void {
     const domain = this.#domains.get(name) ?? this.#add(name)
-    domain.ready.push(item)
+    domain[lane].push(item)
     this.#ready++
     this.#rotate(domain)
   }
@@ -51,7 +53,7 @@ export class DomainQueues<T> {
       domain.inRotation = false
       // its options may have changed since it got in line
       if (!mayGo(domain)) continue
-      const item = domain.ready.shift()
+      const item = domain.urgent.shift() ?? domain.ready.shift()
       if (item === undefined) continue
       domain.active++
       this.#ready--
@@ -65,7 +67,7 @@ export class DomainQueues<T> {
     const domain = this.#domains.get(name)
     if (domain === undefined) return
     domain.active--
-    if (domain.active === 0 && domain.ready.size === 0) this.#domains.delete(name)
+    if (domain.active === 0 && waiting(domain) === 0) this.#domains.delete(name)
     else this.#rotate(domain)
   }
 
@@ -80,7 +82,14 @@ export class DomainQueues<T> {
 
   #add(name: string): DomainQueue<T> {
     const options = this.#optionsOf(name)
-    const domain = { name, ready: new Fifo<T>(), options, active: 0, inRotation: false }
+    const domain = {
+      name,
+      ready: new Fifo<T>(),
+      urgent: new Fifo<T>(),
+      options,
+      active: 0,
+      inRotation: false,
+    }
     this.#domains.set(name, domain)
     return domain
   }
@@ -92,7 +101,11 @@ export class DomainQueues<T> {
   }
 }
 
+function waiting({ ready, urgent }: DomainQueue<unknown>): number {
+  return ready.size + urgent.size
+}
+
 function mayGo(domain: DomainQueue<unknown>): boolean {
   const { max_outbound_connections: limit, suspend_delivery } = domain.options
-  return domain.ready.size > 0 && !suspend_delivery && (limit === 0 || domain.active < limit)
+  return waiting(domain) > 0 && !suspend_delivery && (limit === 0 || domain.active < limit)
 }

@@ -192,7 +192,8 @@ export class DeliveryQueue {
   }
 
   #makeReady(entry: Entry): void {
-    this.#domains.push(routingDomain(entry.message.envelope), entry)
+    const { envelope } = entry.message
+    this.#domains.push(routingDomain(envelope), entry, envelope.priority === 1 ? 'urgent' : 'ready')
   }
 
   #delay(entry: Entry, until: number): void {

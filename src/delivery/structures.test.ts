@@ -109,3 +109,18 @@ test('the system clock rings within a minute when it was set forward', (t) => {
   t.mock.timers.tick(0)
   assert.equal(rung, 1)
 })
+
+test('what is urgent goes first in its domain, in order, and domains still take turns', () => {
+  const queues = new DomainQueues<string>(() => ({ max_outbound_connections: 0, suspend_delivery: false }))
+  queues.push('a', 'a1')
+  queues.push('a', 'a2', 'urgent')
+  queues.push('b', 'b1')
+  queues.push('a', 'a3', 'urgent')
+  assert.equal(queues.ready, 4)
+  assert.deepEqual(
+    Array.from({ length: 5 }, () => queues.take()),
+    ['a2', 'b1', 'a3', 'a1', undefined],
+  )
+  for (const domain of ['a', 'a', 'a', 'b']) queues.done(domain)
+  assert.equal(queues.domains, 0)
+})

@@ -192,3 +192,22 @@ test('auth_before refuses before any credential is read, or lets the attempt suc
     assert.match(await client.command(`AUTH PLAIN ${wrong}`), /^535/)
   })
 })
+
+test('what policy says of urgency travels with the copy', async () => {
+  const policy: ScriptedPolicy = {
+    set_binding: ({ message }) => {
+      message.priority = message.recipient?.local === 'soon' ? 1 : 0
+      return undefined
+    },
+  }
+  await withClient({ policy }, async (client, host) => {
+    await client.ehlo()
+    await openData(client, 'soon@local.example', 'later@local.example')
+    assert.match(await client.command('Subject: x\r\n\r\nx\r\n.'), /^250/)
+    const priorities = [...host.spool.messages()].map(({ envelope }) => [
+      envelope.recipient.local,
+      envelope.priority,
+    ])
+    assert.deepEqual(Object.fromEntries(priorities), { soon: 1, later: undefined })
+  })
+})

@@ -192,15 +192,29 @@ test('envelope, addresses, code and routing', async () => {
     text: '5.7.1 spam',
     module: 'scriptlet',
   })
-  assert.deepEqual(await shown('print(msg:binding("other"))', { phase: 'set_binding' }), ['nil'])
+  assert.deepEqual(
+    await shown(
+      'print(msg:binding("other"), msg:binding_group("other"), msg:binding("default"), msg:binding_group())',
+      { phase: 'set_binding' },
+    ),
+    ['nil nil default default'],
+  )
   for (const body of [
     'msg:routing_domain("r.example")',
     'msg:get_envelope2(3)',
     'msg:address_header("To", "middle")',
     'msg:code(0, "no code")',
     'msg:binding("default")',
+    'msg:binding_group("default")',
   ]) {
     assert.deepEqual((await run(body)).verdict, temporaryIssue, body)
   }
   assert.deepEqual((await run('msg:routing_domain("a b")', each)).verdict, temporaryIssue)
+})
+
+test('priority is 0 until a script says 1', async () => {
+  assert.deepEqual(await shown('print(msg.priority) msg.priority = 1 print(msg.priority)'), ['0', '1'])
+  const urgent = await run('msg.priority = 1', { phase: 'set_binding' })
+  assert.equal(urgent.facts.priority, 1)
+  assert.deepEqual((await run('msg.priority = 2')).verdict, temporaryIssue)
 })

@@ -154,7 +154,6 @@ test('what is recognised and not built says so', async () => {
     ['msys.bounce.classify("a")', 'msys.bounce.classify'],
     ['msys.httpsrv.register("GET", "/")', 'msys.httpsrv.register'],
     ['curl.new()', 'curl.new'],
-    ['msg.priority = 1', 'msg.priority'],
     ['local x = ac.inst', 'ac.inst'],
   ] as const) {
     const { verdict, panics } = await data(body)

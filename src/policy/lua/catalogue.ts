@@ -103,14 +103,14 @@ export const unbuiltFunctions: readonly string[] = [
 
 /** Fields of objects: reading or setting one is an error that names it. */
 export const unbuiltFields: readonly string[] = [
-  ...names('', 'ac.inst msg.priority'),
+  'ac.inst',
   ...names('vctx.', 'tcost transparency needs_auth_results body_has_changed'),
 ]
 
 export const unbuiltMethods = {
   vctx: [],
   ac: [],
-  msg: names('', 'binding_group makeBoundary makeContainer makePart build'),
+  msg: names('', 'makeBoundary makeContainer makePart build'),
   mc: [],
   params: [],
   response: [],

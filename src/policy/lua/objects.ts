@@ -13,6 +13,7 @@ import { contentMethods } from './content-methods.ts'
 import { messageMethods } from './message-methods.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
 import { readResponse, responseMethods } from './response-methods.ts'
+import { writePriority } from './routing-methods.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 import { readParameter, writeParameter } from './tls-methods.ts'
 import { contextMethods, formatEndpoint, readContextField, writeContextField } from './vctx-methods.ts'
@@ -102,6 +103,10 @@ export class HostObjects {
         writeParameter(this.#state, L, callout, name)
         return 0
       }
+      if (kind === 'msg' && name === 'priority') {
+        writePriority(this.#state, L, callout)
+        return 0
+      }
       refuseUnbuilt(kind, name)
       if (kind !== 'vctx') throw new ScriptError(`${kind}.${name} cannot be set`, 2)
       writeContextField(this.#state, L, callout, name)
@@ -176,6 +181,8 @@ export class HostObjects {
         return text(callout.message.id)
       case 'msg.conn_id':
         return text(session.connectionId)
+      case 'msg.priority':
+        return state.lua.lua_pushnumber(L, callout.message.priority ?? 0)
       default:
         if (kind === 'vctx' && readContextField(state, L, callout, name)) return
         refuseUnbuilt(kind, name)

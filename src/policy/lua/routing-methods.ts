@@ -3,7 +3,7 @@
 import { formatMailbox } from '../../mail/address.ts'
 import { isReplyCode } from '../decision.ts'
 import type { AnyPhase } from '../phases.ts'
-import type { MethodTable } from './callout.ts'
+import type { Callout, MethodTable } from './callout.ts'
 import { constants } from './catalogue.ts'
 import { pushValue } from './lib/values.ts'
 import { addressesOf } from './part-methods.ts'
@@ -48,18 +48,30 @@ export function replyMethods(state: LuaState): MethodTable {
   }
 }
 
+/** msg:binding([name]): there is one binding so far, in one group; any other name is invalid, which is nil. */
+function binding(state: LuaState, L: number, callout: Callout, name: string): number {
+  const { lua } = state
+  const wanted = lua.lua_type(L, 2) <= TYPE.nil ? 'default' : state.checkString(L, 2)
+  if (lua.lua_type(L, 2) > TYPE.nil && callout.subject.phase !== 'set_binding')
+    throw new ScriptError(`msg:${name} can be set in validate_set_binding only`)
+  if (wanted === 'default') state.push(L, wanted)
+  else lua.lua_pushnil(L)
+  return 1
+}
+
+/** msg.priority = 0 or 1 (momentum: 4-implementing-policy-scriptlets) */
+export function writePriority(state: LuaState, L: number, { message }: Callout): void {
+  const priority = state.lua.luaL_checknumber(L, 3)
+  if (priority !== 0 && priority !== 1) throw new ScriptError('msg.priority is 0 or 1')
+  if (message.content === undefined) throw new ScriptError('msg.priority can be set from validate_data on')
+  message.priority = priority
+}
+
 export function routingMethods(state: LuaState): MethodTable {
   const { lua } = state
   return {
-    /** There is one binding so far: any other name is invalid, which is nil. */
-    binding: (L, callout) => {
-      const wanted = lua.lua_type(L, 2) <= TYPE.nil ? 'default' : state.checkString(L, 2)
-      if (lua.lua_type(L, 2) > TYPE.nil && callout.subject.phase !== 'set_binding')
-        throw new ScriptError('msg:binding can be set in validate_set_binding only')
-      if (wanted === 'default') state.push(L, wanted)
-      else lua.lua_pushnil(L)
-      return 1
-    },
+    binding: (L, callout) => binding(state, L, callout, 'binding'),
+    binding_group: (L, callout) => binding(state, L, callout, 'binding_group'),
     routing_domain: (L, callout) => {
       const { message, subject } = callout
       if (lua.lua_type(L, 2) > TYPE.nil) {
