@@ -219,6 +219,20 @@ test('macros of the context; any other is an error', async () => {
   )
 })
 
+test('operators on bits, as functions', async () => {
+  assert.deepEqual(
+    await prints(
+      'print(bit.band(6, 3), bit.bor(1, 2, 4), bit.bxor(6, 3), bit.bnot(0), bit.lshift(1, 40), bit.rshift(-8, 1), bit.band(7.9, 7))',
+    ),
+    ['2 7 5 -1 1099511627776 -4 7'],
+  )
+  assert.deepEqual(Object.values(await errorsOf(['bit.band(1)', 'bit.bor("x", 1)', 'bit.lshift(1, 64)'])), [
+    "bad argument #2 to 'bit.band' (number expected, got no value)",
+    "bad argument #1 to 'bit.bor' (number expected, got string)",
+    "bad argument #2 to 'bit.lshift' (a number from 0 to 63 expected)",
+  ])
+})
+
 test('Dumper shows tables, sorted, and stops at cycles', async () => {
   const [text = ''] = await prints(
     `local t = { "a", n = 1, [true] = { x = "q\\"" } } t.self = t print((msys.dumper.Dumper(t):gsub("\\n", "|"))) print(msys.dumper.Dumper(nil), msys.dumper.Dumper(vctx))`,

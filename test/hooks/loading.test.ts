@@ -15,7 +15,28 @@ test('syntax and load errors name the script’s line, stand at the stanza, and 
       'local x = 1\nif ! x then end',
       'gate.lua:2: unexpected symbol near \'!\' (Lua 5.1 writes not for !, and ~= for "not equal")',
     ],
-    ['local x = 6 & 3', "gate.lua:1: unexpected symbol near '&' (Lua 5.1 has no bit operators)"],
+    [
+      'local x = 6 & 3',
+      "gate.lua:1: unexpected symbol near '&' (Lua 5.1 has no operators on bits: bit.band(a, b))",
+    ],
+    [
+      'local x = 6 | 3',
+      "gate.lua:1: unexpected symbol near '|' (Lua 5.1 has no operators on bits: bit.bor(a, b))",
+    ],
+    [
+      'local x = 6 ^^ 3',
+      "gate.lua:1: unexpected symbol near '^' (Lua 5.1 has no operators on bits: bit.bxor(a, b))",
+    ],
+    [
+      'local x = ~3',
+      "gate.lua:1: unexpected symbol near '~' (Lua 5.1 has no operators on bits: bit.bnot(a))",
+    ],
+    ['local x = 1 << 3', "gate.lua:1: unexpected symbol near '<' (Lua 5.1 has no shifts: bit.lshift(a, n))"],
+    ['local x = 8 >> 3', "gate.lua:1: unexpected symbol near '>' (Lua 5.1 has no shifts: bit.rshift(a, n))"],
+    [
+      'local x = 7 \\ 2',
+      "gate.lua:1: unexpected symbol near '\\' (Lua 5.1 has no integer division: math.floor(a / b))",
+    ],
     ['error("oops")', 'gate.lua:1: oops'],
     ['local t = nil\n\nt.x = 1', "gate.lua:3: attempt to index local 't' (a nil value)"],
     ['msys.sleep(1)', 'gate.lua:1: msys.sleep works only in a callout'],
@@ -62,6 +83,22 @@ test('init runs once and must return true', async () => {
   assert.deepEqual(gate.diagnostics, [])
   assert.deepEqual(gate.panics, ['init true'])
   assert.deepEqual(await askMail(gate), { kind: 'done' })
+})
+
+const setUp = (answer: string): string => `local mod = {}
+function mod:rsrc_setup() msys.registerControl("hello", function() print("hi") end) print("set up") return ${answer} end
+function mod:init() print("init") return true end
+msys.registerModule("gate", mod)`
+
+test('rsrc_setup runs after init and must return true; a script that only sets things up is fine', async () => {
+  const gate = await load({ gate: setUp('true') })
+  assert.deepEqual(gate.diagnostics, [])
+  assert.deepEqual(gate.panics, ['init', 'set up'])
+  assert.deepEqual(await gate.policy.offers?.command(['hello']), { kind: 'done', output: 'hi\n' })
+  assert.equal(
+    shown(await load({ gate: setUp('nil') }))[0],
+    'error: script "gate": rsrc_setup did not return true',
+  )
 })
 
 test('a script that would never run is a warning', async () => {

@@ -28,15 +28,20 @@ export interface Finding {
 }
 
 /** Functions that are called when scripts are loaded and dropped, and when a session is over. */
-export const lifeCycle = ['init', 'deinit', 'validate_dealloc']
+export const lifeCycle = ['init', 'rsrc_setup', 'deinit', 'validate_dealloc']
 
 /** Callouts that are asked, of all phases. */
 export const knownCallouts: readonly string[] = Object.values(callouts).flat()
 
+/** Whether a function of this name is ever called. */
+export function isCalled(name: string): boolean {
+  return knownCallouts.includes(name) || lifeCycle.includes(name)
+}
+
 /** What is to be said about the functions that a script registered. */
 export function judgeNames(names: readonly string[]): Finding[] {
   return names.flatMap((name): Finding[] => {
-    if (knownCallouts.includes(name) || lifeCycle.includes(name)) return []
+    if (isCalled(name)) return []
     if (unaskedDecisions.includes(name)) {
       return [
         {
@@ -66,14 +71,19 @@ export function explainSyntax(message: string): string {
     case '!':
       return `${message} (Lua 5.1 writes not for !, and ~= for "not equal")`
     case '&':
+      return `${message} (Lua 5.1 has no operators on bits: bit.band(a, b))`
     case '|':
+      return `${message} (Lua 5.1 has no operators on bits: bit.bor(a, b))`
+    case '^':
+      return `${message} (Lua 5.1 has no operators on bits: bit.bxor(a, b))`
     case '~':
-      return `${message} (Lua 5.1 has no bit operators)`
+      return `${message} (Lua 5.1 has no operators on bits: bit.bnot(a))`
+    case '<':
+      return `${message} (Lua 5.1 has no shifts: bit.lshift(a, n))`
+    case '>':
+      return `${message} (Lua 5.1 has no shifts: bit.rshift(a, n))`
     case '\\':
       return `${message} (Lua 5.1 has no integer division: math.floor(a / b))`
-    case '<':
-    case '>':
-      return `${message} (Lua 5.1 has no shift operators: a * 2^n, math.floor(a / 2^n))`
     default:
       return message
   }

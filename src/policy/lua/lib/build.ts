@@ -3,6 +3,7 @@
 import type { LuaState } from '../state.ts'
 import { addressFamily } from './addresses.ts'
 import { auditFamily, auditSeriesFamily } from './audit.ts'
+import { bitFamily } from './bits.ts'
 import { Boxes } from './boxes.ts'
 import { cidrFamily } from './cidr.ts'
 import { codecFamily } from './codecs.ts'
@@ -36,6 +37,7 @@ export function buildLibrary(host: LibraryHost): Library {
     fileFamily(host),
     cidrFamily(host),
     pcreFamily(state),
+    bitFamily(host),
     codecFamily(host),
     jsonFamily(state),
     addressFamily(host),
