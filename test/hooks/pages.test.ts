@@ -28,7 +28,7 @@ const hookPages = globSync('docs/hooks/*.md', { cwd: root })
 const pages = [...hookPages, 'docs/policy.md']
 
 /** functions of a script that belong to no phase */
-const lifeCycle = ['init', 'deinit', 'validate_dealloc']
+const lifeCycle = ['init', 'rsrc_setup', 'deinit', 'validate_dealloc']
 
 let pki: Pki
 before(async () => {
@@ -100,7 +100,7 @@ test('a page of a phase that both languages have shows both', () => {
 /** as the index draws them, from top to bottom */
 const drawn = Array.from(
   (blocksOf(index).find(({ language }) => language === 'text')?.text ?? '').matchAll(
-    /\b(?:validate|core)_\w+|\b(?:de)?init\b/g,
+    /\b(?:validate|core)_\w+|\b(?:(?:de)?init|rsrc_setup)\b/g,
   ),
   ([name]) => name,
 )
@@ -112,7 +112,7 @@ function observer(name: string): string {
       ? 'return -1'
       : ''
     : 'return core.VALIDATE_CONT'
-  return `function gate:${name}() print("${name}") ${name.endsWith('init') ? 'return true' : answer} end`
+  return `function gate:${name}() print("${name}") ${/init$|^rsrc/.test(name) ? 'return true' : answer} end`
 }
 
 test('one reception asks every callout, in the order that the index draws', async () => {

@@ -11,8 +11,8 @@ import { judgeKeys } from './key-names.ts'
 import {
   explainSyntax,
   type Finding,
+  isCalled,
   judgeNames,
-  knownCallouts,
   type ModuleFile,
   moduleFile,
   type ScriptSource,
@@ -94,12 +94,12 @@ export class ScriptLoader {
     const functions = this.#functionsOf(table)
     findings.push(...judgeNames([...functions.keys()]))
     findings.push(...judgeKeys(Buffer.from(script.text).toString('latin1'), script.file))
-    if (![...functions.keys()].some((name) => knownCallouts.includes(name))) {
+    if (![...functions.keys()].some((name) => isCalled(name))) {
       const text = `no usable methods found for module ${script.name} in registerModule call`
       this.#options.log.tell('error', text)
       findings.push({ severity: 'warning', message: text })
     }
-    const refused = this.#init(table, functions.get('init'))
+    const refused = this.#init(table, 'init', functions) ?? this.#init(table, 'rsrc_setup', functions)
     return refused === undefined ? { table, functions, selfMeta: this.#selfMeta(table) } : fail(refused)
   }
 
@@ -131,19 +131,20 @@ export class ScriptLoader {
     return functions
   }
 
-  /** Calls init(); returns what is wrong. */
-  #init(table: number, init: number | undefined): string | undefined {
+  /** Calls a function that has to return true, if it is there; returns what is wrong. */
+  #init(table: number, name: string, functions: ReadonlyMap<string, number>): string | undefined {
+    const init = functions.get(name)
     if (init === undefined) return undefined
     const { lua } = this.#state
     const { L, reference } = this.#state.newThread()
     lua.lua_rawgeti(L, REGISTRY, init)
     lua.lua_rawgeti(L, REGISTRY, table)
     const { result } = this.#state.resume(L, 1, 0)
-    if (result.kind === 'failed') return `init error: ${result.message}`
-    if (result.kind === 'yielded') return 'init cannot wait'
+    if (result.kind === 'failed') return `${name} error: ${result.message}`
+    if (result.kind === 'yielded') return `${name} cannot wait`
     const fine = lua.lua_gettop(L) > 0 && lua.lua_type(L, 1) === TYPE.boolean && lua.lua_toboolean(L, 1) === 1
     this.#state.release(reference)
-    return fine ? undefined : 'init did not return true'
+    return fine ? undefined : `${name} did not return true`
   }
 
   #selfMeta(table: number): number {
