@@ -29,6 +29,7 @@ import {
   uncalledObservers,
 } from '../src/policy/lua/catalogue.ts'
 import { lifeCycle } from '../src/policy/lua/scripts.ts'
+import { type SurfaceGroup, surface } from '../src/policy/lua/surface.ts'
 import { callouts } from '../src/policy/phases.ts'
 import {
   authenticateNotes,
@@ -152,7 +153,14 @@ ${[...Object.values(callouts).flat(), ...lifeCycle].map((name) => `| \`${name}\`
 ${unaskedDecisions.map((name) => `| \`${name}\` | not yet; a script that registers it is refused, because it would decide |`).join('\n')}
 ${uncalledObservers.map((name) => `| \`${name}\` | not yet; \`check\` warns that it is never called |`).join('\n')}
 
-## Functions that are not there yet
+## Functions
+
+Every function of Momentum's Lua surface. A test looks each name up in a running state. Beyond them, \`bit.band\`,
+\`bit.bor\`, \`bit.bxor\`, \`bit.bnot\`, \`bit.lshift\` and \`bit.rshift\` stand for the operators of Momentum's dialect.
+
+${surface.map(functionTable).join('\n\n')}
+
+## All names that are not there yet
 
 A call raises an error that names the function.
 
@@ -184,6 +192,14 @@ ${wrap(refused.map(displayName))}
 
 ${wrap(ignored.map(displayName))}
 `
+}
+
+function functionTable({ title, prefix, rows }: SurfaceGroup): string {
+  const lines = rows.map(({ names, status, note = '' }) => {
+    const list = names.split(' ').map((name) => `\`${prefix}${name}\``)
+    return `| ${list.join(', ')} | ${status} | ${note} |`
+  })
+  return [`### ${title}`, '', '| function | status | what differs |', '|---|---|---|', ...lines].join('\n')
 }
 
 function wrap(names: readonly string[]): string {
