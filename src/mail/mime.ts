@@ -24,6 +24,8 @@ export interface MimePart {
   readonly end: number
   /** where the part's header begins; the same as `start` for the message itself */
   readonly headerStart: number
+  /** of a multipart, as its header says */
+  readonly boundary: string | undefined
   /** of a multipart */
   readonly parts: readonly MimePart[]
 }
@@ -71,6 +73,7 @@ class Parser {
       charset: (content.parameters.get('charset') ?? '').toLowerCase(),
       encoding: encoding === '' ? '7bit' : encoding,
       filename,
+      boundary,
       attachment: disposition.value === 'attachment' || filename !== '',
       parts: boundary === undefined || depth >= maxDepth ? [] : this.#children(span, boundary, depth),
     }
