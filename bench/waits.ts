@@ -74,7 +74,7 @@ for (let round = 0; round < 6; round++) {
   const during = inUse()
   const released = performance.now()
   for (const release of held.splice(0)) release()
-  await Promise.all(answers)
+  for (const answer of answers) await answer
   const ended = performance.now()
   const each = (milliseconds: number): string => ((milliseconds / sessions) * 1000).toFixed(1)
   process.stdout.write(

@@ -10,8 +10,6 @@ const largest = 2 ** 63
 const maxShift = 63
 
 export function bitFamily({ state }: LibraryHost): Family {
-  const integer = (args: Arguments, index: number): bigint =>
-    BigInt(Math.trunc(args.number(index, -largest, largest - 1)))
   const push = (L: number, value: bigint): number => {
     state.lua.lua_pushnumber(L, Number(BigInt.asIntN(64, value)))
     return 1
@@ -43,4 +41,8 @@ export function bitFamily({ state }: LibraryHost): Family {
       'bit.bnot': (L) => push(L, ~integer(new Arguments(state, L, 'bit.bnot'), 1)),
     },
   }
+}
+
+function integer(args: Arguments, index: number): bigint {
+  return BigInt(Math.trunc(args.number(index, -largest, largest - 1)))
 }

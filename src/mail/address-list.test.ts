@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { parseAddressList } from './address-list.ts'
+
+const list = (text: string): string[] =>
+  parseAddressList(text).map(({ local, domain }) => `${local}@${domain}`)
+
+test('mailboxes, groups, comments, quoted strings, literals, routes', () => {
+  assert.deepEqual(list('a@b.c'), ['a@b.c'])
+  assert.deepEqual(list('A B <a@b.c>, "x, y" <"q s"@[192.0.2.1]>'), ['a@b.c', '"q s"@[192.0.2.1]'])
+  assert.deepEqual(list('Friends: a@b.c, <d@e.f>;, g@h.i'), ['a@b.c', 'd@e.f', 'g@h.i'])
+  assert.deepEqual(list('Nobody: ;'), [])
+  assert.deepEqual(list('(one (two)) a . b @ c . d (three)'), ['a.b@c.d'])
+  assert.deepEqual(list('<@one,@two:a@b.c>, d@e.f'), ['a@b.c', 'd@e.f'])
+  assert.deepEqual(list('"a\\"b"@c.d'), ['"a\\"b"@c.d'])
+})
+
+test('what cannot be read is left out, the rest is kept', () => {
+  assert.deepEqual(list('a b@c.d, e@f.g, @h, i@, <>, j@k@l.m, n..o@p.q'), ['e@f.g'])
+  assert.deepEqual(list('a@b.c, (never ends, d@e.f'), ['a@b.c'])
+  assert.deepEqual(list('a@b.c, "never ends, d@e.f'), ['a@b.c', '"never ends, d@e.f@'])
+  assert.deepEqual(list(`${'('.repeat(10_000)} a@b.c`), [])
+})
+
+test('any text is read in one pass', () => {
+  fc.assert(
+    fc.property(fc.stringMatching(/^[a@.,;:<>()"\\[\] ]{0,60}$/), (text) => {
+      for (const { local } of parseAddressList(text)) assert.ok(local !== '')
+    }),
+    { interruptAfterTimeLimit: 500 },
+  )
+  const began = performance.now()
+  for (const piece of ['<', '@', 'a,', '(', '"', ':', '<@a,']) parseAddressList(piece.repeat(200_000))
+  assert.ok(performance.now() - began < 2000)
+})
