@@ -122,7 +122,8 @@ export class LuaMember implements Member {
       this.#log.tell('error', `${name} error: ${outcome.message}`)
       return undefined
     }
-    const subject = subjectOf({ phase: 'accept', facts: { session }, decision: new Decision() })
+    const asking: Asking = { phase: 'accept', facts: { session }, decision: new Decision() }
+    const subject = { ...subjectOf(asking), afterwards: true }
     const outcome = engine.call(script, name, subject)
     return outcome instanceof Promise ? outcome.then(note) : note(outcome)
   }

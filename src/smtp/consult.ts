@@ -36,7 +36,10 @@ export async function consult<P extends AnyPhase>(
   if (!policy.wants(phase)) return PROCEED
   let verdict: Verdict
   try {
-    verdict = await policy.ask(phase, facts)
+    const asked = policy.ask(phase, facts)
+    // what waits is told when the client is gone
+    if (asked instanceof Promise) watch(session)
+    verdict = await asked
   } catch (error) {
     tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
     throw temporaryIssue(session)
@@ -67,8 +70,7 @@ async function servePenance(
     const wanted = Number.isFinite(current.seconds) ? Math.max(0, current.seconds * 1000) : budget
     const wait = Math.min(wanted, budget)
     budget -= wait
-    // Where TLS comes first the socket must stay untouched: an end that was read here would never reach the handshake.
-    if (session.tls !== undefined || !session.scope.options.use_ssl) session.io.watch()
+    watch(session)
     await session.io.flush()
     const signal = AbortSignal.any([session.io.departed, session.services.shuttingDown])
     await delay(wait, undefined, { signal }).catch(() => undefined)
@@ -76,6 +78,11 @@ async function servePenance(
     current = current.then
   }
   return current
+}
+
+/** Where TLS comes first the socket must stay untouched: an end that was read here would never reach the handshake. */
+function watch(session: Session): void {
+  if (session.tls !== undefined || !session.scope.options.use_ssl) session.io.watch()
 }
 
 function judge(session: Session, verdict: Exclude<Verdict, { kind: 'tarpit' }>): Answer {

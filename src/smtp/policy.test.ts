@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test } from 'node:test'
+import type { SessionFacts } from '../policy/phases.ts'
 import type { Verdict } from '../policy/verdict.ts'
+import { startHost } from './session-host.fixture.ts'
 import { openData, withClient, withHost } from './with-client.fixture.ts'
 
 const reply = (code: number, text: string): Verdict => ({ kind: 'reply', code, text, module: 'script' })
@@ -214,6 +218,29 @@ test('a tarpit delays its own session, no longer than the limit, and no other', 
     seconds = Number.POSITIVE_INFINITY
     assert.equal(await client.command('MAIL FROM:<>'), '550 slow')
   })
+})
+
+test('policy that waits hears that the connection is lost', { timeout: 10_000 }, async () => {
+  for (const phase of ['connect', 'mailfrom'] as const) {
+    const asked = Promise.withResolvers<AbortSignal | undefined>()
+    const policy = {
+      [phase]: async ({ session: { gone } }: { session: SessionFacts }): Promise<Verdict> => {
+        asked.resolve(gone)
+        if (gone !== undefined) await once(gone, 'abort')
+        return { kind: 'continue' }
+      },
+    }
+    const host = await startHost({ policy })
+    try {
+      const socket = connect(host.address)
+      socket.write('EHLO x\r\nMAIL FROM:<>\r\n')
+      assert.ok((await asked.promise) !== undefined, 'policy is told of no end')
+      socket.resetAndDestroy()
+      await host.sessionsEnded()
+    } finally {
+      await host.stop()
+    }
+  }
 })
 
 test('a tarpit ends when its client leaves', { timeout: 10_000 }, async () => {

@@ -269,6 +269,18 @@ test('validate_dealloc is called at the end of a session that the script has met
   assert.deepEqual(gate.panics, ['dealloc one'])
 })
 
+test('validate_dealloc may wait, although its client is gone', async () => {
+  const gate = await load({
+    gate: lifeCycle('true').replace('print("dealloc"', 'msys.sleep(0.01) print("dealloc"'),
+  })
+  const gone = AbortSignal.abort()
+  const met = { ...session(), gone }
+  await gate.policy.ask('ehlo', { session: met, line: 'EHLO one' })
+  gate.policy.ended?.(met)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.deepEqual(gate.panics, ['dealloc one'])
+})
+
 test('deinit is called when the policy is dropped, and must return true', async () => {
   const good = await load({ gate: lifeCycle('true') })
   await good.policy.close?.()

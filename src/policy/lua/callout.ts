@@ -29,6 +29,8 @@ export interface CalloutSubject {
   readonly certificate?: PresentedCertificate | undefined
   /** of `ac_auth://` */
   readonly login?: LoginAttempt | undefined
+  /** asked after the end of the session: that the client is gone ends no wait */
+  readonly afterwards?: boolean
 }
 
 /** How much one callout may put where Lua's own memory budget does not count. */
@@ -71,6 +73,11 @@ export class Callout {
 
   get session(): SessionFacts | undefined {
     return this.#subject?.session
+  }
+
+  /** aborted when nobody waits for this callout any more */
+  get gone(): AbortSignal | undefined {
+    return this.#subject?.afterwards === true ? undefined : this.session?.gone
   }
 
   /** Does something when the callout ends, in whatever way. */

@@ -213,7 +213,7 @@ export class LuaEngine {
   /** Goes on when the wait is over, or ends when nobody waits for the callout any more. */
   #suspend(run: Run, wait: Wait): Promise<Outcome> {
     run.callout.answer = wait.answer
-    const gone = run.callout.session?.gone
+    const { gone } = run.callout
     if (gone === undefined) return wait.settled.then(() => this.#goOn(run))
     return new Promise((resolve) => {
       const leave = (): void => {
