@@ -125,6 +125,11 @@ const hostile: Readonly<Record<string, readonly [body: string, expected: RegExp]
     /precompiled code is refused/,
   ],
   'the environment of the thread': ['setfenv(0, {})', /setfenv: the thread's environment is not available/],
+  'the same, by a level that is text': [
+    'setfenv("0", {})',
+    /setfenv: the thread's environment is not available/,
+  ],
+  'the same, by no number': ['setfenv(0/0, {})', /setfenv: the thread's environment is not available/],
   'an error that is a table': [
     'error(setmetatable({}, { __tostring = function() while true do end end }))',
     /error value is a table/,

@@ -219,6 +219,15 @@ test('macros of the context; any other is an error', async () => {
   )
 })
 
+test('macros that ask for far too much are an error of the script, and scripts keep what they have', async () => {
+  const facts = session({ long: 'x'.repeat(8000) })
+  const gate = await gateOf(`kept = (kept or 0) + 1
+    print(kept, pcall(msys.expandMacro, string.rep("%{vctx_conn:long}", 500000)))`)
+  for (let n = 0; n < 2; n++) await askMail(gate, facts)
+  const tooLong = 'false msys.expandMacro: the result is longer than 65536 octets'
+  assert.deepEqual(gate.panics, [`1 ${tooLong}`, `2 ${tooLong}`])
+})
+
 test('operators on bits, as functions', async () => {
   assert.deepEqual(
     await prints(

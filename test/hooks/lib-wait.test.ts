@@ -242,6 +242,25 @@ test('locks and mutexes: what is a mistake, and what is not', async () => {
   )
 })
 
+test('a wait that has just begun when the budget runs out is given up', async () => {
+  const signals: AbortSignal[] = []
+  const sleep = async (_: number, signal: AbortSignal): Promise<void> => {
+    signals.push(signal)
+    const end = performance.now() + 250
+    while (performance.now() < end) continue
+  }
+  const gate = await gateOf('coroutine.wrap(function() msys.sleep(1) end)()', {
+    limits: { time: 50 },
+    library: { sleep },
+  })
+  assert.deepEqual(await askMail(gate), temporaryIssue)
+  assert.match(gate.panics[0] ?? '', /time budget/)
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true],
+  )
+})
+
 test('what sleeps sleeps so long, and only so long as is reasonable', async () => {
   const asked: number[] = []
   const library = { sleep: async (milliseconds: number) => void asked.push(milliseconds) }

@@ -200,6 +200,9 @@ export class LuaEngine {
       run.callout.wait = undefined
       if (wait !== undefined) return this.#suspend(run, wait)
     }
+    // a budget that ran out between the beginning of a wait and the suspension: nobody waits for it
+    run.callout.wait?.abort()
+    run.callout.wait = undefined
     const outcome = this.#outcome(
       run,
       result.kind === 'failed' ? result.message : undefined,

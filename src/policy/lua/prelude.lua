@@ -13,6 +13,7 @@ local host, global, build_library = ...
 
 local type, select, error, rawget, rawset, next = type, select, error, rawget, rawset, next
 local tostring, setmetatable, getmetatable, ipairs, pairs = tostring, setmetatable, getmetatable, ipairs, pairs
+local tonumber = tonumber
 local native_getfenv, native_setfenv, native_loadstring = getfenv, setfenv, loadstring
 local concat, insert = table.concat, table.insert
 local sub, byte = string.sub, string.byte
@@ -150,10 +151,15 @@ local function target(f, name)
   if f == nil then
     return 1
   end
-  if type(f) == "number" and f < 1 then
+  if type(f) == "function" then
+    return f
+  end
+  -- text that is a numeral counts as its number there, and NaN as 0
+  local level = tonumber(f)
+  if level ~= nil and not (level >= 1) then
     error(name .. ": the thread's environment is not available", 3)
   end
-  return f
+  return level or f
 end
 
 local function getfenv(f)

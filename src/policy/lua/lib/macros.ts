@@ -12,9 +12,15 @@ const kinds: Readonly<Record<string, ContextKind>> = { vctx_conn: 'connection', 
 
 /** @throws ScriptError for a macro that does not exist here */
 export function expandMacros(text: string, context: ValidationContext | undefined): string {
+  const tooLong = new ScriptError(`msys.expandMacro: the result is longer than ${maxExpanded} octets`)
+  let length = 0
   const value = (kind: ContextKind, key: string): string => {
     if (context === undefined) throw new ScriptError('msys.expandMacro: there is no session here')
-    return context.get(kind, key)
+    const found = context.get(kind, key)
+    // counted on the way: a short text can ask for more than fits into any memory
+    length += found.length
+    if (length > maxExpanded) throw tooLong
+    return found
   }
   const expanded = text.replaceAll(
     /%%|%(vctx_conn|vctx_mess)?\{([^}]*)\}?/g,
@@ -29,7 +35,6 @@ export function expandMacros(text: string, context: ValidationContext | undefine
       return value(kind, inner.slice(colon + 1))
     },
   )
-  if (expanded.length > maxExpanded)
-    throw new ScriptError(`msys.expandMacro: the result is longer than ${maxExpanded} octets`)
+  if (expanded.length > maxExpanded) throw tooLong
   return expanded
 }
