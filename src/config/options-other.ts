@@ -86,6 +86,9 @@ export const outboundOptions: OptionTable<OutboundValues> = {
   mailfrom_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
   rcptto_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
   body_timeout: { codec: seconds, default: 600, scopes: destinationScopes },
+  rset_timeout: { codec: seconds, default: 30, scopes: destinationScopes },
+  idle_timeout: { codec: seconds, default: 5, scopes: destinationScopes },
+  max_deliveries_per_connection: { codec: count(), default: 0, scopes: destinationScopes },
 }
 
 const logger: readonly ScopeName[] = ['ec_logger']

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { contentOf, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
 import { noMx } from '../../test/support/no-mx.ts'
@@ -418,5 +418,111 @@ test('a session that breaks does not make a host one that is down', async () => 
   const hosts = [{ host: '127.0.0.1', port: sink.port }]
   assert.equal((await attempt({ hosts, transport })).kind, 'transient')
   assert.equal((await attempt({ hosts, transport })).kind, 'delivered')
+  await sink.close()
+})
+
+/** Several attempts by one transport, each after the one before it has ended. */
+async function inTurn(
+  script: SinkScript | ((connection: number) => SinkScript),
+  count: number,
+  options: Partial<OutboundValues> = {},
+): Promise<{ readonly sink: SmtpSink; readonly results: readonly AttemptResult[] }> {
+  const sink = await SmtpSink.start(script)
+  const transport = new SmtpTransport({ resolver, mx: noMx, hostname: 'mx.test' })
+  const results: AttemptResult[] = []
+  for (let n = 0; n < count; n++) {
+    const hosts = [{ host: '127.0.0.1', port: sink.port }]
+    results.push(await attempt({ hosts, transport, options: { idle_timeout: 5, ...options } }))
+  }
+  transport.close()
+  await sink.until(({ open }) => open === 0)
+  await sink.close()
+  return { sink, results }
+}
+
+const verbs = (sink: SmtpSink) => sink.commands.map((line) => line.split(/[ :]/)[0]).join(' ')
+
+test('a connection is used for the next message to the same host, after RSET, and ended by QUIT', async () => {
+  const { sink, results } = await inTurn({}, 3)
+  assert.equal(sink.connections, 1)
+  assert.equal(sink.received.length, 3)
+  assert.deepEqual(new Set(results.map(({ bytes }) => bytes)).size, 1)
+  assert.equal(verbs(sink), 'EHLO MAIL RCPT DATA RSET MAIL RCPT DATA RSET MAIL RCPT DATA QUIT')
+})
+
+test('a connection on which a message was refused is used again, unless the host said 421', async () => {
+  const refused = await inTurn({ rcpt: '550 5.1.1 no' }, 2)
+  assert.equal(refused.sink.connections, 1)
+  const [first, second] = refused.results
+  assert.equal(second?.bytes, first === undefined ? 0 : first.bytes - 'EHLO mx.test\r\n'.length)
+  const closing = await inTurn({ rcpt: '421 4.3.2 closing' }, 2)
+  assert.equal(closing.sink.connections, 2)
+})
+
+test('a connection that does not answer RSET costs nothing but itself', async () => {
+  for (const rset of ['drop', 'hang', '421 4.4.2 idle for too long'] as const) {
+    const { sink, results } = await inTurn({ rset }, 2, { rset_timeout: 1 })
+    assert.equal(sink.connections, 2, rset)
+    assert.deepEqual(
+      results.map(({ kind }) => kind),
+      ['delivered', 'delivered'],
+    )
+  }
+})
+
+test('a connection takes so many messages and no more', async () => {
+  const { sink } = await inTurn({}, 5, { max_deliveries_per_connection: 2 })
+  assert.equal(sink.connections, 3)
+})
+
+test('an idle connection says QUIT when its time is up', async () => {
+  const sink = await SmtpSink.start()
+  const transport = new SmtpTransport({ resolver, mx: noMx, hostname: 'mx.test' })
+  const hosts = [{ host: '127.0.0.1', port: sink.port }]
+  await attempt({ hosts, transport, options: { idle_timeout: 1 } })
+  await sink.until(({ open }) => open === 0)
+  assert.equal(sink.commands.at(-1), 'QUIT')
+  await sink.close()
+})
+
+test('a connection that the host closed, or spoke on, while it was idle is not used', async () => {
+  for (const end of [true, false]) {
+    const sockets: Socket[] = []
+    const sink = await SmtpSink.start()
+    const front = createServer((socket) => {
+      sockets.push(socket)
+      const back = connect(sink.port, '127.0.0.1')
+      socket.pipe(back).pipe(socket)
+      for (const each of [socket, back]) each.on('error', () => undefined)
+    })
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+    const { port } = front.address() as AddressInfo
+    const transport = new SmtpTransport({ resolver, mx: noMx, hostname: 'mx.test' })
+    const run = async () =>
+      await attempt({ hosts: [{ host: '127.0.0.1', port }], transport, options: { idle_timeout: 5 } })
+    assert.equal((await run()).kind, 'delivered')
+    if (end) sockets[0]?.destroy()
+    else sockets[0]?.write('421 4.4.2 bye\r\n')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.equal((await run()).kind, 'delivered')
+    assert.equal(sockets.length, 2)
+    assert.ok(!sink.commands.includes('RSET'))
+    transport.close()
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => front.close(resolve))
+    await sink.close()
+  }
+})
+
+test('an attempt that is broken off on a used connection throws the reason', async () => {
+  const sink = await SmtpSink.start({ rset: 'hang' })
+  const transport = new SmtpTransport({ resolver, mx: noMx, hostname: 'mx.test' })
+  const hosts = [{ host: '127.0.0.1', port: sink.port }]
+  await attempt({ hosts, transport, options: { idle_timeout: 5 } })
+  const stop = new AbortController()
+  const second = attempt({ hosts, transport, options: { idle_timeout: 5 }, signal: stop.signal })
+  await sink.until(({ commands }) => commands.includes('RSET'))
+  stop.abort(new Error('stopping'))
+  await assert.rejects(second, /stopping/)
   await sink.close()
 })

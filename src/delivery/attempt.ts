@@ -4,6 +4,7 @@
  * A host that cannot be reached, or that ends things before MAIL FROM, is passed over for the next one; the last such
  * answer stands when there is none left. From MAIL FROM on, what the host says is the outcome. A host that could not be
  * connected to is left alone for a while (Host_Failure_Retry), but never so long that a retry that is due is not made.
+ * A connection that is still good is kept for the next message to the same host (Idle_Timeout).
  * Momentum: config/ref-prohibited-hosts, ref-skip-hosts, ref-host-failure-retry.
  */
 
@@ -13,10 +14,11 @@ import type { Cidr, OutboundValues } from '../config/settings.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { LookupError } from '../dns/resolver.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
+import { ConnectionPool } from './connection-pool.ts'
 import { HostFailures } from './host-failures.ts'
 import { type Found, type Host, LOOKUP_FAILED, type MxHosts, NO_HOSTS } from './mx.ts'
 import type { NextHop, SmtpRoute } from './route.ts'
-import { AttemptEnd, SmtpClient } from './smtp-client.ts'
+import { AttemptEnd, type ClientOptions, type Extensions, SmtpClient } from './smtp-client.ts'
 import { SmtpConnection } from './smtp-connection.ts'
 import { type AttemptContext, type AttemptResult, stages, type Transport } from './transport.ts'
 
@@ -31,6 +33,26 @@ export interface SmtpTransportOptions {
   readonly clock?: () => number
 }
 
+/** A connection and what is known about it. */
+interface Session {
+  readonly connection: SmtpConnection
+  /** undefined until the other side has been greeted */
+  extensions: Extensions | undefined
+  /** messages that went over it, or were refused on it */
+  readonly used: number
+  /** octets that had been sent before this message */
+  readonly bytesBefore: number
+}
+
+function newSession(host: Host, signal: AbortSignal): Session {
+  return { connection: new SmtpConnection(host, signal), extensions: undefined, used: 0, bytesBefore: 0 }
+}
+
+/** One host under one name that we give ourselves. */
+function poolKey({ address, port }: Host, ehloHostname: string): string {
+  return `${address} ${port} ${ehloHostname}`
+}
+
 /** connections that one attempt makes at most */
 const MAX_TRIES = 30
 
@@ -39,6 +61,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #mx: Pick<MxHosts, 'find'>
   readonly #hostname: string
   readonly #failures: HostFailures
+  readonly #idle = new ConnectionPool<Session>()
 
   constructor(options: SmtpTransportOptions) {
     this.#resolver = options.resolver
@@ -70,6 +93,10 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       if (left <= 0) break
     }
     return last
+  }
+
+  close(): void {
+    this.#idle.close()
   }
 
   /** @throws the signal's reason */
@@ -134,18 +161,17 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     content: StoredContent,
     context: AttemptContext<SmtpRoute>,
   ): Promise<{ readonly result: AttemptResult; readonly final: boolean }> {
-    const connection = new SmtpConnection(host, context.signal)
-    const client = new SmtpClient(connection, {
-      timeouts: context.options,
-      ehloHostname: this.#ehloHostname(message, context),
-    })
-    let greeted = false
+    const options = { timeouts: context.options, ehloHostname: this.#ehloHostname(message, context) }
+    const session = (await this.#reuse(host, options, context)) ?? newSession(host, context.signal)
+    const { connection, bytesBefore } = session
+    const client = new SmtpClient(connection, options)
+    let greeted = session.extensions !== undefined
     try {
-      const extensions = await client.greet()
+      session.extensions ??= await client.greet()
       this.#failures.answered(host)
       greeted = true
-      const text = await client.send(message.envelope, content, extensions)
-      connection.quit()
+      const text = await client.send(message.envelope, content, session.extensions)
+      this.#keep(host, options.ehloHostname, session, context.options)
       const bytes = content.header.length + content.bodySize
       return {
         result: { kind: 'delivered', stage: stages.confirmation, text, bytes, remote: host.address },
@@ -158,11 +184,44 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       }
       const { kind, stage, text } = error
       if (stage === stages.notConnected) this.#failures.failed(host)
-      const bytes = stage === stages.notConnected ? 0 : connection.bytesSent
+      const bytes = stage === stages.notConnected ? 0 : connection.bytesSent - bytesBefore
       if (error.broken) connection.destroy()
+      else if (greeted && !text.startsWith('421'))
+        this.#keep(host, options.ehloHostname, session, context.options)
       else connection.quit()
       return { result: { kind, stage, text, bytes, remote: host.address }, final: greeted }
     }
+  }
+
+  /** A connection to this host that is idle and still answers. @throws the signal's reason */
+  async #reuse(
+    host: Host,
+    options: ClientOptions,
+    context: AttemptContext<SmtpRoute>,
+  ): Promise<Session | undefined> {
+    const kept = this.#idle.take(poolKey(host, options.ehloHostname))
+    if (kept === undefined) return undefined
+    const { connection } = kept
+    connection.resume(context.signal)
+    try {
+      await new SmtpClient(connection, options).reset()
+      return { ...kept, bytesBefore: connection.bytesSent }
+    } catch (error) {
+      connection.destroy()
+      if (error instanceof AttemptEnd) return undefined
+      throw error
+    }
+  }
+
+  #keep(host: Host, ehloHostname: string, session: Session, options: OutboundValues): void {
+    const { connection, extensions } = session
+    const used = session.used + 1
+    const limit = options.max_deliveries_per_connection
+    if (extensions === undefined || options.idle_timeout === 0 || (limit !== 0 && used >= limit)) {
+      connection.quit()
+      return
+    }
+    this.#idle.put(poolKey(host, ehloHostname), { ...session, used }, options.idle_timeout)
   }
 
   /** Momentum: config/ref-ehlo-hostname */

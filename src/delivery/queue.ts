@@ -157,6 +157,7 @@ export class DeliveryQueue {
     if (signal.aborted) breakOff()
     await Promise.all(this.#running.keys())
     signal.removeEventListener('abort', breakOff)
+    for (const transport of Object.values(this.#transports)) transport.close?.()
   }
 
   #add(message: StoredMessage, origin: 'recovered' | 'new'): void {

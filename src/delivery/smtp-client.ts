@@ -1,6 +1,6 @@
 /**
- * One message over one connection, as an ESMTP client (RFC 5321): banner, EHLO (HELO for a host that does not know it),
- * MAIL and RCPT together where PIPELINING is offered (RFC 2920), DATA, QUIT.
+ * One message over a connection, as an ESMTP client (RFC 5321): banner, EHLO (HELO for a host that does not know it), or
+ * RSET on a connection that was used before; MAIL and RCPT together where PIPELINING is offered (RFC 2920), DATA.
  *
  * Nothing is sent before the banner. A 4xx or 5xx answer at any step ends the attempt with that answer. STARTTLS takes
  * its place after EHLO, further extensions beside SIZE (RFC 1870) and 8BITMIME (RFC 6152).
@@ -40,7 +40,12 @@ export class AttemptEnd extends Error {
 export interface ClientOptions {
   readonly timeouts: Pick<
     OutboundValues,
-    'connect_timeout' | 'ehlo_timeout' | 'mailfrom_timeout' | 'rcptto_timeout' | 'body_timeout'
+    | 'connect_timeout'
+    | 'ehlo_timeout'
+    | 'mailfrom_timeout'
+    | 'rcptto_timeout'
+    | 'body_timeout'
+    | 'rset_timeout'
   >
   /** the name that we give ourselves */
   readonly ehloHostname: string
@@ -74,6 +79,13 @@ export class SmtpClient {
       const helo = `HELO ${this.#options.ehloHostname}`
       this.#expect(2, await this.#command(helo, stages.afterEhlo, ehlo_timeout))
       return new Map()
+    })
+  }
+
+  /** Makes a connection that was used before ready for the next message. @throws AttemptEnd, or an abort signal's reason */
+  async reset(): Promise<void> {
+    await this.#ending(async () => {
+      this.#expect(2, await this.#command('RSET', stages.afterRset, this.#options.timeouts.rset_timeout))
     })
   }
 

@@ -33,7 +33,7 @@ const MAX_TIMER = 2 ** 31 - 1
 
 export class SmtpConnection {
   readonly #socket: Socket
-  readonly #signal: AbortSignal
+  #signal: AbortSignal
   readonly #lines = new LineReader(MAX_REPLY_LINE)
   readonly #parser = new ReplyParser()
   readonly #replies: Reply[] = []
@@ -55,6 +55,24 @@ export class SmtpConnection {
       this.#wake?.()
     })
     this.#socket.on('drain', () => this.#wake?.())
+    this.resume(signal)
+  }
+
+  /** Whether the other side can be expected to listen: nothing broke, and it has not said anything unasked. */
+  get isQuiet(): boolean {
+    return this.#failure === undefined && this.#replies.length === 0
+  }
+
+  /** Nobody waits for anything until `resume`; an idle connection does not keep the process alive. */
+  pause(): void {
+    this.#detach()
+    this.#socket.unref()
+  }
+
+  /** From now on this signal ends every wait. */
+  resume(signal: AbortSignal): void {
+    this.#signal = signal
+    this.#socket.ref()
     signal.addEventListener('abort', this.#abort, { once: true })
     if (signal.aborted) this.#abort()
   }

@@ -20,6 +20,7 @@ export const stages = {
   confirmation: 9,
   afterEhlo: 11,
   banner: 12,
+  afterRset: 14,
 } as const
 
 export type Stage = (typeof stages)[keyof typeof stages]
@@ -47,6 +48,8 @@ export interface AttemptContext<R extends DeliverableRoute> {
 
 export interface Transport<R extends DeliverableRoute> {
   deliver(message: StoredMessage, content: StoredContent, context: AttemptContext<R>): Promise<AttemptResult>
+  /** Lets go of what is kept between attempts; no attempt is made after it. */
+  close?(): void
 }
 
 /** One transport for each kind of route. */

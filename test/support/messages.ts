@@ -28,6 +28,9 @@ export const outboundDefaults: OutboundValues = {
   mailfrom_timeout: 5,
   rcptto_timeout: 5,
   body_timeout: 5,
+  rset_timeout: 5,
+  idle_timeout: 0,
+  max_deliveries_per_connection: 0,
 }
 
 /** Outbound settings: one set of options for every domain, or a function of the domain. */

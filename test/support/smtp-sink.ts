@@ -18,6 +18,7 @@ export interface SinkScript {
   readonly mail?: SinkAnswer
   readonly rcpt?: SinkAnswer
   readonly data?: SinkAnswer
+  readonly rset?: SinkAnswer
   /** the answer to the final dot */
   readonly message?: SinkAnswer
   /** said or done after so many octets of the message, without waiting for the rest */
@@ -187,6 +188,8 @@ class SinkSession {
         this.#searched = 0
         return this.answer(answer)
       }
+      case 'RSET':
+        return this.answer(script.rset ?? '250 2.0.0 ok')
       case 'QUIT':
         this.#socket.end('221 2.0.0 bye\r\n')
         return undefined
