@@ -22,7 +22,7 @@ import { consult } from '../consult.ts'
 import { refuse } from '../reject.ts'
 import type { Session } from '../session-state.ts'
 import { AUTH, exchange, fellSilent, type Result } from './exchange.ts'
-import { delayFor } from './failures.ts'
+import { delayFor, isTurnedAway } from './failures.ts'
 import type { MechanismRow } from './mechanism.ts'
 import { findMechanism } from './mechanisms.ts'
 import { configuredMechanisms, suits } from './offer.ts'
@@ -53,7 +53,7 @@ export const auth: Command = command<AuthCommand>({
     ) {
       throw refuse(503, '5.5.1 bad sequence of commands', AUTH)
     }
-    if (turnedAway(session)) throw tooMany()
+    if (isTurnedAway(session)) throw tooMany()
   },
   async proceed(session, { row, initial }) {
     const forced = await askBefore(session)
@@ -90,7 +90,7 @@ async function attempt(session: Session, row: MechanismRow, initial: string | un
 }
 
 async function judge(session: Session, row: MechanismRow, result: Result): Promise<Reply> {
-  const away = turnedAway(session)
+  const away = isTurnedAway(session)
   const { status, user } = away ? { ...result, status: 'fail' as const } : settle(session, result)
   session.context.set('connection', 'auth_name', row.name)
   session.context.set('connection', 'auth_user', user)
@@ -112,11 +112,6 @@ function settle({ scope }: Session, result: Result): Result {
   if (scope.options.always_deny) return { status: 'fail', user: result.user }
   if (scope.options.always_allow && result.status !== 'pass') return { status: 'pass', user: 'anonymous' }
   return result
-}
-
-function turnedAway({ scope, services, connection }: Session): boolean {
-  const limit = scope.options.auth_failure_limit
-  return limit > 0 && services.auth.failures.count(connection.remote.address) >= limit
 }
 
 /** This session waits; nobody else does. @throws ClientGoneError */

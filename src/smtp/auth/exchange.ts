@@ -9,7 +9,7 @@ import { formatReply } from '../../wire/reply.ts'
 import { readLine } from '../read-line.ts'
 import { Refusal, refuse, tellPanic } from '../reject.ts'
 import type { Session } from '../session-state.ts'
-import { addressKey } from './failures.ts'
+import { addressKey, isTurnedAway } from './failures.ts'
 import type { Grounds, Mechanism, MechanismRow, Outcome, Step } from './mechanism.ts'
 import { MalformedResponse } from './mechanism.ts'
 import { AuthBusyError, AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
@@ -60,6 +60,10 @@ async function converse(
   while (step.kind === 'challenge') {
     const response = decode(await ask(session, step.data))
     step = await guarded(() => mechanism.next(response))
+    // a further challenge would tell that the answer was right (rspauth), and not wait for the outcome to be refused
+    if (step.kind === 'challenge' && isTurnedAway(session)) {
+      return { kind: 'outcome', status: 'fail', user: '' }
+    }
   }
   if (step.alarm !== undefined) tellPanic(session, 'auth', step.alarm)
   return step

@@ -9,9 +9,11 @@ import type { AuthenticationFact } from '../../events/events.ts'
 import { formatAcctlog } from '../../logs/acctlog.ts'
 import { type SessionHost, startHost } from '../session-host.fixture.ts'
 import { openData, withClient, withHost } from '../with-client.fixture.ts'
+import { digestResponse } from './digest-md5.ts'
 import { AuthFailures } from './failures.ts'
 import { Identities } from './identities.ts'
 import { EMPTY_STORE, UnfitPasswordError } from './store.ts'
+import { userDigest } from './user-digest.ts'
 
 const uri = 'file:///users'
 const options: Partial<InboundValues> = {
@@ -175,6 +177,25 @@ describe('failures', () => {
     } finally {
       await host.stop()
     }
+  })
+
+  test('tell nobody in the middle of DIGEST-MD5 that a password was right', async () => {
+    await withClient({ options: { ...options, auth_failure_limit: 1 } }, async (client, host) => {
+      const { SmtpClient } = await import('../../../test/support/smtp-client.ts')
+      await client.ehlo()
+      const challenge = decoded(await client.command('AUTH DIGEST-MD5'))
+      const other = await SmtpClient.connect(host.address)
+      await other.reply()
+      await other.ehlo()
+      assert.match(await other.command(BAD), /^535/)
+      other.destroy()
+      const nonce = /nonce="([^"]*)"/.exec(challenge)?.[1] ?? ''
+      const inputs = { nonce, cnonce: 'c', nc: '00000001', uri: 'smtp/gate.example', authzid: '' }
+      const secret = userDigest('user', 'gate.example', 'secret')
+      const response = digestResponse('AUTHENTICATE', secret, inputs)
+      const answer = `username="user",realm="gate.example",nonce="${nonce}",cnonce="c",nc=00000001,digest-uri="smtp/gate.example",response=${response}`
+      assert.match(await client.command(base64(answer)), /^421 4\.7\.0 too many/)
+    })
   })
 
   test('cost time, more with each, and only the session that failed waits', async () => {
