@@ -25,7 +25,6 @@ import {
   unbuiltFunctions,
   unbuiltMethods,
   unbuiltModules,
-  unbuiltPartMethods,
   uncalledObservers,
 } from '../src/policy/lua/catalogue.ts'
 import { lifeCycle } from '../src/policy/lua/scripts.ts'
@@ -166,7 +165,7 @@ A call raises an error that names the function.
 
 ${wrap(unbuiltFunctions)}
 
-Methods: ${Object.entries({ ...unbuiltMethods, msgpart: unbuiltPartMethods })
+Methods: ${Object.entries(unbuiltMethods)
     .filter(([, names]) => names.length > 0)
     .map(([object, names]) => `of \`${object}\`: ${names.map((name) => `\`${name}\``).join(', ')}`)
     .join('; ')}.

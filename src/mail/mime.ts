@@ -8,8 +8,8 @@
 
 import { HeaderBlock } from './headers.ts'
 
-export interface MimePart {
-  readonly headers: HeaderBlock
+/** What a header says of the content below it. */
+export interface ContentFacts {
   /** `text/plain`, lower case */
   readonly type: string
   /** lower case; '' when there is none */
@@ -19,13 +19,17 @@ export interface MimePart {
   /** from Content-Disposition, otherwise the name of Content-Type; '' when there is neither */
   readonly filename: string
   readonly attachment: boolean
+  /** of a multipart, as its header says */
+  readonly boundary: string | undefined
+}
+
+export interface MimePart extends ContentFacts {
+  readonly headers: HeaderBlock
   /** the part's own body in the text that was parsed: its first octet, and the one behind its last */
   readonly start: number
   readonly end: number
   /** where the part's header begins; the same as `start` for the message itself */
   readonly headerStart: number
-  /** of a multipart, as its header says */
-  readonly boundary: string | undefined
   /** of a multipart */
   readonly parts: readonly MimePart[]
 }
@@ -36,6 +40,22 @@ const maxHeader = 65_536
 
 export function parseMime(headers: HeaderBlock, body: string): MimePart {
   return new Parser(body).part({ headers, headerStart: 0, start: 0, end: body.length }, 0)
+}
+
+export function readContentHeader(headers: HeaderBlock): ContentFacts {
+  const content = parseParameters(headers.values('content-type')[0] ?? '')
+  const disposition = parseParameters(headers.values('content-disposition')[0] ?? '')
+  const type = /^[!-.0-~]+\/[!-.0-~]+$/.test(content.value) ? content.value : 'text/plain'
+  const filename = disposition.parameters.get('filename') ?? content.parameters.get('name') ?? ''
+  const encoding = (headers.values('content-transfer-encoding')[0] ?? '').trim().toLowerCase()
+  return {
+    type,
+    charset: (content.parameters.get('charset') ?? '').toLowerCase(),
+    encoding: encoding === '' ? '7bit' : encoding,
+    filename,
+    attachment: disposition.value === 'attachment' || filename !== '',
+    boundary: type.startsWith('multipart/') ? content.parameters.get('boundary') : undefined,
+  }
 }
 
 /** All parts, a container before its parts. */
@@ -60,21 +80,11 @@ class Parser {
   }
 
   part(span: Span, depth: number): MimePart {
-    const { headers } = span
-    const content = parseParameters(headers.values('content-type')[0] ?? '')
-    const disposition = parseParameters(headers.values('content-disposition')[0] ?? '')
-    const type = /^[!-.0-~]+\/[!-.0-~]+$/.test(content.value) ? content.value : 'text/plain'
-    const filename = disposition.parameters.get('filename') ?? content.parameters.get('name') ?? ''
-    const encoding = (headers.values('content-transfer-encoding')[0] ?? '').trim().toLowerCase()
-    const boundary = type.startsWith('multipart/') ? content.parameters.get('boundary') : undefined
+    const facts = readContentHeader(span.headers)
+    const { boundary } = facts
     return {
       ...span,
-      type,
-      charset: (content.parameters.get('charset') ?? '').toLowerCase(),
-      encoding: encoding === '' ? '7bit' : encoding,
-      filename,
-      boundary,
-      attachment: disposition.value === 'attachment' || filename !== '',
+      ...facts,
       parts: boundary === undefined || depth >= maxDepth ? [] : this.#children(span, boundary, depth),
     }
   }

@@ -15,6 +15,10 @@ export const constants = {
   EC_AUTH_OK: 16,
   EC_AUTH_FAIL: 17,
   EC_AUTH_ERROR: 18,
+  EC_MIME_TE_7BIT: 0,
+  EC_MIME_TE_8BIT: 1,
+  EC_MIME_TE_BASE64: 2,
+  EC_MIME_TE_QUOTED_PRINTABLE: 3,
   EC_HOOK_CONT: 0,
   EC_MSG_ENV_FROM: 1,
   EC_MSG_ENV_TO: 2,
@@ -110,20 +114,21 @@ export const unbuiltFields: readonly string[] = [
 export const unbuiltMethods = {
   vctx: [],
   ac: [],
-  msg: names('', 'makeBoundary makeContainer makePart build'),
+  msg: ['build'],
   mc: [],
   params: [],
   response: [],
 } as const satisfies Record<string, readonly string[]>
 
 /** Of the parts that msg:mime() gives. */
-export const partMethods: readonly string[] = names(
+export const partMethods: readonly string[] = [
+  ...names('', 'header address_header content_type text body raw text_match body_match raw_match'),
+  ...names('', 'text_replace body_replace raw_replace unlink'),
+]
+/** Those whose argument is another part. */
+export const placingMethods: readonly string[] = names(
   '',
-  'header address_header content_type text body raw text_match body_match raw_match',
-)
-export const unbuiltPartMethods: readonly string[] = names(
-  '',
-  'text_replace body_replace raw_replace addFirstChild addLastChild insertAfter insertBefore unlink',
+  'addFirstChild addLastChild insertAfter insertBefore',
 )
 
 /** Modules that belong to engines, channels and tools which are not here. */

@@ -9,7 +9,9 @@ import type { MessageContent, MessageFacts } from '../phases.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
 import { ContentPatterns } from './content-patterns.ts'
 import { pushValue } from './lib/values.ts'
-import { partsOf, pushOutline, readPart, type Searcher } from './part-methods.ts'
+import { makeBoundary, readMaking } from './part-edits.ts'
+import { orScriptError, partsOf, partWork, type Searcher } from './part-methods.ts'
+import { PartTrees } from './part-tree.ts'
 import { sendingMethods } from './sending-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { decodeText, replaceTexts, setText } from './text-parts.ts'
@@ -22,6 +24,7 @@ type Work = (L: number, callout: Callout) => (L: number, message: Message, body:
 export function contentMethods(host: ObjectHost): MethodTable {
   const { state } = host
   const patterns = new ContentPatterns(state)
+  const trees = new PartTrees()
   const matching = (texts: Texts): Work => match({ state, patterns }, texts)
   const replacing = (name: string, write: Write): Work => replace({ state, patterns }, name, write)
   const works: Readonly<Record<string, Work>> = {
@@ -33,13 +36,25 @@ export function contentMethods(host: ObjectHost): MethodTable {
     raw_replace: replacing('raw_replace', (message, body, by) => setRaw(message, by(rawOf(message, body)))),
     text: textAccess(state),
     mime_outline: () => (thread, message, body) => {
-      pushOutline(state, thread, partsOf(message, body))
+      pushValue(state, thread, trees.of(message, body).outline())
       return 1
     },
-    mime_part: (L) => readPart({ state, patterns }, L),
+    mime_part: (L, callout) => partWork({ state, patterns, trees }, L, callout),
+    mime_make: (L) => {
+      const make = readMaking(state, L)
+      return (thread, message, body) => {
+        const number = orScriptError(() => make(trees.of(message, body)))
+        state.lua.lua_pushnumber(thread, number)
+        return 1
+      }
+    },
+    makeBoundary: () => (thread) => {
+      state.push(thread, makeBoundary())
+      return 1
+    },
     text_match: matching(textsOf),
     text_replace: replacing('text_replace', ({ headers, content }, body, by) =>
-      guarded(() => replaceTexts(headers, content, { body, replace: by })),
+      orScriptError(() => replaceTexts(headers, content, { body, replace: by })),
     ),
   }
   const reading = Object.entries(works).map(([name, work]) => [name, whenFetched(host, name, work)] as const)
@@ -137,7 +152,7 @@ function textAccess(state: LuaState): Work {
     const charset = optional(state, L, 4)
     return (thread, message, body) => {
       if (value !== undefined)
-        guarded(() => setText(message.headers, message.content, { value, type, charset }))
+        orScriptError(() => setText(message.headers, message.content, { value, type, charset }))
       const texts = textsOf(message, message.content.body ?? body)
       pushValue(state, thread, texts.length > 1 ? texts : texts[0])
       return 1
@@ -168,24 +183,14 @@ function setRaw(message: Message, raw: string): void {
   const text = raw.replaceAll(/\r\n?|\n/g, '\r\n')
   const gap = text.startsWith('\r\n') ? 0 : text.indexOf('\r\n\r\n') + 2
   if (gap === 1) throw new ScriptError('msg:raw: a message has an empty line behind its header')
-  guarded(() => {
+  orScriptError(() => {
     message.headers.assign(new HeaderBlock(text.slice(0, gap)))
     message.content.replace(text.slice(gap + 2))
   })
 }
 
 function setBody({ content }: Message, body: string): void {
-  guarded(() => content.replace(body))
-}
-
-/** What cannot be sent or kept is the script's mistake. */
-function guarded(work: () => void): void {
-  try {
-    work()
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    throw new ScriptError(error.message)
-  }
+  orScriptError(() => content.replace(body))
 }
 
 /** The text parts, decoded, in UTF-8. */

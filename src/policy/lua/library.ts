@@ -5,9 +5,9 @@ import {
   constants,
   knownModules,
   partMethods,
+  placingMethods,
   unbuiltFunctions,
   unbuiltMethods,
-  unbuiltPartMethods,
 } from './catalogue.ts'
 import { type Library, pushLibrary } from './lib/build.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
@@ -106,7 +106,7 @@ function pushHost(state: LuaState, L: number, { objects, engine, library }: Host
   table.list('unbuilt_functions', unbuiltFunctions)
   table.list('known_modules', knownModules)
   table.list('part_methods', partMethods)
-  table.list('unbuilt_part_methods', unbuiltPartMethods)
+  table.list('placing_methods', placingMethods)
   table.perKind('methods', (kind) => {
     lua.lua_createtable(L, 0, 12)
     table.functions(objects.methodFunctions(kind))

@@ -2,8 +2,8 @@
 
 import { formatMailbox } from '../../mail/address.ts'
 import type { Endpoint } from '../../mail/envelope.ts'
-import type { HeaderBlock } from '../../mail/headers.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
+import { editHeader } from './header-edits.ts'
 import { readMailbox } from './mailbox.ts'
 import { copyPhases, replyMethods, routingMethods } from './routing-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
@@ -132,21 +132,6 @@ function header(state: LuaState, L: number, callout: Callout): number {
     mode: lua.lua_type(L, 4) <= TYPE.nil ? 'replace' : state.checkString(L, 4),
   })
   return 0
-}
-
-interface HeaderEdit {
-  readonly name: string
-  readonly value: string
-  readonly mode: string
-}
-
-function editHeader(headers: HeaderBlock, { name, value, mode }: HeaderEdit): void {
-  if (!/^[!-9;-~]{1,128}$/.test(name)) throw new ScriptError('not a header field name')
-  if (value === '') headers.delete(name)
-  else if (mode === 'replace') headers.replace(name, value)
-  else if (mode === 'prepend') headers.prepend(name, value)
-  else if (mode === 'append') headers.append(name, value)
-  else throw new ScriptError('header mode is "replace", "prepend" or "append"')
 }
 
 function discard(state: LuaState, L: number, callout: Callout): number {

@@ -583,42 +583,90 @@ host.methods.msg.get_envelope2 = function(msg, flags, localpart, domain)
   return 1
 end
 
--- Parts of a message: tables that know their message and their number in it.
+-- Parts of a message: tables that know their message and their number. `parts`, `parent` and `thread` say where each is.
 local message_methods = host.methods.msg
-local mime_outline, mime_part = message_methods.mime_outline, message_methods.mime_part
-message_methods.mime_outline, message_methods.mime_part = nil, nil
-local part_methods, part_numbers = {}, setmetatable({}, { __mode = "k" })
-for _, name in ipairs(host.part_methods) do
-  part_methods[name] = function(part, ...)
-    local place = part_numbers[part]
-    if place == nil then
-      error("calling a msgpart method on something else; use ':'", 2)
-    end
-    return mime_part(place.msg, place.number, name, ...)
-  end
-end
-for _, name in ipairs(host.unbuilt_part_methods) do
-  part_methods[name] = unbuilt("msgpart:" .. name)
-end
+local mime_outline, mime_part, mime_make = message_methods.mime_outline, message_methods.mime_part, message_methods.mime_make
+message_methods.mime_outline, message_methods.mime_part, message_methods.mime_make = nil, nil, nil
+local part_methods, place_of = {}, setmetatable({}, { __mode = "k" })
 local part_class = { __index = part_methods, __metatable = "msgpart", __tostring = function() return "msgpart" end }
-message_methods.mime = function(msg)
-  local parts = {}
-  for number, container in ipairs(mime_outline(msg)) do
-    local part = {}
+-- of each message, its parts by number
+local parts_of = setmetatable({}, { __mode = "k" })
+
+local function part_at(msg, number)
+  local parts = parts_of[msg]
+  if parts == nil then
+    parts = setmetatable({}, { __mode = "v" })
+    parts_of[msg] = parts
+  end
+  local part = parts[number]
+  if part == nil then
+    part = setmetatable({}, part_class)
+    place_of[part] = { msg = msg, number = number }
     parts[number] = part
-    part_numbers[part] = { msg = msg, number = number }
-    if container > 0 then
-      local above = parts[container]
+  end
+  return part
+end
+
+-- Says anew where every part is; returns the message's own.
+local function link(msg)
+  local outline = mime_outline(msg)
+  local all = {}
+  for i, entry in ipairs(outline) do
+    local part = part_at(msg, entry[1])
+    all[i] = part
+    part.parts, part.parent, part.thread = nil, nil, nil
+  end
+  for i, entry in ipairs(outline) do
+    local part = all[i]
+    if entry[2] > 0 then
+      local above = part_at(msg, entry[2])
       above.parts = above.parts or {}
       insert(above.parts, part)
       part.parent = above
+      all[i - 1].thread = part
     end
-    if number > 1 then
-      parts[number - 1].thread = part
-    end
-    setmetatable(part, part_class)
   end
-  return parts[1]
+  return all[1]
+end
+
+local function place_or_raise(part)
+  local place = place_of[part]
+  if place == nil then
+    error("a msgpart expected; use ':' to call its methods", 3)
+  end
+  return place
+end
+
+for _, name in ipairs(host.part_methods) do
+  part_methods[name] = function(part, ...)
+    local place = place_or_raise(part)
+    local result = mime_part(place.msg, place.number, name, ...)
+    if name == "unlink" then
+      link(place.msg)
+    end
+    return result
+  end
+end
+for _, name in ipairs(host.placing_methods) do
+  part_methods[name] = function(part, other)
+    local place, beside = place_or_raise(part), place_or_raise(other)
+    if place.msg ~= beside.msg then
+      error("msgpart:" .. name .. ": both parts belong to one message", 2)
+    end
+    local result = mime_part(place.msg, place.number, name, beside.number)
+    link(place.msg)
+    return result
+  end
+end
+message_methods.mime = link
+message_methods.makeContainer = function(msg, kind, boundary)
+  return part_at(msg, mime_make(msg, "container", kind, boundary))
+end
+message_methods.makePart = function(msg, kind, body, encoding)
+  if type(body) == "userdata" then
+    body = tostring(body)
+  end
+  return part_at(msg, mime_make(msg, "part", kind, body, encoding))
 end
 
 -- Methods of a class, for scripts that add their own.

@@ -1,14 +1,18 @@
 /** The text parts of a message: decoded for scripts, and put back in their own charset and encoding (RFC 2045 §6). */
 
 import type { HeaderBlock } from '../../mail/headers.ts'
-import { type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
+import { type ContentFacts, type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
 import type { MessageContent } from '../phases.ts'
 import { fromCharset, toCharset } from './lib/charsets.ts'
 import { decodeQuotedPrintable, encodeQuotedPrintable } from './lib/quoted-printable.ts'
 
 /** The part's text in UTF-8. What cannot be decoded stays as it is. */
 export function decodeText(part: MimePart, body: string): string {
-  const octets = body.slice(part.start, part.end)
+  return decodeContent(part, body.slice(part.start, part.end))
+}
+
+/** A content's text in UTF-8, by what its header says of it. What cannot be decoded stays as it is. */
+export function decodeContent(part: ContentFacts, octets: string): string {
   const decoded = decodeTransfer(octets, part.encoding)
   return part.charset === '' ? decoded : (fromCharset(decoded, part.charset) ?? decoded)
 }
@@ -19,7 +23,7 @@ function decodeTransfer(octets: string, encoding: string): string {
   return octets
 }
 
-interface NewText {
+export interface NewText {
   /** UTF-8 */
   readonly value: string
   readonly type: string | undefined
@@ -28,13 +32,18 @@ interface NewText {
 
 /** The whole body becomes this text. @throws RangeError for a type or charset that cannot be used */
 export function setText(headers: HeaderBlock, content: MessageContent, text: NewText): void {
+  encodeText(headers, text, (octets) => content.replace(octets))
+}
+
+/** Puts a text where `put` says, and then what it is into the header. @throws RangeError */
+export function encodeText(headers: HeaderBlock, text: NewText, put: (octets: string) => void): void {
   const { value, type = 'text/plain', charset = isAscii(value) ? 'us-ascii' : 'utf-8' } = text
   if (!/^[!-.0-~]+\/[!-.0-~]+$/.test(type)) throw new RangeError('msg:text: not a content type')
   const octets = toCharset(value, charset)
   if (octets === undefined || !/^[A-Za-z0-9_.:-]{1,40}$/.test(charset))
     throw new RangeError(`msg:text: the text cannot be written in "${charset}"`)
   const encoding = fitting(octets)
-  content.replace(encodeTransfer(octets, encoding))
+  put(encodeTransfer(octets, encoding))
   headers.replace('MIME-Version', '1.0')
   headers.replace('Content-Type', `${type}; charset=${charset}`)
   headers.replace('Content-Transfer-Encoding', encoding)
@@ -54,20 +63,25 @@ export function replaceTexts(
     const before = decodeText(part, body)
     const after = replace(before)
     if (after === before) continue
-    const octets = part.charset === '' ? after : toCharset(after, part.charset)
-    if (octets === undefined) throw new RangeError(`the text cannot be written in "${part.charset}"`)
-    const encoding = keeps(part.encoding, octets) ? part.encoding : fitting(octets)
+    const { octets, encoding } = encodeLike(part, after)
     const own = part === top ? headers : part.headers.copy()
     if (encoding !== part.encoding) own.replace('Content-Transfer-Encoding', encoding)
     const head = part === top ? '' : own.toBytes().toString('latin1')
-    pieces.push(
-      body.slice(at, part === top ? part.start : part.headerStart),
-      head,
-      encodeTransfer(octets, encoding),
-    )
+    pieces.push(body.slice(at, part === top ? part.start : part.headerStart), head, octets)
     at = part.end
   }
   if (pieces.length > 0) content.replace(pieces.join('') + body.slice(at))
+}
+
+/** UTF-8 text in a part's own charset, and in its own encoding where that still does. @throws RangeError */
+export function encodeLike(
+  part: ContentFacts,
+  text: string,
+): { readonly octets: string; readonly encoding: string } {
+  const octets = part.charset === '' ? text : toCharset(text, part.charset)
+  if (octets === undefined) throw new RangeError(`the text cannot be written in "${part.charset}"`)
+  const encoding = keeps(part.encoding, octets) ? part.encoding : fitting(octets)
+  return { octets: encodeTransfer(octets, encoding), encoding }
 }
 
 /** Whether a part's own encoding still does for these octets. */
