@@ -17,6 +17,8 @@ export class BodyContent implements MessageContent {
   /** what was received, once it has been fetched; all copies share it */
   readonly #received: { text: string | undefined }
   #replaced: { readonly text: string; readonly bytes: Uint8Array; readonly eightBit: boolean } | undefined
+  /** octets that were reserved for what policy makes here */
+  #taken = 0
 
   constructor(writer: ReceptionWriter, received: { text: string | undefined } = { text: undefined }) {
     this.#writer = writer
@@ -49,9 +51,12 @@ export class BodyContent implements MessageContent {
   replace(body: string): void {
     const text = sendable(body)
     if (text.length > MAX_CONTENT) throw new RangeError(`a body has at most ${MAX_CONTENT} octets`)
-    // the text and its octets
-    if (!this.#writer.reserve(2 * text.length))
-      throw new RangeError('there is no memory for another body now')
+    // the text and its octets, in the place of those before
+    const more = 2 * text.length - this.#taken
+    if (more > 0) {
+      if (!this.#writer.reserve(more)) throw new RangeError('there is no memory for another body now')
+      this.#taken += more
+    }
     this.#replaced = { text, bytes: Buffer.from(text, 'latin1'), eightBit: /[\x80-\xff]/.test(text) }
   }
 
@@ -59,6 +64,8 @@ export class BodyContent implements MessageContent {
   copy(): BodyContent {
     const copy = new BodyContent(this.#writer, this.#received)
     copy.#replaced = this.#replaced
+    // which the copy holds from now on: what comes in its place here needs room of its own
+    this.#taken = 0
     return copy
   }
 }

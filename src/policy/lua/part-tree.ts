@@ -38,7 +38,7 @@ export class PartTree {
   readonly #numbers = new Map<MimeNode, number>()
   #top: MimeNode | undefined
   /** what the tree was read from */
-  #seen = ''
+  #seen: { readonly type: string | undefined; readonly body: string } = { type: undefined, body: '' }
   #last = 0
   #made = 0
   #octets = 0
@@ -49,9 +49,9 @@ export class PartTree {
 
   /** Reads the message again when it is another one than the last time. */
   follow(body: string): void {
-    const seen = `${this.#of.headers.values('content-type')[0] ?? ''}\0${body}`
-    if (this.#top !== undefined && seen === this.#seen) return
-    this.#seen = seen
+    const [type] = this.#of.headers.values('content-type')
+    if (this.#top !== undefined && type === this.#seen.type && body === this.#seen.body) return
+    this.#seen = { type, body }
     const before = this.#top === undefined ? [] : [...this.#top.walk()]
     this.#top = MimeNode.parse(this.#of.headers, body)
     const now = [...this.#top.walk()]
@@ -100,7 +100,7 @@ export class PartTree {
       const body = top.content
       const { content, headers } = this.#of
       if (body !== content.body) content.replace(body)
-      this.#seen = `${headers.values('content-type')[0] ?? ''}\0${content.body ?? ''}`
+      this.#seen = { type: headers.values('content-type')[0], body: content.body ?? '' }
     } catch (error) {
       this.#nodes.clear()
       this.#numbers.clear()
