@@ -144,11 +144,11 @@ export const outboundNotes: Notes<OutboundValues> = {
   mailfrom_timeout: 'seconds',
   rcptto_timeout: 'seconds',
   body_timeout: 'seconds',
-}
-
   rset_timeout: 'seconds; then a new connection is made',
   idle_timeout: 'seconds for which a connection is kept for the next message to the same host; 0 = it is not',
   max_deliveries_per_connection: 'messages over one connection; 0 = no limit',
+}
+
 export const loggerNotes: Notes<Omit<LoggerSettings, 'name' | 'at'>> = {
   mainlog: 'file of receptions (`R`) and deliveries (`D`, `T`, `P`)',
   rejectlog: 'file of refusals',

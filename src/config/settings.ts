@@ -147,11 +147,6 @@ export interface GlobalValues {
   /** + bodies under reception that may be in memory at once, octets */
   readonly reception_memory: number
   /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
-  readonly rset_timeout: number
-  /** seconds for which a connection is kept for the next message; 0 = it is not */
-  readonly idle_timeout: number
-  /** messages over one connection; 0 = no limit */
-  readonly max_deliveries_per_connection: number
   readonly max_sessions: number
   /** + name servers, `address` or `address:port`; empty = those of the system */
   readonly dns_servers: readonly string[]
@@ -191,6 +186,11 @@ export interface OutboundValues {
   readonly mailfrom_timeout: number
   readonly rcptto_timeout: number
   readonly body_timeout: number
+  readonly rset_timeout: number
+  /** seconds for which a connection is kept for the next message; 0 = it is not */
+  readonly idle_timeout: number
+  /** messages over one connection; 0 = no limit */
+  readonly max_deliveries_per_connection: number
 }
 
 /**
