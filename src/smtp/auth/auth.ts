@@ -22,10 +22,11 @@ import { consult } from '../consult.ts'
 import { refuse } from '../reject.ts'
 import type { Session } from '../session-state.ts'
 import { AUTH, exchange, fellSilent, type Result } from './exchange.ts'
-import { delayFor, isTurnedAway } from './failures.ts'
+import { delayFor } from './failures.ts'
 import type { MechanismRow } from './mechanism.ts'
 import { findMechanism } from './mechanisms.ts'
 import { configuredMechanisms, suits } from './offer.ts'
+import { isTurnedAway } from './turned-away.ts'
 
 interface AuthCommand {
   readonly row: MechanismRow

@@ -7,7 +7,10 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Grounds, Mechanism } from './mechanism.ts'
 import { challenge, MalformedResponse, orFailure, outcome } from './mechanism.ts'
 
-export function cramMd5({ store, hostname }: Grounds, challengeText = freshChallenge(hostname)): Mechanism {
+export function cramMd5(
+  { store, hostname, client }: Grounds,
+  challengeText = freshChallenge(hostname),
+): Mechanism {
   return {
     name: 'CRAM-MD5',
     start: () => challenge(challengeText),
@@ -17,7 +20,7 @@ export function cramMd5({ store, hostname }: Grounds, challengeText = freshChall
       const { user = '', digest = '' } = match
       if (user === '') return outcome(user, false)
       return orFailure(user, async () => {
-        const known = await store.password(user)
+        const known = await store.password(user, client)
         // An unknown user is computed as well, with a password that nobody has.
         const expected = cramDigest(challengeText, known ?? randomBytes(16).toString('latin1'))
         const same = timingSafeEqual(Buffer.from(expected), Buffer.from(digest))

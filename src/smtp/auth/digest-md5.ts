@@ -23,7 +23,7 @@ interface Inputs {
 }
 
 export function digestMd5(grounds: Grounds, nonce = randomBytes(24).toString('base64')): Mechanism {
-  const { store, parameters, hostname } = grounds
+  const { store, parameters, hostname, client } = grounds
   const realm = parameters['realm'] ?? hostname
   let proven: string | undefined
   const judge = async (given: Response): Promise<Step> => {
@@ -31,7 +31,7 @@ export function digestMd5(grounds: Grounds, nonce = randomBytes(24).toString('ba
     const ours = given.nonce === nonce && given.realm === realm && given.nc === '00000001'
     const fitting = ours && /^smtp\//i.test(given.uri) && (authzid === '' || authzid === user)
     if (user === '' || !fitting) return outcome(user, false)
-    const known = await store.digest(user, realm)
+    const known = await store.digest(user, realm, client)
     // An unknown user is computed as well, with a hash that nobody has.
     const secret = known ?? randomBytes(16).toString('hex')
     const expected = digestResponse('AUTHENTICATE', secret, given)

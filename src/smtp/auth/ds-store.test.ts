@@ -153,8 +153,8 @@ describe('a query that judges the password itself', () => {
 
   test('is of no use where the password itself is needed', async () => {
     const store = await storeOf(await usersWith((password) => password), judging.replace('%s', '1'))
-    await assert.rejects(store.password('ann'), /does not return passwords/)
-    await assert.rejects(store.digest('ann', 'r'), AuthUnavailableError)
+    await assert.rejects(store.password('ann', 'c'), /does not return passwords/)
+    await assert.rejects(store.digest('ann', 'r', 'c'), AuthUnavailableError)
   })
 })
 
@@ -197,9 +197,18 @@ describe('types by row', () => {
     ] as const) {
       await assert.rejects(says(store, user, password), UnfitPasswordError, user)
     }
-    assert.equal(await store.digest('digest', 'r'), userDigest('digest', 'r', 'secret'))
-    assert.equal(await store.digest('clear', 'r'), userDigest('clear', 'r', 'secret'))
-    await assert.rejects(store.digest('sha', 'r'), UnfitPasswordError)
+    assert.equal(await store.digest('digest', 'r', 'c'), userDigest('digest', 'r', 'secret'))
+    assert.equal(await store.digest('clear', 'r', 'c'), userDigest('clear', 'r', 'secret'))
+    await assert.rejects(store.digest('sha', 'r', 'c'), UnfitPasswordError)
+  })
+
+  test('who asks for challenge and response waits among those of its own address, too', async () => {
+    const store = await storeOf(await usersWith((password) => password), RETURNS)
+    const flood = Array.from({ length: 100 }, (_, n) => store.password(`user${n}`, 'flood'))
+    const refused = Promise.allSettled(flood)
+    assert.equal(await store.password('nobody', 'other'), undefined)
+    assert.equal(await store.digest('nobody', 'r', 'other'), undefined)
+    assert.ok((await refused).some(({ status }) => status === 'rejected'))
   })
 
   test('a column that is not there is nobody’s fault who logs in', async () => {

@@ -98,12 +98,12 @@ export class DatasourceStore implements CredentialStore {
     return !isDeepStrictEqual(answer.rows[0], now?.rows[0]) && this.#right(now, about)
   }
 
-  async password(user: string): Promise<string | undefined> {
-    return this.#clearOf(await this.#lookUp({ user, crypt: 'hmac_md5', client: '', fresh: true }))
+  async password(user: string, client: string): Promise<string | undefined> {
+    return this.#clearOf(await this.#lookUp({ user, crypt: 'hmac_md5', client, fresh: true }))
   }
 
-  async digest(user: string, realm: string): Promise<string | undefined> {
-    const stored = await this.#lookUp({ user, realm, crypt: 'digest-md5', client: '', fresh: true })
+  async digest(user: string, realm: string, client: string): Promise<string | undefined> {
+    const stored = await this.#lookUp({ user, realm, crypt: 'digest-md5', client, fresh: true })
     if (stored?.kind === 'user-digest') return stored.digest
     const password = this.#clearOf(stored)
     return password === undefined ? undefined : userDigest(user, realm, password)

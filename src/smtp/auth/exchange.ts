@@ -9,11 +9,12 @@ import { formatReply } from '../../wire/reply.ts'
 import { readLine } from '../read-line.ts'
 import { Refusal, refuse, tellPanic } from '../reject.ts'
 import type { Session } from '../session-state.ts'
-import { addressKey, isTurnedAway } from './failures.ts'
+import { addressKey } from './failures.ts'
 import type { Grounds, Mechanism, MechanismRow, Outcome, Step } from './mechanism.ts'
 import { MalformedResponse } from './mechanism.ts'
 import { AuthBusyError, AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
 import { schemeOf } from './stores.ts'
+import { isTurnedAway } from './turned-away.ts'
 
 export const AUTH = { module: 'auth' } as const
 
@@ -121,8 +122,8 @@ function withSession(
 ): CredentialStore {
   return {
     verify: (attempt) => store.verify({ ...attempt, session, response }),
-    password: (user) => store.password(user),
-    digest: (user, realm) => store.digest(user, realm),
+    password: (user, client) => store.password(user, client),
+    digest: (user, realm, client) => store.digest(user, realm, client),
   }
 }
 

@@ -7,7 +7,6 @@
  */
 
 import { parseAddress } from '../../config/address.ts'
-import type { Session } from '../session-state.ts'
 
 interface Entry {
   readonly until: number
@@ -61,12 +60,6 @@ export class AuthFailures {
       this.#entries.delete(key)
     }
   }
-}
-
-/** Whether this client's address has failed as often as its scope allows. */
-export function isTurnedAway({ scope, services, connection }: Session): boolean {
-  const limit = scope.options.auth_failure_limit
-  return limit > 0 && services.auth.failures.count(connection.remote.address) >= limit
 }
 
 /** Milliseconds before the n-th failure is answered. @param longest seconds */

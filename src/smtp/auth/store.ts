@@ -18,14 +18,15 @@ export interface CredentialStore {
   verify(attempt: PasswordAttempt): Promise<boolean>
   /**
    * The user's password in clear text, or undefined when there is no such user. For CRAM-MD5.
+   * @param client as in `PasswordAttempt`
    * @throws AuthUnavailableError; UnfitPasswordError where this password is kept as a hash
    */
-  password(user: string): Promise<string | undefined>
+  password(user: string, client: string): Promise<string | undefined>
   /**
    * MD5 of `user:realm:password` in hex, or undefined when there is no such user in this realm. For DIGEST-MD5.
    * @throws AuthUnavailableError; UnfitPasswordError where this password is kept as a hash of another kind
    */
-  digest(user: string, realm: string): Promise<string | undefined>
+  digest(user: string, realm: string, client: string): Promise<string | undefined>
   /** What is wrong with it for a mechanism, as far as looking tells: for `check` and for start-up. Asks no network. */
   review?(mechanism: MechanismName): Promise<readonly StoreFinding[]>
 }
