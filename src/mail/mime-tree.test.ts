@@ -111,6 +111,23 @@ test('parts go in at their place, and come out', () => {
   assert.equal(top.content, 'before\r\n--b\r\n\r\none\r\n--b--\r\nafter\r\n')
 })
 
+test('an edit keeps what stands between the parts, also what cannot be read; nothing is put beside that', () => {
+  const opaque = `X: ${'x'.repeat(70_000)}\r\n\r\nlost`
+  for (const [gap, regular] of [
+    ['\r\n--b \t\r\n', true],
+    [`\r\n--b\r\n${opaque}\r\n--b\r\n`, false],
+  ] as const) {
+    const given = (x: string): string => `--b\r\nX: ${x}\r\n\r\none${gap}\r\ntwo\r\n--b--\r\n`
+    const top = parse(given('y'))
+    assert.equal(top.children.length, 2)
+    child(top, 0).headers.replace('X', 'z')
+    assert.equal(top.content, given('z'))
+    if (regular) child(top, 0).unlink()
+    else assert.throws(() => child(top, 0).unlink(), RangeError)
+    if (!regular) assert.throws(() => top.insert(leaf('x'), 0), RangeError)
+  }
+})
+
 test('a container that is made holds what is put into it', () => {
   const made = MimeNode.container(new HeaderBlock(''), 'multipart/alternative', 'in')
   made.insert(leaf('a'), 0)
