@@ -8,7 +8,7 @@ import type { HostOptions } from '../session-host.fixture.ts'
 import { withClient } from '../with-client.fixture.ts'
 import { AuthFailures } from './failures.ts'
 import { Identities } from './identities.ts'
-import { AuthUnavailableError, type CredentialStore, EMPTY_STORE } from './store.ts'
+import { AuthUnavailableError, type CredentialStore, EMPTY_STORE, type PasswordAttempt } from './store.ts'
 
 const options: Partial<InboundValues> = {
   smtp_extensions: ['AUTH PLAIN', 'auth login', 'XDUMPCONTEXT'],
@@ -158,6 +158,15 @@ test('nobody who can tell: 454, a panic that names no credential, and status err
   })
 })
 
+test('a script that answers a failure with 421 closes the connection, as 421 announces', async () => {
+  const scripted = { ...options, authplainparameters: { uri: 'ac_auth://' } }
+  await withClient({ options: scripted, services: servicesOf(notToday) }, async (client) => {
+    await client.ehlo()
+    assert.equal(await client.command(`AUTH PLAIN ${BAD}`), '421 4.7.0 not today')
+    await client.closed()
+  })
+})
+
 test('no password reaches a fact or the context, whatever goes wrong', async () => {
   for (const services of [{}, servicesOf(talkative)]) {
     await withClient({ options, services }, async (client, host) => {
@@ -186,6 +195,11 @@ function unreadable(): Promise<never> {
 
 function talkative({ password }: { readonly password: string }): Promise<never> {
   return Promise.reject(new Error(`choked on ${password}`))
+}
+
+async function notToday({ response }: PasswordAttempt): Promise<boolean> {
+  if (response !== undefined) response.text = '421 4.7.0 not today'
+  return false
 }
 
 function servicesOf(verify: CredentialStore['verify']): Partial<SessionServices> {

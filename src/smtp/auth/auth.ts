@@ -170,7 +170,8 @@ async function failed(session: Session, login: LoginAttempt | undefined): Promis
     await consult(session, 'auth_failed', { session: session.facts, login: { ...login, response } })
   }
   if (session.authFailures >= session.limits.authFailures) return tooMany()
-  return refuse(Number(code), text, AUTH)
+  // RFC 5321 §3.8: 421 announces that the channel is closed
+  return refuse(Number(code), text, { ...AUTH, close: code === '421' })
 }
 
 function tooMany(): Error {
