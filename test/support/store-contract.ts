@@ -56,14 +56,14 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
     test('gives clear text and digests, or says that it cannot', async () => {
       const { store, can } = await make()
       if (can.clear) {
-        assert.equal(await store.password('ann'), 'one two')
-        assert.equal(await store.password('carol'), undefined)
-      } else await assert.rejects(store.password('ann'), AuthUnavailableError)
+        assert.equal(await store.password('ann', '192.0.2.1'), 'one two')
+        assert.equal(await store.password('carol', '192.0.2.1'), undefined)
+      } else await assert.rejects(store.password('ann', '192.0.2.1'), AuthUnavailableError)
       if (can.digest) {
-        assert.equal(await store.digest('ann', 'r'), userDigest('ann', 'r', 'one two'))
-        assert.equal(await store.digest('carol', 'r'), undefined)
-        assert.equal(await store.digest('__proto__', 'r'), undefined)
-      } else await assert.rejects(store.digest('ann', 'r'), AuthUnavailableError)
+        assert.equal(await store.digest('ann', 'r', '192.0.2.1'), userDigest('ann', 'r', 'one two'))
+        assert.equal(await store.digest('carol', 'r', '192.0.2.1'), undefined)
+        assert.equal(await store.digest('__proto__', 'r', '192.0.2.1'), undefined)
+      } else await assert.rejects(store.digest('ann', 'r', '192.0.2.1'), AuthUnavailableError)
     })
 
     test('when its source cannot be reached, nobody can tell', async () => {
