@@ -81,6 +81,11 @@ export class LuaMember implements Member {
     return this.#call(question, subjectOf(asking), 0)
   }
 
+  /** Their `self` begins empty again. They still hear of the session's end. */
+  forget(session: SessionFacts): void {
+    this.#engine?.forget(session)
+  }
+
   /** Scripts that were asked anything about this session hear that it is over: validate_dealloc. */
   ended(session: SessionFacts): void {
     const engine = this.#engine
@@ -90,8 +95,8 @@ export class LuaMember implements Member {
     const waiting = [...asked]
       .map((script) => this.#tellScript(engine, script, 'validate_dealloc', session))
       .filter((call) => call instanceof Promise)
-    if (waiting.length > 0) void Promise.all(waiting).then(() => engine.ended(session))
-    else engine.ended(session)
+    if (waiting.length > 0) void Promise.all(waiting).then(() => engine.forget(session))
+    else engine.forget(session)
   }
 
   /** The scripts are no longer needed: deinit, which must return true. */

@@ -31,6 +31,8 @@ export interface Member {
   callouts(script: number, phase: AnyPhase): readonly string[]
   /** Never throws, never rejects, and answers in a bounded time. */
   ask(question: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer>
+  /** What its scripts keep for the session is dropped; the session goes on. */
+  forget?(session: SessionFacts): void
   /** The connection is closed. */
   ended?(session: SessionFacts): void
   /** Another configuration is in force: what runs by itself stops. */

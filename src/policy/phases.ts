@@ -226,6 +226,11 @@ export interface Policy {
   /** whether any script wants this phase; lets the session skip building facts */
   wants(phase: AnyPhase): boolean
   ask<P extends AnyPhase>(phase: P, facts: AnyFacts[P]): Verdict | Promise<Verdict>
+  /**
+   * Whoever spoke in this session until now is not who speaks from now on, as far as anybody knows: what scripts keep
+   * for it is dropped. The session goes on, so no script is told. At once, and never throws.
+   */
+  forget?(session: SessionFacts): void
   /** The connection is closed: what scripts keep for this session is dropped. */
   ended?(session: SessionFacts): void
   /** Another configuration is in force: timers and the like stop. Sessions that began under this one still get answers. */

@@ -204,6 +204,10 @@ class ScriptPolicy implements Policy {
     return this.#askFrom({ phase, facts, decision: new Decision() }, steps, 0)
   }
 
+  forget(session: SessionFacts): void {
+    for (const member of this.#members) member.forget?.(session)
+  }
+
   ended(session: SessionFacts): void {
     for (const member of this.#members) member.ended?.(session)
   }

@@ -198,6 +198,7 @@ export class Session {
    * proxy's, so it says nothing of this client. The counts of the connection stay, and what the proxy told about it.
    */
   becomeClient({ remote, local, scope, hello, keys }: NewClient): void {
+    this.services.policy.forget?.(this.facts)
     this.resetTransaction()
     this.#connectedScope ??= this.#scope
     this.connection = { ...this.connection, remote, local, scope }
@@ -233,6 +234,7 @@ export class Session {
    * pathway, which governs the handshake, with the keys of its `context` option.
    */
   forgetBeforeTls(): void {
+    this.services.policy.forget?.(this.facts)
     this.resetTransaction()
     this.hello = undefined
     this.authenticated = undefined

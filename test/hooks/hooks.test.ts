@@ -269,6 +269,19 @@ test('validate_dealloc is called at the end of a session that the script has met
   assert.deepEqual(gate.panics, ['dealloc one'])
 })
 
+test('what is kept in self is dropped in one session only, which is not over by that', async () => {
+  const gate = await load({ gate: lifeCycle('true') })
+  const [one, two] = [session(), session()]
+  await gate.policy.ask('ehlo', { session: one, line: 'EHLO one' })
+  await gate.policy.ask('ehlo', { session: two, line: 'EHLO two' })
+  gate.policy.forget?.(one)
+  gate.policy.forget?.(one)
+  assert.deepEqual(gate.panics, [])
+  gate.policy.ended?.(two)
+  gate.policy.ended?.(one)
+  assert.deepEqual(gate.panics, ['dealloc two', 'dealloc nil'])
+})
+
 test('validate_dealloc may wait, although its client is gone', async () => {
   const gate = await load({
     gate: lifeCycle('true').replace('print("dealloc"', 'msys.sleep(0.01) print("dealloc"'),

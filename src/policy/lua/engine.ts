@@ -179,8 +179,8 @@ export class LuaEngine {
     for (const close of this.#closers.splice(0)) close()
   }
 
-  /** A connection is closed: what its `self` tables hold is dropped. */
-  ended(session: SessionFacts): void {
+  /** What a session's `self` tables hold is dropped. */
+  forget(session: SessionFacts): void {
     for (const reference of this.#selves.get(session)?.values() ?? []) this.#release(reference)
     this.#selves.delete(session)
   }

@@ -22,7 +22,10 @@ export interface Context {
   delete(kind: ContextKind, key: string): void
 }
 
-/** A connection. The same object in every callout of it, so a `WeakMap` can keep what a policy knows about it. */
+/**
+ * A connection. The same object in every callout of it, so a `WeakMap` can keep what a policy knows about it. It is the
+ * same object, too, after STARTTLS (`tls` is asked) and when a proxy names another client (`connect` is asked again).
+ */
 export interface Session {
   readonly connectionId: string
   readonly remote: Endpoint
