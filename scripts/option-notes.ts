@@ -75,6 +75,8 @@ export const inboundNotes: Notes<InboundValues> = {
   use_ssl: 'TLS from the first octet',
   tls_certificate: 'PEM file of the server’s certificate; `none` cancels an inherited one',
   tls_key: 'PEM file of its key; may be in the certificate’s file',
+  tls_sni:
+    '+ a stanza: `TLS_SNI "host" { TLS_Certificate = … TLS_Key = … }` is shown to clients that ask for this name',
   tls_client_ca: 'PEM bundle of the CAs that client certificates are verified against',
   tls_client_crl:
     '+ revocation lists: a file, or a directory of files; changes are in force within a second or two',

@@ -53,6 +53,8 @@ class Checker {
     const schemes = [...model.authSchemes].map(
       ([name, { authenticate: stanza, at }]) => [name, { stanza, at }] as const,
     )
+    const sni = model.sni.map((each, index) => [String(index), each] as const)
+    this.#required(new Map(sni), 'tls_certificate')
     for (const option of ['query', 'cache']) this.#required(new Map(schemes), option)
     return { model: this.#instances.model, diagnostics: this.#report.diagnostics }
   }

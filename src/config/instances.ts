@@ -40,6 +40,7 @@ export class Instances {
   readonly #maildirs = new Map<string, NamedStanza>()
   readonly #datasources = new Map<string, NamedStanza>()
   readonly #authSchemes = new Map<string, SchemeStanza>()
+  readonly #sni: NamedStanza[] = []
   #scriptlet: NamedStanza | undefined
   #security: NamedStanza | undefined
 
@@ -62,6 +63,7 @@ export class Instances {
       security: this.#security,
       datasources: this.#datasources,
       authSchemes: this.#authSchemes,
+      sni: this.#sni,
     }
   }
 
@@ -116,6 +118,8 @@ export class Instances {
         return this.#authScheme(instance)
       case 'authenticate':
         return [...this.#authSchemes.values()].find(({ stanza }) => stanza === parent)?.authenticate
+      case 'tls_sni':
+        return this.#sniOf(instance, node.name.at, parent)
       case 'security':
         this.#security ??= { stanza: new Stanza(scope, '', node.name.at), at: node.name.at }
         return this.#security.stanza
@@ -254,6 +258,27 @@ export class Instances {
     return found.stanza
   }
 
+  /** Kept in the scope that it stands in, by host: `scopes.ts` merges them. */
+  #sniOf(instance: Scalar, at: Position, parent: Stanza): Stanza | undefined {
+    const host = instance.text.toLowerCase()
+    if (host.length > 253 || !/^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/.test(host)) {
+      return this.#report.error(
+        `${quote(instance.text)} is not a host name (international ones in their xn-- form)`,
+        instance.at,
+      )
+    }
+    const setting = parent.settings.get('tls_sni') ?? { value: new Map<string, Stanza>(), at: instance.at }
+    parent.settings.set('tls_sni', setting)
+    const hosts = setting.value as Map<string, Stanza>
+    let stanza = hosts.get(host)
+    if (stanza === undefined) {
+      stanza = new Stanza('tls_sni', instance.text, at)
+      hosts.set(host, stanza)
+      this.#sni.push({ stanza, at: instance.at })
+    }
+    return stanza
+  }
+
   #named(all: Map<string, NamedStanza>, scope: ScopeName, instance: Scalar): Stanza {
     const found = all.get(instance.text) ?? {
       stanza: new Stanza(scope, instance.text, instance.at),
@@ -284,6 +309,7 @@ const named: readonly ScopeName[] = [
   'script',
   'datasource',
   'scheme',
+  'tls_sni',
 ]
 
 /** what `uri` means without auth_ds */

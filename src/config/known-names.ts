@@ -6,7 +6,7 @@
 import { joinWith } from './codec.ts'
 import { type KnownNames, knownOptions } from './known-options.ts'
 import { acceptedStanzas, knownStanzas } from './known-stanzas.ts'
-import type { OptionRow, ScopeName } from './option-row.ts'
+import { type OptionRow, type ScopeName, sessionAndGlobal } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { inboundOptions } from './options-inbound.ts'
 import {
@@ -18,6 +18,7 @@ import {
   scriptOptions,
   securityOptions,
 } from './options-other.ts'
+import { sniOptions } from './options-tls.ts'
 
 export type KnownOption =
   | { readonly kind: 'acts'; readonly row: OptionRow<unknown> }
@@ -105,6 +106,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   auth_ds: ['global'],
   scheme: ['auth_ds'],
   authenticate: ['scheme'],
+  tls_sni: [...sessionAndGlobal],
 }
 
 /** Options of the modules that are read, besides those that act. */
@@ -146,6 +148,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     scriptOptions,
     datasourceOptions,
     authenticateOptions,
+    sniOptions,
   ]
   for (const table of tables) {
     for (const [name, row] of Object.entries(table) as [string, OptionRow<unknown>][]) {

@@ -84,4 +84,6 @@ export interface Model {
   readonly datasources: ReadonlyMap<string, NamedStanza>
   /** of auth_ds, by name in lower case */
   readonly authSchemes: ReadonlyMap<string, SchemeStanza>
+  /** every TLS_SNI, in whatever scope */
+  readonly sni: readonly NamedStanza[]
 }

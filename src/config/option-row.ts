@@ -24,6 +24,7 @@ export type ScopeName =
   | 'auth_ds'
   | 'scheme'
   | 'authenticate'
+  | 'tls_sni'
 
 /** An option that acts. */
 export interface OptionRow<T> {

@@ -5,10 +5,11 @@
  * `none` takes back a certificate or key that a wider scope names; a CA or a CRL cannot be taken back.
  */
 
-import { bool, count, filePath, longSeconds, oneOf, pathUnless, seconds } from './codec.ts'
+import { bool, type CodecContext, count, filePath, longSeconds, oneOf, pathUnless, seconds } from './codec.ts'
 import { ciphers, curves, protocols, tls13Suites, verifyDepth, verifyMode } from './codec-tls.ts'
 import { type OptionTable, sessionAndGlobal, sessionScopes } from './option-row.ts'
-import type { InboundValues } from './settings.ts'
+import type { FilePath, InboundValues } from './settings.ts'
+import type { Value } from './tree.ts'
 
 type TlsName = Extract<
   keyof InboundValues,
@@ -19,6 +20,8 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   use_ssl: { codec: bool, default: false, scopes: sessionScopes },
   tls_certificate: { codec: pathUnless('none'), default: undefined, scopes: sessionAndGlobal },
   tls_key: { codec: pathUnless('none'), default: undefined, scopes: sessionAndGlobal },
+  /** + a stanza, whose instances are merged by host */
+  tls_sni: { codec: stanzaOnly, default: Object.freeze([]), scopes: sessionAndGlobal },
   tls_client_ca: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
   /** + in the scopes of TLS_Client_CA */
   tls_client_crl: { codec: filePath, default: undefined, scopes: sessionAndGlobal },
@@ -57,4 +60,19 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   tls_handshake_timeout: { codec: seconds, default: 30, scopes: sessionAndGlobal },
   /** + */
   tls_max_handshakes_per_address: { codec: count(), default: 64, scopes: sessionAndGlobal },
+}
+
+/** Inside TLS_SNI. */
+export const sniOptions: OptionTable<{
+  readonly tls_certificate: FilePath
+  readonly tls_key: FilePath | undefined
+}> = {
+  // required, so never its default
+  tls_certificate: { codec: filePath, default: { path: '', text: '' }, scopes: ['tls_sni'] },
+  tls_key: { codec: filePath, default: undefined, scopes: ['tls_sni'] },
+}
+
+/** TLS_SNI = … is a mistake. */
+function stanzaOnly(value: Value, context: CodecContext): undefined {
+  return context.error('is a stanza and not an option: write TLS_SNI "…" { … }', value.at)
 }

@@ -14,6 +14,7 @@ import {
   deciding,
   inboundChain,
   mergedDictionary,
+  mergedSni,
   outboundChain,
   pathwayName,
   type Situation,
@@ -125,6 +126,7 @@ class ResolvedInbound implements InboundScope {
     this.#chain = inboundChain(situation)
     const values = effective(this.#chain, inboundDefaults)
     values['context'] = mergedDictionary(this.#chain, 'context') ?? inboundOptions.context.default
+    values['tls_sni'] = mergedSni(this.#chain)
     if (situation.scriptPathway !== undefined) values['pathway'] = this.pathway
     // each value came through its row's codec, and the table has one row for each name
     this.options = Object.freeze(values) as unknown as InboundValues

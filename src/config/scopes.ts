@@ -7,6 +7,7 @@
  */
 
 import type { ListenStanza, Model, PeerStanza, Setting, Stanza } from './model.ts'
+import type { FilePath, SniCertificate } from './settings.ts'
 
 /** What is known of a client when its options are looked up. */
 export interface Situation {
@@ -74,6 +75,21 @@ export function mergedDictionary(
   if (found.length < 2) return found[0]?.value as Readonly<Record<string, string>> | undefined
   const values = found.map((setting) => setting.value as Readonly<Record<string, string>>)
   return Object.freeze(Object.fromEntries(values.toReversed().flatMap((each) => Object.entries(each))))
+}
+
+/** The certificates of all TLS_SNI stanzas together; for each host the most specific one wins. */
+export function mergedSni(chain: readonly Stanza[]): readonly SniCertificate[] {
+  const found = new Map<string, SniCertificate>()
+  for (const stanza of chain) {
+    const hosts = stanza.settings.get('tls_sni')?.value as ReadonlyMap<string, Stanza> | undefined
+    for (const [host, { settings }] of hosts ?? []) {
+      const certificate = settings.get('tls_certificate')?.value as FilePath | undefined
+      const key = settings.get('tls_key')?.value as FilePath | undefined
+      if (certificate !== undefined && !found.has(host))
+        found.set(host, Object.freeze({ host, certificate, key }))
+    }
+  }
+  return Object.freeze([...found.values()])
 }
 
 function withPathways(model: Model, stanzas: readonly Stanza[]): readonly Stanza[] {

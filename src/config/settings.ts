@@ -6,6 +6,7 @@
  */
 
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
+import type { FilePath, TlsValues } from './settings-tls.ts'
 
 /** A CIDR block in normal form. `family` 4 has 4 bytes, 6 has 16; host bits are zero. */
 export interface Cidr {
@@ -19,20 +20,13 @@ export interface Cidr {
 /** A dictionary value, keys as written. */
 export type Dictionary = Readonly<Record<string, string>>
 
-/** TLS_Verify_Mode; `undefined` is the unset behaviour, which the extension `optional` restores in a narrower scope. */
-export type VerifyMode = 'none' | 'require'
-
-/** A file named by the configuration: the absolute path, and the text as written. */
-export interface FilePath {
-  readonly path: string
-  readonly text: string
-}
+export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
 
 /**
  * The options of the inbound scopes that act. Times are in seconds, sizes in octets; 0 means "no limit" unless said
  * otherwise; a list that is not set is empty. Names are Momentum's; those marked + are extensions.
  */
-export interface InboundValues {
+export interface InboundValues extends TlsValues {
   // sockets
   readonly enable: boolean
   readonly listen_backlog: number
@@ -102,39 +96,6 @@ export interface InboundValues {
   readonly auth_failure_delay: number
   /** + how much of the user's name the Authentication-Results field of an authenticated session tells */
   readonly authentication_results: 'masked' | 'full' | 'none'
-  // TLS
-  readonly use_ssl: boolean
-  readonly tls_certificate: FilePath | undefined
-  readonly tls_key: FilePath | undefined
-  readonly tls_client_ca: FilePath | undefined
-  /** + */
-  readonly tls_client_crl: FilePath | undefined
-  /** + `soft`: a list that is missing or out of date is forgiven */
-  readonly tls_client_crl_mode: 'hard' | 'soft'
-  /** + seconds after which a list that is not replaced raises an alarm; 0 = none */
-  readonly tls_client_crl_alarm_age: number
-  readonly tls_verify_mode: VerifyMode | undefined
-  /** + what a client's certificate must be for; `any` = clients or servers */
-  readonly tls_client_eku: 'clientAuth' | 'any' | 'report'
-  /** + CAs that may stand between a client's certificate and a root; undefined = as many as OpenSSL allows */
-  readonly tls_verify_depth: number | undefined
-  readonly tls_verified_peer_can_relay: boolean
-  readonly tls_ciphers: string | undefined
-  readonly tlsv13_ciphersuites: string | undefined
-  readonly tls_protocols: string | undefined
-  readonly tls_ec_curve_names: string | undefined
-  readonly tls_allow_renegotiation: boolean
-  readonly starttls_injection_policy: 'reject' | 'ignore' | 'allow'
-  /** + MAIL is refused with 530 outside TLS */
-  readonly require_tls: boolean
-  /** + whether session tickets are given and taken */
-  readonly tls_session_tickets: boolean
-  /** + */
-  readonly tls_dn_format: 'rfc4514' | 'oneline'
-  /** + seconds */
-  readonly tls_handshake_timeout: number
-  /** + handshakes that one client address may have under way at once; 0 = no limit */
-  readonly tls_max_handshakes_per_address: number
 }
 
 /** Options of the global scope that act by themselves. */

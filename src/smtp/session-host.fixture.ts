@@ -213,6 +213,7 @@ const defaults: InboundValues = {
   use_ssl: false,
   tls_certificate: undefined,
   tls_key: undefined,
+  tls_sni: [],
   tls_client_ca: undefined,
   tls_client_crl: undefined,
   tls_client_crl_mode: 'hard',

@@ -9,13 +9,16 @@ import type { InboundScope, Settings } from '../config/settings.ts'
 import type { CrlFacts } from './crl.ts'
 import type { ClientCas } from './material.ts'
 import type { RevocationLists } from './revocation.ts'
-import { loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
+import { loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
 
 const DAY = 86_400_000
 /** milliseconds before the end in which a certificate or list is reported */
 const SOON = 30 * DAY
 
-type Tell = (option: 'tls_certificate' | 'tls_client_ca' | 'tls_client_crl', message: string) => void
+type Tell = (
+  option: 'tls_certificate' | 'tls_sni' | 'tls_client_ca' | 'tls_client_crl',
+  message: string,
+) => void
 
 /**
  * @param now milliseconds since the epoch
@@ -29,7 +32,8 @@ export async function auditTls(settings: Settings, now: number): Promise<Diagnos
     if (!firstTime(scope, seen)) continue
     auditScope(scope, files, now, (option, reason) => {
       const origin = scope.origin(option)
-      const message = `${DISPLAY[option]} "${scope.options[option]?.text ?? ''}": ${reason}`
+      const file = option === 'tls_sni' ? undefined : scope.options[option]
+      const message = `${DISPLAY[option]}${file === undefined ? '' : ` "${file.text}"`}: ${reason}`
       const key = `${describeOrigin(origin)}\0${message}`
       if (seen.has(key)) return
       seen.add(key)
@@ -41,6 +45,7 @@ export async function auditTls(settings: Settings, now: number): Promise<Diagnos
 
 const DISPLAY = {
   tls_certificate: 'TLS_Certificate',
+  tls_sni: 'TLS_SNI',
   tls_client_ca: 'TLS_Client_CA',
   tls_client_crl: 'TLS_Client_CRL',
 } as const
@@ -49,6 +54,7 @@ function firstTime(scope: InboundScope, seen: Set<string>): boolean {
   const options = ['tls_certificate', 'tls_key', 'tls_client_ca', 'tls_client_crl'] as const
   const key = options
     .map((name) => `${scope.options[name]?.path ?? ''}@${describeOrigin(scope.origin(name))}`)
+    .concat(scope.options.tls_sni.map(sniKey))
     .join('\0')
   if (seen.has(key)) return false
   seen.add(key)
@@ -61,6 +67,11 @@ function auditScope(scope: InboundScope, files: TlsFiles, now: number, tell: Tel
   if (server !== undefined) {
     const remark = validityRemark(server.leaf, now, SOON)
     if (remark !== undefined) tell('tls_certificate', `the server's certificate ${remark}`)
+  }
+  for (const entry of scope.options.tls_sni) {
+    const leaf = files.servers.get(sniKey(entry))?.leaf
+    const remark = leaf && validityRemark(leaf, now, SOON)
+    if (remark !== undefined) tell('tls_sni', `the certificate of "${entry.host}" ${remark}`)
   }
   const cas = caFile && files.cas.get(caFile.path)
   if (cas !== undefined) auditCas(cas, now, tell)

@@ -16,7 +16,7 @@ import { constants, createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
-import type { InboundScope, Settings } from '../config/settings.ts'
+import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import { checkCipherOptions, cipherText, type ProtocolRange, protocolRange } from './cipher-options.ts'
 import { ContextCache, HandshakeSlots } from './context-cache.ts'
@@ -31,7 +31,7 @@ import type { RevocationLists } from './revocation.ts'
 import { SecondLooks } from './second-look.ts'
 import { readSession } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
-import { type LoadedFiles, loadTlsFiles, serverKey, type TlsFiles } from './tls-files.ts'
+import { type LoadedFiles, loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
 import { givesTickets, sessionIdContext, trustDigest } from './trust.ts'
 
 export interface LoadTlsOptions {
@@ -81,6 +81,8 @@ interface Plan {
   readonly mode: TlsFacts['mode']
   readonly modeFrom: string
   readonly server: ServerCertificate
+  /** other certificates, by the exact name that a client must ask for */
+  readonly sni: ReadonlyMap<string, ServerCertificate>
   readonly cas: ClientCas | undefined
   readonly crls: RevocationLists | undefined
   readonly range: ProtocolRange
@@ -186,6 +188,7 @@ export class TlsContexts implements TlsGate {
     const { mode, modeFrom } = plan
     const socket = await handshake(raw, {
       secureContext: this.#context(plan, clock()),
+      contextFor: plan.sni.size === 0 ? undefined : (name) => this.#contextFor(plan, name),
       mode,
       timeout: plan.scope.options.tls_handshake_timeout * 1000,
     })
@@ -209,6 +212,12 @@ export class TlsContexts implements TlsGate {
     return { socket, facts, chain }
   }
 
+  /** The name chooses the certificate and nothing else: everything that a client is judged by is the scope's. */
+  #contextFor(plan: Plan, name: string): SecureContext | undefined {
+    const server = plan.sni.get(name)
+    return server && this.#context({ ...plan, server }, this.#options.clock())
+  }
+
   /** The plan with what policy wants for one handshake. @throws TlsHandshakeError */
   async #adjust(plan: Plan, { withoutTickets = false, parameters }: HandshakeAdjustments): Promise<Plan> {
     if (parameters === undefined) return withoutTickets ? { ...plan, tickets: false } : plan
@@ -224,6 +233,7 @@ export class TlsContexts implements TlsGate {
       mode: parameters.mode ?? plan.mode,
       modeFrom: parameters.mode === undefined ? plan.modeFrom : 'policy',
       server: server ?? plan.server,
+      sni: server === undefined ? plan.sni : new Map(),
       cas: cas ?? plan.cas,
       ciphers: cipherText(options),
       tickets: false,
@@ -248,7 +258,13 @@ export class TlsContexts implements TlsGate {
     const { tls_client_ca: caFile, tls_client_crl: crlFile } = options
     const cas = caFile && this.files.cas.get(caFile.path)
     const crls = crlFile && this.files.crls.get(crlFile.path)
-    if (server === undefined || (caFile && cas === undefined) || (crlFile && crls === undefined)) {
+    const sni = this.#sniOf(options)
+    if (
+      server === undefined ||
+      sni === undefined ||
+      (caFile && cas === undefined) ||
+      (crlFile && crls === undefined)
+    ) {
       this.#alarm(`the TLS files of scope ${scope.id} were not loaded; TLS is not available there`)
       return undefined
     }
@@ -257,6 +273,7 @@ export class TlsContexts implements TlsGate {
       mode: options.tls_verify_mode ?? 'unset',
       modeFrom: describeOrigin(scope.origin('tls_verify_mode')),
       server,
+      sni,
       cas,
       crls,
       range: protocolRange(options.tls_protocols),
@@ -267,6 +284,17 @@ export class TlsContexts implements TlsGate {
         ...(crls?.lists ?? []).flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? Infinity]),
       ],
     }
+  }
+
+  /** undefined when one was not loaded */
+  #sniOf({ tls_sni: entries }: InboundValues): Map<string, ServerCertificate> | undefined {
+    const all = new Map<string, ServerCertificate>()
+    for (const entry of entries) {
+      const server = this.files.servers.get(sniKey(entry))
+      if (server === undefined) return undefined
+      all.set(entry.host, server)
+    }
+    return all
   }
 
   #context(plan: Plan, now: number): SecureContext {

@@ -18,6 +18,8 @@ import { TlsHandshakeError } from './gate.ts'
 
 export interface HandshakeOptions {
   readonly secureContext: SecureContext
+  /** another context for the name that the client asks for (RFC 6066 §3); what it throws ends the handshake */
+  readonly contextFor?: ((name: string) => SecureContext | undefined) | undefined
   readonly mode: 'unset' | 'none' | 'require'
   /** milliseconds; 0 = no limit */
   readonly timeout: number
@@ -70,13 +72,14 @@ class ServerSocket extends TLSSocket {
   #established = false
   #finish: (() => void) | undefined
 
-  constructor(raw: Socket, { secureContext, mode }: HandshakeOptions) {
+  constructor(raw: Socket, { secureContext, contextFor, mode }: HandshakeOptions) {
     super(raw, {
       isServer: true,
       secureContext,
       requestCert: mode !== 'none',
       // here this only means that a certificate must be presented (SSL_VERIFY_FAIL_IF_NO_PEER_CERT)
       rejectUnauthorized: mode === 'require',
+      ...(contextFor === undefined ? {} : { SNICallback: callback(contextFor) }),
     })
     this.#raw = raw
   }
@@ -118,6 +121,22 @@ class ServerSocket extends TLSSocket {
   /** The client closed its side; where half-open connections are allowed nothing else would end this. */
   #closedEarly(): void {
     if (!this.#established && !this.destroyed) this.destroy()
+  }
+}
+
+type SniCallback = (name: string, done: (error: Error | null, context?: SecureContext) => void) => void
+
+/** An exception would leave OpenSSL waiting, or end the process. */
+function callback(contextFor: (name: string) => SecureContext | undefined): SniCallback {
+  return (name, done) => {
+    let context: SecureContext | undefined
+    try {
+      context = contextFor(name)
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    done(null, context)
   }
 }
 

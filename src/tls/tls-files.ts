@@ -9,7 +9,7 @@ import type { KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Diagnostic, Origin } from '../config/diagnostic.ts'
 import { describeOrigin } from '../config/diagnostic.ts'
-import type { FilePath, InboundScope, InboundValues, Settings } from '../config/settings.ts'
+import type { FilePath, InboundScope, InboundValues, Settings, SniCertificate } from '../config/settings.ts'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
 import type { CrlUse } from './crl-watch.ts'
 import {
@@ -49,6 +49,11 @@ const DISPLAY: Partial<Record<TlsOption, string>> = {
   tls_client_crl: 'TLS_Client_CRL',
 }
 
+/** The same for a certificate of TLS_SNI. */
+export function sniKey({ certificate, key }: SniCertificate): string {
+  return `${certificate.path}\0${(key ?? certificate).path}`
+}
+
 /** Under what a server's certificate is found; undefined when the scope has none. */
 export function serverKey({ tls_certificate: certificate, tls_key: key }: InboundValues): string | undefined {
   return certificate && `${certificate.path}\0${key?.path ?? certificate.path}`
@@ -81,6 +86,7 @@ class Loader {
   async load(scope: InboundScope): Promise<void> {
     const { tls_client_ca: ca, tls_client_crl: crl } = scope.options
     if (this.#firstTime(scope, ['tls_certificate', 'tls_key'])) await this.#loadServer(scope)
+    if (this.#firstTime(scope, ['tls_sni'])) await this.#loadSni(scope)
     if (ca !== undefined && this.#firstTime(scope, ['tls_client_ca'])) {
       const outcome = await once(this.#cas, ca.path, () =>
         this.#orKept(ca.path, loadClientCas, this.#previous?.cas),
@@ -160,6 +166,25 @@ class Loader {
       attempt(() => joinServerCertificate(chain.value, key.value)),
     )
     this.#report(scope, keyFile === undefined ? 'tls_certificate' : 'tls_key', server)
+  }
+
+  async #loadSni(scope: InboundScope): Promise<void> {
+    const { tls_sni: entries, tls_certificate: own } = scope.options
+    const at = scope.origin('tls_sni')
+    if (entries.length > 0 && own === undefined) {
+      this.#add('warning', 'TLS_SNI does nothing in a scope without a TLS_Certificate of its own', at)
+    }
+    for (const entry of entries) {
+      const { host, certificate, key = certificate } = entry
+      const server = await once(this.#servers, sniKey(entry), () =>
+        attempt(async () =>
+          joinServerCertificate(await loadChain(certificate.path), await loadKey(key.path)),
+        ),
+      )
+      if ('reason' in server) {
+        this.#add('error', `TLS_SNI "${host}", TLS_Certificate "${certificate.text}": ${server.reason}`, at)
+      }
+    }
   }
 
   /** What OpenSSL says to the options themselves and to all of them together. */

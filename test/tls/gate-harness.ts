@@ -13,6 +13,7 @@ export type TlsOptions = Partial<InboundValues>
 
 const DEFAULTS: TlsOptions = {
   use_ssl: false,
+  tls_sni: [],
   tls_session_tickets: true,
   tls_client_eku: 'clientAuth',
   tls_client_crl_mode: 'hard',
