@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Answer, encode } from 'dns-packet'
 import * as fc from 'fast-check'
+import { ownTime } from '../../test/support/time.ts'
 import { encodeQuery, isDnsName, mixCase, type Query, type QueryType, readReply } from './message.ts'
 import { fixedServers, parseResolvConf, parseServer, systemServers } from './name-servers.ts'
 
@@ -74,7 +75,7 @@ test('whatever octets come in, reading them ends and throws nothing', () => {
         assert.ok(read.answer.ttl >= 0 && read.answer.ttl <= 86_400)
       },
     ),
-    { interruptAfterTimeLimit: 3000, numRuns: 20_000 },
+    { interruptAfterTimeLimit: 3000, numRuns: 10_000 },
   )
 })
 
@@ -85,9 +86,7 @@ test('an answer that is as large as it can be is read in no time', () => {
     (): Answer => ({ name: 'x', type: 'CNAME', ttl: 1, data: 'x' }),
   )
   const bytes = reply(records).subarray(0, 65_535)
-  const began = performance.now()
-  readReply(bytes, query, 'tcp')
-  assert.ok(performance.now() - began < 1000)
+  assert.ok(ownTime(() => readReply(bytes, query, 'tcp')) < 2000)
 })
 
 test('names that are asked for are short enough and have no other octets', () => {
