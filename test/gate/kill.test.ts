@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type GateProcess, startGateProcess } from '../support/gate-process.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 
-const ROUNDS = 6
+const ROUNDS = 4
 const SENDERS = 8
 /** every so many messages one is too large for the spool's database and goes to a file */
 const LARGE_EVERY = 7
@@ -30,7 +30,10 @@ test('kill -9 under load loses nothing that was answered 250', async () => {
   for (let round = 0; round < ROUNDS; round += 1) {
     const gate = await startGateProcess(file)
     const senders = Array.from({ length: SENDERS }, () => sendUntilCut(gate, counter, acknowledged))
-    await delay(150 + Math.random() * 350)
+    // under load means in the midst of it, however slow the machine is
+    const enough = acknowledged.size + SENDERS * 2
+    for (const until = Date.now() + 30_000; acknowledged.size < enough && Date.now() < until; ) await delay(5)
+    await delay(Math.random() * 300)
     assert.equal(await gate.end('SIGKILL'), 'SIGKILL')
     await Promise.all(senders)
   }
@@ -78,9 +81,9 @@ async function sendUntilCut(
   }
 }
 
-/** subject → the texts of its copies, once every expected one is there (or 20 s have gone by) */
+/** subject → the texts of its copies, once every expected one is there (or a minute has gone by) */
 async function waitForAll(directory: string, expected: ReadonlySet<string>): Promise<Map<string, string[]>> {
-  const until = Date.now() + 20_000
+  const until = Date.now() + 60_000
   const texts = new Map<string, string>()
   for (;;) {
     for (const name of readdirSync(directory)) {
