@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Address } from '../support/smtp-client.ts'
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 30_000
 
 export class RawClient {
   readonly socket: Socket

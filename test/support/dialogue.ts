@@ -41,7 +41,7 @@ export type Step =
 export interface PlayOptions {
   readonly host: string
   readonly port: number
-  /** milliseconds to wait for each expected line; 5,000 when left out */
+  /** milliseconds to wait for each expected line; 20,000 when left out */
   readonly timeout?: number
 }
 
@@ -80,7 +80,7 @@ export function parseConversation(text: string, name: string): Conversation {
  */
 export async function playConversation(conversation: Conversation, options: PlayOptions): Promise<void> {
   const socket = connect({ host: options.host, port: options.port })
-  const timeout = options.timeout ?? 5_000
+  const timeout = options.timeout ?? 20_000
   const server = new ServerLines(socket, timeout)
   const played: string[] = []
   try {

@@ -17,7 +17,7 @@ export interface GateProcess {
   end(signal: NodeJS.Signals): Promise<number | string>
 }
 
-const READY_MS = 20_000
+const READY_MS = 60_000
 
 /** Starts `postern serve -c FILE`, under a wrapper command if one is given, and waits until it is ready. */
 export async function startGateProcess(file: string, wrapper: readonly string[] = []): Promise<GateProcess> {

@@ -3,7 +3,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 30_000
 
 export interface Address {
   readonly host: string

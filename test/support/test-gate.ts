@@ -31,13 +31,22 @@ export interface TestGateOptions {
   readonly files?: Readonly<Record<string, string>>
 }
 
-const EVENT_MS = 10_000
+const EVENT_MS = 30_000
 /** a configuration that names servers of its own; otherwise nobody answers, so that no test asks the world */
 const OWN_DNS = /dns_servers/i
 
-/** Starts a gate; `stop` removes its folder. */
+/** Starts a gate; `stop` removes its folder, and so does a start that fails. */
 export async function startTestGate(options: TestGateOptions): Promise<TestGate> {
   const folder = mkdtempSync(path.join(tmpdir(), 'postern-test-'))
+  try {
+    return await startIn(folder, options)
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function startIn(folder: string, options: TestGateOptions): Promise<TestGate> {
   if (options.pki !== undefined) await writePki(path.join(folder, 'pki'), options.pki)
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(path.join(folder, name), text)
   const file = path.join(folder, 'gate.conf')
