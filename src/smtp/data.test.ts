@@ -49,24 +49,32 @@ test('a header alone is a message, and a hundred Received lines are not too many
 })
 
 test('a header of very many fields for very many recipients does not keep other sessions waiting', async () => {
+  const few = await longestWait(10)
+  const many = await longestWait(1000)
+  // a hundred times as many, and nothing that is done for each field is done for each recipient
+  assert.ok(many < 25 * few, `${many} ms, and ${few} ms for few`)
+})
+
+/** @returns how long another session waits at most for the answer to NOOP, in milliseconds */
+async function longestWait(recipients: number): Promise<number> {
   const limits = { headerCopies: 1024 * 1024 * 1024 }
+  let longest = 0
   await withClient({ services: { limits } }, async (client, host) => {
-    await openData(client, ...Array.from({ length: 1000 }, (_, i) => `r${i}@local.example`))
+    await openData(client, ...Array.from({ length: recipients }, (_, i) => `r${i}@local.example`))
     const other = await SmtpClient.connect(host.address)
     await other.reply()
     const answer = client.command(`${'a:\r\n'.repeat(60_000)}\r\n.`)
-    let longest = 0
     while (host.enqueued.length === 0) {
       const started = performance.now()
       assert.match(await other.command('NOOP'), /^250/)
       longest = Math.max(longest, performance.now() - started)
     }
     assert.match(await answer, /^250/)
-    assert.equal(host.enqueued.length, 1000)
-    assert.ok(longest < 2000, `${longest} ms`)
+    assert.equal(host.enqueued.length, recipients)
     other.destroy()
   })
-})
+  return longest
+}
 
 test('a large header times many recipients is refused, since each gets a copy', async () => {
   await withClient({ services: { limits: { headerCopies: 10_000 } } }, async (client, host) => {
@@ -82,8 +90,8 @@ test('a large header times many recipients is refused, since each gets a copy', 
 
 test('a client that is too slow hears 421 4.4.2', async () => {
   const cases = [
-    { options: { data_timeout: 0.05 } },
-    { options: { idle_time: 0.05 } },
+    { options: { data_timeout: 0.1 } },
+    { options: { idle_time: 0.5 } },
     { options: { data_minimum_rate: 1000 }, services: { limits: { rateWindow: 50 } } },
   ]
   for (const given of cases) {

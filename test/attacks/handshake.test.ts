@@ -94,9 +94,9 @@ for (const way of ways) {
     test('a ClientHello that comes octet by octet does not lengthen the deadline', async () => {
       const client = await poised(way, SHORT[way])
       const start = performance.now()
-      await client.trickle(await clientHello(), 20)
+      await client.trickle(await clientHello(), 40)
       await client.closed()
-      assert.ok(performance.now() - start < 4000)
+      assert.ok(performance.now() - start < 8000)
       await assertFailedOnce(client, /handshake timeout/)
     })
 
@@ -270,7 +270,7 @@ test('a handshake that stalls does not hold up the end of service', async () => 
   await connectionOf(other, client)
   const start = performance.now()
   await other.stop()
-  assert.ok(performance.now() - start < 3000)
+  assert.ok(performance.now() - start < 10_000)
   await client.closed()
 })
 

@@ -123,7 +123,7 @@ test('200 MB against a limit of 10 MB: 552 long before the end, and in short tim
     assert.match(await client.until(/\r\n/), /^552 5\.3\.4 [^\r\n]*\r\n$/)
     await client.closed()
     assert.ok(sent < 80 * MIB, `${sent} octets were taken`)
-    assert.ok(performance.now() - start < 5000)
+    assert.ok(performance.now() - start < 20_000)
   })
 })
 

@@ -110,13 +110,14 @@ describe('a reload', { concurrency: true }, () => {
         const written = performance.now()
         const comesAgain = () => visit(address, { ...as('valid', version), session: first.session })
         let last = await comesAgain()
-        while (verdict(last) === 'verified' && performance.now() - written < 10_000) {
+        while (verdict(last) === 'verified' && performance.now() - written < 20_000) {
           await delay(50)
           last = await comesAgain()
         }
         const seconds = (performance.now() - written) / 1000
         assert.deepEqual([verdict(last), last.resumed], ['revoked', false])
-        assert.ok(seconds < 4, `it took ${seconds} seconds`)
+        // the rest is for a machine that is busy
+        assert.ok(seconds < 8, `it took ${seconds} seconds`)
       }))
 
     test(`${version}: another CA, and who was verified is untrusted`, () =>

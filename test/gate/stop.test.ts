@@ -103,7 +103,7 @@ test('no client can hold a gate that ends', { timeout: 20_000 }, async () => {
   await delay(100)
   const started = performance.now()
   await Promise.all([server.stop(), server.stop()])
-  assert.ok(performance.now() - started < 3000, `${performance.now() - started} ms`)
+  assert.ok(performance.now() - started < 10_000, `${performance.now() - started} ms`)
   assert.equal(open, 0, 'connections are left')
   assert.match(await tarpitted.reply(), /^250-/)
   assert.match(await tarpitted.reply(), /^421 4\.4\.5 /)

@@ -169,7 +169,7 @@ for (const { name, skip, uri, unreachable, run } of kinds) {
         datasource.query(SLOW, {}),
         /datasource "ds": .*(?:no answer within 1 s|statement timeout)/,
       )
-      assert.ok(performance.now() - began < 3000)
+      assert.ok(performance.now() - began < 8000)
       assert.equal((await datasource.query('SELECT 1 AS n', {})).rows[0]?.[0], 1)
       const gone = new AbortController()
       const leaving = datasource.query(SLOW, {}, { signal: gone.signal })

@@ -199,24 +199,30 @@ describe('failures', () => {
   })
 
   test('cost time, more with each, and only the session that failed waits', async () => {
-    await withClient({ options: { ...options, auth_failure_delay: 1 } }, async (client, host) => {
-      const { SmtpClient } = await import('../../../test/support/smtp-client.ts')
-      await client.ehlo()
-      const began = performance.now()
-      const answered = client.command(BAD)
-      const other = await SmtpClient.connect(host.address)
-      await other.reply()
-      await other.ehlo()
-      assert.match(await other.command(GOOD), /^235/)
-      const othersTime = performance.now() - began
-      other.destroy()
-      assert.match(await answered, /^535/)
-      const first = performance.now() - began
-      assert.match(await client.command(BAD), /^535/)
-      const second = performance.now() - began - first
-      assert.ok(first >= 240 && second >= 490, `${first} ${second}`)
-      assert.ok(othersTime < first, `${othersTime} ${first}`)
-    })
+    const { SmtpClient } = await import('../../../test/support/smtp-client.ts')
+    const attempt = async (delay: number): Promise<boolean> => {
+      let overtaken = false
+      await withClient({ options: { ...options, auth_failure_delay: delay } }, async (client, host) => {
+        await client.ehlo()
+        const began = performance.now()
+        const answered = client.command(BAD)
+        const other = await SmtpClient.connect(host.address)
+        await other.reply()
+        await other.ehlo()
+        assert.match(await other.command(GOOD), /^235/)
+        const othersTime = performance.now() - began
+        other.destroy()
+        assert.match(await answered, /^535/)
+        const first = performance.now() - began
+        assert.match(await client.command(BAD), /^535/)
+        const second = performance.now() - began - first
+        assert.ok(first >= 240 * delay && second >= 490 * delay, `${first} ${second}`)
+        overtaken = othersTime < first
+      })
+      return overtaken
+    }
+    // a machine that is too slow to log in meanwhile gets more time for it
+    assert.ok((await attempt(1)) || (await attempt(4)) || (await attempt(12)))
   })
 })
 
