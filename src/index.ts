@@ -14,6 +14,7 @@ export { ConfigError, type Diagnostic, type Position } from './config/diagnostic
 export type { ServerEvent } from './events/events.ts'
 export type { Endpoint, Envelope, Mailbox } from './mail/envelope.ts'
 export type { HeaderBlock } from './mail/headers.ts'
+export type { PresentedCertificate, RecipientList } from './policy/phases.ts'
 export {
   type AuthAttempt,
   type Call,
@@ -26,6 +27,7 @@ export {
   type Session,
   type TlsSession,
 } from './policy/typescript/definition.ts'
+export type { TlsSettings } from './policy/typescript/tls-settings.ts'
 export {
   type Accept,
   type AnyAnswer,

@@ -91,7 +91,7 @@ export interface MessageContent {
 
 export interface RecipientList {
   readonly mailboxes: readonly Mailbox[]
-  /** Takes the place of all of them. @throws RangeError when there are more than a message may have */
+  /** Takes the place of all of them. @throws RangeError for no address, or more than a message may have */
   replace(mailboxes: readonly Mailbox[]): void
 }
 

@@ -38,7 +38,8 @@ export async function handshakeAdjustments(session: Session): Promise<HandshakeA
   if (!parameters.use) {
     throw refuse(454, '4.7.0 TLS not available', { fault: 'policy', module: 'scriptlet' })
   }
-  const adjustments = { withoutTickets: true, parameters }
+  // what policy sets once it has answered counts for nothing
+  const adjustments = { withoutTickets: true, parameters: { ...parameters } }
   try {
     await tls.prepare?.(session.scope, adjustments)
   } catch (error) {

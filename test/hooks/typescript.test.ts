@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Phase, PhaseFacts, SessionFacts } from '../../src/policy/phases.ts'
+import type { Mailbox } from '../../src/mail/envelope.ts'
+import type { AnyFacts, MessageFacts, RecipientList, SessionFacts } from '../../src/policy/phases.ts'
+import type { PolicyPhase } from '../../src/policy/typescript/verdicts.ts'
 import type { Verdict } from '../../src/policy/verdict.ts'
 import { PolicyFolder, policyText } from './modules.fixture.ts'
 import { callout, mail, message, session, temporaryIssue } from './scripts.fixture.ts'
@@ -26,11 +28,42 @@ async function load(methods: string, options: Parameters<PolicyFolder['load']>[1
   return { ...loaded, name }
 }
 
+function parameters(): AnyFacts['tls_parameters']['parameters'] {
+  const nothing = {
+    mode: undefined,
+    certificate: undefined,
+    key: undefined,
+    ca: undefined,
+    ciphers: undefined,
+  }
+  return { use: true, ...nothing }
+}
+
 /** Facts for each phase. */
-function factsOf(of: SessionFacts): { readonly [P in Phase]: PhaseFacts[P] } {
-  const both = { session: of, message: message(of) }
+function factsOf(of: SessionFacts): { readonly [P in PolicyPhase]: AnyFacts[P] } {
+  let mailboxes: readonly Mailbox[] = [{ local: 'bob', domain: 'here.example' }]
+  const recipients: RecipientList = {
+    get mailboxes() {
+      return mailboxes
+    },
+    replace: (others) => {
+      mailboxes = others
+    },
+  }
+  const facts: MessageFacts = { ...message(of), recipients }
+  const both = { session: of, message: facts }
+  const certificate = { verified: true, subject: 'CN=a', issuer: 'CN=ca' }
   return {
+    accept: { session: of },
     connect: { session: of },
+    connected: { session: of },
+    tls_parameters: { session: of, parameters: parameters(), scopeMode: 'unset' },
+    tls_verify: { session: of, certificate },
+    auth_before: { session: of },
+    rcptto_list: both,
+    rcptto_list_final: both,
+    final_validation2: both,
+    post_final_validation: both,
     ehlo: { session: of, line: 'EHLO one' },
     tls: { session: of },
     auth: { session: of, status: 'pass' },
@@ -43,8 +76,17 @@ function factsOf(of: SessionFacts): { readonly [P in Phase]: PhaseFacts[P] } {
   }
 }
 
-const methods: { readonly [P in Phase]: string } = {
+const methods: { readonly [P in PolicyPhase]: string } = {
+  accept: 'accept',
   connect: 'connect',
+  connected: 'connected',
+  tls_parameters: 'tlsParameters',
+  tls_verify: 'tlsVerify',
+  auth_before: 'authBefore',
+  rcptto_list: 'rcptToList',
+  rcptto_list_final: 'rcptToListFinal',
+  final_validation2: 'finalValidation',
+  post_final_validation: 'postFinalValidation',
   ehlo: 'ehlo',
   tls: 'tls',
   auth: 'auth',
@@ -55,11 +97,22 @@ const methods: { readonly [P in Phase]: string } = {
   data_spool_each_rcpt: 'dataSpoolEachRcpt',
   set_binding: 'setBinding',
 }
-const phases = Object.keys(methods) as Phase[]
+const phases = Object.keys(methods) as PolicyPhase[]
 
 test('each phase calls its own method with its facts, and no other phase is wanted', async () => {
-  const shown: { readonly [P in Phase]: readonly [parameters: string, text: string, expected: string] } = {
+  const shown: {
+    readonly [P in PolicyPhase]: readonly [parameters: string, text: string, expected: string]
+  } = {
+    accept: ['s', '[s.remote.port]', '[40123]'],
     connect: ['s', '[s.remote.address, s.local.port]', '["192.0.2.7",25]'],
+    connected: ['s', '[s.connectionId]', '["00/00-00001-00000001"]'],
+    tls_parameters: ['s, t', '[t.use, t.mode, t.ca ?? "none"]', '[true,"unset","none"]'],
+    tls_verify: ['s, c', 'c', '{"verified":true,"subject":"CN=a","issuer":"CN=ca"}'],
+    auth_before: ['s', '[s.peer.kind]', '["anonymous"]'],
+    rcptto_list: ['s, m, r', '[m.size, r.mailboxes[0].local]', '[1234,"bob"]'],
+    rcptto_list_final: ['s, m, r', '[m.size, r === m.recipients]', '[1234,true]'],
+    final_validation2: ['s, m', '[m.recipient.local]', '["bob"]'],
+    post_final_validation: ['s, m', '[m.id]', '["00/01-00001-00000002"]'],
     ehlo: ['s, line', '[line]', '["EHLO one"]'],
     tls: ['s', '[s.peer.kind]', '["anonymous"]'],
     auth: ['s, a', 'a', '{"status":"pass","user":"ann","mechanism":"PLAIN"}'],
@@ -100,7 +153,16 @@ const answers: readonly (readonly [answer: string, kind: string, verdict: Verdic
   // oxlint-disable-next-line unicorn/no-thenable -- the verdict's field
   ['tarpit(2)', 'tarpit', { kind: 'tarpit', seconds: 2, then: goOn }],
 ]
-const permitted: { readonly [P in Phase]: string } = {
+const permitted: { readonly [P in PolicyPhase]: string } = {
+  accept: 'proceed done accept reject disconnect tarpit',
+  connected: 'proceed done accept reject disconnect tarpit',
+  tls_parameters: 'proceed done reject disconnect tarpit',
+  tls_verify: 'proceed done reject disconnect tarpit',
+  auth_before: 'proceed done reject disconnect tarpit',
+  rcptto_list: 'proceed done accept reject disconnect tarpit',
+  rcptto_list_final: 'proceed done accept reject disconnect tarpit',
+  final_validation2: 'proceed done reject disconnect tarpit',
+  post_final_validation: 'proceed done',
   connect: 'proceed done accept reject disconnect tarpit',
   ehlo: 'proceed done accept reject disconnect tarpit',
   tls: 'proceed done disconnect tarpit',
@@ -132,6 +194,50 @@ test('every answer in every phase: its verdict where it is permitted, else the 4
         )
     }
   }
+})
+
+/** What a policy with this `tlsParameters` makes of them. */
+async function askParameters(body: string) {
+  const { policy, panics } = await load(`tlsParameters(s, t) { ${body} },`)
+  const facts = factsOf(session()).tls_parameters
+  return { verdict: await policy.ask('tls_parameters', facts), parameters: facts.parameters, panics }
+}
+
+test('TLS parameters are set by name and value; what does not exist is a 421 and sets nothing', async () => {
+  const set = await askParameters(
+    "t.mode = 'require'; t.ca = 'ca.pem'; t.certificate = 'c'; t.key = 'k'; t.ciphers = 'x'",
+  )
+  assert.deepEqual(set.verdict, goOn)
+  const all = { use: true, mode: 'require', ca: 'ca.pem', certificate: 'c', key: 'k', ciphers: 'x' }
+  assert.deepEqual(set.parameters, all)
+  assert.deepEqual((await askParameters('t.use = false')).parameters, { ...parameters(), use: false })
+  for (const wrong of [
+    "t.mode = 'required'",
+    't.mode = undefined',
+    't.use = 0',
+    "t.ca = ''",
+    't.ca = 7',
+    "t.key = 'a\\0b'",
+    "t.verify = 'require'",
+    "t.ciphers = 'x'.repeat(5000)",
+  ]) {
+    const { verdict, parameters: now, panics } = await askParameters(wrong)
+    assert.deepEqual(verdict, temporaryIssue, wrong)
+    assert.deepEqual(now, parameters(), wrong)
+    assert.match(panics[0] ?? '', /^tlsParameters error: policy\d+\.ts:5:\d+: TypeError/)
+  }
+})
+
+test('recipients are replaced as a whole', async () => {
+  const { policy } = await load(
+    'rcptToList: (s, m, list) => list.replace([...list.mailboxes, { local: "ann", domain: "here.example" }]),',
+  )
+  const facts = factsOf(session()).rcptto_list
+  assert.deepEqual(policy.ask('rcptto_list', facts), goOn)
+  assert.deepEqual(
+    facts.message.recipients?.mailboxes.map(({ local }) => local),
+    ['bob', 'ann'],
+  )
 })
 
 test('a tarpit waits first and then answers', async () => {

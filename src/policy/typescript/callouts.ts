@@ -1,20 +1,30 @@
 /** The methods of a policy, by phase: their names, and the arguments that a phase's facts make. */
 
-import type { AnyPhase, Phase, PhaseFacts } from '../phases.ts'
+import type { AnyFacts, AnyPhase } from '../phases.ts'
 import type { AuthAttempt, PolicyDefinition } from './definition.ts'
+import { TlsSettings } from './tls-settings.ts'
+import type { PolicyPhase } from './verdicts.ts'
 
 type Method = Exclude<keyof PolicyDefinition, 'name'>
 
-interface CalloutRow<P extends Phase> {
+interface CalloutRow<P extends PolicyPhase> {
   readonly method: Method
   /** without the last one, which is the call itself */
-  readonly args: (facts: PhaseFacts[P]) => readonly unknown[]
+  readonly args: (facts: AnyFacts[P]) => readonly unknown[]
 }
 
-const policyCallouts: { readonly [P in Phase]: CalloutRow<P> } = {
+const policyCallouts: { readonly [P in PolicyPhase]: CalloutRow<P> } = {
+  accept: { method: 'accept', args: ({ session }) => [session] },
   connect: { method: 'connect', args: ({ session }) => [session] },
+  connected: { method: 'connected', args: ({ session }) => [session] },
   ehlo: { method: 'ehlo', args: ({ session, line }) => [session, line] },
+  tls_parameters: {
+    method: 'tlsParameters',
+    args: ({ session, parameters, scopeMode }) => [session, new TlsSettings(parameters, scopeMode)],
+  },
+  tls_verify: { method: 'tlsVerify', args: ({ session, certificate }) => [session, certificate] },
   tls: { method: 'tls', args: ({ session }) => [session] },
+  auth_before: { method: 'authBefore', args: ({ session }) => [session] },
   auth: { method: 'auth', args: ({ session, status }) => [session, attempt(session, status)] },
   mailfrom: {
     method: 'mailFrom',
@@ -22,12 +32,25 @@ const policyCallouts: { readonly [P in Phase]: CalloutRow<P> } = {
   },
   rcptto: { method: 'rcptTo', args: ({ session, message }) => [session, message, message.recipient] },
   data: { method: 'data', args: ({ session, message }) => [session, message] },
+  rcptto_list: {
+    method: 'rcptToList',
+    args: ({ session, message }) => [session, message, message.recipients],
+  },
+  rcptto_list_final: {
+    method: 'rcptToListFinal',
+    args: ({ session, message }) => [session, message, message.recipients],
+  },
   data_spool: { method: 'dataSpool', args: ({ session, message }) => [session, message] },
   data_spool_each_rcpt: { method: 'dataSpoolEachRcpt', args: ({ session, message }) => [session, message] },
   set_binding: { method: 'setBinding', args: ({ session, message }) => [session, message] },
+  final_validation2: { method: 'finalValidation', args: ({ session, message }) => [session, message] },
+  post_final_validation: {
+    method: 'postFinalValidation',
+    args: ({ session, message }) => [session, message],
+  },
 }
 
-function attempt({ context }: PhaseFacts['auth']['session'], status: AuthAttempt['status']): AuthAttempt {
+function attempt({ context }: AnyFacts['auth']['session'], status: AuthAttempt['status']): AuthAttempt {
   return {
     status,
     user: context.get('connection', 'auth_user'),
@@ -39,7 +62,7 @@ function attempt({ context }: PhaseFacts['auth']['session'], status: AuthAttempt
 export function calloutOf(
   phase: AnyPhase,
 ): { readonly method: Method; readonly args: (facts: never) => readonly unknown[] } | undefined {
-  return phase in policyCallouts ? policyCallouts[phase as Phase] : undefined
+  return phase in policyCallouts ? policyCallouts[phase as PolicyPhase] : undefined
 }
 
 /** Every name that a policy may have. */

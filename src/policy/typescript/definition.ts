@@ -10,7 +10,8 @@ import type { Endpoint, Mailbox } from '../../mail/envelope.ts'
 import type { HeaderBlock } from '../../mail/headers.ts'
 import type { Peer } from '../../tls/peer.ts'
 import type { ContextKind } from '../context.ts'
-import type { MessageFacts } from '../phases.ts'
+import type { MessageFacts, PresentedCertificate, RecipientList } from '../phases.ts'
+import type { TlsSettings } from './tls-settings.ts'
 import type { Answer } from './verdicts.ts'
 
 /** The validation context: two dictionaries of byte strings, shared with the Lua scripts, XDUMPCONTEXT and the logs. */
@@ -72,11 +73,24 @@ export interface PolicyDefinition {
   /** the script's name in the configuration; a policy under another name is then not loaded */
   readonly name?: string
   /** A connection was admitted. The answer stands in the banner's place. */
+  accept?(session: Session, call: Call): Answer<'accept'>
+  /** The same, after every policy's `accept`; again when a proxy has named another client, as all three are. */
   connect?(session: Session, call: Call): Answer<'connect'>
+  /** The same, after every policy's `connect`. */
+  connected?(session: Session, call: Call): Answer<'connected'>
   /** EHLO or HELO, the whole line. */
   ehlo?(session: Session, line: string, call: Call): Answer<'ehlo'>
+  /** A handshake is about to begin. What is set stands above all scopes; a refusal is said instead of the 220. */
+  tlsParameters?(session: Session, settings: TlsSettings, call: Call): Answer<'tls_parameters'>
+  /**
+   * Right after a handshake, once for each certificate that came, the client's own last, or once without any. `reject`
+   * makes a verified peer unverified; nothing makes an unverified one verified. `session.peer` does not tell yet.
+   */
+  tlsVerify?(session: Session, certificate: PresentedCertificate, call: Call): Answer<'tls_verify'>
   /** A handshake is complete. */
   tls?(session: TlsSession, call: Call): Answer<'tls'>
+  /** AUTH, before any credentials are looked at. */
+  authBefore?(session: Session, call: Call): Answer<'auth_before'>
   /** Credentials were looked at and nothing is granted yet. Policy can refuse a success, never grant a failure. */
   auth?(session: Session, attempt: AuthAttempt, call: Call): Answer<'auth'>
   /** MAIL. @param sender undefined is `<>` */
@@ -90,12 +104,34 @@ export interface PolicyDefinition {
   rcptTo?(session: Session, message: Message, recipient: Mailbox, call: Call): Answer<'rcptto'>
   /** The whole message has arrived. */
   data?(session: Session, message: ReceivedMessage, call: Call): Answer<'data'>
+  /** After `data`: all recipients, which may be changed. Nobody is asked about those that are added. */
+  rcptToList?(
+    session: Session,
+    message: ReceivedMessage,
+    recipients: RecipientList,
+    call: Call,
+  ): Answer<'rcptto_list'>
+  /** The same, after every policy's `rcptToList`. */
+  rcptToListFinal?(
+    session: Session,
+    message: ReceivedMessage,
+    recipients: RecipientList,
+    call: Call,
+  ): Answer<'rcptto_list_final'>
   /** Once, before the message is kept. */
   dataSpool?(session: Session, message: ReceivedMessage, call: Call): Answer<'data_spool'>
   /** Once for each recipient; the message is that recipient's own copy. */
   dataSpoolEachRcpt?(session: Session, message: ReceivedMessage, call: Call): Answer<'data_spool_each_rcpt'>
-  /** Once for each recipient's copy, at last. */
+  /** Once for each recipient's copy. */
   setBinding?(session: Session, message: ReceivedMessage, call: Call): Answer<'set_binding'>
+  /** Once for each recipient's copy: the last refusal; one with a 4xx is for now. */
+  finalValidation?(session: Session, message: ReceivedMessage, call: Call): Answer<'final_validation2'>
+  /** Once for each recipient's copy, when nothing refuses any more. */
+  postFinalValidation?(
+    session: Session,
+    message: ReceivedMessage,
+    call: Call,
+  ): Answer<'post_final_validation'>
 }
 
 /**

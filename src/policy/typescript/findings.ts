@@ -60,10 +60,17 @@ export function describeError(error: unknown): string {
 
 /** The first place where a name is written as a key or a method. */
 export function placeOfName(text: string, name: string): Place | undefined {
-  const key = new RegExp(`(?:^|[\\s{,])(?:async\\s+)?(['"]?)${escapeRegExp(name)}\\1\\s*[(:,=}]`, 'm')
-  const match = key.exec(text)
-  if (match === null) return undefined
-  return { ...placeAt(text, match.index + match[0].indexOf(name)), length: name.length }
+  const written = `(?:async\\s+)?(['"]?)${escapeRegExp(name)}\\1\\s*`
+  const method = new RegExp(`(?:^|[{,])\\s*${written}[(:]`, 'm')
+  const anything = new RegExp(`(?:^|[\\s{,])${written}[(:,=}]`, 'm')
+  // a method may have the name of something that is imported
+  const policy = Math.max(0, text.search(/\bdefinePolicy\s*\(\s*\{/))
+  const inside = text.slice(policy)
+  const match = method.exec(inside) ?? anything.exec(inside)
+  const start = match === null ? 0 : policy
+  const found = match ?? anything.exec(text)
+  if (found === null) return undefined
+  return { ...placeAt(text, start + found.index + found[0].indexOf(name)), length: name.length }
 }
 
 /** What V8 and Node's parser of TypeScript put in front of a stack: the file, lines of it, and a caret. */

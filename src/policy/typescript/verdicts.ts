@@ -5,7 +5,7 @@
  * from plain JavaScript it is an error of the policy: the client gets the 421.
  */
 
-import type { Phase } from '../phases.ts'
+import type { AnyPhase, Phase } from '../phases.ts'
 
 /** Nothing against it: the next policy is asked. */
 export interface Proceed {
@@ -56,33 +56,49 @@ export type PlainAnswer = Proceed | Done | Accept | Reject | Disconnect | Discar
 
 export type AnyAnswer = PlainAnswer | Tarpit
 
-/** Which answers each phase permits, beside `proceed` and `done`. */
+/** Which answers each phase permits, beside `proceed` and `done`; in the order of a reception. */
 export const permittedAnswers = {
+  accept: ['accept', 'reject', 'disconnect', 'tarpit'],
   connect: ['accept', 'reject', 'disconnect', 'tarpit'],
+  connected: ['accept', 'reject', 'disconnect', 'tarpit'],
   ehlo: ['accept', 'reject', 'disconnect', 'tarpit'],
+  tls_parameters: ['reject', 'disconnect', 'tarpit'],
+  // policy makes a peer unverified, never a verified one: there is nothing that it could accept
+  tls_verify: ['reject', 'disconnect', 'tarpit'],
   // what follows a handshake is the client's next command: there is nothing that a reply could answer
   tls: ['disconnect', 'tarpit'],
+  // a success here would be one without credentials
+  auth_before: ['reject', 'disconnect', 'tarpit'],
   auth: ['accept', 'reject', 'disconnect', 'tarpit'],
   mailfrom: ['accept', 'reject', 'disconnect', 'tarpit'],
   rcptto: ['accept', 'reject', 'disconnect', 'tarpit'],
   data: ['accept', 'reject', 'disconnect', 'discard', 'tarpit'],
+  rcptto_list: ['accept', 'reject', 'disconnect', 'tarpit'],
+  rcptto_list_final: ['accept', 'reject', 'disconnect', 'tarpit'],
   data_spool: ['accept', 'reject', 'disconnect', 'discard', 'tarpit'],
   data_spool_each_rcpt: ['reject', 'disconnect', 'discard', 'tarpit'],
   set_binding: [],
-} as const satisfies Readonly<Record<Phase, readonly AnyAnswer['kind'][]>>
+  final_validation2: ['reject', 'disconnect', 'tarpit'],
+  post_final_validation: [],
+} as const satisfies Readonly<Record<Phase, Kinds> & Partial<Record<AnyPhase, Kinds>>>
 
-type Kind<P extends Phase> = 'proceed' | 'done' | (typeof permittedAnswers)[P][number]
+type Kinds = readonly AnyAnswer['kind'][]
 
-type Plain<P extends Phase> = Extract<PlainAnswer, { kind: Kind<P> }>
+/** The phases and hooks that a policy in TypeScript is asked in; the others are for Lua scripts alone. */
+export type PolicyPhase = keyof typeof permittedAnswers
 
-type Immediate<P extends Phase> =
+type Kind<P extends PolicyPhase> = 'proceed' | 'done' | (typeof permittedAnswers)[P][number]
+
+type Plain<P extends PolicyPhase> = Extract<PlainAnswer, { kind: Kind<P> }>
+
+type Immediate<P extends PolicyPhase> =
   | Plain<P>
   | ('tarpit' extends Kind<P> ? Tarpit<Plain<P>> : never)
   | undefined
   | void
 
 /** What a callout of a phase returns, at once or after a while: a promise holds up its own session only. */
-export type Answer<P extends Phase> = Immediate<P> | Promise<Immediate<P>>
+export type Answer<P extends PolicyPhase> = Immediate<P> | Promise<Immediate<P>>
 
 export const proceed: Proceed = { kind: 'proceed' }
 
