@@ -212,7 +212,7 @@ function mod:validate_mailfrom(str, ac, vctx)
   calls = calls + 1
   print("call", calls)
   if vctx:get(core.VCTX_CONN, "greedy") ~= "" then
-    for i = 1, 1e9 do hoard[i] = i end
+    for i = 1, 1e9 do hoard[i] = string.rep("x", 65536) .. i end
   end
   return core.VALIDATE_CONT
 end
