@@ -46,6 +46,16 @@ export const policy = definePolicy({ ${methods} } as never)`
   }
 }
 
+/** The verdict on the client's certificate; undefined: it is verified. */
+function isJudged(cause: string | undefined): (client: SmtpClient) => Promise<void> {
+  return async (client) => {
+    await client.ehlo()
+    const context = await client.context()
+    assert.equal(context.get('connection.tls_client_verify_error'), cause)
+    assert.equal(context.get('connection.tls_client_verified'), cause === undefined ? 'yes' : undefined)
+  }
+}
+
 for (const [kind, body, cause] of [
   ['valid', '', undefined],
   ['valid', 'return done()', undefined],
@@ -56,13 +66,7 @@ for (const [kind, body, cause] of [
 ] as const) {
   test(`tlsVerify { ${body} } makes of the ${kind} certificate: ${cause ?? 'verified'}`, async () => {
     const methods = `tlsVerify(session, certificate) { ${body} }`
-    const judged = async (client: SmtpClient): Promise<void> => {
-      await client.ehlo()
-      const context = await client.context()
-      assert.equal(context.get('connection.tls_client_verify_error'), cause)
-      assert.equal(context.get('connection.tls_client_verified'), cause === undefined ? 'yes' : undefined)
-    }
-    await withPolicy(methods, judged, kind)
+    await withPolicy(methods, isJudged(cause), kind)
   })
 }
 
