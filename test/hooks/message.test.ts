@@ -150,7 +150,6 @@ test('before the message is there, and while a binding is chosen, less is possib
 
 test('what is recognised and not built says so', async () => {
   for (const [body, name] of [
-    ['msg:build({}, {}, {})', 'msg:build'],
     ['msys.bounce.classify("a")', 'msys.bounce.classify'],
     ['msys.httpsrv.register("GET", "/")', 'msys.httpsrv.register'],
     ['curl.new()', 'curl.new'],

@@ -114,6 +114,52 @@ test('a part stays itself when texts are replaced elsewhere, and is gone when th
   assert.match(panics[1] ?? '', /^false .*this part is gone: the message was changed/)
 })
 
+test('a message is built of alternatives and attachments, and what brought it here stays in its header', async () => {
+  const { body, facts, panics } = await changed(
+    `msg:build(
+      { Subject = "new", From = "a@b.example", ["MIME-Version"] = "1.0" },
+      { ["text/html"] = "<p>gr\\195\\188n</p>", ["text/plain"] = "a = b\\nc", ["text/plain; charset=utf-8"] = "gr\\195\\188n" },
+      { { type = "text/csv", name = "./a,b.csv", headers = "X-One: 1\\r\\nX-Two: 2", content = "a;b\\r\\n" },
+        { type = "application/x", name = "raw", content = msys.core.string_new() },
+        { content = msg } })
+    local top = msg:mime()
+    for i, part in ipairs(top.parts[1].parts) do
+      print(part:header("Content-Type")[1], part:header("Content-Transfer-Encoding")[1], (part:text():gsub("\\r\\n", "|")))
+    end
+    for i = 2, #top.parts do
+      local part = top.parts[i]
+      print(part:content_type().mimetype, part:content_type().filename, table.concat(part:header("X-Two")))
+    end
+    print(top.parts[4]:body())`,
+    { header: 'Received: from one\r\n\tby two\r\nSubject: old\r\n\r\n', text: 'old\r\n' },
+  )
+  assert.deepEqual(panics, [
+    'text/plain quoted-printable a = b|c',
+    'text/plain; charset=utf-8 base64 gr\xc3\xbcn',
+    'text/html quoted-printable <p>gr\xc3\xbcn</p>',
+    'text/csv a,b.csv 2',
+    'application/x raw ',
+    'message/rfc822 Attached Message ',
+    'Received: from one by two Subject: old old ',
+  ])
+  const header = facts.headers?.toBytes().toString('latin1') ?? ''
+  assert.match(
+    header,
+    /^Received: from one\r\n\tby two\r\nFrom: a@b\.example\r\nSubject: new\r\nMIME-Version: 1\.0\r\nContent-Type: multipart\/mixed; boundary="[^"]+"\r\n\r\n$/,
+  )
+  assert.match(
+    body,
+    /^--(\S+)\r\nContent-Type: multipart\/alternative; boundary="\S+"\r\n\r\n--[^]*\r\n--\1--\r\n$/,
+  )
+})
+
+test('a large message that is built is base64 throughout', async () => {
+  const { panics } = await changed(`msg:build({}, { ["text/plain"] = ("x"):rep(1100000) })
+    local part = msg:mime().parts[1].parts[1]
+    print(part:header("Content-Transfer-Encoding")[1], #part:text())`)
+  assert.deepEqual(panics, ['base64 1100000'])
+})
+
 test('what cannot be is an error of the script', async () => {
   for (const body of [
     'msg:mime():unlink()',
@@ -128,11 +174,28 @@ test('what cannot be is an error of the script', async () => {
     'msg:mime().parts[1]:body("x\\r\\n--b--\\r\\n")',
     'msg:mime().parts[1]:raw("x")',
     'msg:mime().parts[1]:header("a b", "x")',
+    'msg:build()',
+    'msg:build({ Subject = "x" }, {})',
+    'msg:build({ Subject = "gr\\195\\188n" }, { ["text/plain"] = "x" })',
+    'msg:build({ Subject = "x\\r\\nBcc: y" }, { ["text/plain"] = "x" })',
+    'msg:build({ ["a b"] = "x" }, { ["text/plain"] = "x" })',
+    'msg:build({ ["Content-Type"] = "text/plain" }, { ["text/plain"] = "x" })',
+    'msg:build({ "x" }, { ["text/plain"] = "x" })',
+    'msg:build({}, { ["text"] = "x" })',
+    'msg:build({}, { ["multipart/mixed"] = "x" })',
+    'msg:build({}, { ["text/plain"] = {} })',
+    'msg:build({}, {}, { { type = "a/b", name = "x" } })',
+    'msg:build({}, {}, { { type = "a/b", content = "x" } })',
+    'msg:build({}, {}, { { type = "a/b", name = "x\\"y", content = "x" } })',
+    'msg:build({}, {}, { { type = "a/b", name = "x", headers = "no field", content = "x" } })',
+    'local t = {} for i = 1, 501 do t["X-" .. i] = "x" end msg:build(t, { ["text/plain"] = "x" })',
     'for i = 1, 1001 do msg:makePart("text/plain", "x") end',
     'local s = ("x"):rep(2000000) for i = 1, 9 do msg:makePart("text/plain", s) end',
   ]) {
     assert.deepEqual((await run(body)).verdict, temporaryIssue, body)
   }
+  const built = await run('msg:build({}, { ["text/plain"] = "x" })', { phase: 'set_binding' })
+  assert.match(built.panics[0] ?? '', /msg:build cannot change the message in validate_set_binding/)
   const late = await run('msg:mime().parts[1]:header("X", "y")', { phase: 'set_binding' })
   assert.match(late.panics[0] ?? '', /cannot change the message in validate_set_binding/)
 })

@@ -111,14 +111,16 @@ export const unbuiltFields: readonly string[] = [
   ...names('vctx.', 'tcost transparency needs_auth_results body_has_changed'),
 ]
 
-export const unbuiltMethods = {
+export const unbuiltMethods: Readonly<
+  Record<'vctx' | 'ac' | 'msg' | 'mc' | 'params' | 'response', readonly string[]>
+> = {
   vctx: [],
   ac: [],
-  msg: ['build'],
+  msg: [],
   mc: [],
   params: [],
   response: [],
-} as const satisfies Record<string, readonly string[]>
+}
 
 /** Of the parts that msg:mime() gives. */
 export const partMethods: readonly string[] = [

@@ -6,6 +6,7 @@
 
 import { HeaderBlock } from '../../mail/headers.ts'
 import type { MessageContent, MessageFacts } from '../phases.ts'
+import { readBuilding } from './building.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
 import { ContentPatterns } from './content-patterns.ts'
 import { pushValue } from './lib/values.ts'
@@ -46,6 +47,15 @@ export function contentMethods(host: ObjectHost): MethodTable {
         const number = orScriptError(() => make(trees.of(message, body)))
         state.lua.lua_pushnumber(thread, number)
         return 1
+      }
+    },
+    build: (L, callout) => {
+      refuseInSetBinding(callout, 'build')
+      const { octets, build } = readBuilding(state, L)
+      callout.spendHeader(octets)
+      return (_thread, message) => {
+        orScriptError(() => build(message))
+        return 0
       }
     },
     makeBoundary: () => (thread) => {

@@ -669,6 +669,62 @@ message_methods.makePart = function(msg, kind, body, encoding)
   return part_at(msg, mime_make(msg, "part", kind, body, encoding))
 end
 
+-- The pairs of a table in an order that is always the same: by rank, then by name.
+local function sorted_pairs(table_of, rank)
+  local list = {}
+  for name, value in pairs(table_of or {}) do
+    if type(name) ~= "string" then
+      error("msg:build: names and values expected", 3)
+    end
+    insert(list, { name, value })
+  end
+  sort(list, function(a, b)
+    local first, second = rank(a[1]), rank(b[1])
+    if first ~= second then
+      return first < second
+    end
+    return a[1] < b[1]
+  end)
+  return list
+end
+
+local build = message_methods.build
+message_methods.build = function(msg, headers, parts, attachments)
+  local items, count = {}, 0
+  local function add(...)
+    for i = 1, 6 do
+      items[count * 6 + i] = (select(i, ...)) or ""
+    end
+    count = count + 1
+  end
+  for _, pair in ipairs(sorted_pairs(headers, function() return 0 end)) do
+    add("header", pair[1], pair[2])
+  end
+  local rank = function(kind)
+    kind = kind:lower()
+    return kind:find("text/plain", 1, true) == 1 and 0 or kind:find("text/html", 1, true) == 1 and 1 or 2
+  end
+  for _, pair in ipairs(sorted_pairs(parts, rank)) do
+    add("part", pair[1], pair[2])
+  end
+  for _, each in ipairs(attachments or {}) do
+    local content = each.content
+    if content == nil then
+      error("msg:build: an attachment has no content", 2)
+    elseif getmetatable(content) == "msg" then
+      add("message", "", (content:raw()))
+    elseif type(content) == "string" then
+      add("attachment", each.type, content, each.name, each.headers, "quoted-printable")
+    else
+      add("attachment", each.type, tostring(content), each.name, each.headers, "base64")
+    end
+  end
+  if count > 500 then
+    error("msg:build: more than 500 fields, parts and attachments", 2)
+  end
+  return build(msg, count, unpack(items, 1, count * 6))
+end
+
 -- Methods of a class, for scripts that add their own.
 for class_name, kind in pairs({ accept_construct = "ac", validate_context = "vctx", ec_message = "msg" }) do
   library_classes[class_name] = host.methods[kind]

@@ -122,7 +122,10 @@ export const surface: readonly SurfaceGroup[] = [
       same('mime', 'parts that are not edited stay octet for octet'),
       differs('inject forward', 'wait until the new message is on stable storage; bounded'),
       same('makeBoundary makeContainer makePart'),
-      notYet('build'),
+      differs(
+        'build',
+        'makes the message at hand anew, whose Received fields stay; plain text first, then HTML; all base64 above 1 MiB',
+      ),
     ],
   },
   {
