@@ -28,9 +28,19 @@ function encodeLine(line: string, stuff: boolean): string {
   return pieces.join('=\r\n')
 }
 
+/** Every octet as it is written in the midst of a line; made once, since a body has millions. */
+const tokens: readonly string[] = Array.from({ length: 256 }, (_, octet) =>
+  (octet > 32 && octet < 127 && octet !== 61) || octet === 32 || octet === 9
+    ? String.fromCharCode(octet)
+    : escapeOctet(octet),
+)
+
 function encodeOctet(octet: number, last: boolean): string {
-  const literal = (octet > 32 && octet < 127 && octet !== 61) || ((octet === 32 || octet === 9) && !last)
-  return literal ? String.fromCharCode(octet) : `=${octet.toString(16).toUpperCase().padStart(2, '0')}`
+  return last && (octet === 32 || octet === 9) ? escapeOctet(octet) : (tokens[octet] ?? '')
+}
+
+function escapeOctet(octet: number): string {
+  return `=${octet.toString(16).toUpperCase().padStart(2, '0')}`
 }
 
 /** Undefined when a `=` stands for nothing. Blanks at the end of a line are taken away, as §6.7 (3) asks. */
