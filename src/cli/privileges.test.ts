@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -114,7 +116,7 @@ describe('started as root', () => {
     mkdirSync(spool)
     chownSync(spool, NOBODY, NOBODY)
     const settings = settingsOf({ user: 'nobody' }, spool)
-    const message = messageOf(() => dropPrivileges(settings, [process.execPath, program, 'serve'], root))
+    const message = messageOf(() => dropPrivileges(settings, ['/bin/sh', program, 'serve'], root))
     assert.match(message, /^user "nobody" cannot read .*program-of-root\/main\.ts/)
   })
 
@@ -155,7 +157,7 @@ describe('started as root', () => {
 /** Runs a program that gives up root and then tells what it is. */
 function runDropped(settings: Settings): Record<string, unknown> {
   const program = path.join(folder, 'dropped.mjs')
-  const module = new URL('privileges.ts', import.meta.url).href
+  const { node, module } = forAnybody()
   writeFileSync(
     program,
     `import { readFileSync, readdirSync } from 'node:fs'
@@ -174,10 +176,28 @@ function runDropped(settings: Settings): Record<string, unknown> {
        console.log(JSON.stringify({ ...status, ids, starts, pid: process.pid, lowPort, readShadow }))
      }`,
   )
-  const run = spawnSync(process.execPath, [program], { encoding: 'utf8' })
+  const run = spawnSync(node, [program], { encoding: 'utf8' })
   assert.equal(run.status, 0, run.stderr)
   assert.equal(run.stderr, '')
   return { ...(JSON.parse(run.stdout) as Record<string, unknown>), spawned: run.pid }
+}
+
+/** Node and the source where any user can read them: a copy, when the checkout lies in somebody's private folder. */
+function forAnybody(): { node: string; module: string } {
+  const checkout = path.join(import.meta.dirname, '..', '..')
+  const source = path.join('src', 'cli', 'privileges.ts')
+  const files = [process.execPath, path.join(checkout, source)]
+  const unreadable = files.some((name) => {
+    const test = ['--reuid', String(NOBODY), '--clear-groups', '--regid', String(NOBODY), 'test', '-r', name]
+    return spawnSync('setpriv', test).status !== 0
+  })
+  if (!unreadable) return { node: process.execPath, module: path.join(checkout, source) }
+  const copy = path.join(folder, 'copy')
+  cpSync(path.join(checkout, 'src'), path.join(copy, 'src'), { recursive: true })
+  for (const name of ['package.json', 'node']) {
+    copyFileSync(name === 'node' ? process.execPath : path.join(checkout, name), path.join(copy, name))
+  }
+  return { node: path.join(copy, 'node'), module: path.join(copy, source) }
 }
 
 /** Below 1024, and unlikely to be in use. */
