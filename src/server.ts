@@ -8,80 +8,39 @@
  */
 
 import { setMaxListeners } from 'node:events'
-import { hostname as systemHostname } from 'node:os'
-import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
-import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import { quote } from './config/render.ts'
-import { restartWarnings } from './config/restart.ts'
 import type { Settings } from './config/settings.ts'
-import { SmtpTransport } from './delivery/attempt.ts'
-import { Maildirs } from './delivery/maildir.ts'
-import { MaildirTransport } from './delivery/maildir-transport.ts'
-import { MxHosts } from './delivery/mx.ts'
-import { OwnHosts } from './delivery/own-hosts.ts'
 import { DeliveryQueue } from './delivery/queue.ts'
-import type { Transports } from './delivery/transport.ts'
-import { DnsHosts } from './dns/dns-hosts.ts'
-import { fixedServers, parseServer } from './dns/name-servers.ts'
-import { SystemResolver } from './dns/resolver.ts'
-import { StubResolver } from './dns/stub-resolver.ts'
 import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
+import { buildGeneration, type ConfigurationSource, type Generation } from './generation.ts'
+import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
 import { deliveryBudget } from './listener/descriptors.ts'
 import { Listeners } from './listener/listener.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
-import { Datasources } from './policy/datasource/datasource.ts'
-import type { SharedStores } from './policy/lua/lib/stores.ts'
-import type { Policy } from './policy/phases.ts'
-import { createPolicy } from './policy/run.ts'
-import type { PolicyDefinition } from './policy/typescript/definition.ts'
-import { scriptLibrary, scriptStores } from './script-library.ts'
-import { auditAuth } from './smtp/auth/audit.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
-import { findSchemes } from './smtp/auth/schemes.ts'
-import { CredentialStores } from './smtp/auth/stores.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
 import { openSpool, type SpoolOptions } from './spool/lmdb-spool.ts'
 import type { DeliveryState, Spool } from './spool/spool.ts'
-import { loadTls, type TlsContexts } from './tls/contexts.ts'
 import { TicketSecret } from './tls/ticket-secret.ts'
+import { transportsOf } from './transports.ts'
 
 /** how long `stop` waits for sessions and deliveries under way */
 const DRAIN_MS = 30_000
 /** how long sessions may take to notice that their connection is gone: one whose script still waits is left behind */
 const GIVE_UP_MS = 1000
 
-export interface ServerOptions {
-  /** the main configuration file */
-  readonly file: string
-  /** stands for the file's text, which is then not read */
-  readonly text?: string
+export interface ServerOptions extends ConfigurationSource {
   readonly version: string
-  /** policies of an embedding program, asked after the scripts */
-  readonly policies?: readonly PolicyDefinition[]
   /** told every fact, beside the logs; for the terminal and for tests */
   readonly onEvent?: (event: ServerEvent) => void
   /** milliseconds that `stop` waits for sessions and deliveries under way; 30,000 unless given */
   readonly drainTime?: number
-}
-
-interface Generation {
-  readonly number: number
-  /** the settings with which the server began; some of their values outlive every reload */
-  readonly started: Settings
-  readonly counts: SharedStores
-  readonly settings: Settings
-  readonly tls: TlsContexts
-  readonly policy: Policy
-  readonly datasources: Datasources
-  readonly maildirs: Maildirs
-  readonly stores: CredentialStores
-  readonly warnings: readonly Diagnostic[]
 }
 
 /** The parts that outlive a reload. */
@@ -172,7 +131,7 @@ export class Server {
       clock: Date.now,
       events,
     })
-    const transports = transportsOf(generation)
+    const transports = transportsOf(settings)
     const queue = new DeliveryQueue({
       spool,
       settings,
@@ -235,7 +194,7 @@ export class Server {
       this.#generation = generation
       this.#services = services
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
-      queue.reload(generation.settings, transportsOf(generation), hostnameOf(generation.settings))
+      queue.reload(generation.settings, transportsOf(generation.settings), hostnameOf(generation.settings))
     })
     await logs.replace(generation.settings.loggers, generation.settings.bounceLoggers)
   }
@@ -323,73 +282,6 @@ async function openSpoolOf(settings: Settings, options: SpoolOptions): Promise<S
     const message = `Spoolbase ${quote(settings.global.spoolbase.text)} cannot be used: ${error.message}`
     throw new ConfigError([{ severity: 'error', message, ...(at === 'default' ? {} : { at }) }])
   }
-}
-
-/** Settings, certificates and scripts, or a ConfigError that holds everything that is wrong with any of them. */
-async function buildGeneration(options: {
-  readonly source: ServerOptions
-  readonly number: number
-  readonly events: EventBus
-  readonly ticketSecret: TicketSecret
-  readonly hashQueue: HashQueue
-  readonly previous?: Generation
-}): Promise<Generation> {
-  const { events, ticketSecret, hashQueue, previous } = options
-  const { file, text, policies = [] } = options.source
-  const { settings, diagnostics: findings } = await (text === undefined
-    ? loadSettings(file)
-    : loadSettingsFromText(text, file))
-  if (settings === undefined) throw new ConfigError(findings)
-  const tls = await loadTls(settings, {
-    ticketSecret,
-    events,
-    clock: Date.now,
-    folder: dirname(settings.file),
-    ...(previous === undefined ? {} : { previous: previous.tls }),
-  })
-  const hostname = hostnameOf(settings)
-  const counts = previous?.counts ?? scriptStores(events)
-  const datasources = new Datasources(settings.datasources)
-  const library = { ...scriptLibrary(settings, counts), datasources }
-  const { scripts } = settings
-  const { policy, diagnostics } = await createPolicy({ scripts, policies, hostname, events, library })
-  const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
-  const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
-  const more = [...diagnostics, ...found.diagnostics, ...(await auditAuth(settings, stores))]
-  if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
-  const started = previous?.started ?? settings
-  return {
-    number: options.number,
-    started,
-    settings,
-    counts,
-    tls,
-    policy,
-    datasources,
-    maildirs: new Maildirs(settings.maildirs),
-    stores,
-    warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
-  }
-}
-
-function transportsOf({ settings }: Generation): Transports {
-  const hostname = hostnameOf(settings)
-  const servers = settings.global.dns_servers.map(parseServer).filter((server) => server !== undefined)
-  const dns = new StubResolver(servers.length === 0 ? {} : { servers: fixedServers(servers) })
-  const listens = settings.listens.map(({ address }) => address)
-  return {
-    maildir: new MaildirTransport({ hostname }),
-    smtp: new SmtpTransport({
-      // the system knows more than the DNS does, /etc/hosts for one
-      resolver: servers.length === 0 ? new SystemResolver() : new DnsHosts(dns),
-      mx: new MxHosts({ dns, own: new OwnHosts({ names: [hostname], listens }) }),
-      hostname,
-    }),
-  }
-}
-
-function hostnameOf(settings: Settings): string {
-  return settings.global.hostname ?? systemHostname()
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

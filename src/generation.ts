@@ -1,0 +1,96 @@
+/**
+ * A generation of the configuration: settings, TLS contexts, policy and credential stores that belong together, built
+ * whole or not at all.
+ */
+
+import { dirname } from 'node:path'
+import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
+import { loadSettings, loadSettingsFromText } from './config/load.ts'
+import { restartWarnings } from './config/restart.ts'
+import type { Settings } from './config/settings.ts'
+import { Maildirs } from './delivery/maildir.ts'
+import type { EventBus } from './events/events.ts'
+import { hostnameOf } from './hostname.ts'
+import { Datasources } from './policy/datasource/datasource.ts'
+import type { SharedStores } from './policy/lua/lib/stores.ts'
+import type { Policy } from './policy/phases.ts'
+import { createPolicy } from './policy/run.ts'
+import type { PolicyDefinition } from './policy/typescript/definition.ts'
+import { scriptLibrary, scriptStores } from './script-library.ts'
+import { auditAuth } from './smtp/auth/audit.ts'
+import type { HashQueue } from './smtp/auth/hash-queue.ts'
+import { findSchemes } from './smtp/auth/schemes.ts'
+import { CredentialStores } from './smtp/auth/stores.ts'
+import { loadTls, type TlsContexts } from './tls/contexts.ts'
+import type { TicketSecret } from './tls/ticket-secret.ts'
+
+/** Where a configuration comes from. */
+export interface ConfigurationSource {
+  /** the main configuration file */
+  readonly file: string
+  /** stands for the file's text, which is then not read */
+  readonly text?: string
+  /** policies of an embedding program, asked after the scripts */
+  readonly policies?: readonly PolicyDefinition[]
+}
+
+export interface Generation {
+  readonly number: number
+  /** the settings with which the server began; some of their values outlive every reload */
+  readonly started: Settings
+  readonly counts: SharedStores
+  readonly settings: Settings
+  readonly tls: TlsContexts
+  readonly policy: Policy
+  readonly datasources: Datasources
+  readonly maildirs: Maildirs
+  readonly stores: CredentialStores
+  readonly warnings: readonly Diagnostic[]
+}
+
+/** Settings, certificates and scripts, or a ConfigError that holds everything that is wrong with any of them. */
+export async function buildGeneration(options: {
+  readonly source: ConfigurationSource
+  readonly number: number
+  readonly events: EventBus
+  readonly ticketSecret: TicketSecret
+  readonly hashQueue: HashQueue
+  readonly previous?: Generation
+}): Promise<Generation> {
+  const { events, ticketSecret, hashQueue, previous } = options
+  const { file, text, policies = [] } = options.source
+  const { settings, diagnostics: findings } = await (text === undefined
+    ? loadSettings(file)
+    : loadSettingsFromText(text, file))
+  if (settings === undefined) throw new ConfigError(findings)
+  const tls = await loadTls(settings, {
+    ticketSecret,
+    events,
+    clock: Date.now,
+    folder: dirname(settings.file),
+    ...(previous === undefined ? {} : { previous: previous.tls }),
+  })
+  const hostname = hostnameOf(settings)
+  const counts = previous?.counts ?? scriptStores(events)
+  const datasources = new Datasources(settings.datasources)
+  const library = { ...scriptLibrary(settings, counts), datasources }
+  const { scripts } = settings
+  const { policy, diagnostics } = await createPolicy({ scripts, policies, hostname, events, library })
+  const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
+  const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
+  const more = [...diagnostics, ...found.diagnostics, ...(await auditAuth(settings, stores))]
+  if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
+  const started = previous?.started ?? settings
+  return {
+    number: options.number,
+    started,
+    settings,
+    counts,
+    tls,
+    policy,
+    datasources,
+    maildirs: new Maildirs(settings.maildirs),
+    stores,
+    warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
+  }
+}
