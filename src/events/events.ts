@@ -6,6 +6,7 @@
  */
 
 import type { ContextSnapshot, Endpoint, Envelope } from '../mail/envelope.ts'
+import type { DecisionRecord } from './decision.ts'
 
 /** A message was accepted and is on stable storage (one per recipient). mainlog `R`. */
 export interface Reception {
@@ -122,6 +123,7 @@ export type ServerEvent =
   | Panic
   | ConnectionFact
   | TlsFact
+  | DecisionRecord
   | AuthenticationFact
 
 /** Where facts are told. `mail`, `bounce` and so on never read from it. */

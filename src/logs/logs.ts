@@ -194,6 +194,7 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
     case 'connected':
     case 'disconnected':
     case 'tls':
+    case 'decision':
       return
   }
 }
