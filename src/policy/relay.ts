@@ -32,6 +32,15 @@ export interface RelayQuestion {
   readonly local: LocalRecipients
 }
 
+/** The option that grants it; `can_relay` is the session's own: an authentication, or a script's word. */
+export type RelayGrant =
+  | 'can_relay'
+  | 'open_relay'
+  | 'relay_hosts'
+  | 'relay_domains'
+  | 'relay_for_sending_domains'
+  | 'tls_verified_peer_can_relay'
+
 export type RelayDecision = 'relay' | 'local' | 'unknown-mailbox' | 'denied'
 
 export function decideRelay(question: RelayQuestion): RelayDecision {
@@ -39,25 +48,24 @@ export function decideRelay(question: RelayQuestion): RelayDecision {
   const place = local.lookup(recipient)
   if (place === 'local') return 'local'
   if (place === 'unknown' || recipient.domain === '') return 'unknown-mailbox'
-  return mayRelay(question) ? 'relay' : 'denied'
+  return relayGrant(question) !== undefined ? 'relay' : 'denied'
 }
 
-function mayRelay({
+/** What lets a recipient that ends elsewhere pass; undefined: nothing does. The first of several. */
+export function relayGrant({
   peer,
   scope: { options },
   clientAddress,
   canRelay,
   sender,
   recipient,
-}: RelayQuestion): boolean {
-  return (
-    canRelay ||
-    options.open_relay ||
-    options.relay_hosts.some((block) => cidrContains(block, clientAddress)) ||
-    domainMatches(options.relay_domains, recipient.domain) ||
-    senderMayRelay(options, sender) ||
-    (peer.kind === 'verified' && certificateMayRelay(peer, options))
-  )
+}: Omit<RelayQuestion, 'local'>): RelayGrant | undefined {
+  if (options.open_relay) return 'open_relay'
+  if (options.relay_hosts.some((block) => cidrContains(block, clientAddress))) return 'relay_hosts'
+  if (peer.kind === 'verified' && certificateMayRelay(peer, options)) return 'tls_verified_peer_can_relay'
+  if (canRelay) return 'can_relay'
+  if (domainMatches(options.relay_domains, recipient.domain)) return 'relay_domains'
+  return senderMayRelay(options, sender) ? 'relay_for_sending_domains' : undefined
 }
 
 /** An empty list means any sender, the null one included; a list never means the null sender, not even `*`. */

@@ -32,6 +32,12 @@ export async function serveSession(connection: Connection, services: SessionServ
     services.events.emit({ kind: 'panic', at: services.clock(), level: 'error', module: 'core', text })
     return
   }
+  await holdSession(session)
+}
+
+/** The same for a session that somebody watches: `explain` looks at it between two commands. Never rejects. */
+export async function holdSession(session: Session): Promise<void> {
+  const { services } = session
   const interrupt = (): void => session.io.interrupt()
   services.shuttingDown.addEventListener('abort', interrupt, { once: true })
   try {
