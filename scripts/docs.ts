@@ -17,6 +17,7 @@ import {
   loggerOptions,
   maildirOptions,
   outboundOptions,
+  tlsLogOptions,
 } from '../src/config/options-other.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
@@ -39,6 +40,7 @@ import {
   loggerNotes,
   maildirNotes,
   outboundNotes,
+  tlsLogNotes,
 } from './option-notes.ts'
 
 const docs = path.join(import.meta.dirname, '..', 'docs')
@@ -83,6 +85,10 @@ ${table(loggerOptions, loggerNotes)}
 ## \`bounce_logger "name" { }\`
 
 ${table(bounceLoggerOptions, bounceLoggerNotes)}
+
+## \`tls_log "name" { }\` +
+
+${table(tlsLogOptions, tlsLogNotes)}
 
 ## \`maildir "name" { }\` +
 

@@ -9,6 +9,7 @@ import type {
   LoggerSettings,
   MaildirSettings,
   OutboundValues,
+  TlsLogSettings,
 } from '../src/config/settings.ts'
 
 type Notes<Values> = { readonly [Name in keyof Values]: string }
@@ -86,6 +87,8 @@ export const inboundNotes: Notes<InboundValues> = {
     '+ seconds after which a list that was not replaced raises an alarm in paniclog; 0 = none',
   tls_verify_mode:
     '`none`, `require`, or `optional` (+) for what holds when it is not set; see [tls.md](tls.md)',
+  tls_verify_mode_shadow:
+    '+ `require` tells who would be refused, and refuses nobody; `none`, or `optional` for no such report; see [decision-record.md](decision-record.md)',
   tls_client_eku:
     '+ what a client’s certificate must be for: `clientAuth`; `any`: for clients or for servers; `report`: as `clientAuth`, and who has one for servers alone is told',
   tls_verify_depth:
@@ -188,6 +191,13 @@ export const authenticateNotes: Notes<Omit<AuthSchemeSettings, 'name' | 'at'>> =
   type: 'how passwords are kept',
   type_column: 'column that says how this password is kept',
   type_map: '`[ S = "ssha1" ]`: what the values of that column mean',
+}
+
+export const tlsLogNotes: Notes<Omit<TlsLogSettings, 'name' | 'at'>> = {
+  tlslog:
+    'file of decision records, one line of JSON for each TLS connection; see [decision-record.md](decision-record.md)',
+  tlslog_mode: 'permissions',
+  heartbeat: 'seconds between marker lines; 0 = none',
 }
 
 export const bounceLoggerNotes: Notes<Omit<BounceLoggerSettings, 'name' | 'at'>> = {

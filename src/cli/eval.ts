@@ -21,6 +21,7 @@ import {
   outboundOptions,
   scriptOptions,
   securityOptions,
+  tlsLogOptions,
 } from '../config/options-other.ts'
 import { quote } from '../config/render.ts'
 import type { InboundValues, ListenSettings, OutboundValues, Settings } from '../config/settings.ts'
@@ -166,4 +167,11 @@ function asText(context: Readonly<Record<string, string>>): Readonly<Record<stri
   return Object.fromEntries(entries) as Record<string, string>
 }
 
-const moduleTables = [loggerOptions, bounceLoggerOptions, maildirOptions, scriptOptions, securityOptions]
+const moduleTables = [
+  loggerOptions,
+  bounceLoggerOptions,
+  tlsLogOptions,
+  maildirOptions,
+  scriptOptions,
+  securityOptions,
+]

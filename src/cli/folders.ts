@@ -31,6 +31,8 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
   }
   for (const { bouncelog } of settings.bounceLoggers)
     if (bouncelog !== undefined) add(path.dirname(bouncelog.path), 0o755, false)
+  for (const { tlslog } of settings.tlsLogs)
+    if (tlslog !== undefined) add(path.dirname(tlslog.path), 0o755, false)
   return [...needs.values()]
 }
 

@@ -37,6 +37,7 @@ export class Instances {
   readonly #scripts = new Map<string, NamedStanza>()
   readonly #loggers = new Map<string, NamedStanza>()
   readonly #bounceLoggers = new Map<string, NamedStanza>()
+  readonly #tlsLogs = new Map<string, NamedStanza>()
   readonly #maildirs = new Map<string, NamedStanza>()
   readonly #datasources = new Map<string, NamedStanza>()
   readonly #authSchemes = new Map<string, SchemeStanza>()
@@ -59,6 +60,7 @@ export class Instances {
       scripts: this.#scripts,
       loggers: this.#loggers,
       bounceLoggers: this.#bounceLoggers,
+      tlsLogs: this.#tlsLogs,
       maildirs: this.#maildirs,
       security: this.#security,
       datasources: this.#datasources,
@@ -110,6 +112,8 @@ export class Instances {
         return this.#named(this.#loggers, scope, instance)
       case 'bounce_logger':
         return this.#named(this.#bounceLoggers, scope, instance)
+      case 'tls_log':
+        return this.#named(this.#tlsLogs, scope, instance)
       case 'maildir':
         return this.#named(this.#maildirs, scope, instance)
       case 'datasource':

@@ -17,6 +17,7 @@ import {
   outboundOptions,
   scriptOptions,
   securityOptions,
+  tlsLogOptions,
 } from './options-other.ts'
 import { sniOptions } from './options-tls.ts'
 
@@ -101,6 +102,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   script: ['scriptlet'],
   ec_logger: ['global'],
   bounce_logger: ['global'],
+  tls_log: ['global'],
   maildir: ['global'],
   datasource: ['global'],
   auth_ds: ['global'],
@@ -143,6 +145,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     outboundOptions,
     bounceLoggerOptions,
     loggerOptions,
+    tlsLogOptions,
     maildirOptions,
     securityOptions,
     scriptOptions,
@@ -177,6 +180,7 @@ const wholeNames: Readonly<Record<string, string>> = {
   authorizationparameters: 'AuthorizationParameters',
   ec_logger: 'ec_logger',
   bounce_logger: 'bounce_logger',
+  tls_log: 'tls_log',
   auth_ds: 'auth_ds',
   querygroups: 'QueryGroups',
   enumgroups: 'EnumGroups',

@@ -23,6 +23,7 @@ import {
   maildirOptions,
   scriptOptions,
   securityOptions,
+  tlsLogOptions,
 } from './options-other.ts'
 import { quote } from './render.ts'
 import { Report, sortDiagnostics } from './report.ts'
@@ -99,6 +100,11 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       name,
       at,
       ...valuesOf(stanza, bounceLoggerOptions),
+    })),
+    tlsLogs: named(model.tlsLogs, (stanza, { name, at }) => ({
+      name,
+      at,
+      ...valuesOf(stanza, tlsLogOptions),
     })),
     maildirs: named(model.maildirs, (stanza, { name, at }) => ({
       name,

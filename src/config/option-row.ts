@@ -19,6 +19,7 @@ export type ScopeName =
   | 'script'
   | 'ec_logger'
   | 'bounce_logger'
+  | 'tls_log'
   | 'maildir'
   | 'datasource'
   | 'auth_ds'

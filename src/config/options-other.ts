@@ -28,6 +28,7 @@ import type {
   OutboundValues,
   ScriptSettings,
   SecuritySettings,
+  TlsLogSettings,
 } from './settings.ts'
 
 const global: readonly ScopeName[] = ['global']
@@ -122,6 +123,15 @@ export const bounceLoggerOptions: OptionTable<Omit<BounceLoggerSettings, 'name' 
   heartbeat: { codec: seconds, default: 60, scopes: bounceLogger },
   log_inband_bounces: { codec: bool, default: true, scopes: bounceLogger },
   log_transient_failures: { codec: bool, default: true, scopes: bounceLogger },
+}
+
+const tlsLog: readonly ScopeName[] = ['tls_log']
+
+/** + */
+export const tlsLogOptions: OptionTable<Omit<TlsLogSettings, 'name' | 'at'>> = {
+  tlslog: { codec: filePath, default: undefined, scopes: tlsLog },
+  tlslog_mode: { codec: permissions, default: 0o640, scopes: tlsLog },
+  heartbeat: { codec: seconds, default: 0, scopes: tlsLog },
 }
 
 const maildir: readonly ScopeName[] = ['maildir']

@@ -115,12 +115,15 @@ export function* situations(model: Model): Iterable<Situation> {
 class ResolvedInbound implements InboundScope {
   readonly id: string
   readonly options: InboundValues
+  readonly peer?: NonNullable<InboundScope['peer']>
   readonly pathway: string
   readonly pathwayGroup: string
   readonly #chain: readonly Stanza[]
 
   constructor(id: string, situation: Situation) {
     this.id = id
+    const peer = narrowestPeer(situation)
+    if (peer !== undefined) this.peer = peer
     this.pathway = pathwayName(situation)
     this.pathwayGroup = situation.model.pathways.get(this.pathway)?.group?.instance ?? 'default'
     this.#chain = inboundChain(situation)
@@ -136,6 +139,13 @@ class ResolvedInbound implements InboundScope {
   origin(option: keyof InboundValues): Origin {
     return deciding(this.#chain, option)?.at ?? 'default'
   }
+}
+
+/** Of two that are equally narrow the one inside the Listen, which has precedence. */
+function narrowestPeer({ listenPeers: [inner], listenerPeers: [outer] }: Situation): InboundScope['peer'] {
+  if (inner !== undefined && (outer === undefined || specificity(inner) >= specificity(outer)))
+    return { network: inner.stanza.instance, inside: 'listen' }
+  return outer && { network: outer.stanza.instance, inside: 'esmtp_listener' }
 }
 
 class ResolvedOutbound implements OutboundScope {

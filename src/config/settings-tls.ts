@@ -33,6 +33,8 @@ export interface TlsValues {
   /** + seconds after which a list that is not replaced raises an alarm; 0 = none */
   readonly tls_client_crl_alarm_age: number
   readonly tls_verify_mode: VerifyMode | undefined
+  /** + what another TLS_Verify_Mode would do is told beside what the active one does; undefined: nothing is */
+  readonly tls_verify_mode_shadow: VerifyMode | undefined
   /** + what a client's certificate must be for; `any` = clients or servers */
   readonly tls_client_eku: 'clientAuth' | 'any' | 'report'
   /** + CAs that may stand between a client's certificate and a root; undefined = as many as OpenSSL allows */

@@ -162,6 +162,8 @@ export interface InboundScope {
   /** names Listen, Peer blocks and pathway; the same text after a reload of the same stanzas, on every worker */
   readonly id: string
   readonly options: InboundValues
+  /** the narrowest Peer block that holds the client, and in which stanza it stands; absent: none does */
+  readonly peer?: { readonly network: string; readonly inside: 'listen' | 'esmtp_listener' }
   /** the pathway's name, `default` when none is set; likewise its group */
   readonly pathway: string
   readonly pathwayGroup: string
@@ -233,6 +235,16 @@ export interface BounceLoggerSettings {
   readonly heartbeat: number
   readonly log_inband_bounces: boolean
   readonly log_transient_failures: boolean
+  readonly at: Position
+}
+
+/** + */
+export interface TlsLogSettings {
+  readonly name: string
+  readonly tlslog: FilePath | undefined
+  readonly tlslog_mode: number
+  /** seconds between marker lines, 0 = none */
+  readonly heartbeat: number
   readonly at: Position
 }
 
@@ -342,6 +354,7 @@ export interface Settings {
   readonly scripts: readonly ScriptSettings[]
   readonly loggers: readonly LoggerSettings[]
   readonly bounceLoggers: readonly BounceLoggerSettings[]
+  readonly tlsLogs: readonly TlsLogSettings[]
   readonly maildirs: readonly MaildirSettings[]
   readonly security: SecuritySettings | undefined
   readonly datasources: readonly DatasourceSettings[]

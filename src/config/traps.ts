@@ -18,6 +18,7 @@ export function warnOfTraps(model: Model, report: Report): void {
   for (const situation of [...situations(model), ...unnamedPathways(model)]) {
     const scope = new View(situation)
     tlsTraps(scope, warnings)
+    shadowTraps(scope, warnings)
     authTraps(scope, warnings)
     relayTraps(scope, warnings)
     extensionTraps(scope, warnings)
@@ -80,6 +81,33 @@ function tlsTraps(scope: View, warnings: Once): void {
       'commands that were sent before the handshake are executed after it, as if TLS had protected them',
       injection.at,
     )
+}
+
+/** A report that could say nothing, and one that is misread easily. */
+function shadowTraps(scope: View, warnings: Once): void {
+  const shadow = scope.setting('tls_verify_mode_shadow')
+  const wanted = scope.value('tls_verify_mode_shadow')
+  if (shadow === undefined || wanted === undefined) return
+  const mode = scope.setting('tls_verify_mode')
+  const active = scope.value('tls_verify_mode')
+  if (wanted === active && !scope.isNarrower('tls_verify_mode', 'tls_verify_mode_shadow')) {
+    warnings.add(
+      `TLS_Verify_Mode_Shadow tells nothing new: TLS_Verify_Mode is ${quote(active)} already`,
+      shadow.at,
+      mode?.at,
+    )
+  } else if (active === 'none') {
+    warnings.add(
+      'TLS_Verify_Mode_Shadow cannot tell who would be refused: TLS_Verify_Mode is "none", so nobody is asked for a certificate; "optional" asks and refuses nobody',
+      shadow.at,
+      mode?.at,
+    )
+  } else if (wanted === 'require' && scope.value('tls_client_ca') === undefined) {
+    warnings.add(
+      'TLS_Verify_Mode_Shadow is "require" without a TLS_Client_CA: every certificate is told as one that does not verify',
+      shadow.at,
+    )
+  }
 }
 
 function authTraps(scope: View, warnings: Once): void {
@@ -240,6 +268,12 @@ class View {
   set<O extends keyof InboundValues>(option: O, value: InboundValues[O]): Setting | undefined {
     const setting = this.setting(option)
     return setting?.value === value ? setting : undefined
+  }
+
+  /** Whether an option is set in a narrower stanza than another: then the wider one may well mean other clients. */
+  isNarrower(option: keyof InboundValues, than: keyof InboundValues): boolean {
+    const place = (name: string): number => this.#chain.findIndex(({ settings }) => settings.has(name))
+    return place(option) < place(than)
   }
 
   origin(option: keyof InboundValues): Position | undefined {

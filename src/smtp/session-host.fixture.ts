@@ -219,6 +219,7 @@ const defaults: InboundValues = {
   tls_client_crl_mode: 'hard',
   tls_client_crl_alarm_age: 0,
   tls_verify_mode: undefined,
+  tls_verify_mode_shadow: undefined,
   tls_client_eku: 'clientAuth',
   tls_verify_depth: undefined,
   tls_verified_peer_can_relay: false,
