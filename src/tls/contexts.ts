@@ -14,7 +14,7 @@
 
 import { constants, createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
@@ -22,14 +22,14 @@ import { checkCipherOptions, cipherText, type ProtocolRange, protocolRange } fro
 import { ContextCache, HandshakeSlots } from './context-cache.ts'
 import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
-import { handshake } from './handshake.ts'
+import { type HandshakeOptions, handshake } from './handshake.ts'
 import type { ClientCas, ServerCertificate } from './material.ts'
-import type { TlsFacts } from './peer.ts'
+import type { TlsFacts, VerifyFailure } from './peer.ts'
 import { PolicyFiles } from './policy-files.ts'
-import { readPresented } from './presented.ts'
+import { type Presented, readPresented } from './presented.ts'
 import type { RevocationLists } from './revocation.ts'
-import { SecondLooks } from './second-look.ts'
-import { readSession } from './session-facts.ts'
+import { type SecondLook, SecondLooks } from './second-look.ts'
+import { judgeSession, type Link, readLink, type SessionJudgement } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
 import { givesTickets, sessionIdContext, trustDigest } from './trust.ts'
@@ -90,6 +90,15 @@ interface Plan {
   readonly tickets: boolean
   /** when a CA or CRL begins or ceases to be valid, milliseconds */
   readonly turningPoints: readonly number[]
+}
+
+/** A judgement with what it rests on. */
+export interface JudgedSession extends SessionJudgement {
+  /** OpenSSL's first verdict; undefined: no error */
+  readonly failure: VerifyFailure | undefined
+  readonly second: SecondLook
+  /** whether session tickets are given */
+  readonly tickets: boolean
 }
 
 export class TlsContexts implements TlsGate {
@@ -184,24 +193,24 @@ export class TlsContexts implements TlsGate {
   }
 
   async #shake(raw: Socket, plan: Plan): Promise<SecureConnection> {
+    const { mode } = plan
+    const socket = await handshake(raw, this.#handshakeOptions(plan, mode))
+    if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
+    const judged = await this.#judge(plan, readLink(socket), readPresented(socket, mode))
+    if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
+    return { socket, facts: judged.facts, chain: judged.chain }
+  }
+
+  async #judge(plan: Plan, link: Link, presented: Presented): Promise<JudgedSession> {
     const { clock } = this.#options
-    const { mode, modeFrom } = plan
-    const socket = await handshake(raw, {
-      secureContext: this.#context(plan, clock()),
-      contextFor: plan.sni.size === 0 ? undefined : (name) => this.#contextFor(plan, name),
-      mode,
-      timeout: plan.scope.options.tls_handshake_timeout * 1000,
-    })
-    if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const presented = readPresented(socket, mode)
-    const second = await this.#secondLooks.look(presented, { ...plan, options: plan.scope.options }, clock())
-    if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const { facts, chain } = readSession(socket, presented, {
+    const { mode, modeFrom, scope } = plan
+    const second = await this.#secondLooks.look(presented, { ...plan, options: scope.options }, clock())
+    const { facts, chain } = judgeSession(link, presented, {
       mode,
       modeFrom,
       cas: plan.cas,
       crls: plan.crls,
-      maxDepth: plan.scope.options.tls_verify_depth,
+      maxDepth: scope.options.tls_verify_depth,
       second,
       now: clock(),
     })
@@ -209,7 +218,44 @@ export class TlsContexts implements TlsGate {
     if (mode === 'require' && facts.peer.kind === 'anonymous') {
       throw new TlsHandshakeError('peer did not return a certificate')
     }
-    return { socket, facts, chain }
+    return { facts, chain, second, failure: presented.failure, tickets: plan.tickets }
+  }
+
+  /**
+   * What would come of a handshake with a client that shows this chain, whose key nobody here has. Everything but the
+   * proof of the key is as in `accept`: plan, OpenSSL's verdict, second look, judgement.
+   * @param raw leads to a client that shows no certificate: what is negotiated is seen there
+   * @param chain DER, the client's own certificate first
+   * @throws TlsHandshakeError
+   */
+  async examine(
+    raw: Socket,
+    scope: InboundScope,
+    chain: readonly Buffer[],
+    adjustments: HandshakeAdjustments = {},
+  ): Promise<JudgedSession & { readonly socket: TLSSocket }> {
+    const own = this.#plan(scope)
+    if (own === undefined) throw new TlsHandshakeError('TLS is not available in this scope')
+    const plan = await this.#adjust(own, adjustments)
+    const asked = plan.mode !== 'none' && chain.length > 0
+    const socket = await handshake(raw, this.#handshakeOptions(plan, asked ? 'none' : plan.mode))
+    const link = readLink(socket)
+    const presented = asked
+      ? await this.#secondLooks.verifier(plan).present(chain, 'clientAuth')
+      : readPresented(socket, plan.mode)
+    if (asked && presented.leaf === undefined) {
+      throw new TlsHandshakeError(presented.failure?.message ?? 'the certificate cannot be read')
+    }
+    return { socket, ...(await this.#judge(plan, link, presented)) }
+  }
+
+  #handshakeOptions(plan: Plan, mode: TlsFacts['mode']): HandshakeOptions {
+    return {
+      secureContext: this.#context(plan, this.#options.clock()),
+      contextFor: plan.sni.size === 0 ? undefined : (name) => this.#contextFor(plan, name),
+      mode,
+      timeout: plan.scope.options.tls_handshake_timeout * 1000,
+    }
   }
 
   /** The name chooses the certificate and nothing else: everything that a client is judged by is the scope's. */

@@ -15,10 +15,20 @@ export interface Presented {
   readonly failure: VerifyFailure | undefined
 }
 
-/** To be called once: Node gives the chain of a session away only once. */
+/** To be called once, on a session that is established: Node gives its chain away only once. */
 export function readPresented(socket: TLSSocket, mode: TlsFacts['mode']): Presented {
   const leaf = mode === 'none' ? undefined : socket.getPeerX509Certificate()
+  return { ...chainOf(leaf), resumed: socket.isSessionReused(), failure: openSslVerdict(socket) }
+}
+
+/** The same in mid-handshake; undefined until a certificate has come. Node must not be asked for a verdict before. */
+export function presentedSoFar(socket: TLSSocket): Presented | undefined {
+  const leaf = socket.getPeerX509Certificate()
+  return leaf && { ...chainOf(leaf), resumed: false, failure: openSslVerdict(socket) }
+}
+
+function chainOf(leaf: X509Certificate | undefined): Pick<Presented, 'leaf' | 'sent'> {
   const sent: X509Certificate[] = []
   for (let next = leaf?.issuerCertificate; next !== undefined; next = next.issuerCertificate) sent.push(next)
-  return { leaf, sent, resumed: socket.isSessionReused(), failure: openSslVerdict(socket) }
+  return { leaf, sent }
 }

@@ -62,7 +62,7 @@ export class SecondLooks {
     if (leaf === undefined || basis.cas === undefined) return NOTHING
     const chain = [leaf, ...sent].map(({ raw }) => raw)
     const good = async (purpose: Purpose, lists: RevocationLists | undefined): Promise<boolean> =>
-      (await this.#verifier({ ...basis, crls: lists }).verify(chain, purpose)) === undefined
+      (await this.verifier({ ...basis, crls: lists }).verify(chain, purpose)) === undefined
     const forServers = eku !== 'clientAuth'
     if (forServers && (await good('serverAuth', basis.crls))) return servers(eku, false)
     const { cas, crls } = basis
@@ -71,7 +71,8 @@ export class SecondLooks {
     return forServers && (await good('serverAuth', undefined)) ? servers(eku, true) : NOTHING
   }
 
-  #verifier({ cas, crls, ciphers }: SecondLookBasis): ChainVerifier {
+  /** Verdicts by a scope's CAs and lists. */
+  verifier({ cas, crls, ciphers }: Omit<SecondLookBasis, 'options'>): ChainVerifier {
     const securityLevel = securityLevelOf(ciphers)
     const parts = [cas?.digest ?? '', crls?.digest ?? '', securityLevel ?? '']
     const key = createHash('sha256').update(JSON.stringify(parts)).digest('hex')

@@ -35,23 +35,41 @@ const MAX_WALK = 10
 
 const NOTHING_FOUND: ChainFindings = { complete: false, reachesCa: false, path: [], problems: [] }
 
-export function readSession(
-  socket: TLSSocket,
-  presented: Presented,
-  surroundings: SessionSurroundings,
-): { readonly facts: TlsFacts; readonly chain: () => readonly CertificateFacts[] } {
-  const { mode, modeFrom, cas, crls, maxDepth, second, now } = surroundings
-  const { leaf, sent, resumed, failure } = presented
+/** What was negotiated, whoever is on the other end. */
+export type Link = Pick<
+  TlsFacts,
+  'protocol' | 'cipher' | 'cipherAlgorithmBits' | 'cipherUsedBits' | 'sni' | 'resumed'
+>
+
+/** Of a socket that is open. */
+export function readLink(socket: TLSSocket): Link {
   const cipher = socket.getCipher().name
   const bits = cipherBits(cipher)
-  const lists = crls?.parsed
-  const facts: TlsFacts = {
+  return {
     protocol: socket.getProtocol() ?? '',
     cipher,
     cipherAlgorithmBits: bits.algorithm,
     cipherUsedBits: bits.used,
     sni: requestedName(socket),
-    resumed,
+    resumed: socket.isSessionReused(),
+  }
+}
+
+export interface SessionJudgement {
+  readonly facts: TlsFacts
+  readonly chain: () => readonly CertificateFacts[]
+}
+
+export function judgeSession(
+  link: Link,
+  presented: Presented,
+  surroundings: SessionSurroundings,
+): SessionJudgement {
+  const { mode, modeFrom, cas, crls, maxDepth, second, now } = surroundings
+  const { leaf, sent, resumed, failure } = presented
+  const lists = crls?.parsed
+  const facts: TlsFacts = {
+    ...link,
     mode,
     modeFrom,
     serverOnly: second.serverOnly,

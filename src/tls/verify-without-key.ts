@@ -13,9 +13,9 @@ import { X509Certificate } from 'node:crypto'
 import { Duplex } from 'node:stream'
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import { selfSigned } from './authority.ts'
-import { openSslVerdict } from './openssl-verdict.ts'
 import type { VerifyFailure } from './peer.ts'
 import { blocksOf } from './pem.ts'
+import { type Presented, presentedSoFar } from './presented.ts'
 
 export type Purpose = 'clientAuth' | 'serverAuth'
 
@@ -69,10 +69,19 @@ export class ChainVerifier {
 
   /** @param chain DER, the leaf first */
   async verify(chain: readonly Buffer[], purpose: Purpose): Promise<VerifyFailure | undefined> {
+    return (await this.present(chain, purpose)).failure
+  }
+
+  /**
+   * What a handshake in which this chain is shown brings to light.
+   * @param chain DER, the leaf first
+   * @returns without a leaf where OpenSSL came to no verdict: the failure then says what ends such a handshake
+   */
+  async present(chain: readonly Buffer[], purpose: Purpose): Promise<Presented> {
     const [leaf] = chain
-    if (leaf === undefined) return { code: 'NO_CERTIFICATE', message: 'there is no certificate' }
+    if (leaf === undefined) return nothing({ code: 'NO_CERTIFICATE', message: 'there is no certificate' })
     if (chain.reduce((sum, der) => sum + der.length + 3, 0) > MAX_CHAIN) {
-      return { code: 'CHAIN_TOO_LARGE', message: 'the chain is larger than OpenSSL takes' }
+      return nothing({ code: 'CHAIN_TOO_LARGE', message: 'the chain is larger than OpenSSL takes' })
     }
     const flight = [
       purpose === 'clientAuth' ? clientHello() : serverHello(suiteFor(leaf)),
@@ -84,7 +93,7 @@ export class ChainVerifier {
         ? new JudgingServer(wire, this.#context)
         : connect({ socket: wire, secureContext: this.#context, rejectUnauthorized: false })
     try {
-      return await verdictOf(socket)
+      return await outcomeOf(socket)
     } finally {
       socket.destroy()
       wire.destroy()
@@ -113,23 +122,27 @@ class PlayedPeer extends Duplex {
   }
 }
 
+function nothing(failure: VerifyFailure): Presented {
+  return { leaf: undefined, sent: [], resumed: false, failure }
+}
+
 /** Notes the verdict before the socket goes: the trace of a wrong signature in OpenSSL's error queue ends it at once. */
 class JudgingServer extends TLSSocket {
-  lastVerdict: { readonly failure: VerifyFailure | undefined } | undefined
+  last: Presented | undefined
 
   constructor(wire: Duplex, secureContext: SecureContext) {
     super(wire, { isServer: true, secureContext, requestCert: true, rejectUnauthorized: false })
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (this.getPeerX509Certificate() !== undefined) this.lastVerdict = { failure: openSslVerdict(this) }
+    this.last ??= presentedSoFar(this)
     // oxlint-disable-next-line no-underscore-dangle -- the stream's own hook is called so
     super._destroy(error, callback)
   }
 }
 
 /** Resolves as soon as OpenSSL has seen a certificate, or when the handshake has ended without one. */
-async function verdictOf(socket: TLSSocket): Promise<VerifyFailure | undefined> {
+async function outcomeOf(socket: TLSSocket): Promise<Presented> {
   const ended: { failure?: VerifyFailure } = {}
   socket.on('error', (error: NodeJS.ErrnoException) => {
     ended.failure ??= { code: error.code ?? 'UNSPECIFIED', message: error.message }
@@ -140,14 +153,15 @@ async function verdictOf(socket: TLSSocket): Promise<VerifyFailure | undefined> 
   const deadline = performance.now() + DEADLINE
   while (performance.now() < deadline) {
     if (ended.failure !== undefined) {
-      const noted = socket instanceof JudgingServer ? socket.lastVerdict?.failure : undefined
+      const noted = socket instanceof JudgingServer ? socket.last : undefined
       // an error on the way stays a failure, whatever the verdict was before
-      return noted ?? ended.failure
+      return noted?.leaf === undefined || noted.failure === undefined ? nothing(ended.failure) : noted
     }
-    if (socket.getPeerX509Certificate() !== undefined) return openSslVerdict(socket)
+    const presented = presentedSoFar(socket)
+    if (presented !== undefined) return presented
     await new Promise((resolve) => setImmediate(resolve))
   }
-  return { code: 'TIMEOUT', message: 'OpenSSL came to no verdict' }
+  return nothing({ code: 'TIMEOUT', message: 'OpenSSL came to no verdict' })
 }
 
 /** A client asks for a suite; what a server shows must fit to it. */
