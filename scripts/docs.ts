@@ -19,6 +19,7 @@ import {
   outboundOptions,
   tlsLogOptions,
 } from '../src/config/options-other.ts'
+import { controlOptions, httpOptions } from '../src/config/options-services.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
   unaskedDecisions,
@@ -34,8 +35,10 @@ import { callouts } from '../src/policy/phases.ts'
 import {
   authenticateNotes,
   bounceLoggerNotes,
+  controlNotes,
   datasourceNotes,
   globalNotes,
+  httpNotes,
   inboundNotes,
   loggerNotes,
   maildirNotes,
@@ -77,6 +80,19 @@ ${table(globalOptions, globalNotes)}
 In a \`Domain "example.com" { }\` stanza, or global for all domains.
 
 ${table(outboundOptions, outboundNotes)}
+
+## \`Control_Listener "name" { Listen "/path" { } }\`
+
+The console's sockets, see [console.md](console.md). Valid in the listener and in its Listens.
+
+${table(controlOptions, controlNotes)}
+
+## \`HTTP_Listener "name" { Listen "127.0.0.1:8080" { } }\`
+
+Metrics, see [metrics.md](metrics.md). Valid in the listener and in its Listens; those that are valid in the global
+scope fall back to it.
+
+${table(httpOptions, httpNotes)}
 
 ## \`ec_logger "name" { }\`
 
@@ -141,7 +157,9 @@ function defaultOf(row: OptionRow<unknown>): string {
 
 function compatibilityPage(): string {
   const acting = new Set(
-    [inboundOptions, globalOptions, outboundOptions].flatMap((rows) => Object.keys(rows)),
+    [inboundOptions, globalOptions, outboundOptions, controlOptions, httpOptions].flatMap((rows) =>
+      Object.keys(rows),
+    ),
   )
   const recognised = [...new Set(knownOptions.flatMap(({ names }) => names.trim().split(/\s+/)))]
     .filter((name) => !acting.has(name))

@@ -1,5 +1,6 @@
 /** One line of meaning for every option that acts: a missing row does not compile. For docs/options.md. */
 
+import type { ControlValues, HttpValues } from '../src/config/options-services.ts'
 import type {
   AuthSchemeSettings,
   BounceLoggerSettings,
@@ -11,6 +12,31 @@ import type {
   OutboundValues,
   TlsLogSettings,
 } from '../src/config/settings.ts'
+
+export const controlNotes: Notes<ControlValues> = {
+  enable: 'whether the Listen is bound',
+  listen_backlog: 'connections that the system holds until they are accepted; a change needs a restart',
+  file_mode: 'permissions of the socket: who may write to it may use the console',
+}
+
+export const httpNotes: Notes<HttpValues> = {
+  enable: 'whether the Listen is bound',
+  listen_backlog: 'connections that the system holds until they are accepted; a change needs a restart',
+  file_mode: 'permissions of a UNIX socket',
+  use_ssl: 'TLS from the first octet; the TLS options are errors without it',
+  tls_certificate: 'the server’s certificate and its intermediates, PEM',
+  tls_key: 'its key; in the certificate’s file when not set',
+  tls_client_ca: 'the CAs of client certificates',
+  tls_client_crl: '+ their revocation lists',
+  tls_verify_mode:
+    '`none` asks for no certificate, `require` demands one, unset asks; none of them decides who is answered',
+  tls_verified_peer_is_authorized: 'only a client whose certificate verifies is answered, the others get 403',
+  tls_ciphers: 'OpenSSL cipher list up to TLS 1.2',
+  tlsv13_ciphersuites: 'suites of TLS 1.3',
+  tls_protocols: 'such as `+ALL:-TLSv1.2`',
+  tls_handshake_timeout: '+ seconds',
+  tls_max_handshakes_per_address: '+ handshakes that one address may have under way; 0 = no limit',
+}
 
 type Notes<Values> = { readonly [Name in keyof Values]: string }
 
@@ -114,6 +140,8 @@ export const globalNotes: Notes<GlobalValues> = {
   spool_min_free: '+ octets that stay free on the spool’s file system; below it MAIL is answered `452 4.3.1`',
   reception_memory:
     '+ octets of bodies under reception in memory at once; more goes to files; a change needs a restart',
+  control_client_timeout:
+    'seconds of silence after which a client of the console is cut off; 0 = never; see [console.md](console.md)',
   max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',
   dns_servers:
     '+ name servers, `address` or `address:port`; names of next hops are then asked of them too; default: those of /etc/resolv.conf',

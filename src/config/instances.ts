@@ -18,6 +18,7 @@ import {
   type PathwayStanza,
   type Peers,
   type SchemeStanza,
+  type ServiceStanza,
   Stanza,
 } from './model.ts'
 import type { ScopeName } from './option-row.ts'
@@ -41,6 +42,9 @@ export class Instances {
   readonly #maildirs = new Map<string, NamedStanza>()
   readonly #datasources = new Map<string, NamedStanza>()
   readonly #authSchemes = new Map<string, SchemeStanza>()
+  readonly #controlListeners = new Map<string, ServiceStanza>()
+  readonly #httpListeners = new Map<string, ServiceStanza>()
+  readonly #partners = new Map<string, NamedStanza>()
   readonly #sni: NamedStanza[] = []
   #scriptlet: NamedStanza | undefined
   #security: NamedStanza | undefined
@@ -65,6 +69,8 @@ export class Instances {
       security: this.#security,
       datasources: this.#datasources,
       authSchemes: this.#authSchemes,
+      controlListeners: this.#controlListeners,
+      httpListeners: this.#httpListeners,
       sni: this.#sni,
     }
   }
@@ -80,7 +86,7 @@ export class Instances {
     }
     if (named.includes(scope) && (instance === undefined || instance.text === '')) {
       this.#report.error(
-        `${displayName(scope)} needs an instance: write ${displayName(scope)} "…" { … }`,
+        `${displayName(name.text.toLowerCase())} needs an instance: write ${displayName(name.text.toLowerCase())} "…" { … }`,
         name.at,
       )
       return new Stanza(scope)
@@ -95,7 +101,14 @@ export class Instances {
       case 'esmtp_listener':
         return this.#listener
       case 'listen':
-        return this.#listen(instance, node.name.at)
+        return this.#listen('listen', instance, node.name.at, this.#listens)
+      case 'control_listener':
+        return this.#service(this.#controlListeners, scope, instance)
+      case 'http_listener':
+        return this.#service(this.#httpListeners, scope, instance)
+      case 'control_listen':
+      case 'http_listen':
+        return this.#listen(scope, instance, node.name.at, this.#listensOf.get(parent))
       case 'peer':
         return this.#peer(instance, node.name.at, parent)
       case 'pathway':
@@ -135,7 +148,13 @@ export class Instances {
     }
   }
 
-  #listen(instance: Scalar, at: Position): Stanza | undefined {
+  // oxlint-disable-next-line max-params -- what, which, where, among which
+  #listen(
+    scope: ScopeName,
+    instance: Scalar,
+    at: Position,
+    listens: Map<string, ListenStanza> = new Map(),
+  ): Stanza | undefined {
     const address = parseListenAddress(instance.text)
     if (typeof address === 'string') {
       return this.#report.error(
@@ -144,16 +163,27 @@ export class Instances {
       )
     }
     const key = listenKey(address)
-    let found = this.#listens.get(key)
+    let found = listens.get(key)
     if (found === undefined) {
-      found = { stanza: new Stanza('listen', instance.text, at), at, address, peers: newPeers() }
-      this.#listens.set(key, found)
+      found = { stanza: new Stanza(scope, instance.text, at), at, address, peers: newPeers() }
+      listens.set(key, found)
       this.#listenOf.set(found.stanza, found)
     }
     return found.stanza
   }
 
   readonly #listenOf = new Map<Stanza, ListenStanza>()
+  readonly #listensOf = new Map<Stanza, Map<string, ListenStanza>>()
+
+  #service(all: Map<string, ServiceStanza>, scope: ScopeName, instance: Scalar): Stanza {
+    const found = all.get(instance.text)
+    if (found !== undefined) return found.stanza
+    const stanza = new Stanza(scope, instance.text, instance.at)
+    const listens = new Map<string, ListenStanza>()
+    this.#listensOf.set(stanza, listens)
+    all.set(instance.text, { stanza, at: instance.at, listens })
+    return stanza
+  }
 
   #peer(instance: Scalar, at: Position, parent: Stanza): Stanza | undefined {
     const cidr = network(instance, {
@@ -305,6 +335,8 @@ function reasonOf(error: unknown): string {
 const anonymous: readonly ScopeName[] = ['esmtp_listener', 'security', 'authenticate']
 const named: readonly ScopeName[] = [
   'listen',
+  'control_listen',
+  'http_listen',
   'peer',
   'pathway',
   'pathway_group',

@@ -17,7 +17,7 @@ describe('names', () => {
       assert.equal(findOption(name, 'global')?.kind === 'acts', false, name)
     }
     for (const name of [...Object.keys(restrictingStanzas), ...acceptedStanzas]) {
-      assert.ok(findStanza(name, 'global') !== undefined, name)
+      assert.ok(findStanza(name, name === 'peer' ? 'http_listener' : 'global') !== undefined, name)
     }
   })
 
@@ -59,7 +59,7 @@ describe('names', () => {
     assert.equal(displayName('tls_verify_mode'), 'TLS_Verify_Mode')
     assert.equal(displayName('tlsv13_ciphersuites'), 'TLSv13_Ciphersuites')
     assert.equal(displayName('authplainparameters'), 'AuthPlainParameters')
-    assert.equal(displayScopes(['peer', 'http_listener', 'listen', 'global']), 'global, Listen and Peer')
+    assert.equal(displayScopes(['peer', 'xmpp_listener', 'listen', 'global']), 'global, Listen and Peer')
     assert.equal(displayScopes(['logs']), 'Logs')
     assert.ok(namesIn('peer').includes('TLS_Verify_Mode') && !namesIn('peer').includes('Enable'))
   })

@@ -19,6 +19,7 @@ import {
   securityOptions,
   tlsLogOptions,
 } from './options-other.ts'
+import { controlOptions, httpOptions } from './options-services.ts'
 import { sniOptions } from './options-tls.ts'
 
 export type KnownOption =
@@ -39,18 +40,25 @@ export function findOption(name: string, scope: ScopeName): KnownOption | undefi
   if (row !== undefined) return { kind: 'acts', row }
   const scopes = recognisedIn.get(name)
   if (scopes?.has(scope)) return { kind: 'recognised' }
-  const elsewhere = new Set([...(acting.get(name) ?? []).flatMap((each) => each.scopes), ...(scopes ?? [])])
+  const actsIn = (acting.get(name) ?? []).flatMap((each) => each.scopes)
+  // what is recognised there does nothing, and is not what anybody looks for
+  const mail = [...(scopes ?? [])].filter((each) => !serviceScopes.has(each))
+  const elsewhere = new Set(actsIn.length + mail.length > 0 ? [...actsIn, ...mail] : scopes)
   return elsewhere.size === 0 ? undefined : { kind: 'elsewhere', scopes: [...elsewhere] }
 }
 
 /** @param name in lower case */
 export function findStanza(name: string, scope: ScopeName): KnownStanza | undefined {
+  const service = name === 'listen' ? listenOf[scope] : undefined
+  if (service !== undefined) return { kind: 'read', scope: service }
+  if (name === 'peer' && serviceScopes.has(scope)) return { kind: 'skipped' }
   const parents = readStanzas[name as ScopeName]
   if (parents?.includes(scope)) return { kind: 'read', scope: name as ScopeName }
   if (acceptedStanzas.includes(name) && scope === 'global') return { kind: 'accepted' }
   const skippedIn = skipped.get(name)
   if (skippedIn?.has(scope)) return { kind: 'skipped' }
-  const elsewhere = new Set<string>([...(parents ?? []), ...(skippedIn ?? [])])
+  const services = name === 'listen' ? Object.keys(listenOf) : []
+  const elsewhere = new Set<string>([...(parents ?? []), ...services, ...(skippedIn ?? [])])
   return elsewhere.size === 0 ? undefined : { kind: 'elsewhere', scopes: [...elsewhere] }
 }
 
@@ -60,6 +68,7 @@ export function namesIn(scope: ScopeName): string[] {
   for (const [name, rows] of acting) if (rows.some((row) => row.scopes.includes(scope))) names.add(name)
   for (const [name, scopes] of recognisedIn) if (scopes.has(scope)) names.add(name)
   for (const [name, parents] of Object.entries(readStanzas)) if (parents.includes(scope)) names.add(name)
+  if (listenOf[scope] !== undefined) names.add('listen')
   for (const [name, scopes] of skipped) if (scopes.has(scope)) names.add(name)
   return [...names].map(displayName)
 }
@@ -77,7 +86,10 @@ export function displayName(name: string): string {
 /** `global, Pathway and Pathway_Group`: scopes that are read, in the order of nesting; others only where there are no such. */
 export function displayScopes(scopes: readonly string[]): string {
   const order = Object.keys(readStanzas)
-  const read = ['global', ...order].filter((scope) => scopes.includes(scope))
+  const read = ['global', ...order].filter(
+    // its listener stands for a Listen
+    (scope) => scopes.includes(scope) && scope !== 'control_listen' && scope !== 'http_listen',
+  )
   const shown = read.length > 0 ? read : [...scopes].toSorted()
   return joinWith(
     'and',
@@ -109,7 +121,20 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   scheme: ['auth_ds'],
   authenticate: ['scheme'],
   tls_sni: [...sessionAndGlobal],
+  control_listener: ['global'],
+  http_listener: ['global'],
+  // never a name of its own: `listenOf`
+  control_listen: [],
+  http_listen: [],
 }
+
+/** What a Listen is in a listener that is not for mail. */
+const listenOf: Readonly<Partial<Record<ScopeName, ScopeName>>> = {
+  control_listener: 'control_listen',
+  http_listener: 'http_listen',
+}
+
+const serviceScopes = new Set<string>(Object.entries(listenOf).flat())
 
 /** Options of the modules that are read, besides those that act. */
 const moduleOptions: readonly KnownNames[] = [
@@ -152,6 +177,8 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     datasourceOptions,
     authenticateOptions,
     sniOptions,
+    controlOptions,
+    httpOptions,
   ]
   for (const table of tables) {
     for (const [name, row] of Object.entries(table) as [string, OptionRow<unknown>][]) {
@@ -168,6 +195,11 @@ function scopesByName(all: readonly KnownNames[]): Map<string, Set<string>> {
       result.set(name, new Set([...(result.get(name) ?? []), ...scopes.split(' ')]))
     }
   }
+  // Momentum's summary has one name for the Listens of all listeners
+  for (const scopes of result.values()) {
+    for (const [listener, listen] of Object.entries(listenOf))
+      if (scopes.has(listener) && scopes.has('listen')) scopes.add(listen)
+  }
   return result
 }
 
@@ -182,6 +214,8 @@ const wholeNames: Readonly<Record<string, string>> = {
   bounce_logger: 'bounce_logger',
   tls_log: 'tls_log',
   auth_ds: 'auth_ds',
+  control_listen: 'a Listen of a Control_Listener',
+  http_listen: 'a Listen of an HTTP_Listener',
   querygroups: 'QueryGroups',
   enumgroups: 'EnumGroups',
   maildir: 'maildir',

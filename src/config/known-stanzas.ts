@@ -11,8 +11,8 @@ export const knownStanzas: readonly KnownNames[] = [
     scopes: 'global',
     names: `
       adaptive_backstore_leveldb adaptive_backstore_riak authorization binding_auto_replumb
-      binding_auto_replumb_interval control_listener curfew debug_flags eccluster_listener ecstream_listener
-      eventloop http_listener logs msgcserver_listener snmp snmp_traps threadpool xmpp_listener
+      binding_auto_replumb_interval curfew debug_flags eccluster_listener ecstream_listener
+      eventloop logs msgcserver_listener snmp snmp_traps threadpool xmpp_listener
     `,
   },
   { scopes: 'binding binding_group domain global', names: 'adaptive_sweep_rule' },
@@ -27,11 +27,11 @@ export const knownStanzas: readonly KnownNames[] = [
     names: `
       adaptive alias antivirus apn apn_logger as_logger auth_radius beik bind_address_secondary
       bounce_classifier_override brightmail bzip2io cassandra_client chunk_logger cidrdb clamav cloudmark cluster
-      commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger custom_logger dane delay_dsn dk_sign dkim2 dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
+      commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger custom_logger delay_dsn dk_sign dkim2 dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
       ds_sqlite eleven engagement_tracker event_hydrant exim_logger fbl fingerprint gcm gcm_logger gzipio
       ha_proxy_client http_logger httpsrv icu ilf_logger inbound_audit ipv6_lookup jlog live_bounce_updates mail_loop
       mm7 mm7_serv mms_bounce_logger mms_logger msg_gen msgc_client msgc_server mxip openarc opendkim outbound_audit
-      outbound_smtp_auth outbound_smtp_auth_v0 persist_io pipe_io pipe_transport postfix_logger reception_timing reception_timing_logger
+      outbound_smtp_auth_v0 persist_io pipe_io pipe_transport postfix_logger reception_timing reception_timing_logger
       response_transcode restinjector sched securecreds seedlist senderid sendmail_logger smpp smpp_bounce_logger
       smpp_logger smtp_auth_proxy smtp_cbv smtp_rcptto_proxy smtpapi spamassassin spf_macros spf_v1 static_routes
       suppress_spool syslog_io tls_macros url_ripper
@@ -52,9 +52,11 @@ export const restrictingStanzas: Readonly<
     inside('action').length === 0 || inside('action').some((action) => action !== 'pass'),
   // disconnects clients that talk before the banner
   conntrol: (inside) => inside('disconnect_ratware').length > 0,
+  // of a Control_Listener or an HTTP_Listener: what holds for one network alone
+  peer: () => true,
   // refuses senders that cannot be called back
   smtp_cbv: () => true,
 }
 
 /** Stanzas that are accepted and not needed: no warning. */
-export const acceptedStanzas: readonly string[] = ['ac_auth', 'alerting']
+export const acceptedStanzas: readonly string[] = ['ac_auth', 'alerting', 'dane', 'outbound_smtp_auth']

@@ -13,7 +13,7 @@ import { checkAuthSchemes } from './auth-schemes.ts'
 import { check } from './check.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { bindAddresses } from './listen-address.ts'
-import type { Model, NamedStanza, Stanza } from './model.ts'
+import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import {
@@ -28,7 +28,15 @@ import {
 import { quote } from './render.ts'
 import { Report, sortDiagnostics } from './report.ts'
 import { Resolver, situations } from './resolve.ts'
-import type { InboundScope, ListenSettings, MaildirSettings, ScriptSettings, Settings } from './settings.ts'
+import { checkServices, modelOfService } from './services.ts'
+import type {
+  HttpListenSettings,
+  InboundScope,
+  ListenSettings,
+  MaildirSettings,
+  ScriptSettings,
+  Settings,
+} from './settings.ts'
 import { diskFiles, memoryFiles, readSource, type SourceFiles } from './source.ts'
 import { warnOfTraps } from './traps.ts'
 
@@ -50,6 +58,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   const model = checked.model
   sharedDomains(model, report)
   checkAuthSchemes(model, report)
+  checkServices(model, report)
   warnOfTraps(model, report)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
   const diagnostics = sortDiagnostics(all, source.files)
@@ -90,6 +99,10 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     globalOrigin: (option: keyof typeof globalOptions) =>
       model.global.settings.get(option)?.at ?? ('default' as const),
     listens,
+    controlListens: Object.freeze(
+      [...model.controlListeners.values()].flatMap((each) => serviceListens(model, each)),
+    ),
+    httpListens: Object.freeze([...model.httpListeners.values()].flatMap((each) => httpListens(model, each))),
     scripts: named(model.scripts, (stanza, name) => makeScript(stanza, name, directory)),
     loggers: named(model.loggers, (stanza, { name, at }) => ({
       name,
@@ -149,6 +162,21 @@ function makeListens(model: Model, resolver: Resolver): readonly ListenSettings[
       return [Object.freeze({ instance: listen.stanza.instance, at: listen.at, address, scope })]
     }),
   )
+}
+
+function serviceListens(model: Model, service: ServiceStanza): readonly ListenSettings[] {
+  const alone = modelOfService(model, service)
+  return makeListens(alone, new Resolver(alone))
+}
+
+function httpListens(model: Model, service: ServiceStanza): readonly HttpListenSettings[] {
+  const name = 'tls_verified_peer_is_authorized'
+  const stanzas = [...service.listens.values()].map(({ stanza }) => stanza)
+  return serviceListens(model, service).map((listen) => {
+    const own = stanzas.find(({ instance }) => instance === listen.instance)
+    const setting = own?.settings.get(name) ?? service.stanza.settings.get(name)
+    return Object.freeze({ ...listen, authorizedByCertificate: setting?.value === true })
+  })
 }
 
 /** With scripts, each pathway on each Listen too, since a script may choose it. */

@@ -67,6 +67,12 @@ export interface SchemeStanza extends NamedStanza {
   readonly authenticate: Stanza
 }
 
+/** A Control_Listener or an HTTP_Listener. */
+export interface ServiceStanza extends NamedStanza {
+  /** by what they denote */
+  readonly listens: ReadonlyMap<string, ListenStanza>
+}
+
 export interface Model {
   readonly global: Stanza
   readonly listener: Stanza
@@ -85,6 +91,8 @@ export interface Model {
   readonly datasources: ReadonlyMap<string, NamedStanza>
   /** of auth_ds, by name in lower case */
   readonly authSchemes: ReadonlyMap<string, SchemeStanza>
+  readonly controlListeners: ReadonlyMap<string, ServiceStanza>
+  readonly httpListeners: ReadonlyMap<string, ServiceStanza>
   /** every TLS_SNI, in whatever scope */
   readonly sni: readonly NamedStanza[]
 }

@@ -26,6 +26,11 @@ export type ScopeName =
   | 'scheme'
   | 'authenticate'
   | 'tls_sni'
+  | 'control_listener'
+  | 'http_listener'
+  // a Listen of theirs
+  | 'control_listen'
+  | 'http_listen'
 
 /** An option that acts. */
 export interface OptionRow<T> {

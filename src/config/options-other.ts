@@ -45,6 +45,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
   spool_min_free: { codec: size, default: 100 * 1024 ** 2, scopes: global },
   /** + */
   reception_memory: { codec: size, default: 64 * 1024 ** 2, scopes: global },
+  control_client_timeout: { codec: seconds, default: 60, scopes: global },
   /** + */
   max_sessions: { codec: count(), default: 0, scopes: global },
   /** + */

@@ -107,6 +107,8 @@ export interface GlobalValues {
   readonly spool_min_free: number
   /** + bodies under reception that may be in memory at once, octets */
   readonly reception_memory: number
+  /** seconds of silence after which a client of the console is cut off; 0 = never */
+  readonly control_client_timeout: number
   /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
   readonly max_sessions: number
   /** + name servers, `address` or `address:port`; empty = those of the system */
@@ -194,6 +196,12 @@ export interface ListenSettings {
   readonly at: Position
   /** the options of this Listen where no Peer matches */
   readonly scope: InboundScope
+}
+
+/** A Listen of an HTTP_Listener. */
+export interface HttpListenSettings extends ListenSettings {
+  /** a request is answered only where the client's certificate verifies */
+  readonly authorizedByCertificate: boolean
 }
 
 export interface ScriptSettings {
@@ -351,6 +359,10 @@ export interface Settings {
   readonly global: GlobalValues
   globalOrigin(option: keyof GlobalValues): Origin
   readonly listens: readonly ListenSettings[]
+  /** of all Control_Listeners */
+  readonly controlListens: readonly ListenSettings[]
+  /** of all HTTP_Listeners */
+  readonly httpListens: readonly HttpListenSettings[]
   readonly scripts: readonly ScriptSettings[]
   readonly loggers: readonly LoggerSettings[]
   readonly bounceLoggers: readonly BounceLoggerSettings[]

@@ -63,7 +63,10 @@ function answer(settings: Settings, question: string): string {
     const scope = settings.resolveOutbound(words[1] ?? '')
     return `${show(scope.options[option as keyof OutboundValues])} (${describeOrigin(scope.origin(option as keyof OutboundValues))})`
   }
-  if (words.length === 1) return show(settings[option as 'listens'], ['scope'])
+  if (words.length === 1) {
+    const name = Object.keys(settings).find((each) => each.toLowerCase() === option) as 'listens'
+    return show(settings[name], ['scope'])
+  }
   const listen = settings.listens.find((each) => each.instance === words[0])
   assert.ok(listen, `no Listen ${words[0]}`)
   const address = words[1] === 'unix' ? '' : (words[1] ?? '')

@@ -1,0 +1,64 @@
+/**
+ * The options of the listeners that are not for mail: Control_Listener (momentum: control-listener) and HTTP_Listener
+ * (momentum: rest-http-listener). Codecs and defaults are those of the ESMTP_Listener.
+ */
+
+import { bool, type Codec } from './codec.ts'
+import type { OptionRow, OptionTable, ScopeName } from './option-row.ts'
+import { inboundOptions } from './options-inbound.ts'
+import type { InboundValues } from './settings.ts'
+
+const control: readonly ScopeName[] = ['control_listener', 'control_listen']
+const http: readonly ScopeName[] = ['http_listener', 'http_listen']
+
+type SocketName = 'enable' | 'listen_backlog' | 'file_mode'
+type HttpTlsName =
+  | 'use_ssl'
+  | 'tls_certificate'
+  | 'tls_key'
+  | 'tls_client_ca'
+  | 'tls_client_crl'
+  | 'tls_verify_mode'
+  | 'tls_ciphers'
+  | 'tlsv13_ciphersuites'
+  | 'tls_protocols'
+  | 'tls_handshake_timeout'
+  | 'tls_max_handshakes_per_address'
+
+export type ControlValues = Pick<InboundValues, SocketName>
+
+export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
+  /** a request is answered only where the client's certificate verifies */
+  readonly tls_verified_peer_is_authorized: boolean
+}
+
+export const controlOptions: OptionTable<ControlValues> = {
+  enable: within(inboundOptions.enable, control),
+  listen_backlog: within(inboundOptions.listen_backlog, control),
+  file_mode: within(inboundOptions.file_mode, control),
+}
+
+export const httpOptions: OptionTable<HttpValues> = {
+  enable: within(inboundOptions.enable, http),
+  listen_backlog: within(inboundOptions.listen_backlog, http),
+  file_mode: within(inboundOptions.file_mode, http),
+  use_ssl: within(inboundOptions.use_ssl, http),
+  tls_certificate: within(inboundOptions.tls_certificate, http),
+  tls_key: within(inboundOptions.tls_key, http),
+  tls_client_ca: within(inboundOptions.tls_client_ca, http),
+  tls_client_crl: within(inboundOptions.tls_client_crl, http),
+  tls_verify_mode: within(inboundOptions.tls_verify_mode, http),
+  tls_verified_peer_is_authorized: { codec: bool, default: false, scopes: http },
+  tls_ciphers: within(inboundOptions.tls_ciphers, http),
+  tlsv13_ciphersuites: within(inboundOptions.tlsv13_ciphersuites, http),
+  tls_protocols: within(inboundOptions.tls_protocols, http),
+  tls_handshake_timeout: within(inboundOptions.tls_handshake_timeout, http),
+  tls_max_handshakes_per_address: within(inboundOptions.tls_max_handshakes_per_address, http),
+}
+
+function within<T>(
+  { codec, default: unset }: { readonly codec: Codec<T>; readonly default: T },
+  scopes: readonly ScopeName[],
+): OptionRow<T> {
+  return { codec, default: unset, scopes }
+}

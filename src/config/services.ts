@@ -1,0 +1,142 @@
+/**
+ * Control_Listener and HTTP_Listener: from stanzas to Listens, and what must not be asked of them.
+ *
+ * Such a Listen is resolved as one of an ESMTP_Listener that has these stanzas and nothing else: Listen, listener,
+ * global, default. A console that is reached over TCP would need a login, which is not there: it is refused by name.
+ */
+
+import { cidrContains, parseCidr } from './address.ts'
+import { CidrTrie } from './cidr-trie.ts'
+import { displayName } from './known-names.ts'
+import { listenKey, type WrittenAddress } from './listen-address.ts'
+import type { ListenStanza, Model, ServiceStanza, Setting } from './model.ts'
+import { httpOptions } from './options-services.ts'
+import { quote } from './render.ts'
+import type { Report } from './report.ts'
+
+/** The model in which the Listens of one such listener are resolved like any other. */
+export function modelOfService(model: Model, { stanza, listens }: ServiceStanza): Model {
+  return {
+    ...model,
+    listener: stanza,
+    listenerPeers: { all: [], trie: new CidrTrie() },
+    listens,
+    pathways: new Map(),
+  }
+}
+
+/** Says what cannot be served, or not as it seems to be meant. */
+export function checkServices(model: Model, report: Report): void {
+  for (const service of model.controlListeners.values()) {
+    for (const listen of service.listens.values()) checkControl(service, listen, report)
+  }
+  for (const service of model.httpListeners.values()) {
+    noTlsWithoutSsl(service, report)
+    for (const listen of service.listens.values()) checkHttp(model, service, listen, report)
+  }
+  noSharedAddress(model, report)
+}
+
+function checkControl(service: ServiceStanza, listen: ListenStanza, report: Report): void {
+  const { instance } = listen.stanza
+  if (listen.address.kind !== 'unix') {
+    report.error(
+      `a Control_Listener on TCP (${quote(instance)}) is recognised, not implemented: whoever reaches it could do everything; use the path of a UNIX socket`,
+      listen.at,
+    )
+  }
+  const mode = settingOf(service, listen, 'file_mode')
+  if (mode !== undefined && ((mode.value as number) & 0o002) !== 0) {
+    report.warning(
+      `this File_Mode lets everybody on this machine use the console on ${quote(instance)}`,
+      mode.at,
+    )
+  }
+}
+
+function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, report: Report): void {
+  const { instance } = listen.stanza
+  const value = (name: keyof typeof httpOptions): unknown => settingOf(service, listen, name)?.value
+  const authorized = settingOf(service, listen, 'tls_verified_peer_is_authorized')
+  const needsCertificate = authorized?.value === true
+  if (!needsCertificate && value('enable') !== false && !isLocal(listen.address)) {
+    report.warning(
+      `everybody who reaches ${quote(instance)} can read the metrics: there is no login; bind 127.0.0.1, or set Use_SSL, TLS_Client_CA and TLS_Verified_Peer_Is_Authorized`,
+      listen.at,
+    )
+  }
+  if (value('use_ssl') !== true) {
+    noTlsOptions(listen, listen.stanza, report)
+    return
+  }
+  const mode = settingOf(service, listen, 'tls_verify_mode')
+  const ca = value('tls_client_ca') ?? model.global.settings.get('tls_client_ca')?.value
+  if (needsCertificate && authorized !== undefined) {
+    if (ca === undefined)
+      report.warning('without a TLS_Client_CA no certificate verifies: nobody is authorized', authorized.at)
+    if (mode?.value === 'none')
+      report.warning(
+        'TLS_Verify_Mode is "none": no certificate is asked for, and nobody is authorized',
+        mode.at,
+      )
+  } else if (mode?.value === 'require') {
+    report.warning(
+      'TLS_Verify_Mode demands a certificate here, also one that does not verify; TLS_Verified_Peer_Is_Authorized decides who is answered',
+      mode.at,
+    )
+  }
+}
+
+/** Somebody who writes them believes that there is TLS. */
+function noTlsWithoutSsl(service: ServiceStanza, report: Report): void {
+  const listens = [...service.listens.values()]
+  if (listens.some((listen) => settingOf(service, listen, 'use_ssl')?.value === true)) return
+  noTlsOptions(undefined, service.stanza, report)
+}
+
+function noTlsOptions(
+  listen: ListenStanza | undefined,
+  { settings }: ServiceStanza['stanza'],
+  report: Report,
+): void {
+  for (const [name, { value, at }] of settings) {
+    if (!name.startsWith('tls') || value === undefined || value === false) continue
+    const where = listen === undefined ? 'in an HTTP_Listener' : `on ${quote(listen.stanza.instance)}`
+    report.error(`${displayName(name)} does nothing ${where} without Use_SSL = true`, at)
+  }
+}
+
+/** Two parts of the server cannot have one socket. */
+function noSharedAddress(model: Model, report: Report): void {
+  const first = new Map<string, ListenStanza>()
+  const services = [...model.controlListeners.values(), ...model.httpListeners.values()]
+  for (const { listens } of [{ listens: model.listens }, ...services]) {
+    for (const listen of listens.values()) {
+      const { address, stanza, at } = listen
+      if (address.kind !== 'unix' && address.port === 0) continue
+      const key = listenKey(address)
+      const other = first.get(key)
+      if (other === undefined) first.set(key, listen)
+      else
+        report.error(`Listen ${quote(stanza.instance)} is in two listeners`, at, {
+          message: 'the first one is here',
+          at: other.at,
+        })
+    }
+  }
+}
+
+function settingOf(
+  { stanza }: ServiceStanza,
+  listen: ListenStanza,
+  name: keyof typeof httpOptions,
+): Setting | undefined {
+  return listen.stanza.settings.get(name) ?? stanza.settings.get(name)
+}
+
+function isLocal(address: WrittenAddress): boolean {
+  if (address.kind !== 'tcp') return address.kind === 'unix'
+  return loopbackNetworks.some((cidr) => cidr !== undefined && cidrContains(cidr, address.host))
+}
+
+const loopbackNetworks = [parseCidr('127.0.0.0/8'), parseCidr('::1')]
