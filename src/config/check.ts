@@ -14,6 +14,7 @@ import { displayName, displayScopes, findOption, findStanza, namesIn } from './k
 import { restrictingStanzas } from './known-stanzas.ts'
 import type { Model, Stanza } from './model.ts'
 import type { OptionRow, ScopeName } from './option-row.ts'
+import { selectors } from './options-partner.ts'
 import { quote } from './render.ts'
 import { Report } from './report.ts'
 import { alreadySo, restricting } from './restricting.ts'
@@ -56,6 +57,7 @@ class Checker {
     const sni = model.sni.map((each, index) => [String(index), each] as const)
     this.#required(new Map(sni), 'tls_certificate')
     for (const option of ['query', 'cache']) this.#required(new Map(schemes), option)
+    this.#selectors(model)
     return { model: this.#instances.model, diagnostics: this.#report.diagnostics }
   }
 
@@ -197,6 +199,18 @@ class Checker {
       const name = setting.value as string
       if (name === 'default' || pathways.has(name)) continue
       this.#report.error(`there is no Pathway ${quote(name)}${suggestion(name, pathways.keys())}`, setting.at)
+    }
+  }
+
+  /** One that is set and wrong has been told of. */
+  #selectors({ partners }: Model): void {
+    for (const { stanza, at } of partners.values()) {
+      const wrong = this.#wrong.get(stanza) ?? []
+      if (selectors.some((name) => stanza.settings.has(name) || wrong.includes(name))) continue
+      this.#report.error(
+        `Partner ${quote(stanza.instance)} does not say which certificates are its own: it needs one of ${selectors.map(displayName).join(', ')}`,
+        at,
+      )
     }
   }
 

@@ -66,6 +66,7 @@ export class Instances {
       bounceLoggers: this.#bounceLoggers,
       tlsLogs: this.#tlsLogs,
       maildirs: this.#maildirs,
+      partners: this.#partners,
       security: this.#security,
       datasources: this.#datasources,
       authSchemes: this.#authSchemes,
@@ -135,6 +136,8 @@ export class Instances {
         return this.#authScheme(instance)
       case 'authenticate':
         return [...this.#authSchemes.values()].find(({ stanza }) => stanza === parent)?.authenticate
+      case 'partner':
+        return this.#partner(instance)
       case 'tls_sni':
         return this.#sniOf(instance, node.name.at, parent)
       case 'security':
@@ -292,6 +295,17 @@ export class Instances {
     return found.stanza
   }
 
+  /** The name goes into headers, logs and contexts as it is. */
+  #partner(instance: Scalar): Stanza | undefined {
+    if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(instance.text)) {
+      return this.#named(this.#partners, 'partner', instance)
+    }
+    return this.#report.error(
+      `${quote(instance.text)} cannot be the name of a partner: at most 63 letters, digits and . _ -, and no sign at the start`,
+      instance.at,
+    )
+  }
+
   /** Kept in the scope that it stands in, by host: `scopes.ts` merges them. */
   #sniOf(instance: Scalar, at: Position, parent: Stanza): Stanza | undefined {
     const host = instance.text.toLowerCase()
@@ -343,6 +357,7 @@ const named: readonly ScopeName[] = [
   'domain',
   'host',
   'script',
+  'partner',
   'datasource',
   'scheme',
   'tls_sni',

@@ -20,6 +20,7 @@ import {
   tlsLogOptions,
 } from './options-other.ts'
 import { controlOptions, httpOptions } from './options-services.ts'
+import { partnerOptions } from './options-partner.ts'
 import { sniOptions } from './options-tls.ts'
 
 export type KnownOption =
@@ -121,6 +122,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   scheme: ['auth_ds'],
   authenticate: ['scheme'],
   tls_sni: [...sessionAndGlobal],
+  partner: ['global'],
   control_listener: ['global'],
   http_listener: ['global'],
   // never a name of its own: `listenOf`
@@ -176,6 +178,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     scriptOptions,
     datasourceOptions,
     authenticateOptions,
+    partnerOptions,
     sniOptions,
     controlOptions,
     httpOptions,
@@ -222,6 +225,11 @@ const wholeNames: Readonly<Record<string, string>> = {
   scriptlet: 'scriptlet',
   script: 'script',
   snmp: 'SNMP',
+  san_dns: 'SAN_DNS',
+  san_email: 'SAN_Email',
+  san_uri: 'SAN_URI',
+  san_ip: 'SAN_IP',
+  spki_pin: 'SPKI_Pin',
   threadpool: 'ThreadPool',
 }
 

@@ -25,6 +25,8 @@ import {
   securityOptions,
   tlsLogOptions,
 } from './options-other.ts'
+import { partnerOptions } from './options-partner.ts'
+import { checkPartners, partnerPathways } from './partners.ts'
 import { quote } from './render.ts'
 import { Report, sortDiagnostics } from './report.ts'
 import { Resolver, situations } from './resolve.ts'
@@ -58,6 +60,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   const model = checked.model
   sharedDomains(model, report)
   checkAuthSchemes(model, report)
+  checkPartners(model, report)
   checkServices(model, report)
   warnOfTraps(model, report)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
@@ -124,6 +127,12 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       at,
       ...valuesOf(stanza, maildirOptions),
     })),
+    partners: named(model.partners, (stanza, { name, at }) => ({
+      name,
+      at,
+      ...valuesOf(stanza, partnerOptions),
+      origin: (option: keyof typeof partnerOptions) => stanza.settings.get(option)?.at ?? ('default' as const),
+    })),
     security: model.security && {
       at: model.security.at,
       ...valuesOf(model.security.stanza, securityOptions),
@@ -179,7 +188,7 @@ function httpListens(model: Model, service: ServiceStanza): readonly HttpListenS
   })
 }
 
-/** With scripts, each pathway on each Listen too, since a script may choose it. */
+/** Each pathway that a partner is put on, and with scripts all of them, on each Listen too. */
 function* inboundScopes(
   model: Model,
   resolver: Resolver,
@@ -189,9 +198,9 @@ function* inboundScopes(
   const byInstance = new Map(listens.map((listen) => [listen.instance, listen]))
   for (const situation of situations(model)) {
     const listen = byInstance.get(situation.listen.stanza.instance)
-    const pathways =
-      model.scripts.size > 0 && situation.listenPeers.length + situation.listenerPeers.length === 0
-    for (const scriptPathway of [undefined, ...(pathways ? model.pathways.keys() : [])]) {
+    const anyClient = situation.listenPeers.length + situation.listenerPeers.length === 0
+    const chosen = model.scripts.size > 0 ? model.pathways.keys() : partnerPathways(model)
+    for (const scriptPathway of [undefined, ...(anyClient ? chosen : [])]) {
       const scope = resolver.scope({ ...situation, scriptPathway })
       if (listen === undefined || seen.has(scope.id)) continue
       seen.add(scope.id)

@@ -87,6 +87,8 @@ export interface Model {
   readonly bounceLoggers: ReadonlyMap<string, NamedStanza>
   readonly tlsLogs: ReadonlyMap<string, NamedStanza>
   readonly maildirs: ReadonlyMap<string, NamedStanza>
+  /** by name */
+  readonly partners: ReadonlyMap<string, NamedStanza>
   readonly security: NamedStanza | undefined
   readonly datasources: ReadonlyMap<string, NamedStanza>
   /** of auth_ds, by name in lower case */

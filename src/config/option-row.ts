@@ -26,6 +26,7 @@ export type ScopeName =
   | 'scheme'
   | 'authenticate'
   | 'tls_sni'
+  | 'partner'
   | 'control_listener'
   | 'http_listener'
   // a Listen of theirs

@@ -6,6 +6,7 @@
  */
 
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
+import type { PartnerSettings } from './settings-partner.ts'
 import type { FilePath, TlsValues } from './settings-tls.ts'
 
 /** A CIDR block in normal form. `family` 4 has 4 bytes, 6 has 16; host bits are zero. */
@@ -20,6 +21,7 @@ export interface Cidr {
 /** A dictionary value, keys as written. */
 export type Dictionary = Readonly<Record<string, string>>
 
+export type { PartnerSettings } from './settings-partner.ts'
 export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
 
 /**
@@ -368,6 +370,7 @@ export interface Settings {
   readonly bounceLoggers: readonly BounceLoggerSettings[]
   readonly tlsLogs: readonly TlsLogSettings[]
   readonly maildirs: readonly MaildirSettings[]
+  readonly partners: readonly PartnerSettings[]
   readonly security: SecuritySettings | undefined
   readonly datasources: readonly DatasourceSettings[]
   /** of auth_ds */
