@@ -10,6 +10,7 @@ import type { Origin } from './diagnostic.ts'
 import type { ListenStanza, Model, PeerStanza, Peers, Stanza } from './model.ts'
 import { inboundOptions } from './options-inbound.ts'
 import { outboundOptions } from './options-other.ts'
+import type { ScopeSpeaker } from './scope-speaker.ts'
 import {
   deciding,
   inboundChain,
@@ -138,6 +139,12 @@ class ResolvedInbound implements InboundScope {
 
   origin(option: keyof InboundValues): Origin {
     return deciding(this.#chain, option)?.at ?? 'default'
+  }
+
+  speakers(): readonly ScopeSpeaker[] {
+    return this.#chain.map(({ scope, instance, at, settings }) => {
+      return { scope, instance, at, says: (option) => settings.get(option) }
+    })
   }
 }
 

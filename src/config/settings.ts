@@ -6,6 +6,7 @@
  */
 
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
+import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { PartnerSettings } from './settings-partner.ts'
 import type { FilePath, TlsValues } from './settings-tls.ts'
 
@@ -173,6 +174,8 @@ export interface InboundScope {
   readonly pathwayGroup: string
   /** where the value of an option comes from (for a dictionary: the most specific stanza that sets it) */
   origin(option: keyof InboundValues): Origin
+  /** what speaks for the client, most specific first; absent in a scope that no configuration made */
+  readonly speakers?: () => readonly ScopeSpeaker[]
 }
 
 export interface OutboundScope {
