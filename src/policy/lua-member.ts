@@ -77,6 +77,7 @@ export class LuaMember implements Member {
   }
 
   ask(question: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer> {
+    asking.decision.ask(this.#engineOptions.scripts[question.script]?.name ?? '', question.callout)
     if (this.#engine?.has(question.script, 'validate_dealloc') === true) this.#remember(question, asking)
     return this.#call(question, subjectOf(asking), 0)
   }
@@ -160,9 +161,11 @@ export class LuaMember implements Member {
     times: number,
   ): MemberAnswer | Promise<MemberAnswer> {
     const { callout } = question
-    if (outcome.kind === 'failed')
-      return outcome.quiet === true ? 'failed' : this.#failed(callout, outcome.message)
     const { decision } = subject
+    if (outcome.kind === 'failed') {
+      decision.failedAt(/^([^\n:]+:\d+): /.exec(outcome.message)?.[1])
+      return outcome.quiet === true ? 'failed' : this.#failed(callout, outcome.message)
+    }
     const answer = readAnswer(subject.phase, outcome.value, constants)
     if (answer === 'go-on') return 'go-on'
     if (answer === 'stop') return 'stop'

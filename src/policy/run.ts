@@ -25,7 +25,7 @@ import { answerAfterHandshake } from './tls-note.ts'
 import type { PolicyDefinition } from './typescript/definition.ts'
 import { isModuleScript, judgePolicy, loadModule } from './typescript/load.ts'
 import { ModuleMember } from './typescript/module-member.ts'
-import type { Verdict } from './verdict.ts'
+import type { AnsweredBy, Verdict } from './verdict.ts'
 
 export interface PolicyOptions {
   /** in the order of the configuration */
@@ -78,9 +78,9 @@ function refuseAll(hostname: string): Policy {
 }
 
 /** momentum: message-responses */
-function temporaryIssue(hostname: string): Verdict {
+function temporaryIssue(hostname: string, by?: AnsweredBy): Verdict {
   const text = `${hostname} temporary issue, please retry your message later`
-  return { kind: 'disconnect', code: 421, text, module: MODULE }
+  return { kind: 'disconnect', code: 421, text, module: MODULE, ...(by === undefined ? {} : { by }) }
 }
 
 /** One script: the member that speaks for it, and which of the member's scripts it is. */
@@ -243,7 +243,9 @@ class ScriptPolicy implements Policy {
   /** undefined: ask the next one */
   #judge(asking: Asking, answer: MemberAnswer): Verdict | undefined {
     if (answer === 'go-on') return undefined
-    return answer === 'failed' ? temporaryIssue(this.#hostname) : this.#conclude(asking, answer)
+    return answer === 'failed'
+      ? temporaryIssue(this.#hostname, asking.decision.asked)
+      : this.#conclude(asking, answer)
   }
 
   #conclude({ phase, facts, decision }: Asking, answer: 'go-on' | 'stop' | 'final'): Verdict {

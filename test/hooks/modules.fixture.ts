@@ -7,9 +7,13 @@ import { after } from 'node:test'
 import type { Diagnostic } from '../../src/config/diagnostic.ts'
 import type { Policy } from '../../src/policy/phases.ts'
 import { createPolicy, type PolicyOptions } from '../../src/policy/run.ts'
+import { unsigned } from './unsigned.fixture.ts'
 
 export interface Loaded {
+  /** verdicts name nobody */
   readonly policy: Policy
+  /** verdicts name the script that answered */
+  readonly signed: Policy
   readonly diagnostics: readonly Diagnostic[]
   /** paniclog texts, oldest first */
   readonly panics: string[]
@@ -48,7 +52,7 @@ export class PolicyFolder {
       },
       ...options,
     })
-    return { policy, diagnostics, panics }
+    return { policy: unsigned(policy), signed: policy, diagnostics, panics }
   }
 
   /** `FILE:LINE:COLUMN: severity: message` */

@@ -7,9 +7,13 @@ import { ValidationContext } from '../../src/policy/context.ts'
 import type { MessageFacts, PhaseFacts, Policy, SessionFacts } from '../../src/policy/phases.ts'
 import { createPolicy, type PolicyOptions } from '../../src/policy/run.ts'
 import type { Peer } from '../../src/tls/peer.ts'
+import { unsigned } from './unsigned.fixture.ts'
 
 export interface Gate {
+  /** verdicts name nobody */
   readonly policy: Policy
+  /** verdicts name the script that answered */
+  readonly signed: Policy
   readonly diagnostics: readonly Diagnostic[]
   /** paniclog texts, oldest first */
   readonly panics: string[]
@@ -47,7 +51,7 @@ export async function load(
     },
     ...rest,
   })
-  return { policy, diagnostics, panics }
+  return { policy: unsigned(policy), signed: policy, diagnostics, panics }
 }
 
 /** A script `gate` with one callout whose body is given. */

@@ -137,6 +137,7 @@ function header(state: LuaState, L: number, callout: Callout): number {
 function discard(state: LuaState, L: number, callout: Callout): number {
   if (callout.subject.phase === 'set_binding')
     throw new ScriptError('msg:discard is not available in validate_set_binding')
-  callout.subject.decision.discard(state.lua.lua_type(L, 2) <= TYPE.nil ? undefined : state.checkString(L, 2))
+  const reason = state.lua.lua_type(L, 2) <= TYPE.nil ? undefined : state.checkString(L, 2)
+  callout.subject.decision.discard(reason, state.place(L))
   return 0
 }

@@ -40,7 +40,7 @@ export function replyMethods(state: LuaState): MethodTable {
         const [, own = '', rest = ''] = /^(\d{3})[ -]?([^]*)$/.exec(text) ?? []
         const code = number === 0 ? Number(own) : number
         if (!isReplyCode(code)) throw new ScriptError('a reply code is 2xx, 4xx or 5xx')
-        decision.reply(code, number === 0 ? rest : text)
+        decision.reply(code, number === 0 ? rest : text, state.place(L))
       }
       state.push(L, `${decision.code ?? 250} ${decision.text}`.trimEnd())
       return 1

@@ -280,6 +280,12 @@ export class LuaState {
     return this.#stack.chunkName(L, level)
   }
 
+  /** `FILE:LINE` of the script that called the host function which runs. */
+  place(L: number): string | undefined {
+    const where = this.#stack.nearest(L, 1)
+    return where === '' ? undefined : where.slice(0, -2)
+  }
+
   // ---- inside -------------------------------------------------------------------------------------------------
 
   #slice(pointer: number, length: number): string {

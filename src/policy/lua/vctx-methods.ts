@@ -31,7 +31,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
       return 0
     },
     set_code: (L, callout) => {
-      callout.subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3))
+      callout.subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3), state.place(L))
       return 0
     },
     disconnect: (L, callout) => {
@@ -40,7 +40,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
     },
     // the helpers of Momentum's stock policy: what they return is what the callout returns
     pbp_action: (L, callout) => {
-      callout.subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3))
+      callout.subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3), state.place(L))
       lua.lua_pushnumber(L, constants.VALIDATE_DONE)
       return 1
     },
@@ -54,14 +54,14 @@ export function contextMethods(host: ObjectHost): MethodTable {
       if (!(seconds >= 0) || seconds === Number.POSITIVE_INFINITY) {
         throw new ScriptError("bad argument #1 to 'tarpit' (seconds, not negative)")
       }
-      callout.subject.decision.tarpit(seconds)
+      callout.subject.decision.tarpit(seconds, state.place(L))
       return 0
     },
   }
 }
 
 function disconnect(state: LuaState, L: number, { subject }: Callout): void {
-  subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3))
+  subject.decision.reply(replyCode(state, L, 2), optionalText(state, L, 3), state.place(L))
   subject.decision.close = true
 }
 
@@ -113,6 +113,7 @@ export function writeContextField(state: LuaState, L: number, callout: Callout, 
     decision.close =
       type === TYPE.boolean ? state.lua.lua_toboolean(L, 3) === 1 : state.lua.lua_tonumber(L, 3) !== 0
   } else throw new ScriptError(`vctx.${name} cannot be set`, 2)
+  decision.setBy(state.place(L))
 }
 
 /** What the code field shows before a script has set it. */

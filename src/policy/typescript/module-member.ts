@@ -32,6 +32,7 @@ const longTurn = 1000
 
 export class ModuleMember implements Member {
   readonly #options: ModuleMemberOptions
+  readonly #places = new Map<string, string>()
 
   constructor(options: ModuleMemberOptions) {
     this.#options = options
@@ -43,6 +44,7 @@ export class ModuleMember implements Member {
   }
 
   ask({ callout }: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer> {
+    asking.decision.ask(this.#options.name, callout, this.#placeOf(callout))
     const call = new CalloutCall()
     const started = performance.now()
     let answer: MemberAnswer | Promise<MemberAnswer>
@@ -101,6 +103,16 @@ export class ModuleMember implements Member {
       where(callout),
       `returned ${show(value)}, which is no answer that this phase permits`,
     )
+  }
+
+  /** `FILE:LINE` of a method; a policy of the program's own has none. */
+  #placeOf(callout: string): string | undefined {
+    let place = this.#places.get(callout)
+    if (place === undefined) {
+      place = this.#options.where(callout)
+      this.#places.set(callout, place)
+    }
+    return /:\d+$/.test(place) ? place : undefined
   }
 
   #failed(callout: string, error: unknown): MemberAnswer {
