@@ -33,6 +33,7 @@ import { judgeSession, type Link, readLink, type SessionJudgement } from './sess
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
 import { givesTickets, sessionIdContext, trustDigest } from './trust.ts'
+import { trustSources } from './trust-sources.ts'
 
 export interface LoadTlsOptions {
   readonly ticketSecret: TicketSecret
@@ -84,7 +85,10 @@ interface Plan {
   /** other certificates, by the exact name that a client must ask for */
   readonly sni: ReadonlyMap<string, ServerCertificate>
   readonly cas: ClientCas | undefined
+  /** the file that they come from */
+  readonly caPath: string | undefined
   readonly crls: RevocationLists | undefined
+  readonly crlPath: string | undefined
   readonly range: ProtocolRange
   readonly ciphers: string
   readonly tickets: boolean
@@ -182,10 +186,13 @@ export class TlsContexts implements TlsGate {
       socket.destroy()
       throw new TlsHandshakeError('too many handshakes under way from this address')
     }
+    let plan = own
     try {
-      return await this.#shake(socket, await this.#adjust(own, adjustments))
+      plan = await this.#adjust(own, adjustments)
+      return await this.#shake(socket, plan)
     } catch (error) {
       socket.destroy()
+      if (error instanceof TlsHandshakeError) error.sources = trustSources(plan)
       throw error
     } finally {
       this.#slots.release(clientAddress)
@@ -198,7 +205,7 @@ export class TlsContexts implements TlsGate {
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     const judged = await this.#judge(plan, readLink(socket), readPresented(socket, mode))
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    return { socket, facts: judged.facts, chain: judged.chain }
+    return { socket, facts: judged.facts, chain: judged.chain, sources: trustSources(plan) }
   }
 
   async #judge(plan: Plan, link: Link, presented: Presented): Promise<JudgedSession> {
@@ -281,6 +288,7 @@ export class TlsContexts implements TlsGate {
       server: server ?? plan.server,
       sni: server === undefined ? plan.sni : new Map(),
       cas: cas ?? plan.cas,
+      caPath: parameters.ca ?? plan.caPath,
       ciphers: cipherText(options),
       tickets: false,
       turningPoints: [...plan.turningPoints, ...turningPointsOf(cas)],
@@ -321,7 +329,9 @@ export class TlsContexts implements TlsGate {
       server,
       sni,
       cas,
+      caPath: caFile?.path,
       crls,
+      crlPath: crlFile?.path,
       range: protocolRange(options.tls_protocols),
       ciphers: cipherText(options),
       tickets: givesTickets(options),

@@ -4,12 +4,15 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { InboundScope } from '../config/settings.ts'
 import type { CertificateFacts, TlsFacts } from './peer.ts'
+import type { TrustSources } from './trust-sources.ts'
 
 export interface SecureConnection {
   readonly socket: TLSSocket
   readonly facts: TlsFacts
   /** The certificate that came and those above it, at most ten; empty without one, or where none was asked for. */
   chain(): readonly CertificateFacts[]
+  /** what the verdict rests on */
+  readonly sources?: TrustSources
 }
 
 /**
@@ -37,6 +40,8 @@ export interface HandshakeAdjustments {
 /** The handshake did not come about. `reason` is for the log: OpenSSL's words, or `handshake timeout`. */
 export class TlsHandshakeError extends Error {
   readonly reason: string
+  /** what it would have been judged by; absent when it did not get that far */
+  sources: TrustSources | undefined
 
   constructor(reason: string, options?: ErrorOptions) {
     super(`TLS handshake failed: ${reason}`, options)
