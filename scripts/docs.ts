@@ -11,6 +11,7 @@ import { knownOptions } from '../src/config/known-options.ts'
 import type { OptionRow } from '../src/config/option-row.ts'
 import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
 import { inboundOptions } from '../src/config/options-inbound.ts'
+import { ocspOptions } from '../src/config/options-ocsp.ts'
 import {
   bounceLoggerOptions,
   globalOptions,
@@ -42,6 +43,7 @@ import {
   inboundNotes,
   loggerNotes,
   maildirNotes,
+  ocspNotes,
   outboundNotes,
   tlsLogNotes,
 } from './option-notes.ts'
@@ -106,6 +108,12 @@ ${table(bounceLoggerOptions, bounceLoggerNotes)}
 
 ${table(tlsLogOptions, tlsLogNotes)}
 
+## \`TLS_OCSP "name" { }\` +
+
+An OCSP responder for clients’ certificates; [tls.md](tls.md#ocsp) tells more.
+
+${table(ocspOptions, ocspNotes)}
+
 ## \`maildir "name" { }\` +
 
 A local part becomes a folder's name only if it is made of letters, digits and \`. _ + = -\`, starts with a letter, a
@@ -145,10 +153,12 @@ function table(rows: Table, notes: Readonly<Record<string, string>>): string {
 function defaultOf(row: OptionRow<unknown>): string {
   const value = row.default
   if (row.codec === permissions) return `\`0${Number(value).toString(8)}\``
-  if (value === undefined) return '–'
-  if (Array.isArray(value)) return '( )'
+  if (value === undefined || value === '') return '–'
+  if (Array.isArray(value)) return value.length === 0 ? '( )' : `\`( ${value.join(', ')} )\``
   if (typeof value === 'object' && value !== null) {
-    return 'text' in value && typeof value.text === 'string' ? `\`${value.text}\`` : '[ ]'
+    if ('text' in value && typeof value.text === 'string')
+      return value.text === '' ? '–' : `\`${value.text}\``
+    return '[ ]'
   }
   return typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number'
     ? `\`${String(value)}\``

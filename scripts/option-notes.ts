@@ -9,6 +9,7 @@ import type {
   InboundValues,
   LoggerSettings,
   MaildirSettings,
+  OcspSettings,
   OutboundValues,
   TlsLogSettings,
 } from '../src/config/settings.ts'
@@ -111,6 +112,10 @@ export const inboundNotes: Notes<InboundValues> = {
     '+ `hard`, or `soft`: a list that is missing or out of date is forgiven, a listed serial is not',
   tls_client_crl_alarm_age:
     '+ seconds after which a list that was not replaced raises an alarm in paniclog; 0 = none',
+  tls_client_ocsp:
+    '+ whether the responders of the `TLS_OCSP` stanzas are asked about clients’ certificates that verify; see [tls.md](tls.md#ocsp)',
+  tls_client_ocsp_mode:
+    '+ `hard`, or `soft`: an answer that is missing or worth nothing is forgiven, `revoked` is not',
   tls_verify_mode:
     '`none`, `require`, or `optional` (+) for what holds when it is not set; see [tls.md](tls.md)',
   tls_verify_mode_shadow:
@@ -143,6 +148,8 @@ export const globalNotes: Notes<GlobalValues> = {
   control_client_timeout:
     'seconds of silence after which a client of the console is cut off; 0 = never; see [console.md](console.md)',
   max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',
+  tls_expiry_warning:
+    '+ days before the end of a certificate or revocation list at which paniclog warns, once a day each; `none` switches it off',
   dns_servers:
     '+ name servers, `address` or `address:port`; names of next hops are then asked of them too; default: those of /etc/resolv.conf',
 }
@@ -242,3 +249,14 @@ export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {
   create_users: 'whether a missing mailbox is made; otherwise its recipient is refused at RCPT',
   domain_in_path: 'whether the path is `BASEDIR/DOMAIN/LOCALPART` rather than `BASEDIR/LOCALPART`',
 }
+export const ocspNotes: Notes<Omit<OcspSettings, 'name' | 'at'>> = {
+  ca: 'PEM file of the CAs whose certificates the responder knows; required, and one stanza for each CA',
+  responder: 'an http or https URL; required',
+  signer:
+    'PEM file of the certificates of which one signs every answer; without it the CA does, or whom the CA has appointed',
+  responder_ca: 'PEM file of the roots against which an https responder is verified; required there',
+  timeout: 'seconds for one question, 1 to 60',
+  cache_time: 'seconds for which an answer is used again at most; its own next update may come earlier',
+  nonce: '`send`: one that comes back must be ours; `require`: it must come back; `off`',
+}
+

@@ -51,6 +51,7 @@ class Checker {
     this.#required(model.maildirs, 'basedir')
     this.#required(model.scripts, 'source')
     this.#required(model.datasources, 'uri')
+    for (const option of ['ca', 'responder']) this.#required(model.ocsp, option)
     const schemes = [...model.authSchemes].map(
       ([name, { authenticate: stanza, at }]) => [name, { stanza, at }] as const,
     )

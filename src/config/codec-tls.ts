@@ -1,6 +1,6 @@
 /** Values that speak of TLS. A word that is not known is an error and never a weaker setting. */
 
-import { type Codec, oneOf, scalar } from './codec.ts'
+import { type Codec, count, listWhere, oneOf, scalar } from './codec.ts'
 import { suggestion } from './edit-distance.ts'
 import { quote } from './render.ts'
 import type { VerifyMode } from './settings.ts'
@@ -63,6 +63,13 @@ export const ciphers: Codec<string | undefined> = (value, context) => {
 export const curves: Codec<string> = scalar('a list of curves or groups with ":" between them', (text) =>
   /^[A-Za-z0-9_-]+(?::[A-Za-z0-9_-]+)*$/.test(text) ? text : undefined,
 )
+
+/** TLS_Expiry_Warning: days, or `none`. Descending, each once. */
+export const warningDays: Codec<readonly number[]> = (value, context) => {
+  if (value.kind === 'scalar' && value.text.toLowerCase() === 'none') return { value: Object.freeze([]) }
+  const days = listWhere(count('"none", or numbers of days', { min: 1, max: 3650 }))(value, context)
+  return days && { value: Object.freeze([...new Set(days.value)].toSorted((a, b) => b - a)) }
+}
 
 const protocolNames = ['ALL', 'SSLv2', 'SSLv3', 'TLSv1.0', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
 

@@ -45,6 +45,7 @@ export class Instances {
   readonly #controlListeners = new Map<string, ServiceStanza>()
   readonly #httpListeners = new Map<string, ServiceStanza>()
   readonly #partners = new Map<string, NamedStanza>()
+  readonly #ocsp = new Map<string, NamedStanza>()
   readonly #sni: NamedStanza[] = []
   #scriptlet: NamedStanza | undefined
   #security: NamedStanza | undefined
@@ -67,6 +68,7 @@ export class Instances {
       tlsLogs: this.#tlsLogs,
       maildirs: this.#maildirs,
       partners: this.#partners,
+      ocsp: this.#ocsp,
       security: this.#security,
       datasources: this.#datasources,
       authSchemes: this.#authSchemes,
@@ -138,6 +140,8 @@ export class Instances {
         return [...this.#authSchemes.values()].find(({ stanza }) => stanza === parent)?.authenticate
       case 'partner':
         return this.#partner(instance)
+      case 'tls_ocsp':
+        return this.#named(this.#ocsp, scope, instance)
       case 'tls_sni':
         return this.#sniOf(instance, node.name.at, parent)
       case 'security':
@@ -361,6 +365,7 @@ const named: readonly ScopeName[] = [
   'datasource',
   'scheme',
   'tls_sni',
+  'tls_ocsp',
 ]
 
 /** what `uri` means without auth_ds */

@@ -21,6 +21,7 @@ import {
 } from './options-other.ts'
 import { controlOptions, httpOptions } from './options-services.ts'
 import { partnerOptions } from './options-partner.ts'
+import { ocspOptions } from './options-ocsp.ts'
 import { sniOptions } from './options-tls.ts'
 
 export type KnownOption =
@@ -122,6 +123,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   scheme: ['auth_ds'],
   authenticate: ['scheme'],
   tls_sni: [...sessionAndGlobal],
+  tls_ocsp: ['global'],
   partner: ['global'],
   control_listener: ['global'],
   http_listener: ['global'],
@@ -180,6 +182,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     authenticateOptions,
     partnerOptions,
     sniOptions,
+    ocspOptions,
     controlOptions,
     httpOptions,
   ]
@@ -238,6 +241,7 @@ const wordForms: Readonly<Record<string, string>> = {
   tlsv13: 'TLSv13',
   ca: 'CA',
   crl: 'CRL',
+  ocsp: 'OCSP',
   eku: 'EKU',
   sni: 'SNI',
   dn: 'DN',

@@ -16,6 +16,7 @@ import { bindAddresses } from './listen-address.ts'
 import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
+import { ocspOptions } from './options-ocsp.ts'
 import {
   bounceLoggerOptions,
   globalOptions,
@@ -107,41 +108,23 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     ),
     httpListens: Object.freeze([...model.httpListeners.values()].flatMap((each) => httpListens(model, each))),
     scripts: named(model.scripts, (stanza, name) => makeScript(stanza, name, directory)),
-    loggers: named(model.loggers, (stanza, { name, at }) => ({
-      name,
-      at,
-      ...valuesOf(stanza, loggerOptions),
-    })),
-    bounceLoggers: named(model.bounceLoggers, (stanza, { name, at }) => ({
-      name,
-      at,
-      ...valuesOf(stanza, bounceLoggerOptions),
-    })),
-    tlsLogs: named(model.tlsLogs, (stanza, { name, at }) => ({
-      name,
-      at,
-      ...valuesOf(stanza, tlsLogOptions),
-    })),
-    maildirs: named(model.maildirs, (stanza, { name, at }) => ({
-      name,
-      at,
-      ...valuesOf(stanza, maildirOptions),
-    })),
+    loggers: stanzas(model.loggers, loggerOptions),
+    bounceLoggers: stanzas(model.bounceLoggers, bounceLoggerOptions),
+    tlsLogs: stanzas(model.tlsLogs, tlsLogOptions),
+    maildirs: stanzas(model.maildirs, maildirOptions),
     partners: named(model.partners, (stanza, { name, at }) => ({
       name,
       at,
       ...valuesOf(stanza, partnerOptions),
-      origin: (option: keyof typeof partnerOptions) => stanza.settings.get(option)?.at ?? ('default' as const),
+      origin: (option: keyof typeof partnerOptions) =>
+        stanza.settings.get(option)?.at ?? ('default' as const),
     })),
+    ocsp: stanzas(model.ocsp, ocspOptions),
     security: model.security && {
       at: model.security.at,
       ...valuesOf(model.security.stanza, securityOptions),
     },
-    datasources: named(model.datasources, (stanza, { name, at }) => ({
-      name,
-      at,
-      ...valuesOf(stanza, datasourceOptions),
-    })),
+    datasources: stanzas(model.datasources, datasourceOptions),
     schemes: Object.freeze(
       [...model.authSchemes].map(([name, { authenticate, at }]) =>
         Object.freeze({ name, at, ...valuesOf(authenticate, authenticateOptions) }),
@@ -254,6 +237,14 @@ function named<T extends object>(
   make: (stanza: Stanza, about: { name: string; at: NamedStanza['at'] }) => T,
 ): readonly T[] {
   return Object.freeze([...all].map(([name, { stanza, at }]) => Object.freeze(make(stanza, { name, at }))))
+}
+
+/** All instances of a stanza, each with its name and place. */
+function stanzas<V extends object>(
+  all: ReadonlyMap<string, NamedStanza>,
+  table: OptionTable<V>,
+): readonly (V & { readonly name: string; readonly at: NamedStanza['at'] })[] {
+  return named(all, (stanza, about) => ({ ...about, ...valuesOf(stanza, table) }))
 }
 
 function valuesOf<V extends object>(stanza: Stanza, table: OptionTable<V>): V {

@@ -89,6 +89,8 @@ export interface Model {
   readonly maildirs: ReadonlyMap<string, NamedStanza>
   /** by name */
   readonly partners: ReadonlyMap<string, NamedStanza>
+  /** every TLS_OCSP, by name */
+  readonly ocsp: ReadonlyMap<string, NamedStanza>
   readonly security: NamedStanza | undefined
   readonly datasources: ReadonlyMap<string, NamedStanza>
   /** of auth_ds, by name in lower case */

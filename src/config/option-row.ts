@@ -26,6 +26,7 @@ export type ScopeName =
   | 'scheme'
   | 'authenticate'
   | 'tls_sni'
+  | 'tls_ocsp'
   | 'partner'
   | 'control_listener'
   | 'http_listener'

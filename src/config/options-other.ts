@@ -19,6 +19,7 @@ import {
   size,
 } from './codec.ts'
 import { domains, ehloName, nameServers, networks, nextHop, originator, routes } from './codec-mail.ts'
+import { warningDays } from './codec-tls.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
 import type {
   BounceLoggerSettings,
@@ -50,6 +51,8 @@ export const globalOptions: OptionTable<GlobalValues> = {
   max_sessions: { codec: count(), default: 0, scopes: global },
   /** + */
   dns_servers: { codec: nameServers, default: Object.freeze([]), scopes: global },
+  tls_expiry_warning: { codec: warningDays, default: Object.freeze([30, 14, 7, 1]), scopes: global },
+  /** + */
 }
 
 export const outboundOptions: OptionTable<OutboundValues> = {

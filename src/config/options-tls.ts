@@ -29,6 +29,10 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   tls_client_crl_mode: { codec: oneOf(['hard', 'soft']), default: 'hard', scopes: sessionScopes },
   /** + */
   tls_client_crl_alarm_age: { codec: longSeconds, default: 0, scopes: sessionAndGlobal },
+  /** + */
+  tls_client_ocsp: { codec: bool, default: false, scopes: sessionAndGlobal },
+  /** + not global: a relaxation is written where it is meant */
+  tls_client_ocsp_mode: { codec: oneOf(['hard', 'soft']), default: 'hard', scopes: sessionScopes },
   tls_verify_mode: { codec: verifyMode, default: undefined, scopes: sessionScopes },
   /** + in the scopes of the mode that it stands beside */
   tls_verify_mode_shadow: { codec: verifyMode, default: undefined, scopes: sessionScopes },

@@ -32,6 +32,10 @@ export interface TlsValues {
   readonly tls_client_crl_mode: 'hard' | 'soft'
   /** + seconds after which a list that is not replaced raises an alarm; 0 = none */
   readonly tls_client_crl_alarm_age: number
+  /** + whether OCSP responders are asked about clients' certificates */
+  readonly tls_client_ocsp: boolean
+  /** + `soft`: an answer that is missing or worth nothing is forgiven */
+  readonly tls_client_ocsp_mode: 'hard' | 'soft'
   readonly tls_verify_mode: VerifyMode | undefined
   /** + what another TLS_Verify_Mode would do is told beside what the active one does; undefined: nothing is */
   readonly tls_verify_mode_shadow: VerifyMode | undefined

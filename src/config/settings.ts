@@ -9,6 +9,7 @@ import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { PartnerSettings } from './settings-partner.ts'
 import type { FilePath, TlsValues } from './settings-tls.ts'
+import type { OcspSettings } from './settings-ocsp.ts'
 
 /** A CIDR block in normal form. `family` 4 has 4 bytes, 6 has 16; host bits are zero. */
 export interface Cidr {
@@ -24,6 +25,7 @@ export type Dictionary = Readonly<Record<string, string>>
 
 export type { PartnerSettings } from './settings-partner.ts'
 export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
+export type { OcspSettings } from './settings-ocsp.ts'
 
 /**
  * The options of the inbound scopes that act. Times are in seconds, sizes in octets; 0 means "no limit" unless said
@@ -115,6 +117,8 @@ export interface GlobalValues {
   /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
   readonly max_sessions: number
   /** + name servers, `address` or `address:port`; empty = those of the system */
+  /** + days before the end of a certificate or revocation list at which a warning is given, descending */
+  readonly tls_expiry_warning: readonly number[]
   readonly dns_servers: readonly string[]
 }
 
@@ -375,6 +379,8 @@ export interface Settings {
   readonly maildirs: readonly MaildirSettings[]
   readonly partners: readonly PartnerSettings[]
   readonly security: SecuritySettings | undefined
+  /** of TLS_OCSP */
+  readonly ocsp: readonly OcspSettings[]
   readonly datasources: readonly DatasourceSettings[]
   /** of auth_ds */
   readonly schemes: readonly AuthSchemeSettings[]

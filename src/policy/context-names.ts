@@ -12,7 +12,7 @@ export const connectionKeys: readonly string[] = words(`
   tls_client_cert_subject tls_client_cert_subject_cn tls_client_cert_issuer tls_client_cert_issuer_cn
   tls_client_verified tls_protocol tls_sni tls_resumed tls_client_verify_error tls_client_verify_depth tls_client_verify_subject
   tls_client_cert_serial tls_client_cert_fingerprint tls_client_cert_spki tls_client_cert_server_only
-  tls_client_crl_forgiven
+  tls_client_crl_forgiven tls_client_ocsp_forgiven
   tls_client_cert_san_dns tls_client_cert_san_email tls_client_cert_san_uri tls_client_cert_san_ip
   tls_client_cert_not_before tls_client_cert_not_after tls_verify_mode tls_verify_mode_from
 `)

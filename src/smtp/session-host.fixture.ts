@@ -218,6 +218,8 @@ const defaults: InboundValues = {
   tls_client_crl: undefined,
   tls_client_crl_mode: 'hard',
   tls_client_crl_alarm_age: 0,
+  tls_client_ocsp: false,
+  tls_client_ocsp_mode: 'hard',
   tls_verify_mode: undefined,
   tls_verify_mode_shadow: undefined,
   tls_client_eku: 'clientAuth',

@@ -37,7 +37,7 @@ export async function makeTlsFiles(): Promise<TlsFiles> {
     options,
     async gate(more = {}) {
       const scope: InboundScope = scopeOf('default', { ...options, ...more })
-      const settings = { inboundScopes: () => [{ listen: {}, scope }] } as unknown as Settings
+      const settings = { ocsp: [], inboundScopes: () => [{ listen: {}, scope }] } as unknown as Settings
       return loadTls(settings, {
         ticketSecret: new TicketSecret(),
         events: { emit: () => undefined },

@@ -65,16 +65,20 @@ interface Path {
   readonly cut: boolean
 }
 
-/**
- * Whether nothing but revocation lists that are missing or out of date can be what keeps a chain from verifying. Every
- * certificate that could be part of it is looked up in every list of its issuer, also in one that is out of date or
- * whose signature cannot be checked: whoever is listed stays revoked.
- */
-export function lacksOnlyLists(input: WalkInput): boolean {
+/** Every certificate that a chain could be made of. */
+export interface PossibleChain {
+  /** one path as it was found, the leaf first */
+  readonly path: readonly ChainElement[]
+  /** the path, and what was sent or is ours and bears the name of an issuer of any of these */
+  readonly possible: ReadonlySet<ChainElement>
+  /** it leads to a CA of ours and nothing of it was left out; otherwise the rest proves nothing */
+  readonly whole: boolean
+}
+
+export function possibleChain(input: WalkInput): PossibleChain {
   const { path, brokenAt, anchored } = findPath(input)
-  const lists = input.lists ?? []
-  if (!anchored || brokenAt !== undefined || input.resumed || input.sent.length > MAX_SENT) return false
-  const bySubject = Map.groupBy(input.sent.map(chainElement), ({ subject }) => subject)
+  const whole = anchored && brokenAt === undefined && !input.resumed && input.sent.length <= MAX_SENT
+  const bySubject = Map.groupBy(input.sent.slice(0, MAX_SENT).map(chainElement), ({ subject }) => subject)
   const possible = new Set(path)
   for (const element of possible) {
     const above = [
@@ -82,6 +86,20 @@ export function lacksOnlyLists(input: WalkInput): boolean {
       ...(input.cas?.bySubject.get(element.issuer) ?? []),
     ]
     for (const each of above) possible.add(each)
+  }
+  return { path, possible, whole }
+}
+
+/**
+ * Whether nothing but revocation lists that are missing or out of date can be what keeps a chain from verifying. Every
+ * certificate that could be part of it is looked up in every list of its issuer, also in one that is out of date or
+ * whose signature cannot be checked: whoever is listed stays revoked.
+ */
+export function lacksOnlyLists(input: WalkInput): boolean {
+  const { path, possible, whole } = possibleChain(input)
+  const lists = input.lists ?? []
+  if (!whole) return false
+  for (const element of possible) {
     const named = lists.filter(({ issuer }) => issuer === element.issuer)
     if (named.some((list) => !list.whole || list.holds(element.facts.serial))) return false
   }

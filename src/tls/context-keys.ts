@@ -35,6 +35,7 @@ export const tlsContextKeys = [
   'tls_client_cert_not_after',
   'tls_client_cert_server_only',
   'tls_client_crl_forgiven',
+  'tls_client_ocsp_forgiven',
   'tls_verify_mode',
   'tls_verify_mode_from',
 ] as readonly string[]
@@ -58,6 +59,7 @@ export function tlsContextEntries(
     ['tls_client_verified', peer.kind === 'verified' ? 'yes' : ''],
     ...(peer.kind === 'unverified' ? failureEntries(peer, dnFormat) : []),
     ['tls_client_crl_forgiven', facts.crlForgiven === true && peer.kind === 'verified' ? 'yes' : ''],
+    ['tls_client_ocsp_forgiven', facts.ocspForgiven === true && peer.kind === 'verified' ? 'yes' : ''],
     ['tls_client_cert_server_only', facts.serverOnly === true ? 'yes' : ''],
     ...(peer.kind === 'anonymous' ? [] : certificateEntries(peer.certificate, dnFormat)),
   ]

@@ -18,16 +18,19 @@ import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tl
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
-import { checkCipherOptions, cipherText, type ProtocolRange, protocolRange } from './cipher-options.ts'
+import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
 import { ContextCache, HandshakeSlots } from './context-cache.ts'
 import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
-import { type HandshakeOptions, handshake } from './handshake.ts'
-import type { ClientCas, ServerCertificate } from './material.ts'
+import { type HandshakeOptions, handshake, untilClosed } from './handshake.ts'
+import type { ServerCertificate } from './material.ts'
+import type { OcspMemory } from './ocsp/client.ts'
+import { OcspGate } from './ocsp/gate.ts'
+import { loadResponders, type Responder } from './ocsp/responders.ts'
 import type { TlsFacts, VerifyFailure } from './peer.ts'
+import { type Plan, turningPointsOf } from './plan.ts'
 import { PolicyFiles } from './policy-files.ts'
 import { type Presented, readPresented } from './presented.ts'
-import type { RevocationLists } from './revocation.ts'
 import { type SecondLook, SecondLooks } from './second-look.ts'
 import { judgeSession, type Link, readLink, type SessionJudgement } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
@@ -62,8 +65,9 @@ const DER_WEIGHT = 6
  */
 export async function loadTls(settings: Settings, options: LoadTlsOptions): Promise<TlsContexts> {
   const loaded = await loadTlsFiles(settings, options.previous?.files)
-  if (loaded.diagnostics.some(({ severity }) => severity === 'error'))
-    throw new ConfigError(loaded.diagnostics)
+  const { responders, diagnostics: more } = await loadResponders(settings)
+  const diagnostics = [...loaded.diagnostics, ...more]
+  if (diagnostics.some(({ severity }) => severity === 'error')) throw new ConfigError(diagnostics)
   for (const { path, reason } of loaded.kept) {
     options.events.emit({
       kind: 'panic',
@@ -73,27 +77,7 @@ export async function loadTls(settings: Settings, options: LoadTlsOptions): Prom
       text: `${path}: ${reason}; what was loaded from it before stays in force`,
     })
   }
-  return new TlsContexts(loaded, options)
-}
-
-/** What a handshake in one scope is made of. */
-interface Plan {
-  readonly scope: InboundScope
-  readonly mode: TlsFacts['mode']
-  readonly modeFrom: string
-  readonly server: ServerCertificate
-  /** other certificates, by the exact name that a client must ask for */
-  readonly sni: ReadonlyMap<string, ServerCertificate>
-  readonly cas: ClientCas | undefined
-  /** the file that they come from */
-  readonly caPath: string | undefined
-  readonly crls: RevocationLists | undefined
-  readonly crlPath: string | undefined
-  readonly range: ProtocolRange
-  readonly ciphers: string
-  readonly tickets: boolean
-  /** when a CA or CRL begins or ceases to be valid, milliseconds */
-  readonly turningPoints: readonly number[]
+  return new TlsContexts({ ...loaded, diagnostics, responders }, options)
 }
 
 /** A judgement with what it rests on. */
@@ -117,9 +101,10 @@ export class TlsContexts implements TlsGate {
   readonly #crlWatch: CrlWatch
   readonly #policyFiles: PolicyFiles
   readonly #secondLooks = new SecondLooks()
+  readonly #ocsp: OcspGate
 
   /** Made by `loadTls`. */
-  constructor(loaded: LoadedFiles, options: LoadTlsOptions) {
+  constructor(loaded: LoadedFiles & { readonly responders: readonly Responder[] }, options: LoadTlsOptions) {
     this.files = loaded.files
     this.diagnostics = loaded.diagnostics
     this.#policyFiles = new PolicyFiles(options.folder ?? '.')
@@ -132,18 +117,26 @@ export class TlsContexts implements TlsGate {
         this.files = { ...this.files, crls: new Map(this.files.crls).set(path, lists) }
         // what was made of the old lists is made anew; their tickets end, since the digest of trust is another
         this.#plans = new WeakMap()
+        this.#ocsp.listsChanged()
       },
       events: options.events,
       clock: options.clock,
       interval: options.watchInterval ?? WATCH_INTERVAL,
+    })
+    this.#ocsp = new OcspGate({
+      responders: loaded.responders,
+      lists: () => [...this.files.crls.values()].flatMap(({ parsed }) => parsed),
+      events: options.events,
+      clock: options.clock,
+      memory: options.previous?.shared.ocsp,
     })
     // without its predecessor, which would hold on to its own
     this.#options = { ticketSecret: options.ticketSecret, events: options.events, clock: options.clock }
   }
 
   /** What a reload takes over. */
-  get shared(): { readonly cache: ContextCache; readonly slots: HandshakeSlots } {
-    return { cache: this.#cache, slots: this.#slots }
+  get shared(): { readonly cache: ContextCache; readonly slots: HandshakeSlots; readonly ocsp: OcspMemory } {
+    return { cache: this.#cache, slots: this.#slots, ocsp: this.#ocsp.memory }
   }
 
   /** Follows the revocation lists as their files change, until `close`. */
@@ -176,7 +169,7 @@ export class TlsContexts implements TlsGate {
     scope: InboundScope,
     clientAddress: string,
     adjustments: HandshakeAdjustments = {},
-  ): Promise<SecureConnection> {
+  ): Promise<SecureConnection & { readonly socket: TLSSocket }> {
     const own = this.#plan(scope)
     if (own === undefined) {
       socket.destroy()
@@ -199,11 +192,11 @@ export class TlsContexts implements TlsGate {
     }
   }
 
-  async #shake(raw: Socket, plan: Plan): Promise<SecureConnection> {
+  async #shake(raw: Socket, plan: Plan): Promise<SecureConnection & { readonly socket: TLSSocket }> {
     const { mode } = plan
     const socket = await handshake(raw, this.#handshakeOptions(plan, mode))
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const judged = await this.#judge(plan, readLink(socket), readPresented(socket, mode))
+    const judged = await untilClosed(socket, this.#judge(plan, readLink(socket), readPresented(socket, mode)))
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     return { socket, facts: judged.facts, chain: judged.chain, sources: trustSources(plan) }
   }
@@ -212,7 +205,7 @@ export class TlsContexts implements TlsGate {
     const { clock } = this.#options
     const { mode, modeFrom, scope } = plan
     const second = await this.#secondLooks.look(presented, { ...plan, options: scope.options }, clock())
-    const { facts, chain } = judgeSession(link, presented, {
+    const { facts: judged, chain } = judgeSession(link, presented, {
       mode,
       modeFrom,
       cas: plan.cas,
@@ -221,11 +214,20 @@ export class TlsContexts implements TlsGate {
       second,
       now: clock(),
     })
+    const facts = await this.#askOcsp(plan, presented, judged)
     // OpenSSL sees to this; whatever may slip past it ends here
     if (mode === 'require' && facts.peer.kind === 'anonymous') {
       throw new TlsHandshakeError('peer did not return a certificate')
     }
     return { facts, chain, second, failure: presented.failure, tickets: plan.tickets }
+  }
+
+  async #askOcsp(plan: Plan, { leaf, sent, resumed }: Presented, facts: TlsFacts): Promise<TlsFacts> {
+    const { tls_client_ocsp: asks, tls_client_ocsp_mode: mode } = plan.scope.options
+    if (!asks || leaf === undefined) return facts
+    const { cas, crls } = plan
+    const now = this.#options.clock()
+    return await this.#ocsp.judge(facts, { leaf, sent, resumed, cas, lists: crls?.parsed, now }, mode)
   }
 
   /**
@@ -390,8 +392,4 @@ export class TlsContexts implements TlsGate {
     const { events, clock } = this.#options
     events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'tls', text })
   }
-}
-
-function turningPointsOf(cas: ClientCas | undefined): number[] {
-  return (cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter])
 }

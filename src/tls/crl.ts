@@ -6,11 +6,11 @@
  * for each other, to the certificate's disadvantage.
  */
 
-import { constants, type KeyObject, verify } from 'node:crypto'
 import { type ChainElement, comparable } from './chain-element.ts'
 import { DerReader, type Element, readOid, readTime } from './der.ts'
 import { readName, toRfc4514 } from './names.ts'
 import type { CertificateFacts } from './peer.ts'
+import { verifySignature } from './signature.ts'
 
 const MAX_ELEMENTS = 4_000_000
 /** CAs of one name whose keys are remembered */
@@ -72,7 +72,7 @@ export function parseCrl(der: Buffer): ParsedCrl {
     isSignedBy: ({ facts, certificate }) => {
       const known = checked.get(facts.spki)
       if (known !== undefined || checked.has(facts.spki)) return known
-      const result = checkSignature({ algorithm, signed: signed.raw, signature }, certificate.publicKey)
+      const result = verifySignature({ algorithm, signed: signed.raw, signature }, certificate.publicKey)
       if (checked.size < MAX_KEYS) checked.set(facts.spki, result)
       return result
     },
@@ -162,43 +162,3 @@ function includes(sorted: Float64Array, wanted: number): boolean {
   }
   return sorted[from] === wanted
 }
-
-interface Signature {
-  readonly algorithm: string
-  readonly signed: Buffer
-  readonly signature: Buffer
-}
-
-function checkSignature({ algorithm, signed, signature }: Signature, key: KeyObject): boolean | undefined {
-  const hashes = HASHES.get(algorithm)
-  if (hashes === undefined) return undefined
-  const padding =
-    algorithm === RSA_PSS
-      ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO }
-      : {}
-  try {
-    return hashes.some((hash) => verify(hash, signed, { key, ...padding }, signature))
-  } catch {
-    // a key of another kind has signed nothing
-    return false
-  }
-}
-
-const RSA_PSS = '1.2.840.113549.1.1.10'
-
-/** The digest of each signature algorithm; RSA-PSS names it in its parameters, so the usual ones are tried. */
-const HASHES: ReadonlyMap<string, readonly (string | null)[]> = new Map([
-  ['1.2.840.113549.1.1.5', ['sha1']],
-  ['1.2.840.113549.1.1.14', ['sha224']],
-  ['1.2.840.113549.1.1.11', ['sha256']],
-  ['1.2.840.113549.1.1.12', ['sha384']],
-  ['1.2.840.113549.1.1.13', ['sha512']],
-  [RSA_PSS, ['sha256', 'sha384', 'sha512', 'sha1']],
-  ['1.2.840.10045.4.1', ['sha1']],
-  ['1.2.840.10045.4.3.1', ['sha224']],
-  ['1.2.840.10045.4.3.2', ['sha256']],
-  ['1.2.840.10045.4.3.3', ['sha384']],
-  ['1.2.840.10045.4.3.4', ['sha512']],
-  ['1.3.101.112', [null]],
-  ['1.3.101.113', [null]],
-])

@@ -66,6 +66,18 @@ export async function handshake(raw: Socket, options: HandshakeOptions): Promise
   return await promise
 }
 
+/** What has to be waited for, as long as the client is there to hear of it. @throws TlsHandshakeError */
+export async function untilClosed<T>(socket: Socket, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const closed = (): void => reject(new TlsHandshakeError('connection closed during the handshake'))
+  socket.once('close', closed)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    socket.off('close', closed)
+  }
+}
+
 /** A server-side TLSSocket that gives the client time to read why its handshake failed. */
 class ServerSocket extends TLSSocket {
   readonly #raw: Socket

@@ -42,6 +42,8 @@ export type VerifyCause =
   | 'crl-expired'
   | 'crl-invalid'
   | 'crl-missing'
+  | 'ocsp-unavailable'
+  | 'ocsp-invalid'
   | 'too-deep'
   | 'bad-signature'
   | 'name-constraint'
@@ -108,6 +110,8 @@ export interface TlsFacts {
   readonly serverOnly?: boolean
   /** it verifies although a revocation list is missing or out of date (TLS_Client_CRL_Mode = soft) */
   readonly crlForgiven?: boolean
+  /** it verifies although an OCSP answer is missing or worth nothing (TLS_Client_OCSP_Mode = soft) */
+  readonly ocspForgiven?: boolean
   readonly peer: Exclude<Peer, PlaintextPeer>
 }
 
@@ -189,18 +193,28 @@ export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
   return { kind: 'verified', certificate } as VerifiedPeer
 }
 
+/** Why a certificate that verified does not count after all. */
+export interface Withdrawal {
+  readonly cause: 'policy' | 'revoked' | 'ocsp-unavailable' | 'ocsp-invalid'
+  readonly code: string
+  readonly failing?: FailingElement | undefined
+}
+
 /**
- * What becomes of a peer whose certificate policy does not accept. It can only lower: there is no function that makes
+ * What becomes of a peer whose certificate turns out not to count. It can only lower: there is no function that makes
  * a verified peer of another one. A peer that was not verified keeps its own cause.
  */
-export function distrust(peer: Exclude<Peer, PlaintextPeer>): Exclude<Peer, PlaintextPeer> {
+export function withdraw(
+  peer: Exclude<Peer, PlaintextPeer>,
+  { cause, code, failing }: Withdrawal,
+): Exclude<Peer, PlaintextPeer> {
   if (peer.kind !== 'verified') return peer
-  return {
-    kind: 'unverified',
-    certificate: peer.certificate,
-    cause: 'policy',
-    code: 'REFUSED_BY_POLICY',
-  }
+  return { kind: 'unverified', certificate: peer.certificate, cause, code, failing }
+}
+
+/** The same where policy does not accept it. */
+export function distrust(peer: Exclude<Peer, PlaintextPeer>): Exclude<Peer, PlaintextPeer> {
+  return withdraw(peer, { cause: 'policy', code: 'REFUSED_BY_POLICY' })
 }
 
 /** Every word of OpenSSL and what it means to an operator. */
@@ -267,6 +281,12 @@ const UNNAMED: ReadonlyMap<string, string> = new Map([
   ['CA signature digest algorithm too weak', 'CA_MD_TOO_WEAK'],
 ])
 
+/** What OpenSSL's word means by itself, where there is no chain of ours to look at. */
+export function causeOf(failure: VerifyFailure): { readonly cause: VerifyCause; readonly code: string } {
+  const code = failure.code === 'UNSPECIFIED' ? (UNNAMED.get(failure.message) ?? failure.code) : failure.code
+  return { cause: CAUSES.get(code) ?? 'other', code }
+}
+
 interface Explanation {
   readonly cause: VerifyCause
   readonly code: string
@@ -274,8 +294,8 @@ interface Explanation {
 }
 
 function explain(failure: VerifyFailure, chain: ChainFindings): Explanation {
-  const code = failure.code === 'UNSPECIFIED' ? (UNNAMED.get(failure.message) ?? failure.code) : failure.code
-  const cause = truest(CAUSES.get(code) ?? 'other', chain)
+  const { cause: own, code } = causeOf(failure)
+  const cause = truest(own, chain)
   const problem = FROM_THE_ROOT.includes(cause)
     ? chain.problems.findLast((each) => each.cause === cause)
     : chain.problems.find((each) => each.cause === cause)

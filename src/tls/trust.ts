@@ -22,6 +22,8 @@ function rules(options: InboundValues): string {
     options.tls_verify_depth ?? 'unlimited',
     options.tls_client_eku,
     options.tls_client_crl_mode,
+    options.tls_client_ocsp,
+    options.tls_client_ocsp_mode,
   ])
 }
 
@@ -31,7 +33,8 @@ function rules(options: InboundValues): string {
  */
 export function givesTickets(options: InboundValues): boolean {
   const { tls_verify_depth: depth, tls_client_eku: eku, tls_client_crl_mode: crl } = options
-  return options.tls_session_tickets && depth === undefined && eku === 'clientAuth' && crl === 'hard'
+  const plain = depth === undefined && eku === 'clientAuth' && crl === 'hard' && !options.tls_client_ocsp
+  return options.tls_session_tickets && plain
 }
 
 /** What one handshake is judged by. */

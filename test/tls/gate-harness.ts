@@ -3,7 +3,13 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type SecureVersion, type TLSSocket } from 'node:tls'
-import type { FilePath, InboundScope, InboundValues, Settings } from '../../src/config/settings.ts'
+import type {
+  FilePath,
+  InboundScope,
+  InboundValues,
+  OcspSettings,
+  Settings,
+} from '../../src/config/settings.ts'
 import type { ServerEvent } from '../../src/events/events.ts'
 import { loadTls, type TlsContexts } from '../../src/tls/contexts.ts'
 import type { TlsFacts } from '../../src/tls/peer.ts'
@@ -18,6 +24,8 @@ const DEFAULTS: TlsOptions = {
   tls_client_eku: 'clientAuth',
   tls_client_crl_mode: 'hard',
   tls_client_crl_alarm_age: 0,
+  tls_client_ocsp: false,
+  tls_client_ocsp_mode: 'hard',
   tls_handshake_timeout: 10,
   tls_max_handshakes_per_address: 0,
 }
@@ -55,7 +63,7 @@ export function scopeOf(options: TlsOptions, id = 'listen'): InboundScope {
 }
 
 export function settingsOf(...scopes: readonly InboundScope[]): Settings {
-  return { inboundScopes: () => scopes.map((scope) => ({ scope })) } as unknown as Settings
+  return { ocsp: [], inboundScopes: () => scopes.map((scope) => ({ scope })) } as unknown as Settings
 }
 
 export interface LoadOptions {
@@ -64,16 +72,20 @@ export interface LoadOptions {
   readonly previous?: TlsContexts
   readonly events?: ServerEvent[]
   readonly watchInterval?: number
+  readonly ocsp?: readonly OcspSettings[]
 }
 
 export function load(scopes: readonly InboundScope[], options: LoadOptions = {}): Promise<TlsContexts> {
-  return loadTls(settingsOf(...scopes), {
-    ticketSecret: options.ticketSecret ?? new TicketSecret(),
-    events: { emit: (event) => options.events?.push(event) },
-    clock: options.clock ?? Date.now,
-    previous: options.previous,
-    ...(options.watchInterval === undefined ? {} : { watchInterval: options.watchInterval }),
-  })
+  return loadTls(
+    { ...settingsOf(...scopes), ocsp: options.ocsp ?? [] },
+    {
+      ticketSecret: options.ticketSecret ?? new TicketSecret(),
+      events: { emit: (event) => options.events?.push(event) },
+      clock: options.clock ?? Date.now,
+      previous: options.previous,
+      ...(options.watchInterval === undefined ? {} : { watchInterval: options.watchInterval }),
+    },
+  )
 }
 
 /** What became of one connection on the server's side. */
