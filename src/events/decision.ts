@@ -47,9 +47,9 @@ export interface DecisionRecord {
   readonly cipher: string
   readonly sni: string
   readonly resumed: boolean
-  /** refusals and whatever else did not simply let a command pass, in their order */
+  /** refusals and whatever else did not simply let a command pass, in their order; before TLS, too */
   readonly answers: readonly DecisionAnswer[]
-  /** answers that there was no room for */
+  /** answers that there was no room for: they stood in the middle */
   readonly answersLeftOut: number
   /** absent while the connection lasts */
   readonly end?: DecisionEnd
@@ -130,7 +130,7 @@ export interface DecisionAnswer {
   /** what policy was asked about; absent for a rule of the server's own */
   readonly phase?: string
   /** `refuse`: the session went on; `disconnect`: it ended with this; `reply`: another text of success */
-  readonly answer: 'refuse' | 'disconnect' | 'discard' | 'reply' | 'tarpit' | 'done'
+  readonly answer: 'refuse' | 'disconnect' | 'discard' | 'reply' | 'tarpit'
   /** of the reply; 0 where the answer is none */
   readonly code: number
   readonly text: string
@@ -153,7 +153,7 @@ export interface DecisionEnd {
   /** milliseconds since the epoch */
   readonly at: number
   /**
-   * `quit`: the client said so; `left`: it was gone, or fell silent for too long; `closed`: we closed after a refusal or
+   * `quit`: the client said so; `left`: it was gone; `closed`: we closed, after a refusal, a silence that was too long or
    * because the server stops; `failed`: the handshake did not come about
    */
   readonly how: 'quit' | 'left' | 'closed' | 'failed'

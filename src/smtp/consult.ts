@@ -44,6 +44,7 @@ export async function consult<P extends AnyPhase>(
     tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
     throw temporaryIssue(session)
   }
+  session.decision.answered(phase, verdict)
   const settled = await servePenance(session, verdict)
   // first, because a refusal ends here and the pathway holds all the same
   followPathway(session)

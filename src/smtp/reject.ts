@@ -62,6 +62,7 @@ export interface RejectionDetails {
 /** Tells the rejection fact. */
 export function tellRejection(session: Session, details: RejectionDetails): void {
   const { connection, services } = session
+  session.decision.rejected(details)
   const scope = session.transaction?.scope ?? session.scope
   const context = details.context ?? session.context
   const rejection: Rejection = {

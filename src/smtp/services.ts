@@ -4,6 +4,7 @@
  */
 
 import type { Cidr, InboundScope, ListenSettings } from '../config/settings.ts'
+import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
 import type { Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
@@ -45,6 +46,8 @@ export interface SessionServices {
   readonly countSessions?: (block: Cidr) => number
   /** aborted when the server drains: sessions end as soon as no transaction is open */
   readonly shuttingDown: AbortSignal
+  /** told of TLS connections under way; absent where nobody asks */
+  readonly liveDecisions?: LiveDecisions
   /** bounds that no option sets; `defaultLimits` where it is absent */
   readonly limits?: Partial<SessionLimits>
 }

@@ -22,6 +22,7 @@ import { ClientIo } from './client-io.ts'
 import type { SessionLimits, SessionServices } from './services.ts'
 import { defaultLimits } from './services.ts'
 import { blockOf } from './session-count.ts'
+import { SessionDecision } from './session-decision.ts'
 
 export interface Hello {
   readonly kind: 'EHLO' | 'HELO'
@@ -72,6 +73,8 @@ export class Session {
   /** what scripts changed in the EHLO list */
   readonly capabilities = new SessionCapabilities()
   readonly facts: SessionFacts
+  /** what is told of a TLS connection when it ends */
+  readonly decision: SessionDecision
   /** the banner was sent */
   greeted = false
   hello: Hello | undefined
@@ -89,6 +92,8 @@ export class Session {
   readonly toldKeys = new Map<string, string>()
   /** no further command is read */
   ended = false
+  /** the client said QUIT */
+  quit = false
   /** undoes what the command under way has set, should it be refused; run after the refusal was told */
   takeBack: (() => void) | undefined
 
@@ -108,6 +113,7 @@ export class Session {
     this.connection = connection
     this.services = services
     this.limits = { ...defaultLimits, ...services.limits }
+    this.decision = new SessionDecision(connection.id, services)
     this.io = new ClientIo(connection.socket, this.limits)
     this.lines = new LineReader(this.limits.authLine)
     this.#scope = connection.scope

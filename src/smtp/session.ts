@@ -49,8 +49,15 @@ export async function holdSession(session: Session): Promise<void> {
     await session.io.destroy()
   } finally {
     services.shuttingDown.removeEventListener('abort', interrupt)
+    tellDecision(session)
     sayGoodbye(session)
   }
+}
+
+/** The record of a TLS connection. A client that was gone before we could close has left. */
+function tellDecision(session: Session): void {
+  const how = session.quit ? 'quit' : session.ended ? 'closed' : 'left'
+  session.decision.ended(how, session.receptions)
 }
 
 /** Policy may drop what it keeps for this session. */

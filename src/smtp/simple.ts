@@ -49,6 +49,7 @@ export const quit: Command = command({
   check: () => undefined,
   proceed(session) {
     session.ended = true
+    session.quit = true
     return { code: 221, text: `2.0.0 ${session.hostname} closing connection` }
   },
 })

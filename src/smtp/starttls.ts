@@ -13,6 +13,7 @@ import { tlsContextEntries } from '../tls/context-keys.ts'
 import type { HandshakeAdjustments, SecureConnection } from '../tls/gate.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import type { TlsFacts } from '../tls/peer.ts'
+import type { TrustSources } from '../tls/trust-sources.ts'
 import { formatReply } from '../wire/reply.ts'
 import { listed } from './capabilities.ts'
 import { ClientGoneError } from './client-io.ts'
@@ -83,8 +84,14 @@ export async function handshake(
 ): Promise<void> {
   const { scope } = session
   const secure = await shakeHands(session, state, adjustments)
-  const { facts: judged, refusal } = await judgeByPolicy(session, secure)
+  const { sources } = secure
+  const { facts: judged, refusal } = await judgeByPolicy(session, secure).catch((error: unknown) => {
+    // the client left while policy looked at its certificate
+    session.decision.shook(session.connection, scope, { kind: 'done', facts: secure.facts, sources })
+    throw error
+  })
   const facts = session.setTls(judged, scope)
+  session.decision.shook(session.connection, scope, { kind: 'done', facts, sources })
   for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
     session.context.set('connection', key, value)
   }
@@ -108,7 +115,13 @@ async function shakeHands(
     const foreseen = error instanceof TlsHandshakeError
     if (!foreseen) tellPanic(session, 'tls', describe(error))
     const reason = foreseen ? error.reason : 'internal error'
-    tellHandshake(session, reason)
+    const sources = foreseen ? error.sources : undefined
+    session.decision.shook(connection, scope, {
+      kind: 'failed',
+      error: foreseen ? error : undefined,
+      reason,
+    })
+    tellHandshake(session, reason, sources)
     tellRejection(session, { code: 421, text: reason, module: 'tls', state })
     throw new ClientGoneError()
   }
@@ -138,7 +151,7 @@ export async function askAfterHandshake(session: Session): Promise<void> {
   }
 }
 
-function tellHandshake(session: Session, result: TlsFacts | string): void {
+function tellHandshake(session: Session, result: TlsFacts | string, sources?: TrustSources): void {
   const { connection, services, scope } = session
   const failed = typeof result === 'string'
   services.events.emit({
@@ -146,8 +159,11 @@ function tellHandshake(session: Session, result: TlsFacts | string): void {
     at: services.clock(),
     connectionId: connection.id,
     remote: connection.remote,
-    mode: failed ? (scope.options.tls_verify_mode ?? 'unset') : result.mode,
-    modeFrom: failed ? describeOrigin(scope.origin('tls_verify_mode')) : result.modeFrom,
+    // policy may have set another mode than the scope's, also for a handshake that failed
+    mode: failed ? (sources?.mode ?? scope.options.tls_verify_mode ?? 'unset') : result.mode,
+    modeFrom: failed
+      ? (sources?.modeFrom ?? describeOrigin(scope.origin('tls_verify_mode')))
+      : result.modeFrom,
     outcome: failed ? 'failed' : result.peer.kind,
     cause: failed ? result : result.peer.kind === 'unverified' ? result.peer.cause : '',
     protocol: failed ? '' : result.protocol,

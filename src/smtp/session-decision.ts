@@ -1,0 +1,270 @@
+/**
+ * The decision record of one session: notes what policy and the rules answered, and what TLS showed, and tells it once,
+ * when the connection ends. A session without TLS tells nothing, and costs a note for each refusal.
+ *
+ * Nothing in here may hurt the mail: what goes wrong while a record is made is told in the panic log and forgotten.
+ */
+
+import { describeOrigin } from '../config/diagnostic.ts'
+import type { InboundScope } from '../config/settings.ts'
+import {
+  type DecisionAnswer,
+  type DecisionEnd,
+  type DecisionIdentity,
+  type DecisionRecord,
+  decisionLimits,
+  type LiveDecision,
+  type LiveDecisions,
+} from '../events/decision.ts'
+import type { EventSink } from '../events/events.ts'
+import type { Connection } from '../listener/connection.ts'
+import type { AnsweredBy, Verdict } from '../policy/verdict.ts'
+import type { TlsHandshakeError } from '../tls/gate.ts'
+import type { CertificateFacts, TlsFacts } from '../tls/peer.ts'
+import { shadowVerdict } from '../tls/shadow.ts'
+import type { TrustSources } from '../tls/trust-sources.ts'
+
+/** What the rest of the server is asked for. */
+export interface DecisionServices {
+  readonly events: EventSink
+  /** milliseconds since the epoch */
+  readonly clock: () => number
+  readonly liveDecisions?: LiveDecisions
+}
+
+/** How a handshake came out. */
+export type HandshakeResult =
+  | { readonly kind: 'done'; readonly facts: TlsFacts; readonly sources: TrustSources | undefined }
+  /** undefined: something of ours went wrong */
+  | { readonly kind: 'failed'; readonly error: TlsHandshakeError | undefined; readonly reason: string }
+
+/** What does not change after the handshake. */
+type Handshake = Omit<DecisionRecord, 'answers' | 'answersLeftOut' | 'partner' | 'end'>
+
+type Settled = Exclude<Verdict, { kind: 'continue' | 'done' }>
+
+export class SessionDecision implements LiveDecision {
+  readonly connectionId: string
+  /** the partner that the certificate stands for */
+  partner: string | undefined
+  readonly #services: DecisionServices
+  #handshake: Handshake | undefined
+  #answers: DecisionAnswer[] | undefined
+  #leftOut = 0
+  #refused = 0
+  /** the answer of policy that a refusal still to be told is about */
+  #awaited: DecisionAnswer | undefined
+
+  constructor(connectionId: string, services: DecisionServices) {
+    this.connectionId = connectionId
+    this.#services = services
+  }
+
+  /** Policy has answered. */
+  answered(phase: string, verdict: Verdict): void {
+    if (verdict.kind === 'continue' || verdict.kind === 'done') return
+    const answer = { at: this.#services.clock(), phase, ...answerOf(verdict), ...scriptOf(verdict.by) }
+    this.#note(answer)
+    this.#awaited = answer
+    if (verdict.kind === 'tarpit') this.answered(phase, verdict.then)
+  }
+
+  /** Something was refused; what policy has just answered is not noted twice. */
+  rejected({ code, text, module }: { code: number; text: string; module: string }): void {
+    this.#refused += 1
+    const awaited = this.#awaited
+    this.#awaited = undefined
+    if (awaited?.module === module && awaited.text === cut(text)) return
+    this.#note({ at: this.#services.clock(), answer: 'refuse', code, text: cut(text), module })
+  }
+
+  /** A handshake came to its end. */
+  shook(connection: Connection, scope: InboundScope, result: HandshakeResult): void {
+    this.#guarded(() => {
+      this.#handshake = handshakeOf({ connection, scope, result, at: this.#services.clock() })
+      this.#services.liveDecisions?.add(this)
+    })
+  }
+
+  /** @throws Error before a handshake has come to its end */
+  record(): DecisionRecord {
+    if (this.#handshake === undefined) throw new Error('there was no handshake')
+    return {
+      ...this.#handshake,
+      ...(this.partner === undefined ? {} : { partner: this.partner }),
+      answers: [...(this.#answers ?? [])],
+      answersLeftOut: this.#leftOut,
+    }
+  }
+
+  /** The connection is closed: the record is told, where there is one. */
+  ended(how: DecisionEnd['how'], accepted: number): void {
+    if (this.#handshake === undefined) return
+    const { outcome } = this.#handshake
+    this.#guarded(() => {
+      this.#services.liveDecisions?.remove(this)
+      const end: DecisionEnd = {
+        at: this.#services.clock(),
+        how: outcome === 'failed' ? 'failed' : how,
+        accepted,
+        refused: this.#refused,
+      }
+      this.#services.events.emit({ ...this.record(), end })
+    })
+  }
+
+  /** The first ones and the last ones are kept. */
+  #note(answer: DecisionAnswer): void {
+    this.#answers ??= []
+    this.#answers.push(answer)
+    if (this.#answers.length <= decisionLimits.answers) return
+    this.#answers.splice(decisionLimits.answers / 2, 1)
+    this.#leftOut += 1
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      const text = `${this.connectionId}: no decision record: ${String(error)}`
+      const { events, clock } = this.#services
+      events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'tls', text })
+    }
+  }
+}
+
+interface Ingredients {
+  readonly connection: Connection
+  readonly scope: InboundScope
+  readonly result: HandshakeResult
+  readonly at: number
+}
+
+function handshakeOf(ingredients: Ingredients): Handshake {
+  const { connection, scope, result, at } = ingredients
+  const sources = result.kind === 'done' ? result.sources : result.error?.sources
+  const forgiven = result.kind === 'done' && result.facts.crlForgiven === true
+  return {
+    kind: 'decision',
+    at,
+    connectionId: connection.id,
+    remote: connection.remote,
+    local: connection.local,
+    ...(result.kind === 'done' ? shaken(scope, result.facts) : notShaken(scope, result, sources)),
+    scope: {
+      id: scope.id,
+      listen: connection.listen.instance,
+      ...(scope.peer === undefined ? {} : { peer: scope.peer }),
+      pathway: scope.pathway,
+      pathwayGroup: scope.pathwayGroup,
+    },
+    ...(sources?.ca === undefined ? {} : { ca: sources.ca }),
+    ...(sources?.crl === undefined ? {} : { crl: { ...sources.crl, forgiven } }),
+  }
+}
+
+type Judged = Omit<Handshake, 'kind' | 'at' | 'connectionId' | 'remote' | 'local' | 'scope' | 'ca' | 'crl'>
+
+function shaken(scope: InboundScope, facts: TlsFacts): Judged {
+  const { mode, modeFrom, peer, protocol, cipher, sni, resumed } = facts
+  const shadow = shadowVerdict(scope, { kind: 'done', mode, peer })
+  const failing = peer.kind === 'unverified' ? peer.failing : undefined
+  return {
+    mode,
+    modeFrom,
+    ...(shadow === undefined ? {} : { shadow }),
+    outcome: peer.kind,
+    cause: peer.kind === 'unverified' ? peer.cause : '',
+    code: peer.kind === 'unverified' ? peer.code : '',
+    ...(failing === undefined ? {} : { failing: { depth: failing.depth, subject: failing.subject } }),
+    ...(peer.kind === 'anonymous' ? {} : { identity: identityOf(peer.certificate) }),
+    protocol,
+    cipher,
+    sni,
+    resumed,
+  }
+}
+
+function notShaken(
+  scope: InboundScope,
+  { error, reason }: Extract<HandshakeResult, { kind: 'failed' }>,
+  sources: TrustSources | undefined,
+): Judged {
+  const code = openSslCode(error)
+  const shadow = shadowVerdict(scope, { kind: 'failed', code })
+  return {
+    mode: sources?.mode ?? scope.options.tls_verify_mode ?? 'unset',
+    modeFrom: sources?.modeFrom ?? describeOrigin(scope.origin('tls_verify_mode')),
+    ...(shadow === undefined ? {} : { shadow }),
+    outcome: 'failed',
+    cause: reason,
+    code,
+    protocol: '',
+    cipher: '',
+    sni: '',
+    resumed: false,
+  }
+}
+
+/** Node puts `ERR_SSL_` in front of OpenSSL's words; anything else is not OpenSSL's. */
+function openSslCode(error: TlsHandshakeError | undefined): string {
+  const { cause } = error ?? {}
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  return /^ERR_SSL_(\w+)$/.exec(code)?.[1] ?? ''
+}
+
+function identityOf(facts: CertificateFacts): DecisionIdentity {
+  let room: number = decisionLimits.alternativeNames
+  let leftOut = 0
+  const some = (names: readonly string[]): string[] => {
+    const kept = names.slice(0, room).map(cut)
+    room -= kept.length
+    leftOut += names.length - kept.length
+    return kept
+  }
+  const [sanDns, sanEmail, sanUri, sanIp] = [facts.sanDns, facts.sanEmail, facts.sanUri, facts.sanIp].map(
+    some,
+  )
+  return {
+    subject: facts.subject,
+    issuer: facts.issuer,
+    serial: facts.serial,
+    fingerprint: facts.fingerprint,
+    spki: facts.spki,
+    sanDns: sanDns ?? [],
+    sanEmail: sanEmail ?? [],
+    sanUri: sanUri ?? [],
+    sanIp: sanIp ?? [],
+    sansLeftOut: leftOut,
+    // only a certificate that could not be read has no serial number, and then it has no dates
+    ...(facts.serial === '' ? {} : { notBefore: facts.notBefore, notAfter: facts.notAfter }),
+  }
+}
+
+function answerOf(verdict: Settled): Pick<DecisionAnswer, 'answer' | 'code' | 'text' | 'module'> {
+  switch (verdict.kind) {
+    case 'tarpit':
+      return { answer: 'tarpit', code: 0, text: `${verdict.seconds} s`, module: 'scriptlet' }
+    case 'discard':
+      return { answer: 'discard', code: 0, ...wordsOf(verdict) }
+    case 'disconnect':
+      return { answer: 'disconnect', code: verdict.code, ...wordsOf(verdict) }
+    default:
+      return { answer: verdict.code >= 400 ? 'refuse' : 'reply', code: verdict.code, ...wordsOf(verdict) }
+  }
+}
+
+function wordsOf({ text, module }: { readonly text: string; readonly module: string }): {
+  readonly text: string
+  readonly module: string
+} {
+  return { text: cut(text), module }
+}
+
+function scriptOf(by: AnsweredBy | undefined): { readonly script?: AnsweredBy } {
+  return by === undefined ? {} : { script: by }
+}
+
+function cut(text: string): string {
+  return text.length <= decisionLimits.text ? text : `${text.slice(0, decisionLimits.text - 4)}\\...`
+}
