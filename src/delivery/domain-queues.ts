@@ -40,6 +40,12 @@ export class DomainQueues<T> {
     return this.#ready
   }
 
+  /** Every domain, with what waits and what is under way. */
+  *each(): Iterable<{ readonly name: string; readonly waiting: number; readonly active: number }> {
+    for (const domain of this.#domains.values())
+      yield { name: domain.name, waiting: waiting(domain), active: domain.active }
+  }
+
   push(name: string, item: T, lane: 'ready' | 'urgent' = 'ready'): void {
     const domain = this.#domains.get(name) ?? this.#add(name)
     domain[lane].push(item)

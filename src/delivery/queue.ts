@@ -49,6 +49,15 @@ export interface QueueCounts {
   readonly domains: number
 }
 
+/** What waits for one domain. */
+export interface DomainCounts {
+  /** where the mail is routed; a byte string */
+  readonly domain: string
+  /** ready or under way */
+  readonly active: number
+  readonly delayed: number
+}
+
 interface Entry {
   message: StoredMessage
   mayRepeat: boolean
@@ -112,6 +121,20 @@ export class DeliveryQueue {
       failed: this.#failed,
       domains: this.#domains.domains,
     }
+  }
+
+  /** Goes over everything that waits: for an operator who asks. */
+  byDomain(): readonly DomainCounts[] {
+    const found = new Map<string, { active: number; delayed: number }>()
+    for (const { name, waiting, active } of this.#domains.each())
+      found.set(name, { active: waiting + active, delayed: 0 })
+    for (const { message } of this.#delayed.values()) {
+      const domain = routingDomain(message.envelope)
+      const counts = found.get(domain) ?? { active: 0, delayed: 0 }
+      counts.delayed++
+      found.set(domain, counts)
+    }
+    return [...found].map(([domain, counts]) => ({ domain, ...counts }))
   }
 
   /** Takes over everything that the spool holds, due at once, and begins. */
