@@ -11,6 +11,7 @@
 import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import type { Planned, Target } from './targets.ts'
 
 const KEEPALIVE_AFTER_MS = 120_000
@@ -70,7 +71,7 @@ async function listenOn(server: Server, target: Target, backlog: number): Promis
   server.once('listening', resolve)
   server.once('error', reject)
   if (target.kind === 'unix') {
-    server.listen({ path: target.path, backlog })
+    listenOnPath(server, target.path, backlog)
   } else {
     server.listen({ host: target.host, port: target.port, ipv6Only: target.ipv6Only, backlog })
   }
@@ -83,6 +84,24 @@ async function listenOn(server: Server, target: Target, backlog: number): Promis
     throw error
   }
   return server
+}
+
+/**
+ * Nobody but the owner can connect before the mode of the configuration is set: the system takes the umask for the
+ * mode of a new socket, and the socket is made before this returns. Where the umask cannot be set (in a thread that is
+ * not the main one) the one of the process holds until then.
+ */
+function listenOnPath(server: Server, path: string, backlog: number): void {
+  if (!isMainThread) {
+    server.listen({ path, backlog })
+    return
+  }
+  const before = process.umask(0o177)
+  try {
+    server.listen({ path, backlog })
+  } finally {
+    process.umask(before)
+  }
 }
 
 /** @throws BindError when the path is taken by something that is alive or is no socket */

@@ -18,7 +18,7 @@ import { applyFileMode, BindError, bind } from './bind.ts'
 import type { Connection } from './connection.ts'
 import { descriptorLimit, sessionBudget } from './descriptors.ts'
 import { Entrance, type SessionKey } from './entrance.ts'
-import { formatAddress, type Planned, planTargets } from './targets.ts'
+import { describeServer, type Planned, planTargets } from './targets.ts'
 
 /** Sockets of a new configuration that came in before it is in force wait; more than this are closed. */
 const MAX_WAITING = 128
@@ -295,10 +295,4 @@ function closeEndpoint(endpoint: Endpoint): void {
   endpoint.server.close()
   for (const socket of endpoint.waiting ?? []) socket.destroy()
   endpoint.waiting = undefined
-}
-
-function describeServer(server: Server, listen: ListenSettings): string {
-  const bound = server.address()
-  if (bound === null) return listen.instance
-  return typeof bound === 'string' ? bound : formatAddress(bound.address, bound.port)
 }

@@ -6,6 +6,7 @@
  * of one port divide the families between them, each gets what its spelling names.
  */
 
+import type { Server } from 'node:net'
 import type { ListenAddress, ListenSettings } from '../config/settings.ts'
 
 export type Target =
@@ -41,8 +42,15 @@ export function planTargets(listens: readonly ListenSettings[]): Planned[] {
   })
 }
 
+/** Where a Listen is bound, with the real port when it asked for port 0. */
+export function describeServer(server: Server, listen: ListenSettings): string {
+  const bound = server.address()
+  if (bound === null) return listen.instance
+  return typeof bound === 'string' ? bound : formatAddress(bound.address, bound.port)
+}
+
 /** `127.0.0.1:25`, `[::1]:25` or a path: as an operator writes it. */
-export function formatAddress(host: string, port: number): string {
+function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
