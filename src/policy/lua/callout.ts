@@ -56,7 +56,7 @@ export class Callout {
   /** where `print` writes; the paniclog unless given */
   readonly print: ((text: string) => void) | undefined
   readonly #subject: CalloutSubject | undefined
-  readonly #cleanups: (() => void)[] = []
+  #cleanups: (() => void)[] | undefined
   #headerText = 0
 
   /** Without a subject: a timer, a console command or whatever else runs outside of a session. */
@@ -82,11 +82,14 @@ export class Callout {
 
   /** Does something when the callout ends, in whatever way. */
   whenEnded(cleanup: () => void): void {
+    this.#cleanups ??= []
     this.#cleanups.push(cleanup)
   }
 
   end(): void {
-    for (const cleanup of this.#cleanups.splice(0)) cleanup()
+    const cleanups = this.#cleanups
+    this.#cleanups = undefined
+    for (const cleanup of cleanups ?? []) cleanup()
   }
 
   /** @throws ScriptError in callouts that have no message */

@@ -263,17 +263,12 @@ export class LuaEngine {
       this.#release(reference)
       return { kind: 'failed', message: failure ?? 'attempt to yield from outside a coroutine' }
     }
-    const { lua } = this.#state
-    const type = lua.lua_gettop(L) < 2 ? TYPE.nil : lua.lua_type(L, 2)
+    const { lua, frame } = this.#state
+    const type = frame.type(L, 2)
     const outcome: Outcome = {
       kind: 'returned',
       value: this.#answer(L, type),
-      shown:
-        type === TYPE.number || type === TYPE.string
-          ? (this.#state.read(L, 2) ?? '')
-          : type === TYPE.nil
-            ? 'nil'
-            : this.#state.typeName(L, 2),
+      shown: this.#shown(L, type),
     }
     this.#keepSelf(L, run)
     lua.lua_settop(L, 0)
@@ -285,8 +280,16 @@ export class LuaEngine {
   /** What counts as an answer: nothing, true, or a number. Anything else is NaN, which no constant equals. */
   #answer(L: number, type: number): number | true | undefined {
     if (type <= TYPE.nil) return undefined
-    if (type === TYPE.number) return this.#state.lua.lua_tonumber(L, 2)
-    return type === TYPE.boolean && this.#state.lua.lua_toboolean(L, 2) === 1 ? true : Number.NaN
+    if (type === TYPE.number) return this.#state.frame.number(L, 2)
+    return type === TYPE.boolean && this.#state.frame.boolean(L, 2) ? true : Number.NaN
+  }
+
+  /** What was returned, for the log. */
+  #shown(L: number, type: number): string {
+    if (type <= TYPE.nil) return 'nil'
+    // an answer is a whole number, which Lua would format at more cost than the rest of the call
+    if (type === TYPE.number) return String(this.#state.frame.number(L, 2))
+    return type === TYPE.string ? (this.#state.read(L, 2) ?? '') : this.#state.typeName(L, 2)
   }
 
   /** Pushes what the callout gets as `self`: a table of the session's own that falls back on the module. */
@@ -310,6 +313,7 @@ export class LuaEngine {
     const { lua } = this.#state
     const { session } = callout
     if (session === undefined || script === undefined) return
+    if (this.#state.frame.isBare(L, 1)) return
     lua.lua_pushnil(L)
     if (lua.lua_next(L, 1) === 0) return
     const ofSession = this.#selves.get(session) ?? new Map<number, number>()

@@ -34,6 +34,8 @@ export class HostObjects {
   readonly #methods: Readonly<Record<ObjectKind, MethodTable>>
   readonly #content: MethodTable
   #last = 0
+  /** the callout that was opened last, which is mostly the one that runs; undefined when it has ended */
+  #newest: Callout | undefined
 
   constructor(host: ObjectHost) {
     this.#state = host.state
@@ -50,22 +52,23 @@ export class HostObjects {
 
   /** Opens a callout; the number names it until `close`. */
   open(callout: Callout): number {
+    this.#newest = callout
     this.#callouts.set(++this.#last, callout)
     return this.#last
   }
 
   close(id: number): void {
+    if (id === this.#last) this.#newest = undefined
     this.#callouts.delete(id)
   }
 
   /** Pushes an object of a callout. */
   push(L: number, kind: ObjectKind, id: number): void {
-    const { lua, machine } = this.#state
+    const { lua, machine, frame } = this.#state
     const at = lua.lua_newuserdata(L, objectSize)
     machine.doubles[at >> 3] = id
     machine.words[(at + 8) >> 2] = kinds.indexOf(kind)
-    lua.lua_rawgeti(L, REGISTRY, this.#metatables[kind])
-    lua.lua_setmetatable(L, -2)
+    frame.adorn(at, this.#metatables[kind])
   }
 
   /** Methods that may wait: `prelude.lua` wraps them. */
@@ -136,7 +139,10 @@ export class HostObjects {
 
   /** Keeps the metatable on top of the stack for a kind. */
   adopt(L: number, kind: ObjectKind): void {
-    this.#metatables[kind] = this.#state.lua.luaL_ref(L, REGISTRY)
+    const { lua, frame } = this.#state
+    // a reference keeps it alive, and Lua never moves what it has made
+    this.#metatables[kind] = frame.address(L, lua.lua_gettop(L))
+    lua.luaL_ref(L, REGISTRY)
   }
 
   #idAt(L: number, index: number): number {
@@ -145,22 +151,23 @@ export class HostObjects {
   }
 
   #calloutOf(L: number, kind: ObjectKind): Callout {
-    const { lua, machine } = this.#state
+    const { frame, machine } = this.#state
     // all userdata of a state are ours: scripts cannot make any
-    const at = lua.lua_type(L, 1) === TYPE.userdata ? lua.lua_touserdata(L, 1) : 0
+    const at = frame.type(L, 1) === TYPE.userdata ? frame.userdataAt(L, 1) : 0
     if (at === 0 || kinds[machine.words[(at + 8) >> 2] ?? -1] !== kind) {
       throw new ScriptError(
         `calling a ${kind} method on something else; use ':' and the ${kind} of this callout`,
       )
     }
-    const callout = this.#callouts.get(machine.doubles[at >> 3] ?? 0)
+    const id = machine.doubles[at >> 3] ?? 0
+    const callout = id === this.#last ? this.#newest : this.#callouts.get(id)
     if (callout === undefined) throw new ScriptError(`this ${kind} belongs to a callout that has ended`)
     return callout
   }
 
   #pushField(L: number, kind: ObjectKind, callout: Callout): void {
     const state = this.#state
-    const name = state.lua.lua_type(L, 2) === TYPE.string ? (state.read(L, 2) ?? '') : ''
+    const name = state.frame.type(L, 2) === TYPE.string ? state.checkString(L, 2) : ''
     const { session } = callout.subject
     if (kind === 'params') return readParameter(state, L, callout, name)
     if (kind === 'response') return readResponse(state, L, callout, name)

@@ -8,6 +8,7 @@
  */
 
 import { Budget, type BudgetClocks, type BudgetLimits } from './budget.ts'
+import { LuaFrame } from './frame.ts'
 import { CallStack } from './stack.ts'
 import { type LuaExports, LuaFatalError, LuaMachine } from './wasm.ts'
 
@@ -62,6 +63,8 @@ export class LuaState {
   readonly lua: LuaExports
   readonly main: number
   readonly budget: Budget
+  /** arguments and results, without a call of Lua's interface */
+  readonly frame: LuaFrame
   /** set when the state must not be used any more */
   broken: string | undefined
 
@@ -81,6 +84,7 @@ export class LuaState {
     this.budget = new Budget(limits, clocks)
     this.machine = new LuaMachine(limits.memory + headroom)
     this.lua = this.machine.lua
+    this.frame = new LuaFrame(this.machine)
     this.#scratch = this.lua.malloc(scratchSize)
     this.#length = this.lua.malloc(8)
     this.#stack = new CallStack(this.machine)
@@ -97,6 +101,7 @@ export class LuaState {
       this.machine.addFunction('ii', (L = 0) => this.#panic(L)),
     )
     this.#setInterval(this.main)
+    this.frame.verify(this.main)
   }
 
   // ---- values -------------------------------------------------------------------------------------------------
@@ -108,7 +113,7 @@ export class LuaState {
       this.#pushLong(L, text)
       return
     }
-    if (length < 48) {
+    if (length < 128) {
       const { bytes } = this.machine
       for (let i = 0, at = this.#scratch; i < length; i++, at++) bytes[at] = text.charCodeAt(i)
     } else {
@@ -138,6 +143,9 @@ export class LuaState {
 
   /** A string argument of a host function; anything but a string or number is the usual argument error. */
   checkString(L: number, index: number): string {
+    const { frame } = this
+    if (frame.type(L, index) === TYPE.string)
+      return this.#slice(frame.stringAt(L, index), frame.stringLength(L, index))
     const pointer = this.lua.luaL_checklstring(L, index, this.#length)
     return this.#slice(pointer, this.machine.words[this.#length >> 2] ?? 0)
   }
@@ -242,7 +250,7 @@ export class LuaState {
     this.#where = ''
     this.budget.start(spent)
     this.#running.push(L)
-    if (this.lua.lua_gethookcount(L) !== this.#interval) this.#setInterval(L)
+    if (this.frame.hookCount(L) !== this.#interval) this.#setInterval(L)
     try {
       const status = this.lua.lua_resume(L, args)
       return { result: this.#outcome(L, status), spent: spent + this.budget.stop() }
@@ -260,7 +268,7 @@ export class LuaState {
   enter(L: number): void {
     this.spend()
     this.#running.push(L)
-    if (this.lua.lua_gethookcount(L) !== this.#interval) this.#setInterval(L)
+    if (this.frame.hookCount(L) !== this.#interval) this.#setInterval(L)
   }
 
   /** The coroutine came back, in whatever way. */

@@ -22,7 +22,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
       const kind = dictionary(state, L)
       state.push(
         L,
-        lua.lua_type(L, 3) <= TYPE.nil ? '' : callout.contextOf(kind).get(kind, state.checkString(L, 3)),
+        state.frame.type(L, 3) <= TYPE.nil ? '' : callout.contextOf(kind).get(kind, state.checkString(L, 3)),
       )
       return 1
     },
@@ -67,7 +67,8 @@ function disconnect(state: LuaState, L: number, { subject }: Callout): void {
 
 /** Which dictionary the second argument names. */
 export function dictionary(state: LuaState, L: number): ContextKind {
-  const selector = state.lua.lua_type(L, 2) === TYPE.number ? state.lua.lua_tonumber(L, 2) : 0
+  const { frame } = state
+  const selector = frame.type(L, 2) === TYPE.number ? frame.number(L, 2) : 0
   if (selector === constants.VCTX_CONN) return 'connection'
   if (selector === constants.VCTX_MESS) return 'message'
   throw new ScriptError('bad dictionary: msys.core.VCTX_CONN or msys.core.VCTX_MESS expected')
