@@ -19,6 +19,7 @@ import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
 import { deliveryBudget } from './listener/descriptors.ts'
 import { Listeners } from './listener/listener.ts'
+import { Decisions } from './logs/decisions.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
@@ -49,6 +50,8 @@ interface Parts {
   readonly ids: IdGenerator
   readonly ticketSecret: TicketSecret
   readonly logs: Logs
+  /** the decision records that can be asked for */
+  readonly decisions: Decisions
   readonly spool: Spool
   readonly queue: DeliveryQueue
   readonly listeners: Listeners
@@ -113,12 +116,7 @@ export class Server {
     })
     const { settings } = generation
     const ids = new IdGenerator({ pid: process.pid, clock: Date.now })
-    const logs = openLogs(settings.loggers, {
-      clock: Date.now,
-      bounceLoggers: settings.bounceLoggers,
-      onError: (message) => process.stderr.write(`postern: ${message}\n`),
-    })
-    events.subscribe((event) => logs.handle(event))
+    const facts = keepFacts(settings, events)
     const { spoolbase, spool_mode, spool_min_free, reception_memory } = settings.global
     const reserve = { octets: spool_min_free }
     const spool = await openSpoolOf(settings, {
@@ -142,12 +140,12 @@ export class Server {
       concurrency: deliveryBudget(),
     })
     const authFailures = new AuthFailures(Date.now)
-    const parts = { events, ids, ticketSecret, logs, spool, queue, reserve, authFailures, hashQueue }
+    const parts = { events, ids, ticketSecret, ...facts, spool, queue, reserve, authFailures, hashQueue }
     const server = new Server(options, parts, generation)
     try {
       await server.#parts.listeners.start()
     } catch (error) {
-      await Promise.allSettled([spool.close(), logs.close()])
+      await Promise.allSettled([spool.close(), facts.logs.close()])
       throw error
     }
     queue.start()
@@ -161,6 +159,11 @@ export class Server {
 
   get settings(): Settings {
     return this.#generation.settings
+  }
+
+  /** decision records of TLS connections, and what the shadow mode has found */
+  get decisions(): Decisions {
+    return this.#parts.decisions
   }
 
   /** Writes a line of the panic log, for what happens around the server. */
@@ -196,7 +199,7 @@ export class Server {
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
       queue.reload(generation.settings, transportsOf(generation.settings), hostnameOf(generation.settings))
     })
-    await logs.replace(generation.settings.loggers, generation.settings.bounceLoggers)
+    await logs.replace(generation.settings)
   }
 
   /**
@@ -267,9 +270,22 @@ export class Server {
       superseded: () => this.#generation.number !== generation.number,
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
+      liveDecisions: this.#parts.decisions,
       shuttingDown: this.#stopping.signal,
     }
   }
+}
+
+/** What is told goes into the logs, and what can be asked for later stays in memory. */
+function keepFacts(settings: Settings, events: EventBus): Pick<Parts, 'logs' | 'decisions'> {
+  const logs = openLogs(settings, {
+    clock: Date.now,
+    onError: (message) => process.stderr.write(`postern: ${message}\n`),
+  })
+  const decisions = new Decisions()
+  events.subscribe((event) => logs.handle(event))
+  events.subscribe((event) => decisions.handle(event))
+  return { logs, decisions }
 }
 
 /** @throws ConfigError at Spoolbase when the system refuses the folder; otherwise what `openSpool` throws */

@@ -91,7 +91,7 @@ function logger(values: Partial<LoggerSettings>): LoggerSettings {
 function open(loggers: readonly LoggerSettings[]): { logs: Logs; errors: string[] } {
   const errors: string[] = []
   return {
-    logs: openLogs(loggers, { clock: () => 5_000_000, onError: (message) => errors.push(message) }),
+    logs: openLogs({ loggers }, { clock: () => 5_000_000, onError: (message) => errors.push(message) }),
     errors,
   }
 }
@@ -164,7 +164,7 @@ describe('the files of a logger', () => {
     const { logs } = open([logger({ paniclog: kept, mainlog: gone })])
     logs.handle(panic)
     logs.handle(reception)
-    await logs.replace([logger({ paniclog: kept, mainlog: added })])
+    await logs.replace({ loggers: [logger({ paniclog: kept, mainlog: added })] })
     assert.match(read(gone.path), /@R@/)
     logs.handle(panic)
     logs.handle(reception)

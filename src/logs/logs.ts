@@ -1,18 +1,26 @@
 /**
- * The log files of every `ec_logger` and `bounce_logger` stanza: facts come in, lines go to files (Momentum,
- * modules/ec-logger, modules/bounce-logger).
+ * The log files of every `ec_logger`, `bounce_logger` and `tls_log` stanza: facts come in, lines go to files (Momentum,
+ * modules/ec-logger, modules/bounce-logger; the tls_log is an extension).
  *
  * Nothing here can stop mail: lines are written in the background, and a file that cannot be written costs its own
  * lines only, counted in `droppedLines` and reported through `onError`. Stanzas that name the same file share it.
  */
 
-import type { BounceLoggerSettings, FilePath, LoggerSettings } from '../config/settings.ts'
+import type {
+  BounceLoggerSettings,
+  FilePath,
+  LoggerSettings,
+  Settings,
+  TlsLogSettings,
+} from '../config/settings.ts'
+import type { DecisionRecord } from '../events/decision.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { formatAcctlog } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
+import { formatTlsLog, tlsLogHeartbeat } from './tls-log.ts'
 import { LogWriter } from './writer.ts'
 
 export interface LogsOptions {
@@ -20,8 +28,10 @@ export interface LogsOptions {
   readonly clock: () => number
   /** Told when a file begins to fail, when it works again, and when lines are lost. */
   readonly onError: (message: string) => void
-  readonly bounceLoggers?: readonly BounceLoggerSettings[]
 }
+
+/** The stanzas that name log files. */
+export type LogStanzas = Pick<Settings, 'loggers'> & Partial<Pick<Settings, 'bounceLoggers' | 'tlsLogs'>>
 
 export interface Logs {
   /** Takes a fact; returns at once and never throws. For `EventBus.subscribe`. */
@@ -29,7 +39,7 @@ export interface Logs {
   /** Closes and opens every file: SIGHUP, after logrotate. */
   reopen(): Promise<void>
   /** Puts new stanzas in force. Files that both name stay open. */
-  replace(loggers: readonly LoggerSettings[], bounceLoggers?: readonly BounceLoggerSettings[]): Promise<void>
+  replace(stanzas: LogStanzas): Promise<void>
   /** Writes what waits and closes. */
   close(): Promise<void>
   /** lines that were given up since the start */
@@ -37,8 +47,8 @@ export interface Logs {
 }
 
 /** Opens the files in the background and starts the heartbeats. */
-export function openLogs(loggers: readonly LoggerSettings[], options: LogsOptions): Logs {
-  return new FileLogs(loggers, options)
+export function openLogs(stanzas: LogStanzas, options: LogsOptions): Logs {
+  return new FileLogs(stanzas, options)
 }
 
 /** One stanza with its files. */
@@ -58,18 +68,26 @@ interface OpenBounceLogger {
   readonly heartbeat: NodeJS.Timeout | undefined
 }
 
+/** One `tls_log` with its file. */
+interface OpenTlsLog {
+  readonly tlslog: LogWriter | undefined
+  readonly heartbeat: NodeJS.Timeout | undefined
+}
+
 class FileLogs implements Logs {
   readonly #options: LogsOptions
   readonly #writers = new Map<string, LogWriter>()
   #loggers: readonly OpenLogger[]
   #bounceLoggers: readonly OpenBounceLogger[]
+  #tlsLogs: readonly OpenTlsLog[]
   /** lines given up by files that are closed */
   #droppedBefore = 0
 
-  constructor(loggers: readonly LoggerSettings[], options: LogsOptions) {
+  constructor({ loggers, bounceLoggers = [], tlsLogs = [] }: LogStanzas, options: LogsOptions) {
     this.#options = options
     this.#loggers = loggers.map((logger) => this.#open(logger))
-    this.#bounceLoggers = (options.bounceLoggers ?? []).map((logger) => this.#openBounces(logger))
+    this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
+    this.#tlsLogs = tlsLogs.map((log) => this.#openTlsLog(log))
   }
 
   get droppedLines(): number {
@@ -80,6 +98,7 @@ class FileLogs implements Logs {
     try {
       for (const logger of this.#loggers) writeEvent(logger, event)
       for (const logger of this.#bounceLoggers) writeFailure(logger, event)
+      if (event.kind === 'decision') this.#writeDecision(event)
     } catch (error) {
       this.#options.onError(`a log line could not be made: ${String(error)}`)
     }
@@ -89,24 +108,24 @@ class FileLogs implements Logs {
     await Promise.all([...this.#writers.values()].map((writer) => writer.reopen()))
   }
 
-  async replace(
-    loggers: readonly LoggerSettings[],
-    bounceLoggers: readonly BounceLoggerSettings[] = [],
-  ): Promise<void> {
-    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers])
+  async replace({ loggers, bounceLoggers = [], tlsLogs = [] }: LogStanzas): Promise<void> {
+    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs])
     this.#loggers = loggers.map((logger) => this.#open(logger))
     this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
+    this.#tlsLogs = tlsLogs.map((log) => this.#openTlsLog(log))
     const used = new Set([
       ...this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
       ...this.#bounceLoggers.map(({ bouncelog }) => bouncelog),
+      ...this.#tlsLogs.map(({ tlslog }) => tlslog),
     ])
     await this.#closeWriters([...this.#writers.values()].filter((writer) => !used.has(writer)))
   }
 
   async close(): Promise<void> {
-    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers])
+    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs])
     this.#loggers = []
     this.#bounceLoggers = []
+    this.#tlsLogs = []
     await this.#closeWriters(this.#writers.values())
   }
 
@@ -134,6 +153,18 @@ class FileLogs implements Logs {
     const bouncelog = this.#writer(settings.bouncelog, settings.bouncelog_mode)
     const beat = (): void => bouncelog?.write(bouncelogHeartbeat(this.#options.clock()))
     return { settings, bouncelog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
+  }
+
+  #openTlsLog(settings: TlsLogSettings): OpenTlsLog {
+    const tlslog = this.#writer(settings.tlslog, settings.tlslog_mode)
+    const beat = (): void => tlslog?.write(tlsLogHeartbeat(this.#options.clock()))
+    return { tlslog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
+  }
+
+  #writeDecision(record: DecisionRecord): void {
+    if (this.#tlsLogs.length === 0) return
+    const line = formatTlsLog(record)
+    for (const { tlslog } of this.#tlsLogs) tlslog?.write(line)
   }
 
   #writer(file: FilePath | undefined, mode: number): LogWriter | undefined {
@@ -190,7 +221,7 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
     case 'authentication':
       if (event.account) acctlog?.write(formatAcctlog(event))
       return
-    // Momentum's logs have no line for these; the console and the metrics listen to them.
+    // these loggers have no line for them; the tls_log, the console and the metrics listen to them
     case 'connected':
     case 'disconnected':
     case 'tls':
