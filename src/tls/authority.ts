@@ -7,6 +7,7 @@
 
 import {
   createHash,
+  createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
@@ -41,7 +42,7 @@ export interface NameAttribute {
 export type NameInput = string | readonly NameAttribute[]
 
 /** What a certificate may be used for: the extended key usage; `any` leaves the extension out. */
-export type Usage = 'client' | 'server' | 'both' | 'any'
+export type Usage = 'client' | 'server' | 'both' | 'ocsp' | 'any'
 
 export interface AltName {
   readonly kind: 'dns' | 'email' | 'uri' | 'ip'
@@ -57,8 +58,12 @@ export interface CertificateRequest {
   readonly notAfter?: number
   readonly usage?: Usage
   readonly altNames?: readonly AltName[]
+  /** nobody need ask whether it is revoked (RFC 6960 §4.2.2.2.1): for signers of OCSP answers */
+  readonly noCheck?: boolean
   /** default: 127 random bits */
   readonly serial?: bigint
+  /** PEM; default: a new one */
+  readonly key?: string
   readonly now?: number
 }
 
@@ -123,7 +128,12 @@ export class Authority {
   }
 
   issue(request: CertificateRequest): Credential {
-    return certify(request, newIdentity(request.subject), this.#identity, leafExtensions(request))
+    return certify(
+      request,
+      newIdentity(request.subject, request.key),
+      this.#identity,
+      leafExtensions(request),
+    )
   }
 
   intermediate(request: AuthorityRequest): Authority {
@@ -157,8 +167,9 @@ export function selfSigned(request: CertificateRequest): Credential {
   return certify(request, subject, subject, leafExtensions(request))
 }
 
-function newIdentity(subject: NameInput): Identity {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+function newIdentity(subject: NameInput, key?: string): Identity {
+  const privateKey =
+    key === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey : createPrivateKey(key)
   return { name: encodeName(subject), key: privateKey, keyId: keyIdOf(publicKeyInfo(privateKey)) }
 }
 
@@ -226,6 +237,7 @@ function leafExtensions(request: CertificateRequest): Buffer[] {
   ]
   const usages = extendedUsages(request.usage ?? 'client')
   if (usages.length > 0) extensions.push(extension('2.5.29.37', sequence(...usages)))
+  if (request.noCheck === true) extensions.push(extension('1.3.6.1.5.5.7.48.1.5', element(TAG.null)))
   const names = request.altNames ?? []
   if (names.length > 0) extensions.push(extension('2.5.29.17', sequence(...names.map(encodeAltName))))
   return extensions
@@ -234,7 +246,8 @@ function leafExtensions(request: CertificateRequest): Buffer[] {
 function extendedUsages(usage: Usage): Buffer[] {
   const server = oid('1.3.6.1.5.5.7.3.1')
   const client = oid('1.3.6.1.5.5.7.3.2')
-  return { client: [client], server: [server], both: [server, client], any: [] }[usage]
+  const ocsp = oid('1.3.6.1.5.5.7.3.9')
+  return { client: [client], server: [server], both: [server, client], ocsp: [ocsp], any: [] }[usage]
 }
 
 function encodeAltName(name: AltName): Buffer {
