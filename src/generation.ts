@@ -22,6 +22,8 @@ import type { HashQueue } from './smtp/auth/hash-queue.ts'
 import { findSchemes } from './smtp/auth/schemes.ts'
 import { CredentialStores } from './smtp/auth/stores.ts'
 import { loadTls, type TlsContexts } from './tls/contexts.ts'
+import { loadPartners } from './tls/partners/load-partners.ts'
+import type { Partners } from './tls/partners/partners.ts'
 import type { TicketSecret } from './tls/ticket-secret.ts'
 
 /** Where a configuration comes from. */
@@ -41,6 +43,7 @@ export interface Generation {
   readonly counts: SharedStores
   readonly settings: Settings
   readonly tls: TlsContexts
+  readonly partners: Partners
   readonly policy: Policy
   readonly datasources: Datasources
   readonly maildirs: Maildirs
@@ -78,7 +81,9 @@ export async function buildGeneration(options: {
   const { policy, diagnostics } = await createPolicy({ scripts, policies, hostname, events, library })
   const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
   const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
-  const more = [...diagnostics, ...found.diagnostics, ...(await auditAuth(settings, stores))]
+  const { partners, diagnostics: unfit } = await loadPartners(settings)
+  const audited = await auditAuth(settings, stores)
+  const more = [...diagnostics, ...unfit, ...found.diagnostics, ...audited]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
   const started = previous?.started ?? settings
   return {
@@ -87,6 +92,7 @@ export async function buildGeneration(options: {
     settings,
     counts,
     tls,
+    partners,
     policy,
     datasources,
     maildirs: new Maildirs(settings.maildirs),

@@ -258,6 +258,7 @@ export class Server {
       hostname: hostnameOf(settings),
       version: this.#options.version,
       tls: generation.tls.watch(),
+      partners: generation.partners,
       policy: generation.policy,
       spool: this.#parts.spool,
       local: generation.maildirs,

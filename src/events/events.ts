@@ -92,6 +92,21 @@ export interface TlsFact {
   readonly cause: string
   readonly protocol: string
   readonly resumed: boolean
+  /** whom the configuration knows the verified certificate as */
+  readonly partner?: {
+    readonly name: string
+    /** that the certificate fits, one of each kind that is configured */
+    readonly pins: readonly {
+      readonly option: 'SPKI_Pin' | 'Certificate_Pin'
+      readonly place: 'current' | 'successor'
+      /** SHA-256, hex */
+      readonly digest: string
+    }[]
+    /** SHA-256 of the certificate, hex */
+    readonly fingerprint: string
+    /** of the certificate, milliseconds since the epoch */
+    readonly notAfter: number
+  }
   /** a certificate that verifies as a TLS server's and not as a client's: told where TLS_Client_EKU is any or report */
   readonly serverOnly?: {
     /** RFC 4514, escaped */

@@ -14,7 +14,7 @@ export const connectionKeys: readonly string[] = words(`
   tls_client_cert_serial tls_client_cert_fingerprint tls_client_cert_spki tls_client_cert_server_only
   tls_client_crl_forgiven tls_client_ocsp_forgiven
   tls_client_cert_san_dns tls_client_cert_san_email tls_client_cert_san_uri tls_client_cert_san_ip
-  tls_client_cert_not_before tls_client_cert_not_after tls_verify_mode tls_verify_mode_from
+  tls_client_cert_not_before tls_client_cert_not_after tls_verify_mode tls_verify_mode_from tls_partner
 `)
 
 export const messageKeys: readonly string[] = words(`

@@ -7,6 +7,7 @@
 import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
 import type { HandshakeParameters } from '../tls/gate.ts'
+import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { Peer } from '../tls/peer.ts'
 import type { ValidationContext } from './context.ts'
 import type { PolicyOffers } from './offers.ts'
@@ -19,6 +20,8 @@ export interface SessionFacts {
   readonly local: Endpoint
   /** who is on the other end, as of now: STARTTLS changes it */
   readonly peer: Peer
+  /** whom the configuration knows that peer as */
+  readonly partner?: KnownPartner | undefined
   readonly context: ValidationContext
   /** aborted when the client is gone: nobody waits for an answer any more */
   readonly gone?: AbortSignal

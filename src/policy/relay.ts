@@ -11,6 +11,7 @@ import { cidrContains } from '../config/address.ts'
 import type { InboundScope, InboundValues } from '../config/settings.ts'
 import { domainMatches } from '../mail/address.ts'
 import type { Mailbox } from '../mail/envelope.ts'
+import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { Peer, VerifiedPeer } from '../tls/peer.ts'
 
 /** Which recipients end here. Implemented by the maildirs; asked at RCPT. */
@@ -21,6 +22,8 @@ export interface LocalRecipients {
 
 export interface RelayQuestion {
   readonly peer: Peer
+  /** whose certificate that peer's is; undefined: nobody's that is known */
+  readonly partner?: KnownPartner | undefined
   readonly scope: InboundScope
   /** normalised; '' for a UNIX client, which matches as loopback */
   readonly clientAddress: string
@@ -40,6 +43,7 @@ export type RelayGrant =
   | 'relay_domains'
   | 'relay_for_sending_domains'
   | 'tls_verified_peer_can_relay'
+  | 'partner'
 
 export type RelayDecision = 'relay' | 'local' | 'unknown-mailbox' | 'denied'
 
@@ -54,6 +58,7 @@ export function decideRelay(question: RelayQuestion): RelayDecision {
 /** What lets a recipient that ends elsewhere pass; undefined: nothing does. The first of several. */
 export function relayGrant({
   peer,
+  partner,
   scope: { options },
   clientAddress,
   canRelay,
@@ -63,6 +68,7 @@ export function relayGrant({
   if (options.open_relay) return 'open_relay'
   if (options.relay_hosts.some((block) => cidrContains(block, clientAddress))) return 'relay_hosts'
   if (peer.kind === 'verified' && certificateMayRelay(peer, options)) return 'tls_verified_peer_can_relay'
+  if (partner?.peer === peer && partner !== undefined && partnerMayRelay(partner)) return 'partner'
   if (canRelay) return 'can_relay'
   if (domainMatches(options.relay_domains, recipient.domain)) return 'relay_domains'
   return senderMayRelay(options, sender) ? 'relay_for_sending_domains' : undefined
@@ -76,6 +82,11 @@ function senderMayRelay(
   if (domains === undefined) return false
   if (domains.length === 0) return true
   return sender !== undefined && sender.domain !== '' && domainMatches(domains, sender.domain)
+}
+
+/** Likewise a partner, of which there is none without a verified peer. */
+export function partnerMayRelay({ rules }: KnownPartner): boolean {
+  return rules.relay
 }
 
 /** Takes the peer itself: that it verified is not a matter of a key or a flag. */

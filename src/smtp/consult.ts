@@ -112,7 +112,7 @@ function judgeReply(session: Session, verdict: Extract<Verdict, { kind: 'reply' 
 }
 
 /** A script moves a connection or a message to another pathway by its context key (Momentum: config/ref-pathway). */
-function followPathway(session: Session): void {
+export function followPathway(session: Session): void {
   const wanted = session.context.get('connection', 'pathway')
   if (wanted !== '' && wanted !== pathwayKey(session.scope)) {
     const scope = scopeFor(session, wanted)

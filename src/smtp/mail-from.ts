@@ -8,6 +8,7 @@ import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
 import { followMessagePathway } from './consult.ts'
 import { checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
+import { checkSenderDomain } from './partner.ts'
 import { refuse, tellRejection } from './reject.ts'
 import type { Session } from './session-state.ts'
 import { refuseIfSuperseded } from './simple.ts'
@@ -79,6 +80,7 @@ function check(session: Session, { sender, size }: MailFrom & MailParameters): v
     throw refuse(550, '5.7.1 null envelope sender is not accepted')
   }
   if (sender !== undefined) checkLiteral(session, sender, 'MAIL FROM')
+  checkSenderDomain(session, sender)
   if (!session.services.spool.hasRoom()) {
     throw refuse(452, '4.3.1 insufficient system storage', { fault: 'us', module: 'spool' })
   }

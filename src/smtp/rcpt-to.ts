@@ -86,6 +86,7 @@ function checkLimits(session: Session, transaction: Transaction): void {
 function checkRelay(session: Session, recipient: Mailbox, transaction: Transaction): void {
   const decision = decideRelay({
     peer: session.peer,
+    partner: session.partner,
     scope: session.scope,
     clientAddress: session.connection.remote.address,
     canRelay: session.canRelay,

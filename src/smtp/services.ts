@@ -10,6 +10,7 @@ import type { Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
 import type { NewMessage, Spool } from '../spool/spool.ts'
 import type { TlsGate } from '../tls/gate.ts'
+import type { Partners } from '../tls/partners/partners.ts'
 import type { AuthFailures } from './auth/failures.ts'
 import type { StoreDirectory } from './auth/stores.ts'
 
@@ -19,6 +20,8 @@ export interface SessionServices {
   /** Postern's version, for the banner and the Received field */
   readonly version: string
   readonly tls: TlsGate
+  /** whose certificates are known; absent: nobody's */
+  readonly partners?: Partners
   readonly policy: Policy
   readonly spool: Spool
   /** which recipients end here */

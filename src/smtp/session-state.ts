@@ -11,7 +11,9 @@ import type { Connection } from '../listener/connection.ts'
 import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import { ValidationContext } from '../policy/context.ts'
 import type { SessionCountQuery, SessionFacts } from '../policy/phases.ts'
+import { partnerMayRelay } from '../policy/relay.ts'
 import { tlsContextKeys } from '../tls/context-keys.ts'
+import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { AnonymousPeer, Peer, TlsFacts } from '../tls/peer.ts'
 import { PLAINTEXT } from '../tls/peer.ts'
 import { sameTrust } from '../tls/trust.ts'
@@ -100,6 +102,8 @@ export class Session {
   #scope: InboundScope
   /** the scope under which the certificate was judged */
   #tlsScope: InboundScope | undefined
+  /** whose certificate the handshake's was */
+  #partner: KnownPartner | undefined
   /** the scope of the address that connected, once a proxy has named another client */
   #connectedScope: InboundScope | undefined
   /** connection keys as they stood when the client had said nothing yet */
@@ -150,6 +154,11 @@ export class Session {
     return ANONYMOUS
   }
 
+  /** The partner that is on the other end, as long as its certificate counts. */
+  get partner(): KnownPartner | undefined {
+    return this.#partner?.peer === this.peer ? this.#partner : undefined
+  }
+
   /**
    * TLS is up without the certificate that the scope requires: a pathway or a proxy brought another scope than the one
    * under which the handshake was made. No command is served then.
@@ -180,7 +189,9 @@ export class Session {
    */
   grantRelay(): void {
     const granted =
-      this.authenticated !== undefined || mayRelay(this.peer, this.#scope, this.connection.remote.address)
+      this.authenticated !== undefined ||
+      (this.partner !== undefined && partnerMayRelay(this.partner)) ||
+      mayRelay(this.peer, this.#scope, this.connection.remote.address)
     if (granted && !this.canRelay) {
       this.context.set('connection', 'can_relay', 'true')
       this.#ruleSetRelay = true
@@ -195,6 +206,7 @@ export class Session {
     this.#applyContextOption(scope, this.#scope)
     this.#scope = scope
     this.context.set('connection', 'pathway', pathwayKey(scope))
+    if (this.partner === undefined) this.context.connection.delete('tls_partner')
     this.grantRelay()
   }
 
@@ -260,11 +272,13 @@ export class Session {
   /**
    * A handshake is complete.
    * @param scope the one under which it was made; policy may have moved the session since
+   * @param partner whose certificate it is
    * @returns what it says of this client: nothing of a certificate once a proxy has named it
    */
-  setTls(facts: TlsFacts, scope: InboundScope): TlsFacts {
+  setTls(facts: TlsFacts, scope: InboundScope, partner?: KnownPartner): TlsFacts {
     this.tls = this.#connectedScope === undefined ? facts : { ...facts, peer: ANONYMOUS }
     this.#tlsScope = scope
+    this.#partner = partner
     this.grantRelay()
     return this.tls
   }
@@ -299,6 +313,9 @@ function factsOf(session: Session, connectionId: string): SessionFacts {
     get peer() {
       return session.peer
     },
+    get partner() {
+      return session.partner
+    },
     context: session.context,
     gone: session.io.gone,
     capabilities: session.capabilities,
@@ -316,7 +333,7 @@ function factsOf(session: Session, connectionId: string): SessionFacts {
 /** Keys of the connection that are of no client, or of the greeting that still holds. */
 function staysWithConnection(key: string, hello: Hello | undefined): boolean {
   if (hello !== undefined && HELLO_KEYS.includes(key)) return true
-  return COUNTS.includes(key) || (tlsContextKeys.includes(key) && !key.startsWith('tls_client_'))
+  return COUNTS.includes(key) || (tlsContextKeys.includes(key) && !/^tls_(?:client_|partner$)/.test(key))
 }
 
 const HELLO_KEYS = ['ehlo_string', 'ehlo_domain']

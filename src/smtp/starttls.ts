@@ -12,6 +12,7 @@ import type { TlsFact } from '../events/events.ts'
 import { tlsContextEntries } from '../tls/context-keys.ts'
 import type { HandshakeAdjustments, SecureConnection } from '../tls/gate.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
+import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { TlsFacts } from '../tls/peer.ts'
 import type { TrustSources } from '../tls/trust-sources.ts'
 import { formatReply } from '../wire/reply.ts'
@@ -20,6 +21,7 @@ import { ClientGoneError } from './client-io.ts'
 import type { Command } from './command.ts'
 import { command, noArguments, notDiscardable } from './command.ts'
 import { consult } from './consult.ts'
+import { findPartner, takePartnerPathway } from './partner.ts'
 import type { ReceptionState } from './reception-states.ts'
 import { receptionState } from './reception-states.ts'
 import { describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
@@ -90,13 +92,15 @@ export async function handshake(
     session.decision.shook(session.connection, scope, { kind: 'done', facts: secure.facts, sources })
     throw error
   })
-  const facts = session.setTls(judged, scope)
+  const facts = session.setTls(judged, scope, findPartner(session, judged, secure))
   session.decision.shook(session.connection, scope, { kind: 'done', facts, sources })
   for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
     session.context.set('connection', key, value)
   }
+  if (session.partner !== undefined) session.context.set('connection', 'tls_partner', session.partner.name)
   tellHandshake(session, facts)
   if (refusal !== undefined) throw refusal
+  takePartnerPathway(session)
 }
 
 async function shakeHands(
@@ -169,7 +173,16 @@ function tellHandshake(session: Session, result: TlsFacts | string, sources?: Tr
     protocol: failed ? '' : result.protocol,
     resumed: failed ? false : result.resumed,
     ...(failed ? {} : serverOnly(result)),
+    ...partnerFact(session.partner),
   })
+}
+
+function partnerFact(partner: KnownPartner | undefined): Pick<TlsFact, 'partner'> {
+  if (partner === undefined) return {}
+  const { name, peer } = partner
+  const { fingerprint, notAfter } = peer.certificate
+  const pins = partner.pins.map(({ option, place, digest }) => ({ option, place, digest }))
+  return { partner: { name, pins, fingerprint, notAfter } }
 }
 
 function serverOnly({ peer, serverOnly: only }: TlsFacts): Pick<TlsFact, 'serverOnly'> {

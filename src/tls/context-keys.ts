@@ -38,6 +38,7 @@ export const tlsContextKeys = [
   'tls_client_ocsp_forgiven',
   'tls_verify_mode',
   'tls_verify_mode_from',
+  'tls_partner',
 ] as readonly string[]
 
 /** The values of one session. A key without a value is not among them: it reads as '' and counts as absent. */

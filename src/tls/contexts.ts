@@ -193,12 +193,12 @@ export class TlsContexts implements TlsGate {
   }
 
   async #shake(raw: Socket, plan: Plan): Promise<SecureConnection & { readonly socket: TLSSocket }> {
-    const { mode } = plan
-    const socket = await handshake(raw, this.#handshakeOptions(plan, mode))
+    const socket = await handshake(raw, this.#handshakeOptions(plan, plan.mode))
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const judged = await untilClosed(socket, this.#judge(plan, readLink(socket), readPresented(socket, mode)))
+    const judged = this.#judge(plan, readLink(socket), readPresented(socket, plan.mode))
+    const { facts, chain, leaf } = await untilClosed(socket, judged)
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    return { socket, facts: judged.facts, chain: judged.chain, sources: trustSources(plan) }
+    return { socket, facts, chain, leaf, sources: trustSources(plan) }
   }
 
   async #judge(plan: Plan, link: Link, presented: Presented): Promise<JudgedSession> {
@@ -219,7 +219,7 @@ export class TlsContexts implements TlsGate {
     if (mode === 'require' && facts.peer.kind === 'anonymous') {
       throw new TlsHandshakeError('peer did not return a certificate')
     }
-    return { facts, chain, second, failure: presented.failure, tickets: plan.tickets }
+    return { leaf: presented.leaf, facts, chain, second, failure: presented.failure, tickets: plan.tickets }
   }
 
   async #askOcsp(plan: Plan, { leaf, sent, resumed }: Presented, facts: TlsFacts): Promise<TlsFacts> {

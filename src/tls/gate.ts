@@ -1,5 +1,6 @@
 /** TLS as the rest of the server sees it: who offers it, and one call that turns a socket into a known peer. */
 
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { InboundScope } from '../config/settings.ts'
@@ -11,6 +12,8 @@ export interface SecureConnection {
   readonly facts: TlsFacts
   /** The certificate that came and those above it, at most ten; empty without one, or where none was asked for. */
   chain(): readonly CertificateFacts[]
+  /** the client's own certificate: what `facts` say of it was read from this one */
+  readonly leaf?: X509Certificate | undefined
   /** what the verdict rests on */
   readonly sources?: TrustSources
 }

@@ -29,7 +29,7 @@ const CUT = '\\...'
 const COMMON_NAME = '2.5.4.3'
 
 /** RFC 4514 §3, and the usual words for other attributes whose values are plain strings. */
-const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
+export const attributeTypes: ReadonlyMap<string, string> = new Map([
   ['2.5.4.3', 'CN'],
   ['2.5.4.4', 'SN'],
   ['2.5.4.5', 'serialNumber'],
@@ -82,7 +82,7 @@ export function toRfc4514(name: DistinguishedName): string {
   name.toReversed().forEach((rdn, index) => {
     rdn.forEach((attribute, second) => {
       text.add(second > 0 ? '+' : index > 0 ? ',' : '')
-      const label = SHORT_NAMES.get(attribute.type)
+      const label = attributeTypes.get(attribute.type)
       text.add(`${label ?? attribute.type}=`)
       const units = label === undefined ? undefined : decode(attribute.value)
       if (units === undefined) addHex(text, attribute.value)
@@ -96,7 +96,7 @@ export function toRfc4514(name: DistinguishedName): string {
 export function toOneline(name: DistinguishedName): string {
   const text = new BoundedText(MAX_NAME)
   for (const attribute of name.flat()) {
-    text.add(`/${SHORT_NAMES.get(attribute.type) ?? attribute.type}=`)
+    text.add(`/${attributeTypes.get(attribute.type) ?? attribute.type}=`)
     const units = decode(attribute.value)
     if (units === undefined) addHex(text, attribute.value)
     else addUnits(text, units, escapeOneline)

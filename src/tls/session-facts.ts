@@ -56,6 +56,7 @@ export function readLink(socket: TLSSocket): Link {
 }
 
 export interface SessionJudgement {
+  readonly leaf: Presented['leaf']
   readonly facts: TlsFacts
   readonly chain: () => readonly CertificateFacts[]
 }
@@ -84,7 +85,7 @@ export function judgeSession(
       now,
     }),
   }
-  return { facts, chain: () => (leaf === undefined ? [] : chainOf(leaf, cas?.certificates ?? [])) }
+  return { leaf, facts, chain: () => (leaf === undefined ? [] : chainOf(leaf, cas?.certificates ?? [])) }
 }
 
 /**

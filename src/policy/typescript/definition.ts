@@ -8,6 +8,7 @@
 
 import type { Endpoint, Mailbox } from '../../mail/envelope.ts'
 import type { HeaderBlock } from '../../mail/headers.ts'
+import type { KnownPartner } from '../../tls/partners/partners.ts'
 import type { Peer } from '../../tls/peer.ts'
 import type { ContextKind } from '../context.ts'
 import type { MessageFacts, PresentedCertificate, RecipientList } from '../phases.ts'
@@ -33,6 +34,8 @@ export interface Session {
   readonly local: Endpoint
   /** Who is on the other end, as of now. Only `kind: 'verified'` is an identity. */
   readonly peer: Peer
+  /** The partner of the configuration whose certificate that peer's is; undefined for everybody else. */
+  readonly partner?: KnownPartner | undefined
   readonly context: Context
 }
 
