@@ -33,12 +33,14 @@ async function attempt({ hosts, options, ...rest }: Attempt): Promise<AttemptRes
   const transport =
     rest.transport ??
     new SmtpTransport({ resolver: rest.resolver ?? resolver, mx: rest.mx ?? noMx, hostname: 'mx.test' })
-  return await transport.deliver(rest.message ?? message, rest.content ?? content, {
+  const [result] = await transport.deliver([rest.message ?? message], rest.content ?? content, {
     route: { kind: 'smtp', hosts },
     options: { ...outboundDefaults, ...options },
     mayRepeat: false,
     signal: rest.signal ?? new AbortController().signal,
   })
+  if (result === undefined || result.kind === 'deferred') assert.fail('no attempt was made')
+  return result
 }
 
 /** One attempt at a next hop that follows the script. */
@@ -87,9 +89,11 @@ test('a message arrives whole, with its dots, after the envelope that was kept',
   )
 })
 
-test('MAIL and RCPT go together only where PIPELINING is offered', async () => {
+test('MAIL, RCPT and DATA go together only where PIPELINING is offered', async () => {
   const together = await against({ extensions: ['PIPELINING'] })
-  assert.ok(together.sink.chunks.includes('MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.com>\r\n'))
+  assert.ok(
+    together.sink.chunks.includes('MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n'),
+  )
   const apart = await against({ extensions: ['8BITMIME'] })
   assert.ok(apart.sink.chunks.includes('MAIL FROM:<alice@example.org>\r\n'))
   assert.equal(apart.result.kind, 'delivered')
@@ -327,7 +331,7 @@ test('an attempt can be broken off at any step, and leaves no connection', async
       attempt({ hosts: [{ host: '127.0.0.1', port: sink.port }], signal: stop.signal }),
       /stopping/,
     )
-    const last = { banner: '', ehlo: 'EHLO', mail: 'RCPT', rcpt: 'RCPT', data: 'DATA', message: 'DATA' }[step]
+    const last = { banner: '', ehlo: 'EHLO', mail: 'DATA', rcpt: 'DATA', data: 'DATA', message: 'DATA' }[step]
     await sink.until(
       ({ commands, connections }) => connections === 1 && (commands.at(-1) ?? '').startsWith(last),
     )

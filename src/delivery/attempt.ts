@@ -14,13 +14,22 @@ import type { Cidr, OutboundValues } from '../config/settings.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { LookupError } from '../dns/resolver.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
-import { ConnectionPool } from './connection-pool.ts'
 import { HostFailures } from './host-failures.ts'
 import { type Found, type Host, LOOKUP_FAILED, type MxHosts, NO_HOSTS } from './mx.ts'
 import type { NextHop, SmtpRoute } from './route.ts'
-import { AttemptEnd, type ClientOptions, type Extensions, SmtpClient } from './smtp-client.ts'
-import { SmtpConnection } from './smtp-connection.ts'
-import { type AttemptContext, type AttemptResult, stages, type Transport } from './transport.ts'
+import { loginOf } from './session/login.ts'
+import type { TlsPlanner } from './session/planner.ts'
+import { Sessions, type UsableSession } from './session/sessions.ts'
+import { SetupEnd, type SessionPlan } from './session/setup.ts'
+import { introductionOf } from './session/xclient.ts'
+import { SmtpTransaction } from './smtp-transaction.ts'
+import {
+  type AttemptContext,
+  type AttemptResult,
+  type MessageResult,
+  stages,
+  type Transport,
+} from './transport.ts'
 
 export interface SmtpTransportOptions {
   /** addresses of hosts that the configuration names */
@@ -29,28 +38,10 @@ export interface SmtpTransportOptions {
   readonly mx: Pick<MxHosts, 'find'>
   /** what EHLO says where Ehlo_Hostname is not set */
   readonly hostname: string
+  /** makes the plan for TLS; without it a message whose options ask for any is not sent */
+  readonly tls?: Pick<TlsPlanner, 'plan' | 'close'>
   /** milliseconds since the epoch */
   readonly clock?: () => number
-}
-
-/** A connection and what is known about it. */
-interface Session {
-  readonly connection: SmtpConnection
-  /** undefined until the other side has been greeted */
-  extensions: Extensions | undefined
-  /** messages that went over it, or were refused on it */
-  readonly used: number
-  /** octets that had been sent before this message */
-  readonly bytesBefore: number
-}
-
-function newSession(host: Host, signal: AbortSignal): Session {
-  return { connection: new SmtpConnection(host, signal), extensions: undefined, used: 0, bytesBefore: 0 }
-}
-
-/** One host under one name that we give ourselves. */
-function poolKey({ address, port }: Host, ehloHostname: string): string {
-  return `${address} ${port} ${ehloHostname}`
 }
 
 /** connections that one attempt makes at most */
@@ -61,42 +52,46 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #mx: Pick<MxHosts, 'find'>
   readonly #hostname: string
   readonly #failures: HostFailures
-  readonly #idle = new ConnectionPool<Session>()
+  readonly #sessions = new Sessions()
+  readonly #tls: SmtpTransportOptions['tls']
 
   constructor(options: SmtpTransportOptions) {
     this.#resolver = options.resolver
     this.#mx = options.mx
+    this.#tls = options.tls
     this.#hostname = options.hostname
     this.#failures = new HostFailures(options.clock ?? Date.now)
   }
 
   async deliver(
-    message: StoredMessage,
+    messages: readonly StoredMessage[],
     content: StoredContent,
     context: AttemptContext<SmtpRoute>,
-  ): Promise<AttemptResult> {
+  ): Promise<readonly MessageResult[]> {
+    const all = (result: AttemptResult): readonly AttemptResult[] => messages.map(() => result)
     let last = localResult('transient', NO_HOSTS)
     let left = MAX_TRIES
     for (const hop of context.route.hosts) {
       const found = this.#allowed(await this.#find(hop, context), context.options)
-      if (found.kind === 'permanent') return localResult('permanent', found.text)
+      if (found.kind === 'permanent') return all(localResult('permanent', found.text))
       if (found.kind === 'transient') {
         if (last.stage === stages.notConnected) last = { ...last, text: found.text }
         continue
       }
       for (const host of found.hosts.slice(0, left)) {
-        const { result, final } = await this.#try(host, message, content, context)
-        if (final) return result
-        last = result
+        const tried = await this.#try(host, messages, content, context)
+        if ('results' in tried) return tried.results
+        last = tried.passedOver
       }
       left -= found.hosts.length
       if (left <= 0) break
     }
-    return last
+    return all(last)
   }
 
   close(): void {
-    this.#idle.close()
+    this.#sessions.close()
+    this.#tls?.close()
   }
 
   /** @throws the signal's reason */
@@ -155,80 +150,86 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     }
   }
 
+  /** What the host said to each message, or why it is passed over for the next one. @throws the signal's reason */
   async #try(
     host: Host,
-    message: StoredMessage,
+    messages: readonly StoredMessage[],
     content: StoredContent,
     context: AttemptContext<SmtpRoute>,
-  ): Promise<{ readonly result: AttemptResult; readonly final: boolean }> {
-    const options = { timeouts: context.options, ehloHostname: this.#ehloHostname(message, context) }
-    const session = (await this.#reuse(host, options, context)) ?? newSession(host, context.signal)
-    const { connection, bytesBefore } = session
-    const client = new SmtpClient(connection, options)
-    let greeted = session.extensions !== undefined
-    try {
-      session.extensions ??= await client.greet()
-      this.#failures.answered(host)
-      greeted = true
-      const text = await client.send(message.envelope, content, session.extensions)
-      this.#keep(host, options.ehloHostname, session, context.options)
-      const bytes = content.header.length + content.bodySize
-      return {
-        result: { kind: 'delivered', stage: stages.confirmation, text, bytes, remote: host.address },
-        final: true,
-      }
-    } catch (error) {
-      if (!(error instanceof AttemptEnd)) {
-        connection.destroy()
-        throw error
-      }
-      const { kind, stage, text } = error
-      if (stage === stages.notConnected) this.#failures.failed(host)
-      const bytes = stage === stages.notConnected ? 0 : connection.bytesSent - bytesBefore
-      if (error.broken) connection.destroy()
-      else if (greeted && !text.startsWith('421'))
-        this.#keep(host, options.ehloHostname, session, context.options)
-      else connection.quit()
-      return { result: { kind, stage, text, bytes, remote: host.address }, final: greeted }
+  ): Promise<{ readonly results: readonly MessageResult[] } | { readonly passedOver: AttemptResult }> {
+    const plan = await this.#plan(host, messages, context)
+    if (typeof plan === 'string') {
+      const kind = 'transient'
+      return { passedOver: { kind, stage: stages.notConnected, text: plan, bytes: 0, remote: host.address } }
     }
-  }
-
-  /** A connection to this host that is idle and still answers. @throws the signal's reason */
-  async #reuse(
-    host: Host,
-    options: ClientOptions,
-    context: AttemptContext<SmtpRoute>,
-  ): Promise<Session | undefined> {
-    const kept = this.#idle.take(poolKey(host, options.ehloHostname))
-    if (kept === undefined) return undefined
-    const { connection } = kept
-    connection.resume(context.signal)
+    const session = await this.#open(plan, context.signal)
+    if ('kind' in session) return { passedOver: session }
+    const { connection, bytesBefore, tls } = session
     try {
-      await new SmtpClient(connection, options).reset()
-      return { ...kept, bytesBefore: connection.bytesSent }
+      const envelopes = messages.map(({ envelope }) => envelope)
+      const job = { envelopes, content, extensions: session.extensions }
+      const sent = await new SmtpTransaction(connection, context.options, job).run()
+      const octets = connection.bytesSent - bytesBefore
+      if (sent.connection === 'broken') connection.destroy()
+      else if (sent.connection === 'quit') connection.quit()
+      else this.#sessions.keep(session, plan, context.options)
+      const size = content.header.length + content.bodySize
+      const results = sent.answers.map((answer): MessageResult => {
+        if (answer.kind === 'deferred') return answer
+        const bytes = answer.kind === 'delivered' ? size : octets
+        return { ...answer, bytes, remote: host.address, ...(tls === undefined ? {} : { tls }) }
+      })
+      return { results }
     } catch (error) {
       connection.destroy()
-      if (error instanceof AttemptEnd) return undefined
       throw error
     }
   }
 
-  #keep(host: Host, ehloHostname: string, session: Session, options: OutboundValues): void {
-    const { connection, extensions } = session
-    const used = session.used + 1
-    const limit = options.max_deliveries_per_connection
-    if (extensions === undefined || options.idle_timeout === 0 || (limit !== 0 && used >= limit)) {
-      connection.quit()
-      return
+  /** What a session with this host has to be; our own answer where there can be none. @throws the signal's reason */
+  async #plan(
+    host: Host,
+    messages: readonly StoredMessage[],
+    { options, signal }: AttemptContext<SmtpRoute>,
+  ): Promise<SessionPlan | string> {
+    const [first] = messages
+    if (first === undefined) throw new Error('an attempt without a message')
+    const login = loginOf(options, first.envelope.messageContext)
+    if (typeof login === 'string') return login
+    const asksForTls = options.tls !== 'no' || options.use_dane || options.use_mta_sts
+    if (asksForTls && this.#tls === undefined) throw new Error('there is nobody to plan TLS')
+    const planned = await this.#tls?.plan(host, options, signal)
+    if (planned?.kind === 'skip') return planned.text
+    return {
+      host,
+      client: { timeouts: options, ehloHostname: this.#ehloHostname(messages, options) },
+      tls: planned?.kind === 'tls' ? planned.plan : undefined,
+      login,
+      introduction: introductionOf(options.xclient, first.envelope),
     }
-    this.#idle.put(poolKey(host, ehloHostname), { ...session, used }, options.idle_timeout)
+  }
+
+  /** @throws the signal's reason */
+  async #open(plan: SessionPlan, signal: AbortSignal): Promise<UsableSession | AttemptResult> {
+    const { host } = plan
+    try {
+      const session = await this.#sessions.open(plan, signal)
+      this.#failures.answered(host)
+      return session
+    } catch (error) {
+      if (!(error instanceof SetupEnd)) throw error
+      const { kind, stage, text, bytes } = error
+      if (stage === stages.notConnected) this.#failures.failed(host)
+      else this.#failures.answered(host)
+      return { kind, stage, text, bytes, remote: host.address }
+    }
   }
 
   /** Momentum: config/ref-ehlo-hostname */
-  #ehloHostname(message: StoredMessage, context: AttemptContext<SmtpRoute>): string {
-    const name = context.options.ehlo_hostname ?? '__hostname__'
+  #ehloHostname([first]: readonly StoredMessage[], options: OutboundValues): string {
+    const name = options.ehlo_hostname ?? '__hostname__'
     if (name === '__hostname__') return this.#hostname
-    if (name === '__message__') return message.envelope.sender?.domain || this.#hostname
+    if (name === '__message__') return first?.envelope.sender?.domain || this.#hostname
     return name
   }
 }

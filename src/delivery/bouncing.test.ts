@@ -73,13 +73,14 @@ class Run {
       settings: settingsFor({ gateway: 'relay.test', ...options }),
       transports: {
         smtp: {
-          deliver: async (message, content) =>
+          deliver: async ([message], content) =>
             await kill.around('attempt', async () => {
+              assert.ok(message)
               this.attempts.push(message)
               let text = Buffer.from(content.header).toString('latin1')
               for await (const chunk of content.body()) text += Buffer.from(chunk).toString('latin1')
               this.contents.push(text)
-              return answer(message)
+              return [answer(message)]
             }),
         },
         maildir: { deliver: () => Promise.reject(new Error('no maildir here')) },

@@ -42,12 +42,14 @@ async function deliver(delivery: Delivery): Promise<AttemptResult> {
   assert.ok(place)
   const fs = { ...fsPromises, ...delivery.fs }
   const transport = delivery.transport ?? new MaildirTransport({ hostname: 'mx.test', fs })
-  return await transport.deliver(used, delivery.content ?? content, {
+  const [result] = await transport.deliver([used], delivery.content ?? content, {
     route: { kind: 'maildir', place },
     options: outboundDefaults,
     mayRepeat: delivery.mayRepeat ?? false,
     signal: delivery.signal ?? new AbortController().signal,
   })
+  assert.ok(result)
+  return result
 }
 
 const made = (basedir: string, changes: Partial<MaildirSettings> = {}) =>

@@ -41,6 +41,16 @@ export class MaildirTransport implements Transport<MaildirRoute> {
   }
 
   async deliver(
+    messages: readonly StoredMessage[],
+    content: StoredContent,
+    context: AttemptContext<MaildirRoute>,
+  ): Promise<readonly AttemptResult[]> {
+    const results: AttemptResult[] = []
+    for (const message of messages) results.push(await this.#deliver(message, content, context))
+    return results
+  }
+
+  async #deliver(
     message: StoredMessage,
     content: StoredContent,
     context: AttemptContext<MaildirRoute>,

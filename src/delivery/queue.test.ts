@@ -60,9 +60,17 @@ class Bench {
     this.#record('remove')
     this.#record('update')
     const transport = {
-      deliver: async (message: StoredMessage, _content: unknown, context: AttemptContext<SmtpRoute>) => {
-        this.log.push(`deliver ${message.envelope.id}`)
-        return await this.deliver(message, context)
+      deliver: async (
+        messages: readonly StoredMessage[],
+        _content: unknown,
+        context: AttemptContext<SmtpRoute>,
+      ) => {
+        const results: AttemptResult[] = []
+        for (const message of messages) {
+          this.log.push(`deliver ${message.envelope.id}`)
+          results.push(await this.deliver(message, context))
+        }
+        return results
       },
     }
     let ids = 0

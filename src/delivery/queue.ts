@@ -344,9 +344,12 @@ export class DeliveryQueue {
     })
     if (route.problem !== undefined) this.#panicOnce(route.problem)
     if (route.kind === 'none') return localFailure('451 4.4.1 [internal] No valid hosts')
-    return route.kind === 'maildir'
-      ? await this.#transports.maildir.deliver(message, content, { ...context, route })
-      : await this.#transports.smtp.deliver(message, content, { ...context, route })
+    const [result] =
+      route.kind === 'maildir'
+        ? await this.#transports.maildir.deliver([message], content, { ...context, route })
+        : await this.#transports.smtp.deliver([message], content, { ...context, route })
+    if (result === undefined || result.kind === 'deferred') throw new Error('the transport made no attempt')
+    return result
   }
 
   async #write(id: string, outcome: Outcome): Promise<void> {
@@ -366,9 +369,10 @@ export class DeliveryQueue {
     else entry.message = { envelope, state }
     if (state?.failed === true) this.#failed++
     if (state?.failed === false) this.#delay(entry, state.nextAttempt)
-    const { stage, bytes, remote } = attempted.result
+    const { stage, bytes, remote, tls } = attempted.result
     const { at, connectionId } = attempted
-    const facts = { at, envelope, connectionId, domain: routingDomain(envelope), stage, bytes, remote }
+    const sent = { stage, bytes, remote, ...(tls === undefined ? {} : { tls }) }
+    const facts = { at, envelope, connectionId, domain: routingDomain(envelope), ...sent }
     for (const { kind, text } of told) this.#events.emit({ kind, text, retries: before.attempts, ...facts })
   }
 

@@ -24,8 +24,8 @@ export class ConnectionError extends Error {
 
 /** RFC 5321 §4.5.3.1.5 says 512; some say more */
 const MAX_REPLY_LINE = 4096
-/** replies that may arrive before anybody waits for them: one per command that was sent ahead, and a few to spare */
-const MAX_UNREAD_REPLIES = 8
+/** replies that may arrive before anybody waits for them, besides one for each command that was sent ahead */
+const SPARE_REPLIES = 8
 /** how long the other side has to close after QUIT */
 const CLOSE_MS = 2000
 /** what setTimeout can wait */
@@ -37,6 +37,8 @@ export class SmtpConnection {
   readonly #lines = new LineReader(MAX_REPLY_LINE)
   readonly #parser = new ReplyParser()
   readonly #replies: Reply[] = []
+  /** commands that were sent and whose reply nobody has read yet */
+  #awaited = 0
   #connected = false
   #failure: Error | undefined
   /** wakes whoever waits for a reply, for room to write, or for the connection */
@@ -97,12 +99,14 @@ export class SmtpConnection {
     const timeout = `451 4.4.2 [internal] Timed out ${doing}`
     await this.#until(() => this.#replies.length > 0, seconds, timeout)
     const reply = this.#replies.shift()
+    this.#awaited = Math.max(0, this.#awaited - 1)
     if (reply === undefined) throw new ConnectionError(CLOSED)
     return reply
   }
 
-  /** Sends without waiting: for commands. */
+  /** Sends without waiting: for commands, one in each line. */
   send(octets: string): void {
+    this.#awaited += octets.split('\n').length - 1
     if (this.#failure === undefined) this.#socket.write(octets, 'latin1')
   }
 
@@ -169,7 +173,7 @@ export class SmtpConnection {
     } catch (error) {
       this.#failNonsense(error)
     }
-    if (this.#replies.length > MAX_UNREAD_REPLIES) this.#failNonsense('replies to nothing')
+    if (this.#replies.length > this.#awaited + SPARE_REPLIES) this.#failNonsense('replies to nothing')
   }
 
   /** What came before the nonsense is not to be trusted either. */

@@ -1,5 +1,5 @@
 /**
- * A way out. Each takes one message and one route, makes one attempt, and says what came of it.
+ * A way out. Each takes the messages of one batch and their route, makes one attempt, and says what came of it for each.
  *
  * What the next hop answers is a result, never an exception. Whatever a transport throws is a fault of ours: the queue
  * counts it as a transient failure and tells the operator. `delivered` means that the next hop has taken the message
@@ -7,6 +7,7 @@
  */
 
 import type { OutboundValues } from '../config/settings.ts'
+import type { OutboundTlsFacts } from '../events/outbound-tls.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
 import type { DeliverableRoute } from './route.ts'
 
@@ -21,6 +22,9 @@ export const stages = {
   afterEhlo: 11,
   banner: 12,
   afterRset: 14,
+  afterStarttls: 16,
+  tlsHandshake: 17,
+  afterXclient: 20,
 } as const
 
 export type Stage = (typeof stages)[keyof typeof stages]
@@ -34,11 +38,23 @@ export interface AttemptResult {
   readonly bytes: number
   /** address of the remote host, '' when there was none */
   readonly remote: string
+  /** how the session was protected; absent where nobody asked for TLS, and where there was none */
+  readonly tls?: OutboundTlsFacts
 }
+
+/** Nothing was tried for this message: it stays where it is, and that is no failure. */
+export interface Deferred {
+  readonly kind: 'deferred'
+  /** milliseconds since the epoch, before which trying is of no use; 0 = at once */
+  readonly until: number
+}
+
+/** What comes back for one message. */
+export type MessageResult = AttemptResult | Deferred
 
 export interface AttemptContext<R extends DeliverableRoute> {
   readonly route: R
-  /** what holds for the recipient's domain */
+  /** what holds for the routing domain of the messages in their binding */
   readonly options: OutboundValues
   /** an earlier attempt may have gone through without our knowing: after a start, and after every failure */
   readonly mayRepeat: boolean
@@ -47,7 +63,17 @@ export interface AttemptContext<R extends DeliverableRoute> {
 }
 
 export interface Transport<R extends DeliverableRoute> {
-  deliver(message: StoredMessage, content: StoredContent, context: AttemptContext<R>): Promise<AttemptResult>
+  /**
+   * @param messages at least one. They have one sender, one body type, one routing domain and one binding, and the same
+   *   header and body, octet for octet: `content` is that of each
+   * @returns a result for each message, in their order
+   * @throws the signal's reason, or a fault of ours; then there is no result for any of them
+   */
+  deliver(
+    messages: readonly StoredMessage[],
+    content: StoredContent,
+    context: AttemptContext<R>,
+  ): Promise<readonly MessageResult[]>
   /** Lets go of what is kept between attempts; no attempt is made after it. */
   close?(): void
 }

@@ -16,7 +16,9 @@ export interface SinkScript {
   readonly ehlo?: SinkAnswer
   readonly helo?: SinkAnswer
   readonly mail?: SinkAnswer
-  readonly rcpt?: SinkAnswer
+  /** for all recipients, or by the command line */
+  readonly rcpt?: SinkAnswer | ((line: string) => SinkAnswer)
+  /** unless given, DATA without a recipient that was taken is refused */
   readonly data?: SinkAnswer
   readonly rset?: SinkAnswer
   /** the answer to the final dot */
@@ -118,6 +120,7 @@ class SinkSession {
   #searched = 0
   #mail = ''
   #rcpt: string[] = []
+  #mailTaken = false
 
   constructor(socket: Socket, script: SinkScript, sink: SmtpSink) {
     this.#socket = socket
@@ -176,12 +179,16 @@ class SinkSession {
       case 'MAIL':
         this.#mail = line
         this.#rcpt = []
+        this.#mailTaken = takes(script.mail)
         return this.answer(script.mail ?? '250 2.1.0 ok')
-      case 'RCPT':
-        this.#rcpt.push(line)
-        return this.answer(script.rcpt ?? '250 2.1.5 ok')
+      case 'RCPT': {
+        const answer = typeof script.rcpt === 'function' ? script.rcpt(line) : script.rcpt
+        if (this.#mailTaken && takes(answer)) this.#rcpt.push(line)
+        return this.answer(answer ?? '250 2.1.5 ok')
+      }
       case 'DATA': {
-        const answer = script.data ?? '354 go ahead'
+        const answer =
+          script.data ?? (this.#rcpt.length > 0 ? '354 go ahead' : '554 5.5.1 no valid recipients')
         this.#inData = typeof answer === 'string' && answer.startsWith('3')
         this.#dataOctets = 0
         this.#spoke = false
@@ -220,4 +227,8 @@ class SinkSession {
     this.answer(answer)
     return true
   }
+}
+
+function takes(answer: SinkAnswer | undefined): boolean {
+  return answer === undefined || (typeof answer === 'string' && answer.startsWith('2'))
 }

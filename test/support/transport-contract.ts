@@ -45,8 +45,11 @@ export function transportContract<R extends DeliverableRoute>(
         try {
           await run({
             arrived: async () => await place.arrived(),
-            deliver: async ({ message, content, signal = new AbortController().signal }) =>
-              await place.transport.deliver(message, content, { ...context, signal }),
+            deliver: async ({ message, content, signal = new AbortController().signal }) => {
+              const [result] = await place.transport.deliver([message], content, { ...context, signal })
+              if (result === undefined || result.kind === 'deferred') assert.fail('no attempt was made')
+              return result
+            },
           })
         } finally {
           await place.close()

@@ -1,0 +1,257 @@
+/**
+ * One mail transaction over a connection that has been greeted (RFC 5321 §3.3): MAIL, a RCPT for each recipient, DATA and
+ * the message. Where PIPELINING is offered all commands go out together (RFC 2920).
+ *
+ * What the host says is an answer to each recipient, never an error: a recipient that was refused has its own answer,
+ * the others share what became of the message. When every recipient was refused and DATA was on its way already, a
+ * message without a line ends it (RFC 2920 §3.1), and whatever is said to that counts for nobody. A host that takes no
+ * more recipients for now (452) has not refused those that are left: they are deferred (RFC 5321 §4.5.3.1.10).
+ * SIZE: RFC 1870. 8BITMIME: RFC 6152.
+ */
+
+import { formatPath } from '../mail/address.ts'
+import type { Envelope, Mailbox } from '../mail/envelope.ts'
+import type { Reply } from '../mail/status.ts'
+import type { StoredContent } from '../spool/spool.ts'
+import { DataEncoder } from '../wire/encoder.ts'
+import { type ClientOptions, type Extensions, replyText, unexpected } from './smtp-client.ts'
+import { ConnectionError, type SmtpConnection } from './smtp-connection.ts'
+import { type AttemptResult, type Deferred, type Stage, stages } from './transport.ts'
+
+/** What was said to one recipient. */
+export type Answer = Pick<AttemptResult, 'kind' | 'stage' | 'text'> | Deferred
+
+export interface Sent {
+  /** one for each envelope, in their order */
+  readonly answers: readonly Answer[]
+  /** the connection afterwards: good for another message, to be ended by QUIT, or of no use */
+  readonly connection: 'again' | 'quit' | 'broken'
+}
+
+/** What is sent. The envelopes have one sender and one body type; the content is that of each. */
+export interface Job {
+  readonly envelopes: readonly Envelope[]
+  readonly content: StoredContent
+  readonly extensions: Extensions
+}
+
+type Failure = Pick<AttemptResult, 'kind' | 'stage' | 'text'>
+
+/** It is over for every recipient that has no answer yet. `broken`: the connection is of no use any more. */
+class End extends Error {
+  readonly failure: Failure
+  readonly broken: boolean
+
+  constructor(failure: Failure, broken: boolean) {
+    super(failure.text)
+    this.failure = failure
+    this.broken = broken
+  }
+}
+
+export class SmtpTransaction {
+  readonly #connection: SmtpConnection
+  readonly #timeouts: ClientOptions['timeouts']
+  readonly #job: Job
+  readonly #answers: (Answer | undefined)[]
+  readonly #pipelining: boolean
+  #stage: Stage = stages.afterEhlo
+
+  constructor(connection: SmtpConnection, timeouts: ClientOptions['timeouts'], job: Job) {
+    this.#connection = connection
+    this.#timeouts = timeouts
+    this.#job = job
+    this.#answers = job.envelopes.map(() => undefined)
+    this.#pipelining = job.extensions.has('PIPELINING')
+  }
+
+  /** @throws an abort signal's reason, or what reading the content throws; the connection is of no use then */
+  async run(): Promise<Sent> {
+    let broken = false
+    try {
+      await this.#transact()
+    } catch (error) {
+      const end = error instanceof ConnectionError ? await this.#cut(error) : error
+      if (!(end instanceof End)) throw end
+      broken = end.broken
+      this.#fill(end.failure)
+    }
+    const answers = this.#answers.filter((answer) => answer !== undefined)
+    if (answers.length < this.#answers.length) throw new Error('a recipient was left without an answer')
+    const closing = answers.some((answer) => answer.kind !== 'deferred' && answer.text.startsWith('421'))
+    return { answers, connection: broken ? 'broken' : closing ? 'quit' : 'again' }
+  }
+
+  async #transact(): Promise<void> {
+    const { envelopes, content } = this.#job
+    const mail = this.#mailCommand()
+    const asked = envelopes.flatMap(({ recipient }, index) => {
+      const address = path(recipient)
+      if (address === undefined) this.#answers[index] = needsSmtpUtf8
+      return address === undefined ? [] : [{ index, command: `RCPT TO:${address}` }]
+    })
+    if (asked.length === 0) return
+    if (this.#pipelining) {
+      const commands = [mail, ...asked.map(({ command }) => command), 'DATA']
+      this.#connection.send(`${commands.join('\r\n')}\r\n`)
+    }
+    const accepted = await this.#envelope(mail, asked)
+    // without pipelining DATA is not said for nobody
+    if (accepted.length === 0 && !this.#pipelining) return
+    const data = await this.#reply('DATA', stages.afterData, this.#timeouts.body_timeout)
+    if (accepted.length === 0) {
+      await this.#endOfNothing(data)
+      return
+    }
+    this.#expect(3, data)
+    await this.#sendContent(content)
+    const confirmation = await this.#connection.reply(
+      this.#timeouts.body_timeout,
+      'waiting for the confirmation of the message',
+    )
+    this.#expect(2, confirmation)
+    this.#fill({ kind: 'delivered', stage: stages.confirmation, text: replyText(confirmation) })
+  }
+
+  /** MAIL and RCPT; the indices of the recipients that were taken. Those that were not have their answer. */
+  async #envelope(
+    mail: string,
+    asked: readonly { readonly index: number; readonly command: string }[],
+  ): Promise<readonly number[]> {
+    const refused = this.#refusal(
+      2,
+      await this.#reply(mail, stages.afterMailFrom, this.#timeouts.mailfrom_timeout),
+    )
+    if (refused !== undefined) {
+      this.#fill(refused)
+      // the replies to what was sent ahead say nothing new, but they come
+      if (this.#pipelining)
+        for (const { command } of asked)
+          await this.#reply(command, stages.afterMailFrom, this.#timeouts.rcptto_timeout)
+      return []
+    }
+    const accepted: number[] = []
+    for (const { index, command } of asked) {
+      const reply = await this.#reply(command, stages.afterRcptTo, this.#timeouts.rcptto_timeout)
+      const answer = this.#refusal(2, reply)
+      if (answer === undefined) accepted.push(index)
+      else
+        this.#answers[index] =
+          accepted.length > 0 && isTooMany(reply) ? { kind: 'deferred', until: 0 } : answer
+    }
+    return accepted
+  }
+
+  /** DATA was sent ahead and there is nobody to send to. */
+  async #endOfNothing(data: Reply): Promise<void> {
+    if (data.code < 300 || data.code >= 400) return
+    this.#connection.send('.\r\n')
+    await this.#connection.reply(this.#timeouts.body_timeout, 'waiting for the end of the transaction')
+  }
+
+  /** A host that answers before it has the whole message has made up its mind: the rest is not sent. */
+  async #sendContent(content: StoredContent): Promise<void> {
+    const { body_timeout } = this.#timeouts
+    const encoder = new DataEncoder()
+    this.#stage = stages.sendingBody
+    await this.#connection.write(encoder.encode(asBuffer(content.header)), body_timeout)
+    for await (const chunk of content.body()) {
+      if (this.#connection.unread > 0) throw await this.#interrupted()
+      await this.#connection.write(encoder.encode(asBuffer(chunk)), body_timeout)
+    }
+    if (this.#connection.unread > 0) throw await this.#interrupted()
+    await this.#connection.write(encoder.end(), body_timeout)
+    this.#stage = stages.confirmation
+  }
+
+  async #interrupted(): Promise<End> {
+    const reply = await this.#connection.reply(0, '')
+    const kind = reply.code >= 500 ? 'permanent' : 'transient'
+    const text = reply.code >= 400 ? replyText(reply) : unexpected(reply)
+    return new End({ kind, stage: this.#stage, text }, true)
+  }
+
+  /** A connection that fails ends it where it was; the answer that explains it may have come first. */
+  async #cut(error: ConnectionError): Promise<End> {
+    if (this.#stage === stages.sendingBody && this.#connection.unread > 0) return await this.#interrupted()
+    return new End({ kind: 'transient', stage: this.#stage, text: error.text }, true)
+  }
+
+  /** The reply to a command, which is sent now unless all were sent ahead. */
+  async #reply(command: string, stage: Stage, seconds: number): Promise<Reply> {
+    if (!this.#pipelining) this.#connection.send(`${command}\r\n`)
+    this.#stage = stage
+    const [verb = ''] = /^(?:MAIL FROM|RCPT TO|[A-Z]+)/.exec(command) ?? []
+    return await this.#connection.reply(seconds, `waiting for the reply to ${verb}`)
+  }
+
+  /** What a reply of another kind than the hoped-for one means. @throws End for one that makes no sense */
+  #refusal(firstDigit: number, reply: Reply): Failure | undefined {
+    if (Math.floor(reply.code / 100) === firstDigit) return undefined
+    const stage = this.#stage
+    if (reply.code >= 500) return { kind: 'permanent', stage, text: replyText(reply) }
+    if (reply.code >= 400) return { kind: 'transient', stage, text: replyText(reply) }
+    throw new End({ kind: 'transient', stage, text: unexpected(reply) }, true)
+  }
+
+  #expect(firstDigit: number, reply: Reply): void {
+    const failure = this.#refusal(firstDigit, reply)
+    if (failure !== undefined) throw new End(failure, false)
+  }
+
+  /** The same for everybody who has no answer yet. */
+  #fill(answer: Answer): void {
+    for (const [index, known] of this.#answers.entries()) this.#answers[index] = known ?? answer
+  }
+
+  /** @throws End where the next hop cannot take the message */
+  #mailCommand(): string {
+    const { envelopes, content, extensions } = this.#job
+    const [first] = envelopes
+    const sender = path(first?.sender)
+    if (sender === undefined) throw new End(needsSmtpUtf8, false)
+    let parameters = ''
+    const limit = extensions.get('SIZE')
+    if (limit !== undefined) {
+      const size = content.header.length + content.bodySize
+      // RFC 1870 §4: 0 or nothing is no limit
+      if (/^[1-9]\d*$/.test(limit) && size > Number(limit)) throw new End(tooLarge(size, limit), false)
+      parameters += ` SIZE=${size}`
+    }
+    if (first?.bodyType === '8BITMIME') {
+      if (!extensions.has('8BITMIME')) throw new End(needs8BitMime, false)
+      parameters += ' BODY=8BITMIME'
+    }
+    return `MAIL FROM:${sender}${parameters}`
+  }
+}
+
+function unsuitable(text: string): Failure {
+  return { kind: 'permanent', stage: stages.afterEhlo, text }
+}
+
+function tooLarge(size: number, limit: string): Failure {
+  return unsuitable(
+    `552 5.3.4 [internal] Message of ${size} octets is larger than the remote host takes (${limit})`,
+  )
+}
+
+const needs8BitMime = unsuitable(
+  '554 5.6.3 [internal] Conversion of 8BITMIME content required, but not supported',
+)
+const needsSmtpUtf8 = unsuitable('553 5.6.7 [internal] The address cannot be sent without SMTPUTF8')
+
+/** undefined: it cannot be said in a command */
+function path(mailbox: Mailbox | undefined): string | undefined {
+  const text = formatPath(mailbox)
+  return /^<[ -~]*>$/.test(text) ? text : undefined
+}
+
+/** RFC 5321 §4.5.3.1.10, where 552 is also known. 452 is said of a full mailbox too, with 4.2.x. */
+function isTooMany({ code, text }: Reply): boolean {
+  return code === 452 ? !text.startsWith('4.2.') : code === 552 && text.startsWith('5.5.3')
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
