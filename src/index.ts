@@ -20,6 +20,7 @@ export {
   type Call,
   type Context,
   definePolicy,
+  type Login,
   type MailParameters,
   type Message,
   type PolicyDefinition,

@@ -4,8 +4,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Mailbox } from '../../src/mail/envelope.ts'
-import type { AnyFacts, MessageFacts, RecipientList, SessionFacts } from '../../src/policy/phases.ts'
-import type { PolicyPhase } from '../../src/policy/typescript/verdicts.ts'
+import type {
+  AnyFacts,
+  AnyPhase,
+  MessageFacts,
+  RecipientList,
+  SessionFacts,
+} from '../../src/policy/phases.ts'
 import type { Verdict } from '../../src/policy/verdict.ts'
 import { PolicyFolder, policyText } from './modules.fixture.ts'
 import { callout, mail, message, session, temporaryIssue } from './scripts.fixture.ts'
@@ -40,7 +45,7 @@ function parameters(): AnyFacts['tls_parameters']['parameters'] {
 }
 
 /** Facts for each phase. */
-function factsOf(of: SessionFacts): { readonly [P in PolicyPhase]: AnyFacts[P] } {
+function factsOf(of: SessionFacts): { readonly [P in AnyPhase]: AnyFacts[P] } {
   let mailboxes: readonly Mailbox[] = [{ local: 'bob', domain: 'here.example' }]
   const recipients: RecipientList = {
     get mailboxes() {
@@ -53,6 +58,7 @@ function factsOf(of: SessionFacts): { readonly [P in PolicyPhase]: AnyFacts[P] }
   const facts: MessageFacts = { ...message(of), recipients }
   const both = { session: of, message: facts }
   const certificate = { verified: true, subject: 'CN=a', issuer: 'CN=ca' }
+  const login = { user: 'ann', password: 'secret', response: { text: '535 5.7.8 no' } }
   return {
     accept: { session: of },
     connect: { session: of },
@@ -60,6 +66,8 @@ function factsOf(of: SessionFacts): { readonly [P in PolicyPhase]: AnyFacts[P] }
     tls_parameters: { session: of, parameters: parameters(), scopeMode: 'unset' },
     tls_verify: { session: of, certificate },
     auth_before: { session: of },
+    auth_perform: { session: of, login },
+    auth_failed: { session: of, login },
     rcptto_list: both,
     rcptto_list_final: both,
     final_validation2: both,
@@ -72,17 +80,23 @@ function factsOf(of: SessionFacts): { readonly [P in PolicyPhase]: AnyFacts[P] }
     data: both,
     data_spool: both,
     data_spool_each_rcpt: both,
+    each_rcpt_after: both,
+    final_validation: both,
     set_binding: both,
   }
 }
 
-const methods: { readonly [P in PolicyPhase]: string } = {
+const methods: { readonly [P in AnyPhase]: string } = {
   accept: 'accept',
   connect: 'connect',
   connected: 'connected',
   tls_parameters: 'tlsParameters',
   tls_verify: 'tlsVerify',
   auth_before: 'authBefore',
+  auth_perform: 'checkPassword',
+  auth_failed: 'authFailed',
+  each_rcpt_after: 'dataSpoolEachRcptFinal',
+  final_validation: 'afterFinalValidation',
   rcptto_list: 'rcptToList',
   rcptto_list_final: 'rcptToListFinal',
   final_validation2: 'finalValidation',
@@ -97,11 +111,11 @@ const methods: { readonly [P in PolicyPhase]: string } = {
   data_spool_each_rcpt: 'dataSpoolEachRcpt',
   set_binding: 'setBinding',
 }
-const phases = Object.keys(methods) as PolicyPhase[]
+const phases = Object.keys(methods) as AnyPhase[]
 
 test('each phase calls its own method with its facts, and no other phase is wanted', async () => {
   const shown: {
-    readonly [P in PolicyPhase]: readonly [parameters: string, text: string, expected: string]
+    readonly [P in AnyPhase]: readonly [parameters: string, text: string, expected: string]
   } = {
     accept: ['s', '[s.remote.port]', '[40123]'],
     connect: ['s', '[s.remote.address, s.local.port]', '["192.0.2.7",25]'],
@@ -109,6 +123,10 @@ test('each phase calls its own method with its facts, and no other phase is want
     tls_parameters: ['s, t', '[t.use, t.mode, t.ca ?? "none"]', '[true,"unset","none"]'],
     tls_verify: ['s, c', 'c', '{"verified":true,"subject":"CN=a","issuer":"CN=ca"}'],
     auth_before: ['s', '[s.peer.kind]', '["anonymous"]'],
+    auth_perform: ['s, l', '[l.user, l.password]', '["ann","secret"]'],
+    auth_failed: ['s, u, r', '[u, r]', '["ann","535 5.7.8 no"]'],
+    each_rcpt_after: ['s, m', '[m.recipient.local]', '["bob"]'],
+    final_validation: ['s, m', '[m.id]', '["00/01-00001-00000002"]'],
     rcptto_list: ['s, m, r', '[m.size, r.mailboxes[0].local]', '[1234,"bob"]'],
     rcptto_list_final: ['s, m, r', '[m.size, r === m.recipients]', '[1234,true]'],
     final_validation2: ['s, m', '[m.recipient.local]', '["bob"]'],
@@ -153,12 +171,16 @@ const answers: readonly (readonly [answer: string, kind: string, verdict: Verdic
   // oxlint-disable-next-line unicorn/no-thenable -- the verdict's field
   ['tarpit(2)', 'tarpit', { kind: 'tarpit', seconds: 2, then: goOn }],
 ]
-const permitted: { readonly [P in PolicyPhase]: string } = {
+const permitted: { readonly [P in AnyPhase]: string } = {
   accept: 'proceed done accept reject disconnect tarpit',
   connected: 'proceed done accept reject disconnect tarpit',
   tls_parameters: 'proceed done reject disconnect tarpit',
   tls_verify: 'proceed done reject disconnect tarpit',
   auth_before: 'proceed done reject disconnect tarpit',
+  auth_perform: 'proceed done accept reject tarpit',
+  auth_failed: 'proceed done',
+  each_rcpt_after: 'proceed done reject disconnect discard tarpit',
+  final_validation: 'proceed done',
   rcptto_list: 'proceed done accept reject disconnect tarpit',
   rcptto_list_final: 'proceed done accept reject disconnect tarpit',
   final_validation2: 'proceed done reject disconnect tarpit',

@@ -3,14 +3,7 @@
 import type { Decision } from '../decision.ts'
 import type { MemberAnswer } from '../member.ts'
 import type { AnyPhase } from '../phases.ts'
-import {
-  type AnyAnswer,
-  isCode,
-  isDuration,
-  type PlainAnswer,
-  type PolicyPhase,
-  permittedAnswers,
-} from './verdicts.ts'
+import { type AnyAnswer, isCode, isDuration, type PlainAnswer, permittedAnswers } from './verdicts.ts'
 
 /**
  * Undefined when the value is none of the answers that the phase permits: an error of the policy. Nothing about the
@@ -26,8 +19,7 @@ export function takeAnswer(value: unknown, phase: AnyPhase, decision: Decision):
 function readAnswer(value: unknown, phase: AnyPhase): AnyAnswer | undefined {
   if (value === undefined) return { kind: 'proceed' }
   if (!isAnswer(value)) return undefined
-  const more = phase in permittedAnswers ? permittedAnswers[phase as PolicyPhase] : []
-  const permitted: readonly string[] = ['proceed', 'done', ...more]
+  const permitted: readonly string[] = ['proceed', 'done', ...permittedAnswers[phase]]
   if (!permitted.includes(value.kind)) return undefined
   if (value.kind !== 'tarpit') return value
   const { after } = value

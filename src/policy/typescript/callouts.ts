@@ -3,17 +3,16 @@
 import type { AnyFacts, AnyPhase } from '../phases.ts'
 import type { AuthAttempt, PolicyDefinition } from './definition.ts'
 import { TlsSettings } from './tls-settings.ts'
-import type { PolicyPhase } from './verdicts.ts'
 
 type Method = Exclude<keyof PolicyDefinition, 'name'>
 
-interface CalloutRow<P extends PolicyPhase> {
+interface CalloutRow<P extends AnyPhase> {
   readonly method: Method
   /** without the last one, which is the call itself */
   readonly args: (facts: AnyFacts[P]) => readonly unknown[]
 }
 
-const policyCallouts: { readonly [P in PolicyPhase]: CalloutRow<P> } = {
+const policyCallouts: { readonly [P in AnyPhase]: CalloutRow<P> } = {
   accept: { method: 'accept', args: ({ session }) => [session] },
   connect: { method: 'connect', args: ({ session }) => [session] },
   connected: { method: 'connected', args: ({ session }) => [session] },
@@ -26,6 +25,11 @@ const policyCallouts: { readonly [P in PolicyPhase]: CalloutRow<P> } = {
   tls: { method: 'tls', args: ({ session }) => [session] },
   auth_before: { method: 'authBefore', args: ({ session }) => [session] },
   auth: { method: 'auth', args: ({ session, status }) => [session, attempt(session, status)] },
+  auth_perform: { method: 'checkPassword', args: ({ session, login }) => [session, login] },
+  auth_failed: {
+    method: 'authFailed',
+    args: ({ session, login }) => [session, login.user, login.response.text],
+  },
   mailfrom: {
     method: 'mailFrom',
     args: ({ session, sender, parameters }) => [session, sender, parameters],
@@ -42,8 +46,10 @@ const policyCallouts: { readonly [P in PolicyPhase]: CalloutRow<P> } = {
   },
   data_spool: { method: 'dataSpool', args: ({ session, message }) => [session, message] },
   data_spool_each_rcpt: { method: 'dataSpoolEachRcpt', args: ({ session, message }) => [session, message] },
+  each_rcpt_after: { method: 'dataSpoolEachRcptFinal', args: ({ session, message }) => [session, message] },
   set_binding: { method: 'setBinding', args: ({ session, message }) => [session, message] },
   final_validation2: { method: 'finalValidation', args: ({ session, message }) => [session, message] },
+  final_validation: { method: 'afterFinalValidation', args: ({ session, message }) => [session, message] },
   post_final_validation: {
     method: 'postFinalValidation',
     args: ({ session, message }) => [session, message],
@@ -58,11 +64,11 @@ function attempt({ context }: AnyFacts['auth']['session'], status: AuthAttempt['
   }
 }
 
-/** undefined for a hook that only Lua scripts have */
-export function calloutOf(
-  phase: AnyPhase,
-): { readonly method: Method; readonly args: (facts: never) => readonly unknown[] } | undefined {
-  return phase in policyCallouts ? policyCallouts[phase as PolicyPhase] : undefined
+export function calloutOf(phase: AnyPhase): {
+  readonly method: Method
+  readonly args: (facts: never) => readonly unknown[]
+} {
+  return policyCallouts[phase]
 }
 
 /** Every name that a policy may have. */

@@ -53,6 +53,12 @@ export interface AuthAttempt {
   readonly mechanism: string
 }
 
+/** A name and a password, byte strings as the client gave them. */
+export interface Login {
+  readonly user: string
+  readonly password: string
+}
+
 /** A message whose recipients are being named: its header and body have not been received. */
 export type Message = Readonly<Omit<MessageFacts, 'headers' | 'context'>> & { readonly context: Context }
 
@@ -96,6 +102,13 @@ export interface PolicyDefinition {
   authBefore?(session: Session, call: Call): Answer<'auth_before'>
   /** Credentials were looked at and nothing is granted yet. Policy can refuse a success, never grant a failure. */
   auth?(session: Session, attempt: AuthAttempt, call: Call): Answer<'auth'>
+  /**
+   * Whether this is the user's password, where `ac_auth://` is the store: `accept(235, …)` says that it is, `reject` with
+   * a 5xx that it is not, in words that the client hears; a 4xx or no answer at all means that nobody can tell.
+   */
+  checkPassword?(session: Session, login: Login, call: Call): Answer<'auth_perform'>
+  /** The password was not the user's; what the client hears comes afterwards. @param reply its code and text */
+  authFailed?(session: Session, user: string, reply: string, call: Call): Answer<'auth_failed'>
   /** MAIL. @param sender undefined is `<>` */
   mailFrom?(
     session: Session,
@@ -125,11 +138,15 @@ export interface PolicyDefinition {
   dataSpool?(session: Session, message: ReceivedMessage, call: Call): Answer<'data_spool'>
   /** Once for each recipient; the message is that recipient's own copy. */
   dataSpoolEachRcpt?(session: Session, message: ReceivedMessage, call: Call): Answer<'data_spool_each_rcpt'>
+  /** The same, after every policy's `dataSpoolEachRcpt`. */
+  dataSpoolEachRcptFinal?(session: Session, message: ReceivedMessage, call: Call): Answer<'each_rcpt_after'>
   /** Once for each recipient's copy. */
   setBinding?(session: Session, message: ReceivedMessage, call: Call): Answer<'set_binding'>
   /** Once for each recipient's copy: the last refusal; one with a 4xx is for now. */
   finalValidation?(session: Session, message: ReceivedMessage, call: Call): Answer<'final_validation2'>
   /** Once for each recipient's copy, when nothing refuses any more. */
+  afterFinalValidation?(session: Session, message: ReceivedMessage, call: Call): Answer<'final_validation'>
+  /** The same, after every policy's `afterFinalValidation`. */
   postFinalValidation?(
     session: Session,
     message: ReceivedMessage,

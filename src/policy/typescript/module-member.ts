@@ -39,8 +39,8 @@ export class ModuleMember implements Member {
   }
 
   callouts(_script: number, phase: AnyPhase): readonly string[] {
-    const method = calloutOf(phase)?.method
-    return method === undefined || this.#options.policy[method] === undefined ? [] : [method]
+    const { method } = calloutOf(phase)
+    return this.#options.policy[method] === undefined ? [] : [method]
   }
 
   ask({ callout }: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer> {
@@ -71,7 +71,6 @@ export class ModuleMember implements Member {
   #invoke({ phase, facts }: Asking, call: Call): unknown {
     const { policy } = this.#options
     const callout = calloutOf(phase)
-    if (callout === undefined) return undefined
     const method = policy[callout.method] as () => unknown
     return Reflect.apply(method, policy, [...callout.args(facts as never), call])
   }

@@ -5,7 +5,7 @@
  * from plain JavaScript it is an error of the policy: the client gets the 421.
  */
 
-import type { AnyPhase, Phase } from '../phases.ts'
+import type { AnyPhase } from '../phases.ts'
 
 /** Nothing against it: the next policy is asked. */
 export interface Proceed {
@@ -70,6 +70,9 @@ export const permittedAnswers = {
   // a success here would be one without credentials
   auth_before: ['reject', 'disconnect', 'tarpit'],
   auth: ['accept', 'reject', 'disconnect', 'tarpit'],
+  // whether it is the user's password: 235 says yes, 5xx no, 4xx that nobody can tell
+  auth_perform: ['accept', 'reject', 'tarpit'],
+  auth_failed: [],
   mailfrom: ['accept', 'reject', 'disconnect', 'tarpit'],
   rcptto: ['accept', 'reject', 'disconnect', 'tarpit'],
   data: ['accept', 'reject', 'disconnect', 'discard', 'tarpit'],
@@ -77,28 +80,27 @@ export const permittedAnswers = {
   rcptto_list_final: ['accept', 'reject', 'disconnect', 'tarpit'],
   data_spool: ['accept', 'reject', 'disconnect', 'discard', 'tarpit'],
   data_spool_each_rcpt: ['reject', 'disconnect', 'discard', 'tarpit'],
+  each_rcpt_after: ['reject', 'disconnect', 'discard', 'tarpit'],
   set_binding: [],
   final_validation2: ['reject', 'disconnect', 'tarpit'],
+  final_validation: [],
   post_final_validation: [],
-} as const satisfies Readonly<Record<Phase, Kinds> & Partial<Record<AnyPhase, Kinds>>>
+} as const satisfies Readonly<Record<AnyPhase, Kinds>>
 
 type Kinds = readonly AnyAnswer['kind'][]
 
-/** The phases and hooks that a policy in TypeScript is asked in; the others are for Lua scripts alone. */
-export type PolicyPhase = keyof typeof permittedAnswers
+type Kind<P extends AnyPhase> = 'proceed' | 'done' | (typeof permittedAnswers)[P][number]
 
-type Kind<P extends PolicyPhase> = 'proceed' | 'done' | (typeof permittedAnswers)[P][number]
+type Plain<P extends AnyPhase> = Extract<PlainAnswer, { kind: Kind<P> }>
 
-type Plain<P extends PolicyPhase> = Extract<PlainAnswer, { kind: Kind<P> }>
-
-type Immediate<P extends PolicyPhase> =
+type Immediate<P extends AnyPhase> =
   | Plain<P>
   | ('tarpit' extends Kind<P> ? Tarpit<Plain<P>> : never)
   | undefined
   | void
 
 /** What a callout of a phase returns, at once or after a while: a promise holds up its own session only. */
-export type Answer<P extends PolicyPhase> = Immediate<P> | Promise<Immediate<P>>
+export type Answer<P extends AnyPhase> = Immediate<P> | Promise<Immediate<P>>
 
 export const proceed: Proceed = { kind: 'proceed' }
 

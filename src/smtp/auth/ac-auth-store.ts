@@ -32,7 +32,10 @@ export class AcAuthStore implements CredentialStore {
       verdict = verdict.then
     }
     if (verdict.kind === 'reply' && verdict.code === 235) return true
-    if (verdict.kind === 'reply' && verdict.code >= 500) return false
+    if (verdict.kind === 'reply' && verdict.code >= 500) {
+      if (response.text === '') response.text = `${verdict.code} ${verdict.text}`
+      return false
+    }
     throw cannotTell()
   }
 
