@@ -97,6 +97,7 @@ export async function handshake(
   for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
     session.context.set('connection', key, value)
   }
+  session.decision.partner = session.partner?.name
   if (session.partner !== undefined) session.context.set('connection', 'tls_partner', session.partner.name)
   tellHandshake(session, facts)
   if (refusal !== undefined) throw refusal

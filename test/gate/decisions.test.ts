@@ -1,0 +1,424 @@
+/**
+ * The decision record, end to end: one for each TLS connection, whatever its outcome and mode; what it says of the
+ * configuration, of the shadow mode and of the scripts that answered; and the tls_log's lines.
+ */
+
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { after, before, suite, test } from 'node:test'
+import type { ConnectionOptions } from 'node:tls'
+import type { DecisionRecord } from '../../src/events/decision.ts'
+import { type ClientKind, makePki, type Pki } from '../../src/tls/pki.ts'
+import { ConnectionLost, SmtpClient } from '../support/smtp-client.ts'
+import { intermediateAuthority } from '../support/test-ca.ts'
+import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
+
+const conf = `
+ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" )
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  TLS_Client_CRL = "pki/crl.pem"
+  Peer "127.0.0.0/8" { Pathway = "inner" }
+  Listen "127.0.3.1:0" { TLS_Verify_Mode_Shadow = "require" }
+  Listen "127.0.3.2:0" {
+    TLS_Verify_Mode = "none"
+    TLS_Verify_Mode_Shadow = "require"
+  }
+  Listen "127.0.3.3:0" {
+    TLS_Verify_Mode = "require"
+    TLS_Verify_Mode_Shadow = "none"
+    Peer "127.0.0.0/24" { Banner_Hostname = "inner.example" }
+  }
+  Listen "127.0.3.4:0" {
+    Use_SSL = true
+    SMTP_Extensions = ( )
+    TLS_Verify_Mode_Shadow = "require"
+    Peer "127.0.0.0/24" { TLS_Verify_Mode_Shadow = "optional" }
+  }
+}
+Pathway_Group "partners" { Pathway "inner" { } }
+scriptlet "scriptlet" { script "gate" { source = "gate.lua" } }
+tls_log "one" { tlslog = "tls.jsonl" }
+ec_logger "l" { rejectlog = "rejectlog" }
+${MAILDIR}`
+
+const script = `local core = require("msys.core"); require("msys.extended.vctx"); require("msys.extended.message")
+local mod = {}
+function mod:validate_mailfrom(str, ac, vctx)
+  if vctx:get(core.VCTX_MESS, "mailfrom_local") == "slow" then vctx:tarpit(0) end
+  if vctx:get(core.VCTX_CONN, "tls_client_verified") ~= "yes" and str:find("partner") then
+    vctx:set_code(550, "5.7.1 a certificate, please")
+    return core.VALIDATE_DONE
+  end
+  if str:find("bye") then vctx:disconnect(421, "4.7.0 go away") end
+  return core.VALIDATE_CONT
+end
+msys.registerModule("gate", mod)
+`
+
+let pki: Pki
+let gate: TestGate
+
+before(async () => {
+  pki = await makePki()
+  gate = await startTestGate({ conf, pki, files: { 'gate.lua': script } })
+})
+after(() => gate.stop())
+
+type Listen = 'unset' | 'none' | 'require' | 'implicit'
+const listens: readonly Listen[] = ['unset', 'none', 'require', 'implicit']
+
+interface Visit {
+  readonly options?: ConnectionOptions
+  readonly lines?: readonly string[]
+  /** goes without a word */
+  readonly vanish?: boolean
+}
+
+/** Connects, says the lines inside TLS, leaves; the record that was told. */
+async function visit(listen: Listen, visited: Visit = {}): Promise<DecisionRecord> {
+  const before = gate.events.filter(({ kind }) => kind === 'decision').length
+  const client = await SmtpClient.connect(gate.address(listens.indexOf(listen)))
+  try {
+    await say(client, listen, visited)
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) throw error
+  }
+  client.destroy()
+  await gate.event('decision', (event) => decisions().indexOf(event) >= before)
+  const records = decisions()
+  assert.equal(records.length, before + 1, 'one record for one connection')
+  const record = records.at(-1)
+  assert.ok(record)
+  return record
+}
+
+async function say(
+  client: SmtpClient,
+  listen: Listen,
+  { options = {}, lines, vanish }: Visit,
+): Promise<void> {
+  if (listen !== 'implicit') {
+    await client.reply()
+    await client.ehlo()
+    assert.match(await client.command('STARTTLS'), /^220/)
+  }
+  await client.secure(options)
+  if (listen === 'implicit') await client.reply()
+  await client.ehlo()
+  for (const line of lines ?? []) await client.command(line)
+  if (vanish !== true) await client.command('QUIT')
+}
+
+function decisions(): DecisionRecord[] {
+  return gate.events.filter((event) => event.kind === 'decision')
+}
+
+const as = (kind: ClientKind): Visit => ({
+  options: { cert: pki.clients[kind].cert, key: pki.clients[kind].key },
+})
+
+const verdict = ({ outcome, cause, code, shadow }: DecisionRecord): string =>
+  `${outcome} ${cause || '-'} ${code || '-'} ${shadow === undefined ? 'no shadow' : `${shadow.verdict} ${shadow.reason}`}`
+
+/** The same for every client. */
+function fill(text: string): Record<'nobody' | ClientKind, string> {
+  const kinds = ['valid', 'untrusted', 'selfsigned', 'expired', 'not-yet-valid', 'wrong-usage', 'revoked']
+  return Object.fromEntries(['nobody', ...kinds].map((each) => [each, text])) as Record<
+    'nobody' | ClientKind,
+    string
+  >
+}
+
+/** What was answered, one line each. */
+const answers = ({ answers: all }: DecisionRecord): string[] =>
+  all.map(({ phase, answer, code, text, module, script: by }) =>
+    [
+      phase ?? '-',
+      answer,
+      code,
+      text,
+      module,
+      by === undefined ? '-' : `${by.name} ${by.callout} ${by.from}`,
+    ].join('|'),
+  )
+
+suite('outcome × mode', () => {
+  const expected: Readonly<Record<Listen, Readonly<Record<'nobody' | ClientKind, string>>>> = {
+    unset: {
+      nobody: 'anonymous - - would-refuse no-certificate',
+      valid: 'verified - - would-continue verified',
+      untrusted: 'unverified untrusted UNABLE_TO_VERIFY_LEAF_SIGNATURE would-continue unverified',
+      selfsigned: 'unverified untrusted UNABLE_TO_GET_CRL would-continue unverified',
+      expired: 'unverified expired CERT_HAS_EXPIRED would-continue unverified',
+      'not-yet-valid': 'unverified not-yet-valid CERT_NOT_YET_VALID would-continue unverified',
+      'wrong-usage': 'unverified wrong-usage INVALID_PURPOSE would-continue unverified',
+      revoked: 'unverified revoked CERT_REVOKED would-continue unverified',
+    },
+    none: fill('anonymous - - unknown not-asked-for'),
+    require: {
+      nobody:
+        'failed peer did not return a certificate PEER_DID_NOT_RETURN_A_CERTIFICATE unknown handshake-failed',
+      valid: 'verified - - would-continue would-not-ask',
+      untrusted: 'unverified untrusted UNABLE_TO_VERIFY_LEAF_SIGNATURE would-continue would-not-ask',
+      selfsigned: 'unverified untrusted UNABLE_TO_GET_CRL would-continue would-not-ask',
+      expired: 'unverified expired CERT_HAS_EXPIRED would-continue would-not-ask',
+      'not-yet-valid': 'unverified not-yet-valid CERT_NOT_YET_VALID would-continue would-not-ask',
+      'wrong-usage': 'unverified wrong-usage INVALID_PURPOSE would-continue would-not-ask',
+      revoked: 'unverified revoked CERT_REVOKED would-continue would-not-ask',
+    },
+    implicit: {
+      ...fill('anonymous - - no shadow'),
+      valid: 'verified - - no shadow',
+      untrusted: 'unverified untrusted UNABLE_TO_VERIFY_LEAF_SIGNATURE no shadow',
+      selfsigned: 'unverified untrusted UNABLE_TO_GET_CRL no shadow',
+      expired: 'unverified expired CERT_HAS_EXPIRED no shadow',
+      'not-yet-valid': 'unverified not-yet-valid CERT_NOT_YET_VALID no shadow',
+      'wrong-usage': 'unverified wrong-usage INVALID_PURPOSE no shadow',
+      revoked: 'unverified revoked CERT_REVOKED no shadow',
+    },
+  }
+  for (const listen of listens) {
+    for (const [who, said] of Object.entries(expected[listen])) {
+      test(`${listen}, ${who}: ${said}`, async () => {
+        const record = await visit(listen, who === 'nobody' ? {} : as(who as ClientKind))
+        assert.equal(verdict(record), said)
+        assert.equal(
+          record.identity === undefined,
+          record.outcome === 'anonymous' || record.outcome === 'failed',
+        )
+        assert.equal(record.end?.how, record.outcome === 'failed' ? 'failed' : 'quit')
+      })
+    }
+  }
+})
+
+test('a record says where everything comes from', async () => {
+  const { scope, ca, crl, mode, modeFrom, shadow, protocol, cipher, sni, resumed, remote, local } =
+    await visit('require', { options: { ...as('valid').options, servername: 'mx.gate.example' } })
+  const file = path.join(gate.folder, 'gate.conf')
+  const text = (await readFile(file, 'utf8')).split('\n')
+  const lineOf = (words: string): string => `${file}:${text.findIndex((each) => each.includes(words)) + 1}`
+  assert.deepEqual(
+    [mode, modeFrom, shadow?.from],
+    ['require', lineOf('TLS_Verify_Mode = "require"'), lineOf('TLS_Verify_Mode_Shadow = "none"')],
+  )
+  assert.deepEqual(scope.peer, { network: '127.0.0.0/24', inside: 'listen' })
+  assert.deepEqual([scope.listen, scope.pathway, scope.pathwayGroup], ['127.0.3.3:0', 'inner', 'partners'])
+  assert.match(scope.id, /^listen "127\.0\.3\.3:0" peer 127\.0\.0\.0\/24 listener-peer 127\.0\.0\.0\/8/)
+  assert.equal(ca?.path, path.join(gate.folder, 'pki/ca.pem'))
+  assert.match(ca.digest, /^[0-9a-f]{64}$/)
+  assert.equal(crl?.path, path.join(gate.folder, 'pki/crl.pem'))
+  assert.ok(Math.abs(crl.thisUpdate - Date.now()) < 7 * 86_400_000 && (crl.nextUpdate ?? 0) > Date.now())
+  assert.deepEqual([crl.lists, crl.forgiven], [1, false])
+  assert.deepEqual([protocol, sni, resumed], ['TLSv1.3', 'mx.gate.example', false])
+  assert.match(cipher, /^TLS_AES/)
+  assert.deepEqual([remote.address, local.address], ['127.0.0.1', '127.0.3.3'])
+})
+
+test('a record shows the certificate, verified or not', async () => {
+  const { identity } = await visit('unset', as('expired'))
+  assert.ok(identity)
+  assert.equal(identity.subject, 'CN=client-expired.example')
+  assert.equal(identity.issuer, 'CN=Postern test CA')
+  assert.deepEqual(
+    [identity.sanDns, identity.sanEmail],
+    [['client-expired.example'], ['expired@example.com']],
+  )
+  assert.ok((identity.notAfter ?? 0) < Date.now())
+  for (const hex of [identity.fingerprint, identity.spki]) assert.match(hex, /^[0-9a-f]{64}$/)
+})
+
+test('the element of the chain that failed is named', async () => {
+  const root = pki.authority
+  const middle = await intermediateAuthority({ subject: 'middle' })
+  const leaf = middle.issue({ subject: 'leaf' })
+  assert.notEqual(middle.cert, root.cert)
+  const { outcome, cause, failing } = await visit('implicit', {
+    options: { cert: leaf.cert + middle.cert, key: leaf.key },
+  })
+  assert.deepEqual([outcome, cause], ['unverified', 'untrusted'])
+  assert.deepEqual(failing, { depth: 1, subject: 'CN=middle' })
+})
+
+test('a resumed session has a record of its own, with the same verdict', async () => {
+  const before = decisions().length
+  const client = await SmtpClient.connect(gate.address(0))
+  await client.reply()
+  await client.ehlo()
+  await client.command('STARTTLS')
+  await client.secure({ ...as('valid').options, maxVersion: 'TLSv1.2' })
+  await client.command('QUIT')
+  const session = client.session
+  assert.ok(session)
+  client.destroy()
+  await gate.event('decision', (event) => decisions().indexOf(event) >= before)
+  const record = await visit('unset', { options: { session, maxVersion: 'TLSv1.2' } })
+  assert.deepEqual([record.resumed, verdict(record)], [true, 'verified - - would-continue verified'])
+})
+
+test('a session in clear text has no record', async () => {
+  const before = decisions().length
+  const client = await SmtpClient.connect(gate.address(0))
+  await client.reply()
+  await client.ehlo()
+  await client.command('MAIL FROM:<a@partner.example>')
+  await client.command('QUIT')
+  await client.closed()
+  await visit('unset')
+  assert.equal(decisions().length, before + 1)
+})
+
+suite('what policy answered', () => {
+  test('a script’s refusal: its phase, code, text, name and line; once, though it is told as a rejection too', async () => {
+    const record = await visit('unset', { lines: ['MAIL FROM:<a@partner.example>'] })
+    assert.deepEqual(answers(record), [
+      'mailfrom|refuse|550|5.7.1 a certificate, please|scriptlet|gate validate_mailfrom gate.lua:6',
+    ])
+    assert.deepEqual([record.end?.accepted, record.end?.refused], [0, 1])
+  })
+
+  test('a refusal of the server’s own has no phase and no script', async () => {
+    const record = await visit('unset', {
+      lines: ['MAIL FROM:<a@b.example>', 'RCPT TO:<x@elsewhere.example>'],
+    })
+    assert.deepEqual(answers(record).length, 1)
+    assert.match(answers(record)[0] ?? '', /^-\|refuse\|550\|[^|]*\|relay\|-$/)
+  })
+
+  test('a script that closes, and what was said in clear text before', async () => {
+    const before = decisions().length
+    const client = await SmtpClient.connect(gate.address(0))
+    await client.reply()
+    await client.ehlo()
+    await client.command('MAIL FROM:<a@partner.example>')
+    await client.command('STARTTLS')
+    await client.secure({})
+    await client.ehlo()
+    assert.match(await client.command('MAIL FROM:<bye@b.example>'), /^421/)
+    await client.closed()
+    await gate.event('decision', (event) => decisions().indexOf(event) >= before)
+    const record = decisions().at(-1)
+    assert.ok(record)
+    assert.deepEqual(
+      answers(record).map((each) => each.split('|').slice(0, 3).join('|')),
+      ['mailfrom|refuse|550', 'mailfrom|disconnect|421'],
+    )
+    assert.equal(record.end?.how, 'closed')
+  })
+
+  test('messages that were taken', async () => {
+    const client = await SmtpClient.connect(gate.address(0))
+    const before = decisions().length
+    await client.reply()
+    await client.ehlo()
+    await client.command('STARTTLS')
+    await client.secure(as('valid').options ?? {})
+    await client.ehlo()
+    assert.match(await client.deliver('a@b.example', 'bob@gate.example', 'Subject: x\n\nhello'), /^250/)
+    const id = gate.server.decisions.live()[0]?.connectionId ?? ''
+    const live = gate.server.decisions.find(id)
+    assert.deepEqual([live?.outcome, live?.end], ['verified', undefined])
+    client.destroy()
+    await gate.event('decision', (event) => decisions().indexOf(event) >= before)
+    assert.deepEqual(gate.server.decisions.live(), [])
+    const { end } = gate.server.decisions.find(id) ?? {}
+    assert.deepEqual([end?.how, end?.accepted, end?.refused], ['left', 1, 0])
+  })
+
+  test('only so many answers are kept, the first and the last ones', async () => {
+    const lines = Array.from({ length: 19 }, () => [
+      'RCPT TO:<x@elsewhere.example>',
+      'RCPT TO:<y@elsewhere.example>',
+    ]).flat()
+    const record = await visit('unset', { lines: ['MAIL FROM:<a@b.example>', ...lines, 'NONSENSE'] })
+    assert.deepEqual([record.answers.length, record.answersLeftOut], [32, 7])
+    assert.equal(record.answers.at(-1)?.code, 500)
+    assert.equal(record.end?.refused, 39)
+  })
+})
+
+test('the shadow table adds up by network and certificate, and counts no client that verifies', async () => {
+  const table = (): Map<string, number> =>
+    new Map(
+      gate.server.decisions
+        .shadow()
+        .rows.map(({ network, certificate, verdict: would, reason, cause, count }) => [
+          [network, certificate === 'none' ? 'none' : certificate.subject, would, reason, cause].join('|'),
+          count,
+        ]),
+    )
+  const earlier = table()
+  const { totals } = gate.server.decisions.shadow()
+  await visit('unset')
+  await visit('unset')
+  await visit('unset', as('valid'))
+  await visit('unset', as('expired'))
+  await visit('none', as('expired'))
+  const added = [...table()]
+    .map(([key, count]) => [key, count - (earlier.get(key) ?? 0)])
+    .filter(([, count]) => count !== 0)
+  assert.deepEqual(Object.fromEntries(added), {
+    '127.0.0.0/24|none|would-refuse|no-certificate|': 2,
+    '127.0.0.0/24|CN=client-expired.example|would-continue|unverified|expired': 1,
+    '127.0.0.0/24|none|unknown|not-asked-for|': 1,
+  })
+  const now = gate.server.decisions.shadow().totals
+  assert.deepEqual(
+    [
+      now.wouldRefuse - totals.wouldRefuse,
+      now.unverified - totals.unverified,
+      now.verified - totals.verified,
+      now.unknown - totals.unknown,
+    ],
+    [2, 1, 1, 1],
+  )
+})
+
+test('tls_log has one line of JSON for each record', async () => {
+  await visit('unset', { ...as('valid'), lines: ['MAIL FROM:<bye@b.example>'] })
+  await gate.server.reload()
+  const log = await readFile(path.join(gate.folder, 'tls.jsonl'), 'latin1')
+  const lines = log
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  assert.deepEqual(
+    lines.map((line) => line['connection']),
+    decisions().map(({ connectionId }) => connectionId),
+  )
+  const last = lines.at(-1)
+  assert.deepEqual(
+    [last?.['outcome'], last?.['how'], last?.['refused'], last?.['subject']],
+    ['verified', 'closed', 1, 'CN=client-valid.example'],
+  )
+})
+
+test('a mode that policy set is told, also of a handshake that it made fail', async () => {
+  const body = `function mod:core_get_inbound_tls_parameters(mc, vctx, params) params.tls_verify = 2 end`
+  const other = await startTestGate({
+    pki,
+    conf: conf.replaceAll('127.0.3.', '127.0.4.'),
+    files: { 'gate.lua': script.replace('msys.registerModule', `${body}\nmsys.registerModule`) },
+  })
+  try {
+    const client = await SmtpClient.connect(other.address(0))
+    await client.reply()
+    await client.ehlo()
+    await client.command('STARTTLS')
+    await assert.rejects(
+      client.secure({}).then(() => client.ehlo()),
+      ConnectionLost,
+    )
+    const record = await other.event('decision')
+    assert.deepEqual([record.outcome, record.mode, record.modeFrom], ['failed', 'require', 'policy'])
+    const { mode, modeFrom } = await other.event('tls')
+    assert.deepEqual([mode, modeFrom], ['require', 'policy'])
+    assert.deepEqual([record.shadow?.verdict, record.shadow?.reason], ['would-refuse', 'no-certificate'])
+  } finally {
+    await other.stop()
+  }
+})
