@@ -7,6 +7,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ConfigError } from '../config/diagnostic.ts'
+import type { ExplainOptions } from './explain/client.ts'
 import { type Io, say } from './io.ts'
 import type { PasswdOptions } from './passwd.ts'
 import { readVersion } from './version.ts'
@@ -51,6 +52,8 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
   addServe(program, io, done)
   addInspection(program, io, done)
+  addExplain(program, io, done)
+  addPin(program, io, done)
   addTrials(program, io, done)
   addPasswd(program, io, done)
   return program
@@ -95,6 +98,53 @@ function addInspection(program: Command, io: Io, done: (code: number) => void): 
     .action(async (name: string, options: Readonly<Record<string, string>>) => {
       const { runEval } = await import('./eval.ts')
       done(await runEval(name, options, io))
+    })
+}
+
+function addExplain(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('explain')
+    .description('what a client would meet, step by step, without a connection')
+    .addOption(configOption())
+    .option('--listen <address>', 'the Listen that the client connects to, as written in the configuration')
+    .option('--peer <ip>', 'the client’s address')
+    .option(
+      '--cert <pem>',
+      'the certificate that the client shows, and what it sends along; no key is needed',
+    )
+    .option('--chain <pem>', 'further certificates that it sends along')
+    .option('--sni <name>', 'the name that the client asks for in TLS')
+    .option('--tls', 'the client insists on TLS (default: it uses TLS where it is offered)')
+    .option('--no-tls', 'the client does without TLS')
+    .option('--helo <name>', 'what the client says in EHLO (default: client.example)')
+    .option('--auth <user>', 'the user that logs in; a password is assumed to be right')
+    .option('--from <address>', 'the sender; "" is the null sender')
+    .option('--to <address...>', 'recipients')
+    .option('--dns', 'ask the DNS for what scripts look up; withheld otherwise')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', EXPLAIN_HELP)
+    .action(async (options: ExplainOptions) => {
+      const { runExplain } = await import('./explain/command.ts')
+      done(await runExplain(options, io))
+    })
+}
+
+const EXPLAIN_HELP = `
+Nothing is listened on and nothing is written. Scripts are asked as ever, but what would act outward (HTTP, databases,
+counters, timers, DNS without --dns) is withheld and named; from there on the explanation is conditional.
+
+Exit code: 0 when it could be explained, whatever the verdict; 1 for a configuration error; 64 for wrong usage.
+
+  postern explain -c gate.conf --listen :25 --peer 192.0.2.7 --cert client.pem --from a@example.com --to b@example.net`
+
+function addPin(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('pin')
+    .description('print what a Partner says of the certificates in a file: pins, subject, issuer, names')
+    .argument('<file>', 'certificates, PEM or DER')
+    .action(async (file: string) => {
+      const { runPin } = await import('./pin.ts')
+      done(await runPin(file, io))
     })
 }
 

@@ -2,13 +2,12 @@
 
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { InboundScope } from '../config/settings.ts'
 import type { CertificateFacts, TlsFacts } from './peer.ts'
 import type { TrustSources } from './trust-sources.ts'
 
 export interface SecureConnection {
-  readonly socket: TLSSocket
+  readonly socket: Socket
   readonly facts: TlsFacts
   /** The certificate that came and those above it, at most ten; empty without one, or where none was asked for. */
   chain(): readonly CertificateFacts[]
