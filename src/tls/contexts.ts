@@ -248,14 +248,19 @@ export class TlsContexts implements TlsGate {
     const plan = await this.#adjust(own, adjustments)
     const asked = plan.mode !== 'none' && chain.length > 0
     const socket = await handshake(raw, this.#handshakeOptions(plan, asked ? 'none' : plan.mode))
-    const link = readLink(socket)
-    const presented = asked
-      ? await this.#secondLooks.verifier(plan).present(chain, 'clientAuth')
-      : readPresented(socket, plan.mode)
-    if (asked && presented.leaf === undefined) {
-      throw new TlsHandshakeError(presented.failure?.message ?? 'the certificate cannot be read')
+    try {
+      const link = readLink(socket)
+      const presented = asked
+        ? await this.#secondLooks.verifier(plan).present(chain, 'clientAuth')
+        : readPresented(socket, plan.mode)
+      if (asked && presented.leaf === undefined) {
+        throw new TlsHandshakeError(presented.failure?.message ?? 'the certificate cannot be read')
+      }
+      return { socket, ...(await this.#judge(plan, link, presented)) }
+    } catch (error) {
+      socket.destroy()
+      throw error
     }
-    return { socket, ...(await this.#judge(plan, link, presented)) }
   }
 
   #handshakeOptions(plan: Plan, mode: TlsFacts['mode']): HandshakeOptions {
