@@ -152,6 +152,11 @@ export const globalNotes: Notes<GlobalValues> = {
     '+ days before the end of a certificate or revocation list at which paniclog warns, once a day each; `none` switches it off',
   dns_servers:
     '+ name servers, `address` or `address:port`; names of next hops are then asked of them too; default: those of /etc/resolv.conf',
+  tlsa_expire_interval: 'seconds that TLSA records may be old, whatever their TTL',
+  mta_sts_policy_store: 'folder in which MTA-STS policies are kept; default: `mtasts` in Spoolbase',
+  mta_sts_ca:
+    '+ PEM bundle in place of Node’s own roots, for policy hosts of MTA-STS, and for the MX hosts of such domains where TLS_CA is not set',
+  tls_rpt_log: '+ file of daily TLS reports (RFC 8460), one JSON object for each domain and day',
 }
 
 export const outboundNotes: Notes<OutboundValues> = {
@@ -187,6 +192,29 @@ export const outboundNotes: Notes<OutboundValues> = {
   rset_timeout: 'seconds; then a new connection is made',
   idle_timeout: 'seconds for which a connection is kept for the next message to the same host; 0 = it is not',
   max_deliveries_per_connection: 'messages over one connection; 0 = no limit',
+  tls: 'whether sessions are encrypted: `no`, `ifavailable` or `required`; see [delivery.md](delivery.md#tls)',
+  tls_ifavailable_fallback:
+    'with `ifavailable`: where TLS fails mail goes in clear at once; `false`: it waits for TLS',
+  tls_fallback_always_new_connection:
+    'a fallback after a STARTTLS that was merely refused takes a new connection; `false`: the same one',
+  tls_verify:
+    'what is asked of the host’s certificate: `no`, `ca` (the chain), `host` (chain and name) or `optional` (as `host`, and delivered anyway)',
+  tls_ca: 'PEM bundle of the CAs that hosts are verified against; the system’s are never used',
+  tls_certificate:
+    'PEM file of the certificate that is shown to a host that asks for one; `none` cancels an inherited one',
+  tls_key: 'PEM file of its key; may be in the certificate’s file',
+  tls_ciphers: 'OpenSSL cipher list for TLS 1.2 and older; `DEFAULT` is the unset behaviour',
+  tlsv13_ciphersuites: 'suites of TLS 1.3, by preference',
+  tls_protocols: 'such as `+ALL:-TLSv1.0:-TLSv1.1`; default: TLS 1.2 and 1.3',
+  use_dane: 'TLSA records of MX hosts are looked up where the DNS is signed',
+  enable_dane: 'whether they count; default: as Use_DANE says',
+  use_mta_sts: 'MTA-STS policies of domains are fetched',
+  enable_mta_sts: 'whether they count; default: as Use_MTA_STS says',
+  xclient: 'the client a message came from is told with XCLIENT: `no`, `ifavailable` or `required`',
+  outbound_smtp_auth_type: '`PLAIN`, `LOGIN` or `XOAUTH2`: we log in at the host',
+  outbound_smtp_auth_user: 'the user',
+  outbound_smtp_auth_pass: 'the password, or the token of XOAUTH2; never logged',
+  outbound_smtp_auth_plaintext: '+ the password is sent without TLS too',
 }
 
 export const loggerNotes: Notes<Omit<LoggerSettings, 'name' | 'at'>> = {

@@ -9,6 +9,8 @@ import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import { restartWarnings } from './config/restart.ts'
 import type { Settings } from './config/settings.ts'
 import { Maildirs } from './delivery/maildir.ts'
+import { auditSessions } from './delivery/session/audit.ts'
+import { SessionMaterial } from './delivery/session/material.ts'
 import type { EventBus } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
 import { Datasources } from './policy/datasource/datasource.ts'
@@ -47,6 +49,8 @@ export interface Generation {
   readonly policy: Policy
   readonly datasources: Datasources
   readonly maildirs: Maildirs
+  /** certificates and CAs of sessions with next hops */
+  readonly sessionMaterial: SessionMaterial
   readonly stores: CredentialStores
   readonly warnings: readonly Diagnostic[]
 }
@@ -83,7 +87,9 @@ export async function buildGeneration(options: {
   const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
   const { partners, diagnostics: unfit } = await loadPartners(settings)
   const audited = await auditAuth(settings, stores)
-  const more = [...diagnostics, ...unfit, ...found.diagnostics, ...audited]
+  const sessionMaterial = new SessionMaterial(settings.global.mta_sts_ca)
+  const outbound = await auditSessions(settings, sessionMaterial, Date.now())
+  const more = [...diagnostics, ...unfit, ...found.diagnostics, ...audited, ...outbound]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
   const started = previous?.started ?? settings
   return {
@@ -96,6 +102,7 @@ export async function buildGeneration(options: {
     policy,
     datasources,
     maildirs: new Maildirs(settings.maildirs),
+    sessionMaterial,
     stores,
     warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
   }

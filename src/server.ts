@@ -129,7 +129,7 @@ export class Server {
       clock: Date.now,
       events,
     })
-    const transports = transportsOf(settings)
+    const transports = transportsOf(settings, { events, material: generation.sessionMaterial })
     const queue = new DeliveryQueue({
       spool,
       settings,
@@ -197,7 +197,8 @@ export class Server {
       this.#generation = generation
       this.#services = services
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
-      queue.reload(generation.settings, transportsOf(generation.settings), hostnameOf(generation.settings))
+      const { settings, sessionMaterial: material } = generation
+      queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
     })
     await logs.replace(generation.settings)
   }

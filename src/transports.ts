@@ -1,21 +1,37 @@
 /** The ways out, as a configuration asks for them. */
 
+import path from 'node:path'
+import { cidrContains } from './config/address.ts'
 import type { Settings } from './config/settings.ts'
 import { SmtpTransport } from './delivery/attempt.ts'
 import { MaildirTransport } from './delivery/maildir-transport.ts'
 import { MxHosts } from './delivery/mx.ts'
 import { OwnHosts } from './delivery/own-hosts.ts'
+import type { SessionMaterial } from './delivery/session/material.ts'
+import { TlsPlanner } from './delivery/session/planner.ts'
+import { StsPolicies } from './delivery/session/sts-policies.ts'
+import { StsStore } from './delivery/session/sts-store.ts'
 import type { Transports } from './delivery/transport.ts'
 import { DnsHosts } from './dns/dns-hosts.ts'
 import { fixedServers, parseServer } from './dns/name-servers.ts'
 import { SystemResolver } from './dns/resolver.ts'
-import { StubResolver } from './dns/stub-resolver.ts'
+import { type DnsResolver, StubResolver } from './dns/stub-resolver.ts'
+import type { EventSink } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
 
-export function transportsOf(settings: Settings): Transports {
+/** What the ways out need beside the settings. */
+export interface Surroundings {
+  readonly events: EventSink
+  /** certificates and CAs of sessions with next hops */
+  readonly material: SessionMaterial
+}
+
+export function transportsOf(settings: Settings, surroundings: Surroundings): Transports {
   const hostname = hostnameOf(settings)
   const servers = settings.global.dns_servers.map(parseServer).filter((server) => server !== undefined)
-  const dns = new StubResolver(servers.length === 0 ? {} : { servers: fixedServers(servers) })
+  // a server that the configuration names is believed what it says of signatures
+  const own = { servers: fixedServers(servers), trusts: () => true }
+  const dns = new StubResolver(servers.length === 0 ? {} : own)
   const listens = settings.listens.map(({ address }) => address)
   return {
     maildir: new MaildirTransport({ hostname }),
@@ -24,6 +40,39 @@ export function transportsOf(settings: Settings): Transports {
       resolver: servers.length === 0 ? new SystemResolver() : new DnsHosts(dns),
       mx: new MxHosts({ dns, own: new OwnHosts({ names: [hostname], listens }) }),
       hostname,
+      tls: plannerOf(settings, dns, surroundings),
     }),
   }
+}
+
+function plannerOf(settings: Settings, dns: DnsResolver, { events, material }: Surroundings): TlsPlanner {
+  const { spoolbase, mta_sts_policy_store: store, tlsa_expire_interval: tlsaMaxAge } = settings.global
+  const prohibited = [...settings.outboundScopes()].flatMap(({ options }) => options.prohibited_hosts)
+  const policies = new StsPolicies({
+    dns,
+    store: new StsStore({
+      folder: store?.path ?? path.join(spoolbase.path, 'mtasts'),
+      clock: Date.now,
+      onProblem: (text) =>
+        events.emit({ kind: 'panic', at: Date.now(), level: 'warning', module: 'delivery', text }),
+    }),
+    fetcher: {
+      dns,
+      roots: async () => await material.webRoots(),
+      allows: (address) => !prohibited.some((network) => cidrContains(network, address)),
+    },
+    clock: Date.now,
+    onFailure: (domain, { type: failure, message: reason }) =>
+      events.emit({
+        kind: 'tls-session',
+        at: Date.now(),
+        policy: { type: 'sts', domain, strings: [], mxHosts: [] },
+        failure,
+        reason,
+        sendingIp: '',
+        receivingHost: '',
+        receivingIp: '',
+      }),
+  })
+  return new TlsPlanner({ dns, material, policies, events, clock: Date.now, tlsaMaxAge })
 }

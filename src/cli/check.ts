@@ -7,6 +7,8 @@ import { hostname as systemHostname } from 'node:os'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
+import { auditSessions } from '../delivery/session/audit.ts'
+import { SessionMaterial } from '../delivery/session/material.ts'
 import { Datasources } from '../policy/datasource/datasource.ts'
 import type { Policy } from '../policy/phases.ts'
 import { createPolicy } from '../policy/run.ts'
@@ -43,7 +45,16 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
     events: { emit: () => undefined },
   })
   const auth = await inspectAuth(settings, policy.policy)
-  return [...tls, ...policy.diagnostics, ...auth, ...silenceWarning(settings), ...auditSecurity(settings)]
+  const material = new SessionMaterial(settings.global.mta_sts_ca)
+  const sessions = (await auditSessions(settings, material, Date.now())).filter((each) => !isAmong(tls, each))
+  return [
+    ...tls,
+    ...sessions,
+    ...policy.diagnostics,
+    ...auth,
+    ...silenceWarning(settings),
+    ...auditSecurity(settings),
+  ]
 }
 
 async function inspectAuth(settings: Settings, policy: Policy): Promise<readonly Diagnostic[]> {
@@ -54,6 +65,13 @@ async function inspectAuth(settings: Settings, policy: Policy): Promise<readonly
   } finally {
     await datasources.close()
   }
+}
+
+/** A global certificate is one of both sides. */
+function isAmong(all: readonly Diagnostic[], { message, at }: Diagnostic): boolean {
+  return all.some(
+    (each) => each.message === message && each.at?.line === at?.line && each.at?.file === at?.file,
+  )
 }
 
 function count(n: number, noun: string): string {

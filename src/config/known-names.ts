@@ -264,4 +264,8 @@ const wordForms: Readonly<Record<string, string>> = {
   starttls: 'STARTTLS',
   mta: 'MTA',
   sts: 'STS',
+  dane: 'DANE',
+  rpt: 'RPT',
+  tlsa: 'TLSA',
+  xclient: 'XClient',
 }

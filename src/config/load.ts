@@ -133,6 +133,7 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     resolveInbound: (listen: ListenSettings, address: string | undefined, pathway?: string) =>
       resolver.inbound(listen.instance, address, pathway),
     resolveOutbound: (domain: string) => resolver.outbound(domain),
+    outboundScopes: () => resolver.outboundScopes(),
     inboundScopes: () => inboundScopes(model, resolver, listens),
   })
 }

@@ -21,6 +21,7 @@ import {
 import { domains, ehloName, nameServers, networks, nextHop, originator, routes } from './codec-mail.ts'
 import { warningDays } from './codec-tls.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
+import { sessionGlobals, sessionOptions } from './options-session.ts'
 import type {
   BounceLoggerSettings,
   GlobalValues,
@@ -51,6 +52,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
   max_sessions: { codec: count(), default: 0, scopes: global },
   /** + */
   dns_servers: { codec: nameServers, default: Object.freeze([]), scopes: global },
+  ...sessionGlobals,
   tls_expiry_warning: { codec: warningDays, default: Object.freeze([30, 14, 7, 1]), scopes: global },
   /** + */
 }
@@ -94,6 +96,7 @@ export const outboundOptions: OptionTable<OutboundValues> = {
   rset_timeout: { codec: seconds, default: 30, scopes: destinationScopes },
   idle_timeout: { codec: seconds, default: 5, scopes: destinationScopes },
   max_deliveries_per_connection: { codec: count(), default: 0, scopes: destinationScopes },
+  ...sessionOptions,
 }
 
 const logger: readonly ScopeName[] = ['ec_logger']

@@ -69,6 +69,14 @@ export class Resolver {
     return scope
   }
 
+  /** What holds for domains that no Domain names, and for those of each Domain by itself. */
+  *outboundScopes(): Iterable<OutboundScope> {
+    yield new ResolvedOutbound([this.#model.global])
+    for (const { stanza } of this.#model.domains.values()) {
+      yield new ResolvedOutbound([stanza, this.#model.global])
+    }
+  }
+
   /** @param domain in lower case */
   outbound(domain: string): OutboundScope {
     let scope = this.#destinations.get(domain)

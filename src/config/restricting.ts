@@ -1,5 +1,5 @@
 /**
- * Recognised options that keep somebody or something out, or ask for TLS, when they are set: ignoring such a value would
+ * Recognised options that keep somebody or something out when they are set: ignoring such a value would
  * leave a door open that the operator believes shut, so it is an error until the option is built. Decided name by
  * name over the public summary; limits of outbound rates, queues and memory are not among them, and options that
  * only grant something are not either, since ignoring a grant is the stricter side.
@@ -25,16 +25,6 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   rfc2822_lone_lf_in_body: /^(?:fix|ignore)$/i,
   rfc2822_max_line_length: /^(?:fix|ignore|\d+)$/i,
   rfc2822_max_line_length_policy: /^(?:none|fix)$/i,
-
-  // where mail may go, and how
-  tls: /^(?:no|ifavailable|false)$/i,
-  tls_verify: /^(?:no|false)$/i,
-  tls_ifavailable_fallback: yes(),
-  use_dane: no(),
-  enable_dane: no(),
-  use_mta_sts: no(),
-  enable_mta_sts: no(),
-  xclient: /^(?:no|ifavailable|false)$/i,
 
   // what the process may do
   chroot: nothing(),

@@ -8,6 +8,7 @@
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { PartnerSettings } from './settings-partner.ts'
+import type { OutboundSessionValues, SessionGlobals } from './settings-session.ts'
 import type { FilePath, TlsValues } from './settings-tls.ts'
 import type { OcspSettings } from './settings-ocsp.ts'
 
@@ -104,7 +105,7 @@ export interface InboundValues extends TlsValues {
 }
 
 /** Options of the global scope that act by themselves. */
-export interface GlobalValues {
+export interface GlobalValues extends SessionGlobals {
   readonly hostname: string | undefined
   readonly spoolbase: FilePath
   readonly spool_mode: number
@@ -123,7 +124,7 @@ export interface GlobalValues {
 }
 
 /** Options of the outbound scopes that act, for one destination domain. */
-export interface OutboundValues {
+export interface OutboundValues extends OutboundSessionValues {
   /** host, address or `[v6]:port` */
   readonly gateway: string | undefined
   readonly routes: readonly string[]
@@ -397,6 +398,8 @@ export interface Settings {
   resolveInbound(listen: ListenSettings, address: string | undefined, pathway?: string): InboundScope
   /** What holds for mail to a domain (lower case): Domain stanza, then global, then default. */
   resolveOutbound(domain: string): OutboundScope
+  /** Outbound scopes as the configuration writes them: for checks of certificates and for warnings. */
+  outboundScopes(): Iterable<OutboundScope>
   /** Every inbound scope that some client could meet, each once: for checks of certificates and for warnings. */
   inboundScopes(): Iterable<{ readonly listen: ListenSettings; readonly scope: InboundScope }>
 }

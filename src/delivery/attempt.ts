@@ -20,7 +20,7 @@ import type { NextHop, SmtpRoute } from './route.ts'
 import { loginOf } from './session/login.ts'
 import type { TlsPlanner } from './session/planner.ts'
 import { Sessions, type UsableSession } from './session/sessions.ts'
-import { SetupEnd, type SessionPlan } from './session/setup.ts'
+import { type SessionPlan, SetupEnd } from './session/setup.ts'
 import { introductionOf } from './session/xclient.ts'
 import { SmtpTransaction } from './smtp-transaction.ts'
 import {

@@ -15,6 +15,13 @@ export interface Host {
   readonly name: string
   readonly address: string
   readonly port: number
+  /** it was found as a host of a domain */
+  readonly mx?: {
+    /** in lower case */
+    readonly domain: string
+    /** the answers that led to this address were all authentic (RFC 7672 §2.2) */
+    readonly secure: boolean
+  }
 }
 
 /** Hosts, at least one; or our own answer. */
@@ -43,6 +50,9 @@ const NO_DOMAIN = '554 5.4.4 [internal] Domain Lookup Failed'
 const NULL_MX = '550 5.4.4 [internal] NULL MX domain does not accept mail'
 const LOOP = '554 5.4.6 [internal] The best host for the domain is this server itself'
 
+/** where nothing is asked */
+const NO_RECORDS = { records: [] as readonly string[], authentic: true }
+
 /** hosts of one domain, and addresses of one host, that are looked at */
 const MAX_HOSTS = 20
 const MAX_ADDRESSES = 20
@@ -56,8 +66,16 @@ interface Exchange {
 
 interface Resolved extends Exchange {
   readonly addresses: readonly string[]
+  /** addresses whose answer was not authentic */
+  readonly insecure: ReadonlySet<string>
   /** a question about it was not answered */
   readonly unsure: boolean
+}
+
+interface Exchanges {
+  readonly kind: 'exchanges'
+  readonly list: readonly Exchange[]
+  readonly authentic: boolean
 }
 
 export class MxHosts {
@@ -80,58 +98,55 @@ export class MxHosts {
 
   /** @throws the signal's reason */
   async find(question: MxQuestion): Promise<Found> {
-    const exchanges = await this.#exchanges(question)
-    if (!Array.isArray(exchanges)) return exchanges
+    const found = await this.#exchanges(question)
+    if (found.kind !== 'exchanges') return found
+    const { list, authentic } = found
     const resolved = await Promise.all(
-      exchanges.slice(0, MAX_HOSTS).map(async (each) => await this.#resolve(each, question)),
+      list.slice(0, MAX_HOSTS).map(async (each) => await this.#resolve(each, question)),
     )
     const usable = this.#withoutUs(resolved, question.port)
     if (usable.length === 0) return { kind: 'permanent', text: LOOP }
-    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses }) =>
-      addresses.map((address) => ({ name, address, port: question.port })),
+    const { domain, port } = question
+    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses, insecure }) =>
+      addresses.map((address): Host => {
+        return { name, address, port, mx: { domain, secure: authentic && !insecure.has(address) } }
+      }),
     )
     if (hosts.length > 0) return { kind: 'hosts', hosts }
     if (resolved.some(({ unsure }) => unsure)) return { kind: 'transient', text: LOOKUP_FAILED }
-    const implicit = exchanges.length === 1 && exchanges[0]?.name === question.domain
+    const implicit = list.length === 1 && list[0]?.name === question.domain
     return { kind: 'transient', text: implicit ? NO_MX_OR_A : NO_HOSTS }
   }
 
-  async #exchanges(question: MxQuestion): Promise<Exchange[] | Exclude<Found, { kind: 'hosts' }>> {
+  async #exchanges(question: MxQuestion): Promise<Exchanges | Exclude<Found, { kind: 'hosts' }>> {
     const { domain } = question
     const itself = [{ name: domain, preference: 0 }]
     const answer = await this.#ask(domain, 'MX', question)
     if (answer === undefined) {
       const enough = this.#countUnanswered(domain) >= Math.max(1, question.failuresToA)
-      return enough ? itself : { kind: 'transient', text: LOOKUP_FAILED }
+      return enough ? exchanges(itself, false) : { kind: 'transient', text: LOOKUP_FAILED }
     }
     this.#unanswered.delete(domain)
     if (answer.kind === 'no-name') return { kind: 'permanent', text: NO_DOMAIN }
-    if (answer.kind === 'no-data') return itself
+    if (answer.kind === 'no-data') return exchanges(itself, answer.authentic)
     const named = answer.records.filter(({ exchange }) => exchange !== '')
     if (named.length === 0) return { kind: 'permanent', text: NULL_MX }
-    return named
+    const inTurn = named
       .map(({ exchange, preference }) => ({ name: exchange, preference, lot: this.#random() }))
       .toSorted((a, b) => a.preference - b.preference || a.lot - b.lot)
+    return exchanges(inTurn, answer.authentic)
   }
 
   async #resolve(exchange: Exchange, question: MxQuestion): Promise<Resolved> {
     const { useIpv6, preferIpv6 } = question
     const families = await Promise.all([
-      this.#addresses(exchange.name, 'A', question),
-      useIpv6 ? this.#addresses(exchange.name, 'AAAA', question) : [],
+      this.#ask(exchange.name, 'A', question),
+      useIpv6 ? this.#ask(exchange.name, 'AAAA', question) : NO_RECORDS,
     ])
     const inTurn = preferIpv6 ? families.toReversed() : families
-    const addresses = inTurn.flatMap((found) => found ?? []).slice(0, MAX_ADDRESSES)
-    return { ...exchange, addresses, unsure: families.includes(undefined) }
-  }
-
-  /** undefined: the question was not answered */
-  async #addresses(
-    name: string,
-    type: 'A' | 'AAAA',
-    question: MxQuestion,
-  ): Promise<readonly string[] | undefined> {
-    return (await this.#ask(name, type, question))?.records
+    const addresses = inTurn.flatMap((found) => found?.records ?? []).slice(0, MAX_ADDRESSES)
+    const insecure = inTurn.flatMap((found) => (found?.authentic === false ? found.records : []))
+    return { ...exchange, addresses, insecure: new Set(insecure), unsure: families.includes(undefined) }
   }
 
   /** undefined: the question was not answered @throws the signal's reason */
@@ -165,6 +180,10 @@ export class MxHosts {
     if (this.#unanswered.size > MAX_COUNTED && oldest !== undefined) this.#unanswered.delete(oldest)
     return count
   }
+}
+
+function exchanges(list: readonly Exchange[], authentic: boolean): Exchanges {
+  return { kind: 'exchanges', list, authentic }
 }
 
 function inOrder(resolved: readonly Resolved[], preferIpv6: boolean): readonly Resolved[] {

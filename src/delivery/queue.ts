@@ -369,11 +369,9 @@ export class DeliveryQueue {
     else entry.message = { envelope, state }
     if (state?.failed === true) this.#failed++
     if (state?.failed === false) this.#delay(entry, state.nextAttempt)
-    const { stage, bytes, remote, tls } = attempted.result
-    const { at, connectionId } = attempted
-    const sent = { stage, bytes, remote, ...(tls === undefined ? {} : { tls }) }
-    const facts = { at, envelope, connectionId, domain: routingDomain(envelope), ...sent }
-    for (const { kind, text } of told) this.#events.emit({ kind, text, retries: before.attempts, ...facts })
+    const { at, connectionId, result } = attempted
+    const facts = { ...result, at, envelope, connectionId, domain: routingDomain(envelope) }
+    for (const { kind, text } of told) this.#events.emit({ ...facts, kind, text, retries: before.attempts })
   }
 
   #gone(id: string): undefined {

@@ -1,11 +1,12 @@
 /**
  * What comes before a message, as an ESMTP client (RFC 5321): banner, EHLO (HELO for a host that does not know it), or
- * RSET on a connection that was used before. The message itself: smtp-transaction.ts.
+ * RSET on a connection that was used before. What may come between EHLO and a message, TLS and so on, is arranged in
+ * session/setup.ts; the message itself: smtp-transaction.ts.
  *
- * Nothing is sent before the banner. A 4xx or 5xx answer at any step ends the attempt with that answer. STARTTLS takes
- * its place after EHLO.
+ * Nothing is sent before the banner. A 4xx or 5xx answer at any step ends the attempt with that answer.
  */
 
+import type { SecureContext, TLSSocket } from 'node:tls'
 import type { OutboundValues } from '../config/settings.ts'
 import type { Reply } from '../mail/status.ts'
 import { ConnectionError, type SmtpConnection } from './smtp-connection.ts'
@@ -68,13 +69,38 @@ export class SmtpClient {
       this.#stage = stages.banner
       this.#expect(2, await this.#connection.reply(ehlo_timeout, 'waiting for the banner'))
       const ehlo = await this.#command(`EHLO ${this.#options.ehloHostname}`, stages.afterEhlo, ehlo_timeout)
-      if (ehlo.code < 500) {
-        this.#expect(2, ehlo)
-        return parseExtensions(ehlo)
-      }
+      if (ehlo.code < 500) return this.#extensions(ehlo)
       const helo = `HELO ${this.#options.ehloHostname}`
       this.#expect(2, await this.#command(helo, stages.afterEhlo, ehlo_timeout))
       return new Map()
+    })
+  }
+
+  /**
+   * EHLO once more, after STARTTLS or XCLIENT: what was offered before counts no longer (RFC 3207 §4.2).
+   * @throws AttemptEnd, or an abort signal's reason
+   */
+  async hello(): Promise<Extensions> {
+    const { ehlo_timeout } = this.#options.timeouts
+    return await this.#ending(async () =>
+      this.#extensions(
+        await this.#command(`EHLO ${this.#options.ehloHostname}`, stages.afterEhlo, ehlo_timeout),
+      ),
+    )
+  }
+
+  /** A command whose reply the caller judges. @throws AttemptEnd, or an abort signal's reason */
+  async ask(line: string): Promise<Reply> {
+    const { ehlo_timeout } = this.#options.timeouts
+    return await this.#ending(async () => await this.#command(line, stageOf(line), ehlo_timeout))
+  }
+
+  /** @throws AttemptEnd, whose cause is a TlsFailure when it is TLS that failed, or an abort signal's reason */
+  async startTls(secureContext: SecureContext, servername: string | undefined): Promise<TLSSocket> {
+    const { ehlo_timeout: seconds } = this.#options.timeouts
+    return await this.#ending(async () => {
+      this.#stage = stages.tlsHandshake
+      return await this.#connection.startTls({ secureContext, servername, seconds })
     })
   }
 
@@ -88,8 +114,14 @@ export class SmtpClient {
   async #command(line: string, stage: Stage, seconds: number): Promise<Reply> {
     this.#connection.send(`${line}\r\n`)
     this.#stage = stage
-    const [verb = ''] = /^[A-Z]+/.exec(line) ?? []
+    // the verb alone: what follows AUTH is nobody's business
+    const [verb = 'AUTH'] = /^(?:EHLO|HELO|RSET|STARTTLS|XCLIENT|AUTH)/.exec(line) ?? []
     return await this.#connection.reply(seconds, `waiting for the reply to ${verb}`)
+  }
+
+  #extensions(ehlo: Reply): Extensions {
+    this.#expect(2, ehlo)
+    return parseExtensions(ehlo)
   }
 
   #expect(firstDigit: number, reply: Reply): void {
@@ -108,6 +140,11 @@ export class SmtpClient {
       throw new AttemptEnd('transient', this.#stage, error.text, { broken: true, cause: error })
     }
   }
+}
+
+function stageOf(line: string): Stage {
+  if (line.startsWith('STARTTLS')) return stages.afterStarttls
+  return line.startsWith('XCLIENT') ? stages.afterXclient : stages.afterEhlo
 }
 
 function parseExtensions(reply: Reply): Extensions {

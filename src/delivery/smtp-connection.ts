@@ -4,9 +4,13 @@
  * What is wrong with the connection is a `ConnectionError`: it cannot be made, breaks, is too slow or talks nonsense. A
  * reply that has been received is handed out even when the connection broke right after it. Replies are bounded in
  * length and in number, and a deadline covers the whole wait, so a host that trickles gains nothing by it.
+ *
+ * It can become encrypted once (RFC 3207). What the other side said in clear after its 220 ends it: nobody can tell who
+ * put it there. Nothing that was said in clear is ever read as if TLS had protected it.
  */
 
 import { connect, type Socket } from 'node:net'
+import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { Reply } from '../mail/status.ts'
 import { LineReader } from '../wire/lines.ts'
 import { ReplyParser } from '../wire/reply.ts'
@@ -22,6 +26,18 @@ export class ConnectionError extends Error {
   }
 }
 
+/** There is no TLS on this connection, although it was tried. */
+export class TlsFailure extends ConnectionError {
+  /** what OpenSSL says, or what became of the connection; printable */
+  readonly reason: string
+
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`${NEGOTIATION_FAILED} (${reason})`, options)
+    this.name = 'TlsFailure'
+    this.reason = reason
+  }
+}
+
 /** RFC 5321 §4.5.3.1.5 says 512; some say more */
 const MAX_REPLY_LINE = 4096
 /** replies that may arrive before anybody waits for them, besides one for each command that was sent ahead */
@@ -32,7 +48,9 @@ const CLOSE_MS = 2000
 const MAX_TIMER = 2 ** 31 - 1
 
 export class SmtpConnection {
-  readonly #socket: Socket
+  #socket: Socket
+  /** octets that went out before TLS */
+  #sentInClear = 0
   #signal: AbortSignal
   readonly #lines = new LineReader(MAX_REPLY_LINE)
   readonly #parser = new ReplyParser()
@@ -48,16 +66,50 @@ export class SmtpConnection {
   constructor(host: { readonly address: string; readonly port: number }, signal: AbortSignal) {
     this.#signal = signal
     this.#socket = connect({ host: host.address, port: host.port, noDelay: true })
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
-    this.#socket.on('error', (error) => this.#fail(describe(error)))
-    this.#socket.on('end', () => this.#fail(new ConnectionError(CLOSED)))
-    this.#socket.on('close', () => this.#fail(new ConnectionError(CLOSED)))
-    this.#socket.on('connect', () => {
-      this.#connected = true
-      this.#wake?.()
-    })
-    this.#socket.on('drain', () => this.#wake?.())
+    this.#listen('connect')
     this.resume(signal)
+  }
+
+  /**
+   * The client's side of a TLS handshake, after the other side's 220 to STARTTLS. A new session always: none is offered
+   * for resumption, so the host proves anew who it is.
+   * @param options.servername for SNI; undefined for a host that is known by its address alone (RFC 6066 §3)
+   * @param options.seconds for the whole handshake; 0 = no limit
+   * @throws TlsFailure; the connection is of no use then
+   */
+  async startTls(options: {
+    readonly secureContext: SecureContext
+    readonly servername: string | undefined
+    readonly seconds: number
+  }): Promise<TLSSocket> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#lines.buffered > 0 || this.#replies.length > 0) {
+      throw this.#tlsFailure('the host went on in clear after its reply to STARTTLS')
+    }
+    const raw = this.#socket
+    for (const event of EVENTS) raw.removeAllListeners(event)
+    raw.on('error', () => undefined)
+    raw.pause()
+    this.#sentInClear = raw.bytesWritten
+    const { secureContext, servername } = options
+    const socket = tlsConnect({
+      socket: raw,
+      secureContext,
+      // who it is we judge ourselves, from the evidence
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(servername === undefined ? {} : { servername }),
+    })
+    this.#socket = socket
+    this.#connected = false
+    this.#listen('secureConnect')
+    try {
+      await this.#until(() => this.#connected, options.seconds, 'handshake timeout')
+    } catch (error) {
+      if (this.#signal.aborted || !(error instanceof ConnectionError)) throw error
+      throw this.#tlsFailure(reasonOf(error), error)
+    }
+    return socket
   }
 
   /** Whether the other side can be expected to listen: nothing broke, and it has not said anything unasked. */
@@ -81,7 +133,12 @@ export class SmtpConnection {
 
   /** octets that were handed to the network */
   get bytesSent(): number {
-    return this.#socket.bytesWritten
+    return this.#sentInClear + this.#socket.bytesWritten
+  }
+
+  /** our address; '' before the connection and after it */
+  get localAddress(): string {
+    return this.#socket.localAddress ?? ''
   }
 
   /** replies that nobody has read yet */
@@ -134,6 +191,25 @@ export class SmtpConnection {
   destroy(): void {
     this.#detach()
     this.#socket.destroy()
+  }
+
+  #listen(ready: 'connect' | 'secureConnect'): void {
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    this.#socket.on('error', (error) => this.#fail(describe(error)))
+    this.#socket.on('end', () => this.#fail(new ConnectionError(CLOSED)))
+    this.#socket.on('close', () => this.#fail(new ConnectionError(CLOSED)))
+    this.#socket.on(ready, () => {
+      this.#connected = true
+      this.#wake?.()
+    })
+    this.#socket.on('drain', () => this.#wake?.())
+  }
+
+  #tlsFailure(reason: string, cause?: Error): TlsFailure {
+    const failure = new TlsFailure(reason, cause === undefined ? {} : { cause })
+    this.#failure = failure
+    this.#socket.destroy()
+    return failure
   }
 
   /** Waits until `done`; a failure of the connection counts only where `done` is not met. */
@@ -199,11 +275,18 @@ export class SmtpConnection {
   }
 }
 
+/** of a socket that is listened to here */
+const EVENTS = ['data', 'error', 'end', 'close', 'connect', 'drain'] as const
+
+/** Momentum: message-responses */
+const NEGOTIATION_FAILED = '451 4.7.5 [internal] TLS negotiation failed'
 const CLOSED = '451 4.4.2 [internal] Connection closed by the remote host'
 const NONSENSE = '451 4.5.0 [internal] The remote host does not speak SMTP'
 
 function describe(error: Error): ConnectionError {
   const code = 'code' in error ? String(error.code) : error.message
+  // also an alert that comes after the handshake: TLS 1.3 tells a client only then that its certificate is not liked
+  if (code.startsWith('ERR_SSL_')) return new TlsFailure(openSslReason(error), { cause: error })
   const known: Readonly<Record<string, string>> = {
     ECONNREFUSED: '451 4.4.1 [internal] Connection refused',
     ECONNRESET: '451 4.4.2 [internal] Connection reset by the remote host',
@@ -215,4 +298,14 @@ function describe(error: Error): ConnectionError {
   return new ConnectionError(known[code] ?? `451 4.4.2 [internal] Connection failed (${code})`, {
     cause: error,
   })
+}
+
+function openSslReason(error: Error): string {
+  const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
+  return reason.replace(/[^ -~]+/g, ' ').slice(0, 200)
+}
+
+/** What ended a handshake, without the reply code that stands before it elsewhere. */
+function reasonOf(error: ConnectionError): string {
+  return error instanceof TlsFailure ? error.reason : error.text.replace(/^\d{3} [\d.]+ \[internal\] /, '')
 }

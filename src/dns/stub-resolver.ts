@@ -4,6 +4,7 @@
  * UDP first; TCP when the answer does not fit or is suspicious. Ids, ports and the case of names are random. Servers
  * are asked in turn, the one that answered last first. The same question at the same time is put once. Every wait has
  * an end: a question that nobody answers fails after some seconds, and its failure is remembered for a few (RFC 9520).
+ * What a server says of an answer's authenticity is worth what the way to it is worth: anybody on the way could say it.
  * "There is no such name" and "there is no such record" are answers; only a question without an answer is an error.
  */
 
@@ -57,6 +58,8 @@ export interface StubResolverOptions {
   readonly cacheSize?: number
   /** questions that may be open at once; 200 unless given */
   readonly concurrency?: number
+  /** whether what a server says of an answer's authenticity (AD) is believed: one that has the address; loopback alone unless given */
+  readonly trusts?: (address: string) => boolean
 }
 
 const FAILURE_MS = 5000
@@ -69,6 +72,7 @@ export class StubResolver implements DnsResolver {
   readonly #rounds: number
   readonly #cache: AnswerCache
   readonly #turns: Turns
+  readonly #trusts: (address: string) => boolean
   /** one question for all that ask it at the same time */
   readonly #open = new Map<string, Promise<DnsAnswer<QueryType>>>()
   /** when each question failed, oldest first */
@@ -84,6 +88,7 @@ export class StubResolver implements DnsResolver {
     this.#rounds = options.rounds ?? 2
     this.#cache = new AnswerCache({ capacity: options.cacheSize ?? 16 * 1024 ** 2, clock: this.#clock })
     this.#turns = new Turns(options.concurrency ?? 200)
+    this.#trusts = options.trusts ?? isLoopback
   }
 
   async lookup<T extends QueryType>(
@@ -163,7 +168,10 @@ export class StubResolver implements DnsResolver {
     if (reply.kind === 'use-tcp') {
       reply = await this.#exchange('tcp', server, newQuery(question, !this.#plain.has(keyOf(server))))
     }
-    if (reply.kind === 'answer') return reply.answer
+    if (reply.kind === 'answer') {
+      const authentic = reply.answer.authentic && this.#trusts(server.address)
+      return { ...reply.answer, authentic }
+    }
     throw new DnsError(reply.kind === 'failed' ? reply.reason : 'the server does not answer the question')
   }
 
@@ -189,6 +197,11 @@ function newQuery({ name, type }: Question, edns: boolean): Query {
 
 function keyOf({ address, port }: ServerAddress): string {
   return `${address} ${port}`
+}
+
+/** Nobody stands between us and a server on this machine. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
 }
 
 function textOf(error: unknown): string {

@@ -7,6 +7,7 @@
 
 import type { ContextSnapshot, Endpoint, Envelope } from '../mail/envelope.ts'
 import type { DecisionRecord } from './decision.ts'
+import type { OutboundTlsFacts, TlsSessionFact } from './outbound-tls.ts'
 
 /** A message was accepted and is on stable storage (one per recipient). mainlog `R`. */
 export interface Reception {
@@ -36,6 +37,8 @@ export interface DeliveryOutcome {
   readonly remote: string
   /** what the next hop answered, or our own `[internal]` text; '' for a plain success */
   readonly text: string
+  /** how the session was protected; absent where nobody asked for TLS, and where there was none */
+  readonly tls?: OutboundTlsFacts
 }
 
 /** A command, message or connection was refused. One rejectlog line. */
@@ -134,6 +137,7 @@ export interface AuthenticationFact {
 export type ServerEvent =
   | Reception
   | DeliveryOutcome
+  | TlsSessionFact
   | Rejection
   | Panic
   | ConnectionFact

@@ -224,6 +224,7 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
     // these loggers have no line for them; the tls_log, the console and the metrics listen to them
     case 'connected':
     case 'disconnected':
+    case 'tls-session':
     case 'tls':
     case 'decision':
       return

@@ -123,7 +123,8 @@ function matchLists(cas: ClientCas, crls: RevocationLists, tell: Tell): void {
   }
 }
 
-function validityRemark(
+/** What there is to say about dates at `now`; undefined = nothing. @param soon milliseconds before the end */
+export function validityRemark(
   { notBefore, notAfter }: { readonly notBefore: number; readonly notAfter: number },
   now: number,
   soon: number,

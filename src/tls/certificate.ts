@@ -36,6 +36,16 @@ export function readCertificate(der: Buffer): CertificateFacts {
   return { ...readBody(body), fingerprint: sha256(der) }
 }
 
+/** The SubjectPublicKeyInfo of a certificate, as it stands there. @throws MalformedCertificate */
+export function readSpki(der: Buffer): Buffer {
+  const body = DerReader.of(der, MAX_ELEMENTS).enter(0x30).enter(0x30)
+  body.optional(0xa0)
+  // serial number, signature algorithm, issuer, validity, subject
+  body.read(0x02)
+  for (let field = 0; field < 4; field += 1) body.read(0x30)
+  return body.read(0x30).raw
+}
+
 /** What can be said of bytes that are no readable certificate: their digest. */
 export function unreadableCertificate(der: Buffer): CertificateFacts {
   return {

@@ -26,6 +26,8 @@ export interface ChainTrust {
   readonly crls?: readonly string[] | undefined
   /** OpenSSL's, as in `@SECLEVEL=1` of a cipher list; its default unless given */
   readonly securityLevel?: number | undefined
+  /** a certificate among `ca` ends a chain also where it is no root */
+  readonly partialChain?: boolean | undefined
 }
 
 /** milliseconds; it takes two or three */
@@ -54,12 +56,13 @@ export async function verifyWithoutKey(
 export class ChainVerifier {
   readonly #context: SecureContext
 
-  constructor({ ca, crls, securityLevel }: ChainTrust) {
+  constructor({ ca, crls, securityLevel, partialChain = false }: ChainTrust) {
     const { cert, key } = selfSigned({ subject: 'nobody', usage: 'server' })
     this.#context = createSecureContext({
       cert,
       key,
       ca: [...ca],
+      allowPartialTrustChain: partialChain,
       ...(crls === undefined ? {} : { crl: [...crls] }),
       ciphers: securityLevel === undefined ? CIPHERS : `${CIPHERS}:@SECLEVEL=${securityLevel}`,
       minVersion: 'TLSv1.2',

@@ -8,3 +8,11 @@ export function decodeXtext(text: string): string | undefined {
   if (!/^(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*$/.test(text)) return undefined
   return text.replace(/\+(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
+
+/** @param value a byte string */
+export function encodeXtext(value: string): string {
+  return value.replace(
+    /[^!-*,-<>-~]/g,
+    (octet) => `+${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  )
+}

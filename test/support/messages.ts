@@ -1,10 +1,17 @@
 /** Messages and settings as the delivery tests need them. */
 
+import { sessionOptions } from '../../src/config/options-session.ts'
 import type { MaildirSettings, OutboundValues } from '../../src/config/settings.ts'
+import type { OutboundSessionValues } from '../../src/config/settings-session.ts'
 import type { Envelope } from '../../src/mail/envelope.ts'
 import type { StoredContent, StoredMessage } from '../../src/spool/spool.ts'
 
+const sessionDefaults = Object.fromEntries(
+  Object.entries(sessionOptions).map(([name, row]) => [name, row.default]),
+) as unknown as OutboundSessionValues
+
 export const outboundDefaults: OutboundValues = {
+  ...sessionDefaults,
   gateway: undefined,
   routes: [],
   remote_smtp_port: 25,

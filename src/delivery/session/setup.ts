@@ -1,0 +1,213 @@
+/**
+ * From a host to a session that a message can be handed over on: connect, banner, EHLO, STARTTLS and EHLO again, XCLIENT,
+ * AUTH (RFC 3207, 4954; Momentum: config/ref-tls, tls-ifavailable-fallback, tls-verify).
+ *
+ * Plain text is fallen back to only where the demand allows it, and then because TLS could not be had, never because the
+ * host turned out to be somebody else: a certificate that does not verify, where that was asked for, ends the session.
+ * After a handshake that failed the fallback takes a new connection always.
+ */
+
+import { isIP } from 'node:net'
+import type { OutboundTlsFacts, TlsResultType } from '../../events/outbound-tls.ts'
+import { readPresented } from '../../tls/presented.ts'
+import { type Link, readLink } from '../../tls/session-facts.ts'
+import type { Host } from '../mx.ts'
+import { AttemptEnd, type ClientOptions, type Extensions, replyText, SmtpClient } from '../smtp-client.ts'
+import { SmtpConnection, TlsFailure } from '../smtp-connection.ts'
+import { type Stage, stages } from '../transport.ts'
+import { type HostVerdict, judgeHost, PLAINTEXT_HOST, type SecuredHost } from './host-verdict.ts'
+import { type Login, logIn } from './login.ts'
+import type { TlsPlan } from './tls-plan.ts'
+import { type Introduction, introduce } from './xclient.ts'
+
+/** Everything that two sessions must have in common for one to stand in for the other. */
+export interface SessionPlan {
+  readonly host: Host
+  readonly client: ClientOptions
+  /** undefined: in clear */
+  readonly tls: TlsPlan | undefined
+  readonly login: Login | undefined
+  readonly introduction: Introduction | undefined
+}
+
+export interface Session {
+  readonly connection: SmtpConnection
+  readonly extensions: Extensions
+  /** who is at the other end */
+  readonly peer: HostVerdict
+  /** absent where nobody asked for TLS */
+  readonly tls?: OutboundTlsFacts
+}
+
+/** A session did not come about. */
+export class SetupEnd extends AttemptEnd {
+  /** octets that were sent, 0 when there was no connection */
+  readonly bytes: number
+
+  constructor(end: AttemptEnd, bytes: number) {
+    super(end.kind, end.stage, end.text, { broken: true, cause: end.cause })
+    this.bytes = end.stage === stages.notConnected ? 0 : bytes
+  }
+}
+
+/** TLS could not be had, and the demand allows to do without. */
+class FallBack extends Error {}
+
+/** @throws SetupEnd, or the signal's reason */
+export async function setUp(plan: SessionPlan, signal: AbortSignal): Promise<Session> {
+  let clear = false
+  for (;;) {
+    const connection = new SmtpConnection(plan.host, signal)
+    try {
+      return await new Setup(connection, plan, clear).run()
+    } catch (error) {
+      const bytes = connection.bytesSent
+      if (error instanceof AttemptEnd && !error.broken) connection.quit()
+      else connection.destroy()
+      if (error instanceof AttemptEnd) throw new SetupEnd(error, bytes)
+      if (!(error instanceof FallBack)) throw error
+      clear = true
+    }
+  }
+}
+
+interface Secured {
+  readonly extensions: Extensions
+  readonly peer: HostVerdict
+  readonly link?: Link
+}
+
+class Setup {
+  readonly #connection: SmtpConnection
+  readonly #plan: SessionPlan
+  readonly #client: SmtpClient
+  /** TLS failed on an earlier connection, and this one does without */
+  readonly #clear: boolean
+
+  constructor(connection: SmtpConnection, plan: SessionPlan, clear: boolean) {
+    this.#connection = connection
+    this.#plan = plan
+    this.#clear = clear
+    this.#client = new SmtpClient(connection, plan.client)
+  }
+
+  async run(): Promise<Session> {
+    const { tls, introduction, login } = this.#plan
+    const offered = await this.#client.greet()
+    const secured = tls === undefined || this.#clear ? undefined : await this.#secure(tls, offered)
+    const peer = secured?.peer ?? PLAINTEXT_HOST
+    let extensions = secured?.extensions ?? offered
+    if (introduction !== undefined) extensions = await introduce(this.#client, introduction, extensions)
+    if (login !== undefined) await logIn(this.#client, login, { extensions, peer })
+    return {
+      connection: this.#connection,
+      extensions,
+      peer,
+      ...(tls === undefined ? {} : { tls: factsOf(tls.use, peer, secured?.link) }),
+    }
+  }
+
+  /** undefined: the session goes on in clear, on this connection */
+  async #secure(tls: TlsPlan, offered: Extensions): Promise<Secured | undefined> {
+    const { use, fallback, fallbackOnNewConnection } = tls
+    if (!offered.has('STARTTLS')) {
+      this.#tell(tls, 'starttls-not-supported', 'STARTTLS is not offered')
+      if (use === 'required') throw this.#end(stages.afterEhlo, NOT_ADVERTISED)
+      return undefined
+    }
+    const reply = await this.#client.ask('STARTTLS')
+    if (reply.code !== 220) {
+      const text = replyText(reply)
+      this.#tell(tls, 'starttls-not-supported', text)
+      if (use === 'required' || !fallback) throw this.#end(stages.afterStarttls, `${FAILED} (${text})`)
+      if (fallbackOnNewConnection) throw new FallBack()
+      return undefined
+    }
+    const secured = await this.#handshake(tls)
+    this.#judge(tls, secured.peer)
+    return secured
+  }
+
+  async #handshake(tls: TlsPlan): Promise<Secured & { readonly peer: SecuredHost }> {
+    const { host } = this.#plan
+    try {
+      const socket = await this.#client.startTls(
+        tls.secureContext,
+        isIP(host.name) === 0 ? host.name : undefined,
+      )
+      const link = readLink(socket)
+      const peer = await tls.consent(await judgeHost(readPresented(socket, 'unset'), tls.verify))
+      // nothing is said to a host that is not the one that was meant
+      const refused = tls.insist && peer.kind !== 'verified'
+      // a host that does not like our certificate says so only now (TLS 1.3)
+      const extensions = refused ? new Map<string, string>() : await this.#client.hello()
+      return { extensions, peer, link }
+    } catch (error) {
+      if (!(error instanceof AttemptEnd && error.cause instanceof TlsFailure)) throw error
+      this.#tell(tls, 'validation-failure', error.cause.reason)
+      if (tls.use === 'required' || !tls.fallback) throw error
+      throw new FallBack()
+    }
+  }
+
+  #judge(tls: TlsPlan, peer: SecuredHost): void {
+    const { verify } = tls
+    if (peer.kind === 'verified' || verify.kind === 'none') {
+      this.#tell(tls, undefined, '')
+      return
+    }
+    this.#tell(tls, resultTypeOf(peer.cause), `${peer.cause}${peer.code === '' ? '' : ` ${peer.code}`}`)
+    if (!tls.insist) return
+    const text = peer.cause === 'wrong-name' ? WRONG_NAME : verify.kind === 'dane' ? NO_TLSA : UNTRUSTED
+    throw this.#end(stages.tlsHandshake, `${text} (${peer.cause})`, true)
+  }
+
+  #tell(tls: TlsPlan, failure: TlsResultType | undefined, reason: string): void {
+    tls.tell({ failure, reason, sendingIp: this.#connection.localAddress })
+  }
+
+  #end(stage: Stage, text: string, broken = false): AttemptEnd {
+    return new AttemptEnd('transient', stage, text, { broken })
+  }
+}
+
+function factsOf(
+  demand: OutboundTlsFacts['demand'],
+  peer: HostVerdict,
+  link: Link | undefined,
+): OutboundTlsFacts {
+  const certificate = peer.kind === 'plaintext' ? undefined : peer.certificate
+  return {
+    demand,
+    protocol: link?.protocol ?? '',
+    cipher: link?.cipher ?? '',
+    cipherAlgorithmBits: link?.cipherAlgorithmBits ?? 0,
+    cipherUsedBits: link?.cipherUsedBits ?? 0,
+    ...(peer.kind === 'verified' ? { verifiedBy: peer.by } : {}),
+    cause: peer.kind === 'encrypted' ? peer.cause : '',
+    subject: certificate?.subject ?? '',
+    issuer: certificate?.issuer ?? '',
+  }
+}
+
+/** RFC 8460 §4.3.2 */
+function resultTypeOf(cause: string): TlsResultType {
+  switch (cause) {
+    case 'wrong-name':
+      return 'certificate-host-mismatch'
+    case 'expired':
+    case 'not-yet-valid':
+      return 'certificate-expired'
+    case 'untrusted':
+      return 'certificate-not-trusted'
+    default:
+      return 'validation-failure'
+  }
+}
+
+/** Momentum: message-responses */
+const NOT_ADVERTISED = '451 4.7.6 [internal] STARTTLS required but not advertised'
+const FAILED = '451 4.7.5 [internal] TLS negotiation failed'
+const WRONG_NAME = '451 4.7.5 [internal] SSL certificate subject does not match host'
+const UNTRUSTED = '451 4.7.5 [internal] SSL cert must be signed by a valid CA'
+const NO_TLSA = '451 4.7.5 [internal] The certificate matches none of the TLSA records'
