@@ -6,6 +6,7 @@
 import type { Cidr, InboundScope, ListenSettings } from '../config/settings.ts'
 import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
+import type { LiveSessions } from '../events/live.ts'
 import type { Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
 import type { NewMessage, Spool } from '../spool/spool.ts'
@@ -51,6 +52,8 @@ export interface SessionServices {
   readonly shuttingDown: AbortSignal
   /** told of TLS connections under way; absent where nobody asks */
   readonly liveDecisions?: LiveDecisions
+  /** told of all sessions under way; absent where nobody asks */
+  readonly liveSessions?: LiveSessions
   /** bounds that no option sets; `defaultLimits` where it is absent */
   readonly limits?: Partial<SessionLimits>
 }

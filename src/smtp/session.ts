@@ -18,6 +18,7 @@ import { readLine } from './read-line.ts'
 import { certificateMissing, describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
 import type { SessionServices } from './services.ts'
 import { Session } from './session-state.ts'
+import { viewOf } from './session-view.ts'
 import { askAfterHandshake, handshake } from './starttls.ts'
 import { adjustmentsBeforeBanner } from './tls-policy.ts'
 
@@ -40,6 +41,8 @@ export async function holdSession(session: Session): Promise<void> {
   const { services } = session
   const interrupt = (): void => session.io.interrupt()
   services.shuttingDown.addEventListener('abort', interrupt, { once: true })
+  const began = services.clock()
+  const unlisted = services.liveSessions?.add(() => viewOf(session, began))
   try {
     await guarded(session, () => greet(session))
     while (!session.ended) await guarded(session, () => takeCommand(session))
@@ -49,6 +52,7 @@ export async function holdSession(session: Session): Promise<void> {
     await session.io.destroy()
   } finally {
     services.shuttingDown.removeEventListener('abort', interrupt)
+    unlisted?.()
     tellDecision(session)
     sayGoodbye(session)
   }
