@@ -14,6 +14,7 @@ import { quote } from './config/render.ts'
 import type { Settings } from './config/settings.ts'
 import { DeliveryQueue } from './delivery/queue.ts'
 import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
+import { PartnerReport } from './events/partner-report.ts'
 import { buildGeneration, type ConfigurationSource, type Generation } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
@@ -52,6 +53,7 @@ interface Parts {
   readonly logs: Logs
   /** the decision records that can be asked for */
   readonly decisions: Decisions
+  readonly partnerReport: PartnerReport
   readonly spool: Spool
   readonly queue: DeliveryQueue
   readonly listeners: Listeners
@@ -139,6 +141,7 @@ export class Server {
       hostname: hostnameOf(settings),
       concurrency: deliveryBudget(),
     })
+    facts.partnerReport.expect(generation.partners.pins)
     const authFailures = new AuthFailures(Date.now)
     const parts = { events, ids, ticketSecret, ...facts, spool, queue, reserve, authFailures, hashQueue }
     const server = new Server(options, parts, generation)
@@ -164,6 +167,11 @@ export class Server {
   /** decision records of TLS connections, and what the shadow mode has found */
   get decisions(): Decisions {
     return this.#parts.decisions
+  }
+
+  /** which pins of partners are in use, and which certificates are for servers only */
+  get partnerReport(): PartnerReport {
+    return this.#parts.partnerReport
   }
 
   /** Writes a line of the panic log, for what happens around the server. */
@@ -196,6 +204,7 @@ export class Server {
       this.#retire(this.#generation)
       this.#generation = generation
       this.#services = services
+      this.#parts.partnerReport.expect(generation.partners.pins)
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
       const { settings, sessionMaterial: material } = generation
       queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
@@ -279,7 +288,10 @@ export class Server {
 }
 
 /** What is told goes into the logs, and what can be asked for later stays in memory. */
-function keepFacts(settings: Settings, events: EventBus): Pick<Parts, 'logs' | 'decisions'> {
+function keepFacts(
+  settings: Settings,
+  events: EventBus,
+): Pick<Parts, 'logs' | 'decisions' | 'partnerReport'> {
   const logs = openLogs(settings, {
     clock: Date.now,
     onError: (message) => process.stderr.write(`postern: ${message}\n`),
@@ -287,7 +299,11 @@ function keepFacts(settings: Settings, events: EventBus): Pick<Parts, 'logs' | '
   const decisions = new Decisions()
   events.subscribe((event) => logs.handle(event))
   events.subscribe((event) => decisions.handle(event))
-  return { logs, decisions }
+  const warn = (text: string) =>
+    events.emit({ kind: 'panic', at: Date.now(), level: 'warning', module: 'partner', text })
+  const partnerReport = new PartnerReport({ warn })
+  events.subscribe((event) => partnerReport.handle(event))
+  return { logs, decisions, partnerReport }
 }
 
 /** @throws ConfigError at Spoolbase when the system refuses the folder; otherwise what `openSpool` throws */

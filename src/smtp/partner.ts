@@ -37,6 +37,14 @@ export function findPartner(
   return undefined
 }
 
+/** Policy and the decision record know the partner. */
+export function notePartner(session: Session): void {
+  const name = session.partner?.name
+  if (name === undefined) return
+  session.context.set('connection', 'tls_partner', name)
+  session.decision.partner = name
+}
+
 /**
  * Puts a partner on its pathway, as a script would: one that is asked later may choose another.
  * @throws Refusal when that pathway asks for a certificate that the handshake did not

@@ -21,7 +21,7 @@ import { ClientGoneError } from './client-io.ts'
 import type { Command } from './command.ts'
 import { command, noArguments, notDiscardable } from './command.ts'
 import { consult } from './consult.ts'
-import { findPartner, takePartnerPathway } from './partner.ts'
+import { findPartner, notePartner, takePartnerPathway } from './partner.ts'
 import type { ReceptionState } from './reception-states.ts'
 import { receptionState } from './reception-states.ts'
 import { describe, Refusal, refuse, tellPanic, tellRejection } from './reject.ts'
@@ -98,7 +98,7 @@ export async function handshake(
     session.context.set('connection', key, value)
   }
   session.decision.partner = session.partner?.name
-  if (session.partner !== undefined) session.context.set('connection', 'tls_partner', session.partner.name)
+  notePartner(session)
   tellHandshake(session, facts)
   if (refusal !== undefined) throw refusal
   takePartnerPathway(session)

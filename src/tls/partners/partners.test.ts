@@ -7,11 +7,13 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { hostileNames } from '../../../test/support/test-ca.ts'
 import { loadSettingsFromText } from '../../config/load.ts'
 import { Authority, type Credential, type NameAttribute } from '../authority.ts'
 import { readCertificate } from '../certificate.ts'
 import { TAG } from '../der-writer.ts'
 import { judgePeer, type VerifiedPeer } from '../peer.ts'
+import { readWrittenName } from './distinguished-name.ts'
 import { type LoadedPartners, loadPartners } from './load-partners.ts'
 
 const at = (type: string, value: string, tag: number = TAG.utf8String): NameAttribute => ({
@@ -233,6 +235,15 @@ describe('names that pose as others', () => {
     assert.equal(await fits('Subject = "1.2.3.4=#0c0178"', odd), true)
     assert.equal(await fits('Subject = "1.2.3.4=#130178"', odd), false)
   })
+})
+
+test('a name as postern pin prints it means the same name, hostile ones too', () => {
+  for (const [what, name] of hostileNames) {
+    const { subject } = readCertificate(issue({ subject: [at(O, 'x+y=z'), name] }).der)
+    if (subject.endsWith('\\...')) continue
+    const printed = Buffer.from(subject, 'latin1').toString('utf8')
+    assert.equal(readWrittenName(printed).canonical, subject, what)
+  }
 })
 
 describe('what cannot be told apart', () => {

@@ -9,6 +9,7 @@
 
 import { createHash, type X509Certificate } from 'node:crypto'
 import type { PartnerSettings } from '../../config/settings-partner.ts'
+import type { ConfiguredPin } from '../../events/partner-report.ts'
 import type { CertificateFacts, VerifiedPeer } from '../peer.ts'
 
 export interface Pin {
@@ -62,8 +63,10 @@ export class Partners {
   }
 
   /** All pins, for a report of those that are in use. */
-  get pins(): readonly { readonly partner: string; readonly pin: Pin }[] {
-    return this.#rules.flatMap(({ settings, pins }) => pins.map((pin) => ({ partner: settings.name, pin })))
+  get pins(): readonly ConfiguredPin[] {
+    return this.#rules.flatMap(({ settings, pins }) =>
+      pins.map(({ option, place, digest }) => ({ partner: settings.name, option, place, digest })),
+    )
   }
 
   /**
