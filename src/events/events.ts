@@ -86,6 +86,10 @@ export interface TlsFact {
   readonly at: number
   readonly connectionId: string
   readonly remote: Endpoint
+  /** the Listen's instance; Unicode text */
+  readonly listen: string
+  /** that the handshake took, policy's look at the certificate included */
+  readonly milliseconds: number
   /** effective TLS_Verify_Mode */
   readonly mode: 'unset' | 'none' | 'require'
   /** FILE:LINE of the value that decided the mode, or `default` */
@@ -95,6 +99,19 @@ export interface TlsFact {
   readonly cause: string
   readonly protocol: string
   readonly resumed: boolean
+  /** the client's certificate, where it verified */
+  readonly certificate?: {
+    /** RFC 4514, escaped */
+    readonly subject: string
+    readonly issuer: string
+    /** SHA-256, hex */
+    readonly fingerprint: string
+    /** milliseconds since the epoch */
+    readonly notBefore: number
+    readonly notAfter: number
+  }
+  /** of the client's certificate: RFC 4514, escaped; '' without one. Only where the outcome is `verified` is it more than a claim */
+  readonly issuer: string
   /** whom the configuration knows the verified certificate as */
   readonly partner?: {
     readonly name: string

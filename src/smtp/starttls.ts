@@ -84,7 +84,8 @@ export async function handshake(
   state: ReceptionState,
   adjustments: HandshakeAdjustments,
 ): Promise<void> {
-  const { scope } = session
+  const { scope, services } = session
+  const began = services.clock()
   const secure = await shakeHands(session, state, adjustments)
   const { sources } = secure
   const { facts: judged, refusal } = await judgeByPolicy(session, secure).catch((error: unknown) => {
@@ -99,7 +100,7 @@ export async function handshake(
   }
   session.decision.partner = session.partner?.name
   notePartner(session)
-  tellHandshake(session, facts)
+  tellHandshake(session, facts, { began })
   if (refusal !== undefined) throw refusal
   takePartnerPathway(session)
 }
@@ -110,6 +111,7 @@ async function shakeHands(
   adjustments: HandshakeAdjustments,
 ): Promise<SecureConnection> {
   const { connection, services, scope } = session
+  const began = services.clock()
   try {
     const secure = await endedByShutdown(session, () =>
       services.tls.accept(session.io.detach(), scope, connection.remote.address, adjustments),
@@ -126,7 +128,7 @@ async function shakeHands(
       error: foreseen ? error : undefined,
       reason,
     })
-    tellHandshake(session, reason, sources)
+    tellHandshake(session, reason, { began, sources })
     tellRejection(session, { code: 421, text: reason, module: 'tls', state })
     throw new ClientGoneError()
   }
@@ -156,14 +158,22 @@ export async function askAfterHandshake(session: Session): Promise<void> {
   }
 }
 
-function tellHandshake(session: Session, result: TlsFacts | string, sources?: TrustSources): void {
+/** @param about when the handshake began, and for one that failed what its verdict would have rested on */
+function tellHandshake(
+  session: Session,
+  result: TlsFacts | string,
+  about: { readonly began: number; readonly sources?: TrustSources | undefined },
+): void {
   const { connection, services, scope } = session
+  const { began, sources } = about
   const failed = typeof result === 'string'
   services.events.emit({
     kind: 'tls',
     at: services.clock(),
     connectionId: connection.id,
     remote: connection.remote,
+    listen: connection.listen.instance,
+    milliseconds: Math.max(0, services.clock() - began),
     // policy may have set another mode than the scope's, also for a handshake that failed
     mode: failed ? (sources?.mode ?? scope.options.tls_verify_mode ?? 'unset') : result.mode,
     modeFrom: failed
@@ -173,6 +183,7 @@ function tellHandshake(session: Session, result: TlsFacts | string, sources?: Tr
     cause: failed ? result : result.peer.kind === 'unverified' ? result.peer.cause : '',
     protocol: failed ? '' : result.protocol,
     resumed: failed ? false : result.resumed,
+    issuer: failed || result.peer.kind === 'anonymous' ? '' : result.peer.certificate.issuer,
     ...(failed ? {} : serverOnly(result)),
     ...partnerFact(session.partner),
   })

@@ -37,7 +37,11 @@ export async function makeTlsFiles(): Promise<TlsFiles> {
     options,
     async gate(more = {}) {
       const scope: InboundScope = scopeOf('default', { ...options, ...more })
-      const settings = { ocsp: [], inboundScopes: () => [{ listen: {}, scope }] } as unknown as Settings
+      const settings = {
+        ocsp: [],
+        httpListens: [],
+        inboundScopes: () => [{ listen: {}, scope }],
+      } as unknown as Settings
       return loadTls(settings, {
         ticketSecret: new TicketSecret(),
         events: { emit: () => undefined },

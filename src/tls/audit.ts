@@ -8,12 +8,19 @@ import { describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, Settings } from '../config/settings.ts'
 import type { CrlFacts } from './crl.ts'
 import type { ClientCas } from './material.ts'
+import { loadResponders } from './ocsp/responders.ts'
+import type { CertificateFacts } from './peer.ts'
 import type { RevocationLists } from './revocation.ts'
 import { loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
+import { tlsScopes } from './tls-scopes.ts'
 
 const DAY = 86_400_000
-/** milliseconds before the end in which a certificate or list is reported */
-const SOON = 30 * DAY
+
+/** Milliseconds: since the epoch, and before the end of something in which it is reported (TLS_Expiry_Warning). */
+interface When {
+  readonly now: number
+  readonly soon: number
+}
 
 type Tell = (
   option: 'tls_certificate' | 'tls_sni' | 'tls_client_ca' | 'tls_client_crl',
@@ -28,9 +35,10 @@ export async function auditTls(settings: Settings, now: number): Promise<Diagnos
   const { files, diagnostics } = await loadTlsFiles(settings)
   const findings = [...diagnostics]
   const seen = new Set<string>()
-  for (const { scope } of settings.inboundScopes()) {
+  const when = { now, soon: (settings.global.tls_expiry_warning[0] ?? 0) * DAY }
+  for (const { scope } of tlsScopes(settings)) {
     if (!firstTime(scope, seen)) continue
-    auditScope(scope, files, now, (option, reason) => {
+    auditScope(scope, files, when, (option, reason) => {
       const origin = scope.origin(option)
       const file = option === 'tls_sni' ? undefined : scope.options[option]
       const message = `${DISPLAY[option]}${file === undefined ? '' : ` "${file.text}"`}: ${reason}`
@@ -40,7 +48,25 @@ export async function auditTls(settings: Settings, now: number): Promise<Diagnos
       findings.push({ severity: 'warning', message, ...(origin === 'default' ? {} : { at: origin }) })
     })
   }
-  return findings
+  return [...findings, ...(await auditResponders(settings, when))]
+}
+
+/** The stanzas of TLS_OCSP, and what of their files ends soon. */
+async function auditResponders(settings: Settings, when: When): Promise<Diagnostic[]> {
+  const { responders, diagnostics } = await loadResponders(settings)
+  const soon = responders.flatMap(({ settings: stanza, ...files }) =>
+    [...files.cas, ...(files.signers ?? []), ...(files.roots ?? [])].flatMap(({ facts }): Diagnostic[] => {
+      const remark = remarkOn(facts, when)
+      if (remark === undefined) return []
+      const message = `TLS_OCSP "${stanza.name}": the certificate "${facts.subject}" ${remark}`
+      return [{ severity: 'warning', message, at: stanza.at }]
+    }),
+  )
+  return [...diagnostics, ...soon]
+}
+
+function remarkOn(facts: CertificateFacts, { now, soon }: When): string | undefined {
+  return validityRemark(facts, now, soon)
 }
 
 const DISPLAY = {
@@ -61,33 +87,33 @@ function firstTime(scope: InboundScope, seen: Set<string>): boolean {
   return true
 }
 
-function auditScope(scope: InboundScope, files: TlsFiles, now: number, tell: Tell): void {
+function auditScope(scope: InboundScope, files: TlsFiles, when: When, tell: Tell): void {
   const { tls_client_ca: caFile, tls_client_crl: crlFile } = scope.options
   const server = files.servers.get(serverKey(scope.options) ?? '')
   if (server !== undefined) {
-    const remark = validityRemark(server.leaf, now, SOON)
+    const remark = remarkOn(server.leaf, when)
     if (remark !== undefined) tell('tls_certificate', `the server's certificate ${remark}`)
   }
   for (const entry of scope.options.tls_sni) {
     const leaf = files.servers.get(sniKey(entry))?.leaf
-    const remark = leaf && validityRemark(leaf, now, SOON)
+    const remark = leaf && remarkOn(leaf, when)
     if (remark !== undefined) tell('tls_sni', `the certificate of "${entry.host}" ${remark}`)
   }
   const cas = caFile && files.cas.get(caFile.path)
-  if (cas !== undefined) auditCas(cas, now, tell)
+  if (cas !== undefined) auditCas(cas, when, tell)
   const crls = crlFile && files.crls.get(crlFile.path)
   if (crls === undefined) return
-  crls.lists.forEach((list, index) => auditList(list, index, now, tell))
+  crls.lists.forEach((list, index) => auditList(list, index, when, tell))
   if (caFile === undefined)
     tell('tls_client_crl', 'there is no TLS_Client_CA in this scope, so it does nothing')
   else if (cas !== undefined) matchLists(cas, crls, tell)
 }
 
-function auditCas(cas: ClientCas, now: number, tell: Tell): void {
+function auditCas(cas: ClientCas, when: When, tell: Tell): void {
   cas.certificates.forEach((certificate, index) => {
     const facts = cas.facts[index]
     if (facts === undefined) return
-    const remark = validityRemark(facts, now, SOON)
+    const remark = remarkOn(facts, when)
     if (remark !== undefined) tell('tls_client_ca', `the CA "${facts.subject}" ${remark}`)
     if (!certificate.ca)
       tell('tls_client_ca', `"${facts.subject}" is not a CA; nothing can verify against it`)
@@ -98,14 +124,14 @@ function auditCas(cas: ClientCas, now: number, tell: Tell): void {
   }
 }
 
-function auditList(list: CrlFacts, index: number, now: number, tell: Tell): void {
+function auditList(list: CrlFacts, index: number, { now, soon: usual }: When, tell: Tell): void {
   const name = `CRL ${index + 1} of "${list.issuer}"`
   if (list.nextUpdate === undefined) {
     tell('tls_client_crl', `${name} names no next update; it is used however old it gets`)
     return
   }
   // a list that is published every week is not "about to expire" all of the time
-  const soon = Math.min(SOON, (list.nextUpdate - list.thisUpdate) / 3)
+  const soon = Math.min(usual, (list.nextUpdate - list.thisUpdate) / 3)
   const remark = validityRemark({ notBefore: list.thisUpdate, notAfter: list.nextUpdate }, now, soon)
   if (remark !== undefined) tell('tls_client_crl', `${name} ${remark}`)
 }

@@ -6,19 +6,43 @@
  * tickets stay good, since their keys are derived.
  */
 
-import type { SecureContext } from 'node:tls'
+import type { SecureContext, TLSSocket } from 'node:tls'
 
 /** octets, estimated */
 const DEFAULT_BUDGET = 128 * 1024 * 1024
 
+/** What is told of a context. */
+export interface ContextFacts {
+  /** milliseconds since the epoch */
+  readonly made: number
+  /** the server's: RFC 4514, escaped */
+  readonly certificate: string
+  /** milliseconds since the epoch */
+  readonly notAfter: number
+  /** paths */
+  readonly clientCa: string | undefined
+  readonly crl: string | undefined
+  /** undefined: the default */
+  readonly ciphers: string | undefined
+}
+
+/** What a handshake chooses its context by. */
+interface Choice {
+  readonly secureContext: SecureContext
+  readonly contextFor?: ((name: string) => SecureContext | undefined) | undefined
+}
+
 interface Entry {
   readonly context: SecureContext
+  readonly facts: ContextFacts | undefined
   readonly weight: number
 }
 
 export class ContextCache {
   readonly #entries = new Map<string, Entry>()
   readonly #budget: number
+  /** sessions under way, by the context that they began with */
+  readonly #sessions = new WeakMap<SecureContext, number>()
   #weight = 0
 
   constructor(budget = DEFAULT_BUDGET) {
@@ -32,8 +56,10 @@ export class ContextCache {
   /**
    * @param weight estimated octets of the context
    * @param make makes the context when there is none; what it throws comes out
+   * @param tell what `list` says of it
    */
-  get(digest: string, weight: number, make: () => SecureContext): SecureContext {
+  // oxlint-disable-next-line max-params -- which, how much, from what, and what it is
+  get(digest: string, weight: number, make: () => SecureContext, tell?: () => ContextFacts): SecureContext {
     const found = this.#entries.get(digest)
     if (found !== undefined) {
       this.#entries.delete(digest)
@@ -41,7 +67,7 @@ export class ContextCache {
       return found.context
     }
     const context = make()
-    this.#entries.set(digest, { context, weight })
+    this.#entries.set(digest, { context, weight, facts: tell?.() })
     this.#weight += weight
     for (const [key, entry] of this.#entries) {
       if (this.#weight <= this.#budget || key === digest) break
@@ -49,6 +75,41 @@ export class ContextCache {
       this.#weight -= entry.weight
     }
     return context
+  }
+
+  /** What is kept, the least recently used first. */
+  list(): (ContextFacts & { readonly sessions: number })[] {
+    return [...this.#entries.values()].flatMap(({ context, facts }) =>
+      facts === undefined ? [] : [{ ...facts, sessions: this.#sessions.get(context) ?? 0 }],
+    )
+  }
+
+  /** Forgets everything: the next handshakes make their contexts anew. */
+  clear(): void {
+    this.#entries.clear()
+    this.#weight = 0
+  }
+
+  /** The same choice, which remembers the context that it ends in; `hold` counts a session with it until it closes. */
+  following<Options extends Choice>(
+    options: Options,
+  ): Options & { readonly hold: (socket: TLSSocket) => void } {
+    let chosen = options.secureContext
+    const { contextFor } = options
+    return {
+      ...options,
+      contextFor: contextFor && ((name: string) => (chosen = contextFor(name) ?? options.secureContext)),
+      hold: (socket) => {
+        if (socket.destroyed) return
+        const context = chosen
+        this.#count(context, 1)
+        socket.once('close', () => this.#count(context, -1))
+      },
+    }
+  }
+
+  #count(context: SecureContext, change: 1 | -1): void {
+    this.#sessions.set(context, (this.#sessions.get(context) ?? 0) + change)
   }
 }
 

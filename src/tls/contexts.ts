@@ -12,14 +12,14 @@
  * own roots.
  */
 
-import { constants, createHash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import type { SecureContext, TLSSocket } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
-import { ContextCache, HandshakeSlots } from './context-cache.ts'
+import { ContextCache, type ContextFacts, HandshakeSlots } from './context-cache.ts'
 import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
 import { type HandshakeOptions, handshake, untilClosed } from './handshake.ts'
@@ -32,10 +32,11 @@ import { type Plan, turningPointsOf } from './plan.ts'
 import { PolicyFiles } from './policy-files.ts'
 import { type Presented, readPresented } from './presented.ts'
 import { type SecondLook, SecondLooks } from './second-look.ts'
+import { contextFacts, makeContext } from './secure-context.ts'
 import { judgeSession, type Link, readLink, type SessionJudgement } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
-import { givesTickets, sessionIdContext, trustDigest } from './trust.ts'
+import { givesTickets, trustDigest } from './trust.ts'
 import { trustSources } from './trust-sources.ts'
 
 export interface LoadTlsOptions {
@@ -53,8 +54,6 @@ export interface LoadTlsOptions {
 
 /** milliseconds */
 const WATCH_INTERVAL = 1000
-/** seconds */
-const TICKET_LIFETIME = 3600
 /** octets of a context with nothing in it, and of what OpenSSL keeps for each octet of DER; estimated */
 const CONTEXT_WEIGHT = 48 * 1024
 const DER_WEIGHT = 6
@@ -139,6 +138,11 @@ export class TlsContexts implements TlsGate {
     return { cache: this.#cache, slots: this.#slots, ocsp: this.#ocsp.memory }
   }
 
+  /** The contexts that are kept for the next handshake, the least recently used first. */
+  get contexts(): readonly (ContextFacts & { readonly sessions: number })[] {
+    return this.#cache.list()
+  }
+
   /** Follows the revocation lists as their files change, until `close`. */
   watch(): this {
     this.#crlWatch.start()
@@ -193,7 +197,9 @@ export class TlsContexts implements TlsGate {
   }
 
   async #shake(raw: Socket, plan: Plan): Promise<SecureConnection & { readonly socket: TLSSocket }> {
-    const socket = await handshake(raw, this.#handshakeOptions(plan, plan.mode))
+    const options = this.#cache.following(this.#handshakeOptions(plan, plan.mode))
+    const socket = await handshake(raw, options)
+    options.hold(socket)
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     const judged = this.#judge(plan, readLink(socket), readPresented(socket, plan.mode))
     const { facts, chain, leaf } = await untilClosed(socket, judged)
@@ -370,26 +376,12 @@ export class TlsContexts implements TlsGate {
     const parts = [server.digest, ciphers, range, curves ?? '', tickets, period, trust.toString('hex')]
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
     const weight = CONTEXT_WEIGHT + DER_WEIGHT * ((cas?.size ?? 0) + (crls?.size ?? 0))
-    return this.#cache.get(digest, weight, () =>
-      createSecureContext({
-        cert: server.cert,
-        key: server.key,
-        ca: [...(cas?.pem ?? [])],
-        ...(crls === undefined ? {} : { crl: [...crls.pem] }),
-        ciphers,
-        honorCipherOrder: true,
-        dhparam: 'auto',
-        ...(curves === undefined ? {} : { ecdhCurve: curves }),
-        minVersion: range.minVersion,
-        maxVersion: range.maxVersion,
-        secureOptions:
-          range.secureOptions |
-          constants.SSL_OP_NO_RENEGOTIATION |
-          (tickets ? 0 : constants.SSL_OP_NO_TICKET),
-        sessionIdContext: sessionIdContext(trust),
-        sessionTimeout: TICKET_LIFETIME,
-        ...(tickets ? { ticketKeys: ticketSecret.keysFor(trust, now) } : {}),
-      }),
+    const keys = tickets ? ticketSecret.keysFor(trust, now) : undefined
+    return this.#cache.get(
+      digest,
+      weight,
+      () => makeContext(plan, trust, keys),
+      () => contextFacts(plan, now),
     )
   }
 

@@ -22,6 +22,7 @@ import {
 } from './material.ts'
 import { PemError } from './pem.ts'
 import { isForged, loadRevocationLists, type RevocationLists } from './revocation.ts'
+import { tlsScopes } from './tls-scopes.ts'
 
 /** What was loaded, by absolute path; servers by `serverKey`. */
 export interface TlsFiles {
@@ -62,7 +63,7 @@ export function serverKey({ tls_certificate: certificate, tls_key: key }: Inboun
 /** @param previous what was in force before a reload */
 export async function loadTlsFiles(settings: Settings, previous?: TlsFiles): Promise<LoadedFiles> {
   const loader = new Loader(previous)
-  for (const { scope } of settings.inboundScopes()) await loader.load(scope)
+  for (const { scope } of tlsScopes(settings)) await loader.load(scope)
   loader.checkLists()
   return loader.result()
 }

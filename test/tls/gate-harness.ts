@@ -63,7 +63,11 @@ export function scopeOf(options: TlsOptions, id = 'listen'): InboundScope {
 }
 
 export function settingsOf(...scopes: readonly InboundScope[]): Settings {
-  return { ocsp: [], inboundScopes: () => scopes.map((scope) => ({ scope })) } as unknown as Settings
+  return {
+    ocsp: [],
+    httpListens: [],
+    inboundScopes: () => scopes.map((scope) => ({ scope })),
+  } as unknown as Settings
 }
 
 export interface LoadOptions {
