@@ -29,6 +29,7 @@ import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
 import { openSpool, type SpoolOptions } from './spool/lmdb-spool.ts'
 import type { DeliveryState, Spool } from './spool/spool.ts'
+import { type Expiry, ExpiryWatch } from './tls/expiry-watch.ts'
 import { TicketSecret } from './tls/ticket-secret.ts'
 import { transportsOf } from './transports.ts'
 
@@ -75,6 +76,7 @@ export class Server {
   readonly #sessions = new Map<Connection, Promise<void>>()
   /** policies that wait for their last session */
   readonly #retiring = new Set<Promise<void>>()
+  readonly #expiry: ExpiryWatch
   #stopped: Promise<void> | undefined
   #generation: Generation
   #services: SessionServices
@@ -95,6 +97,13 @@ export class Server {
       }),
     }
     this.#services = this.#servicesOf(generation)
+    this.#expiry = new ExpiryWatch({
+      configured: () => this.#generation.tls.inventory,
+      thresholds: () => this.settings.global.tls_expiry_warning,
+      events: parts.events,
+      clock: Date.now,
+    })
+    parts.events.subscribe((event) => this.#expiry.handle(event))
   }
 
   /**
@@ -152,6 +161,7 @@ export class Server {
       throw error
     }
     queue.start()
+    server.#expiry.start()
     return server
   }
 
@@ -177,6 +187,11 @@ export class Server {
   /** Writes a line of the panic log, for what happens around the server. */
   tellPanic(level: Panic['level'], module: string, text: string): void {
     this.#parts.events.emit({ kind: 'panic', at: Date.now(), level, module, text })
+  }
+
+  /** what ends among certificates and revocation lists, clients' too, what ends first first */
+  get expiring(): readonly Expiry[] {
+    return this.#expiry.items()
   }
 
   /** warnings about the configuration in force */
@@ -209,6 +224,7 @@ export class Server {
       const { settings, sessionMaterial: material } = generation
       queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
     })
+    this.#expiry.look()
     await logs.replace(generation.settings)
   }
 
@@ -225,6 +241,7 @@ export class Server {
     const { listeners, queue, spool, logs } = this.#parts
     listeners.close()
     this.#stopping.abort()
+    this.#expiry.stop()
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(), this.#options.drainTime ?? DRAIN_MS)
     await Promise.race([this.#sessionsEnd(), aborted(deadline.signal)])

@@ -7,6 +7,7 @@
 
 import type { ContextSnapshot, Endpoint, Envelope } from '../mail/envelope.ts'
 import type { DecisionRecord } from './decision.ts'
+import type { ExpiryWarning } from './expiry.ts'
 import type { OutboundTlsFacts, TlsSessionFact } from './outbound-tls.ts'
 
 /** A message was accepted and is on stable storage (one per recipient). mainlog `R`. */
@@ -161,6 +162,7 @@ export type ServerEvent =
   | TlsFact
   | DecisionRecord
   | AuthenticationFact
+  | ExpiryWarning
 
 /** Where facts are told. `mail`, `bounce` and so on never read from it. */
 export interface EventSink {

@@ -185,6 +185,7 @@ function tellHandshake(
     resumed: failed ? false : result.resumed,
     issuer: failed || result.peer.kind === 'anonymous' ? '' : result.peer.certificate.issuer,
     ...(failed ? {} : serverOnly(result)),
+    ...(failed ? {} : verifiedCertificate(result)),
     ...partnerFact(session.partner),
   })
 }
@@ -195,6 +196,12 @@ function partnerFact(partner: KnownPartner | undefined): Pick<TlsFact, 'partner'
   const { fingerprint, notAfter } = peer.certificate
   const pins = partner.pins.map(({ option, place, digest }) => ({ option, place, digest }))
   return { partner: { name, pins, fingerprint, notAfter } }
+}
+
+function verifiedCertificate({ peer }: TlsFacts): Pick<TlsFact, 'certificate'> {
+  if (peer.kind !== 'verified') return {}
+  const { subject, issuer, fingerprint, notBefore, notAfter } = peer.certificate
+  return { certificate: { subject, issuer, fingerprint, notBefore, notAfter } }
 }
 
 function serverOnly({ peer, serverOnly: only }: TlsFacts): Pick<TlsFact, 'serverOnly'> {

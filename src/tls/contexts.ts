@@ -18,11 +18,13 @@ import type { SecureContext, TLSSocket } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
+import type { Ending } from '../events/expiry.ts'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
 import { ContextCache, type ContextFacts, HandshakeSlots } from './context-cache.ts'
 import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
 import { type HandshakeOptions, handshake, untilClosed } from './handshake.ts'
+import { inventoryOf } from './inventory.ts'
 import type { ServerCertificate } from './material.ts'
 import type { OcspMemory } from './ocsp/client.ts'
 import { OcspGate } from './ocsp/gate.ts'
@@ -146,6 +148,11 @@ export class TlsContexts implements TlsGate {
   /** Follows the revocation lists as their files change, until `close`. */
   watch(): this {
     this.#crlWatch.start()
+  /** What has an end, as it is in force now. */
+  get inventory(): readonly Ending[] {
+    return inventoryOf(this.files, this.#ocsp.responders)
+  }
+
     return this
   }
 

@@ -65,6 +65,7 @@ export function scopeOf(options: TlsOptions, id = 'listen'): InboundScope {
 export function settingsOf(...scopes: readonly InboundScope[]): Settings {
   return {
     ocsp: [],
+    global: { tls_expiry_warning: [30] },
     httpListens: [],
     inboundScopes: () => scopes.map((scope) => ({ scope })),
   } as unknown as Settings

@@ -10,6 +10,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { EventSink, Panic } from '../../events/events.ts'
+import type { ChainElement } from '../chain-element.ts'
 import type { ParsedCrl } from '../crl.ts'
 import type { Subject } from './cert-id.ts'
 import { OcspFault } from './fault.ts'
@@ -113,7 +114,7 @@ export class OcspClient {
     const nonce = settings.nonce === 'off' ? undefined : randomBytes(NONCE_LENGTH)
     const signal = AbortSignal.timeout(settings.timeout * 1000)
     const body = encodeRequest(subject, nonce)
-    const der = await postRequest({ url: settings.responder, roots }, body, signal)
+    const der = await postRequest({ url: settings.responder, roots: roots?.map(pemOf) }, body, signal)
     return judgeResponse(der, { subject, responder, nonce, lists, now: this.#options.clock() })
   }
 
@@ -143,6 +144,10 @@ export class OcspClient {
     const { events, clock } = this.#options
     events.emit({ kind: 'panic', at: clock(), level, module: 'tls', text })
   }
+}
+
+function pemOf({ certificate }: ChainElement): string {
+  return certificate.toString()
 }
 
 interface Asked {

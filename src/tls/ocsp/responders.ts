@@ -6,12 +6,11 @@
  */
 
 import { createHash, X509Certificate } from 'node:crypto'
-import { createSecureContext } from 'node:tls'
 import type { Diagnostic, Position } from '../../config/diagnostic.ts'
 import type { FilePath, OcspSettings, Settings } from '../../config/settings.ts'
 import { type ChainElement, chainElement, isIssuedBy } from '../chain-element.ts'
 import { loadChain } from '../material.ts'
-import { PemError, toPem } from '../pem.ts'
+import { PemError } from '../pem.ts'
 
 export interface Responder {
   readonly settings: OcspSettings
@@ -19,8 +18,8 @@ export interface Responder {
   readonly cas: readonly ChainElement[]
   /** who alone signs its answers; undefined: the CA, or whom the CA has appointed */
   readonly signers: readonly ChainElement[] | undefined
-  /** PEM; for https */
-  readonly roots: readonly string[] | undefined
+  /** against which an https responder is verified */
+  readonly roots: readonly ChainElement[] | undefined
   /** of all that an answer rests on, hex: answers are kept under it */
   readonly digest: string
 }
@@ -86,15 +85,13 @@ async function loadResponder(
   if (!secure && settings.responder_ca !== undefined) error('Responder_CA needs a Responder with https')
   const missing = (settings.signer !== undefined && signers === undefined) || (secure && roots === undefined)
   if (cas === undefined || missing) return undefined
-  const pem = roots?.map((der) => toPem('CERTIFICATE', der))
-  if (pem !== undefined) createSecureContext({ ca: pem })
   const { responder, nonce } = settings
   const files = [cas, signers, roots].map((all) => all?.map((der) => der.toString('base64')))
   return {
     settings,
     cas: cas.map(elementOf),
     signers: signers?.map(elementOf),
-    roots: pem,
+    roots: roots?.map(elementOf),
     digest: createHash('sha256')
       .update(JSON.stringify([responder, nonce, files]))
       .digest('hex'),
