@@ -1,0 +1,376 @@
+/** Partners, end to end: what a verified certificate is worth by the configuration, and who merely resembles a partner. */
+
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { ConnectionOptions } from 'node:tls'
+import { Authority, type Credential } from '../../src/tls/authority.ts'
+import { readCertificate } from '../../src/tls/certificate.ts'
+import { makePki, type Pki } from '../../src/tls/pki.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
+
+const PROXY = '127.0.80.1'
+const spki = ({ der }: Credential): string => `sha256:${readCertificate(der).spki}`
+
+/** of the CA that is trusted */
+interface Clients {
+  readonly acme: Credential
+  readonly next: Credential
+  readonly branch: Credential
+  readonly both: Credential
+  readonly other: Credential
+  /** names and issuer as acme's, from a CA of the same name that nobody trusts */
+  readonly fake: Credential
+}
+
+let pki: Pki
+let clients: Clients
+let gate: TestGate
+
+function makeClients({ authority }: Pki): Clients {
+  const named = (...names: string[]) => ({
+    subject: names[0] ?? '',
+    altNames: names.map((value) => ({ kind: 'dns' as const, value })),
+  })
+  const impostor = Authority.root({ subject: 'Postern test CA' })
+  return {
+    acme: authority.issue(named('mx.acme.example')),
+    next: authority.issue(named('mx.acme.example')),
+    branch: authority.issue(named('branch.example')),
+    both: authority.issue(named('branch.example', 'device.example')),
+    other: authority.issue(named('other.example')),
+    fake: impostor.issue(named('mx.acme.example')),
+  }
+}
+
+const acmePartner = ({ acme, next }: Clients): string => `
+Partner "acme" {
+  SAN_DNS = "mx.acme.example"
+  Issuer_Certificate = "pki/ca.pem"
+  SPKI_Pin = ( "${spki(acme)}" "${spki(next)}" )
+  Sender_Domains = ( "acme.example" ".acme.example" "bücher.example" )
+  Sender_Domains_Exclusive = true
+  Pathway = "partners"
+  Relay = true
+}`
+
+const conf = (partners: string): string => `
+Pathway "partners" { Max_Message_Size = 4242 Context = [ tier = "gold" ] }
+Pathway "lifted" { Max_Message_Size = 77 }
+Pathway "foreign" { TLS_Client_CA = "pki/other-ca.pem" }
+${partners}
+Partner "branch" { SAN_DNS = "branch.example" Sender_Domains = ( "branch.example" ) }
+Partner "device" { SAN_DNS = "device.example" Relay = true Valid_Until = "2199-12-31" }
+Partner "gone" { SAN_DNS = "other.example" Relay = true Valid_Until = "2020-12-31" }
+ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" "AUTH PLAIN" )
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  AuthPlainParameters = [ uri = "file://FOLDER/users" ]
+  Allow_Plaintext_Auth = true
+  Peer "${PROXY}" { SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" "XCLIENT" "XREMOTEIP" "XSETCONTEXT" ) }
+  Listen "127.0.0.1:0" { }
+}
+scriptlet "scriptlet" {
+  script "gate" { source = "gate.lua" }
+  script "typed" { source = "typed.ts" }
+}
+${MAILDIR}`
+
+const script = `
+require("msys.core")
+local mod = {}
+function mod:validate_ehlo(str, ac, vctx)
+  vctx:set(msys.core.VCTX_CONN, "lua_saw", vctx:get(msys.core.VCTX_CONN, "tls_partner") .. "/" .. vctx:get(msys.core.VCTX_CONN, "pathway"))
+  local wanted = string.match(str, "to%-(%a+)")
+  if wanted then vctx:set(msys.core.VCTX_CONN, "pathway", wanted) end
+  if string.find(str, "forge", 1, true) then vctx:set(msys.core.VCTX_CONN, "tls_partner", "acme") end
+  return msys.core.VALIDATE_CONT
+end
+msys.registerModule("gate", mod)
+`
+
+const typed = `
+export const policy = {
+  name: 'typed',
+  tls(session) {
+    const { partner } = session
+    session.context.set('connection', 'ts_saw', partner === undefined ? 'nobody' : partner.name + '/' + partner.pins.map((pin) => pin.place).join())
+  },
+}
+`
+
+before(async () => {
+  pki = await makePki()
+  clients = makeClients(pki)
+  gate = await startTestGate({
+    conf: conf(acmePartner(clients)),
+    pki,
+    files: { 'gate.lua': script, 'typed.ts': typed, users: 'ann:secret\n' },
+  })
+})
+after(() => gate.stop())
+
+async function clear(from = '127.0.80.9'): Promise<SmtpClient> {
+  const client = await SmtpClient.connect({ ...gate.address(), from })
+  assert.match(await client.reply(), /^220 /)
+  await client.ehlo()
+  return client
+}
+
+async function starttls(
+  client: SmtpClient,
+  credential?: Credential,
+  more: ConnectionOptions = {},
+): Promise<void> {
+  assert.match(await client.command('STARTTLS'), /^220 /)
+  await client.secure({ ...(credential && { cert: credential.cert, key: credential.key }), ...more })
+  await client.ehlo()
+}
+
+async function connected(credential?: Credential, more?: ConnectionOptions): Promise<SmtpClient> {
+  const client = await clear()
+  await starttls(client, credential, more)
+  return client
+}
+
+async function key(client: SmtpClient, name: string): Promise<string | undefined> {
+  return (await client.context()).get(`connection.${name}`)
+}
+
+async function mail(client: SmtpClient, path: string): Promise<string> {
+  const reply = await client.command(`MAIL FROM:${path}`)
+  await client.command('RSET')
+  return reply
+}
+
+async function relays(client: SmtpClient, sender = '<x@acme.example>'): Promise<boolean> {
+  assert.match(await client.command(`MAIL FROM:${sender}`), /^250 /)
+  const reply = await client.command('RCPT TO:<b@elsewhere.example>')
+  await client.command('RSET')
+  return reply.startsWith('250 ')
+}
+
+const REFUSED = /^550 5\.7\.1 sender address is not permitted for this client$/
+
+describe('a partner', () => {
+  test('has a name, a pathway, the right to relay, and policy knows', async () => {
+    const client = await connected(clients.acme)
+    assert.equal(await key(client, 'tls_partner'), 'acme')
+    assert.equal(await key(client, 'pathway'), 'partners')
+    assert.equal(await key(client, 'tier'), 'gold')
+    assert.equal(await key(client, 'lua_saw'), 'acme/partners')
+    assert.equal(await key(client, 'ts_saw'), 'acme/current')
+    assert.match((await client.ehlo()).join(' '), /SIZE 4242/)
+    assert.equal(await relays(client), true)
+    client.destroy()
+  })
+  test('stays one when its session is resumed, for TLS 1.2 and 1.3', async () => {
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const first = await connected(clients.acme, { minVersion: version, maxVersion: version })
+      await first.command('NOOP')
+      const session = first.session ?? first.tls.getSession()
+      first.destroy()
+      const client = await connected(undefined, {
+        minVersion: version,
+        maxVersion: version,
+        ...(session && { session }),
+      })
+      assert.equal(client.tls.isSessionReused(), true)
+      assert.equal(await key(client, 'tls_partner'), 'acme')
+      assert.equal(await relays(client), true)
+      client.destroy()
+    }
+  })
+  test('is known by its successor’s key as well, and the report says which is in use', async () => {
+    const client = await connected(clients.next)
+    assert.equal(await key(client, 'ts_saw'), 'acme/successor')
+    client.destroy()
+    const uses = gate.server.partnerReport.pins().map(({ place, handshakes }) => [place, handshakes > 0])
+    assert.deepEqual(uses, [
+      ['current', true],
+      ['successor', true],
+    ])
+  })
+  test('sends from its own domains, however they are written, and as nobody', async () => {
+    const client = await connected(clients.acme)
+    for (const path of [
+      '<x@acme.example>',
+      '<x@ACME.Example>',
+      '<x@mail.acme.example>',
+      '<"x@evil.example"@acme.example>',
+      '<@evil.example:x@acme.example>',
+      '<x@xn--bcher-kva.example>',
+      '<>',
+    ]) {
+      assert.match(await mail(client, path), /^250 /, path)
+    }
+    client.destroy()
+  })
+  test('sends from no other domain, and the rejection names the rule', async () => {
+    const client = await connected(clients.acme)
+    for (const path of [
+      '<x@evil.example>',
+      '<x@badacme.example>',
+      '<x@acme.example.evil.example>',
+      '<"x@acme.example"@evil.example>',
+      '<@acme.example:x@evil.example>',
+      '<x@[127.0.0.1]>',
+      '<x@branch.example>',
+      '<x@mail.xn--bcher-kva.example>',
+    ]) {
+      assert.match(await mail(client, path), REFUSED, path)
+    }
+    // no domain at all
+    for (const path of ['<x@acme.example.>', '<x>', '<x@bücher.example>'])
+      assert.match(await mail(client, path), /^5/)
+    client.destroy()
+    const rejection = await gate.event('rejection', ({ module }) => module === 'partner')
+    assert.equal(rejection.connectionContext['tls_partner'], 'acme')
+  })
+  test('stands in the record of its handshake', async () => {
+    const { partner } = await gate.event('tls', (event) => event.partner?.name === 'acme')
+    assert.deepEqual(
+      partner?.pins.map(({ option, place }) => [option, place]),
+      [['SPKI_Pin', 'current']],
+    )
+    const { partner: recorded } = await gate.event('decision', (event) => event.outcome === 'verified')
+    assert.equal(recorded, 'acme')
+  })
+})
+
+describe('whoever is no partner', () => {
+  const nobodies: readonly (readonly [string, () => Credential | undefined])[] = [
+    ['nobody that shows a certificate', () => undefined],
+    ['a certificate with the same names of a CA of the same name', () => clients.fake],
+    ['a verified certificate that is unknown', () => pki.clients.valid],
+    ['a verified certificate of a partner whose time is over', () => clients.other],
+    ['an expired certificate', () => pki.clients.expired],
+    ['a certificate that fits two partners', () => clients.both],
+  ]
+  for (const [name, credential] of nobodies) {
+    test(`${name}: no name, no relay, no domain that is a partner’s alone`, async () => {
+      const client = await connected(credential())
+      assert.equal(await key(client, 'tls_partner'), undefined)
+      assert.equal(await key(client, 'ts_saw'), 'nobody')
+      assert.equal(await key(client, 'pathway'), 'default')
+      assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+      assert.match(await mail(client, '<x@Sub.ACME.example>'), REFUSED)
+      assert.match(await mail(client, '<x@branch.example>'), /^250 /)
+      assert.equal(await relays(client, '<x@free.example>'), false)
+      client.destroy()
+    })
+  }
+  test('what fits two partners raises an alarm', async () => {
+    const { text } = await gate.event('panic', ({ module }) => module === 'partner')
+    assert.match(text, /fits the partners branch and device, so it is none of them$/)
+  })
+  test('clear text and a login do not open a domain that is a partner’s alone', async () => {
+    const client = await clear()
+    assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+    const login = Buffer.from('\0ann\0secret').toString('base64')
+    assert.match(await client.command(`AUTH PLAIN ${login}`), /^235 /)
+    assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+    client.destroy()
+  })
+  test('another partner is as good as nobody for it', async () => {
+    const client = await connected(clients.branch)
+    assert.equal(await key(client, 'tls_partner'), 'branch')
+    assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+    assert.match(await mail(client, '<x@branch.example>'), /^250 /)
+    assert.equal(await relays(client, '<x@branch.example>'), false)
+    client.destroy()
+  })
+  test('a key of the context makes nobody a partner', async () => {
+    const client = await connected(pki.clients.valid)
+    await client.ehlo('forge.example')
+    assert.equal(await key(client, 'tls_partner'), 'acme')
+    assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+    assert.equal(await relays(client, '<x@free.example>'), false)
+    client.destroy()
+    const proxy = await clear(PROXY)
+    assert.match(await proxy.command('XSETCONTEXT tls_partner=acme'), /^501 /)
+    proxy.destroy()
+  })
+})
+
+describe('what was granted goes', () => {
+  test('when a proxy names another client, and stays gone', async () => {
+    for (const naming of ['XCLIENT ADDR=192.0.2.7', 'XREMOTEIP 192.0.2.7']) {
+      const client = await clear(PROXY)
+      await starttls(client, clients.acme)
+      assert.equal(await relays(client), true)
+      assert.match(await client.command(naming), /^2/)
+      await client.ehlo()
+      assert.equal(await key(client, 'tls_partner'), undefined)
+      assert.equal(await key(client, 'pathway'), 'default')
+      assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+      assert.equal(await relays(client, '<x@free.example>'), false)
+      client.destroy()
+    }
+  })
+  test('a handshake after that is the proxy’s, and makes the client no partner', async () => {
+    const conf = `XCLIENT ADDR=${PROXY}`
+    const client = await clear(PROXY)
+    assert.match(await client.command(conf), /^220 /)
+    await client.ehlo()
+    await starttls(client, clients.acme)
+    assert.equal(await key(client, 'tls_partner'), undefined)
+    assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+    client.destroy()
+  })
+  test('a script may choose another pathway; the partner stays one', async () => {
+    const client = await connected(clients.acme)
+    assert.match((await client.ehlo('to-lifted.example')).join(' '), /SIZE 77/)
+    assert.equal(await key(client, 'tls_partner'), 'acme')
+    assert.equal(await relays(client), true)
+    client.destroy()
+  })
+  test('a pathway that judges certificates otherwise ends it', async () => {
+    const client = await connected(clients.acme)
+    await client.ehlo('to-foreign.example')
+    assert.equal(await key(client, 'tls_partner'), undefined)
+    assert.match(await mail(client, '<x@acme.example>'), REFUSED)
+    assert.equal(await relays(client, '<x@free.example>'), false)
+    client.destroy()
+  })
+  test('what was said before STARTTLS is forgotten, a partner is known after it', async () => {
+    const client = await clear()
+    const login = Buffer.from('\0ann\0secret').toString('base64')
+    assert.match(await client.command(`AUTH PLAIN ${login}`), /^235 /)
+    await starttls(client, clients.branch)
+    assert.equal(await relays(client, '<x@branch.example>'), false)
+    client.destroy()
+  })
+  test('a reload that removes the partner: its tickets, its certificate and its old session are nobody’s', async () => {
+    const old = await connected(clients.acme)
+    assert.equal(await relays(old), true)
+    const { session } = old
+    const file = path.join(gate.folder, 'gate.conf')
+    const head =
+      'Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\nDNS_Servers = ( "127.0.0.1:9" )\n'
+    const write = (text: string): void => writeFileSync(file, head + text.replaceAll('FOLDER', gate.folder))
+    write(conf(''))
+    await gate.server.reload()
+    assert.match(await old.command('MAIL FROM:<x@acme.example>'), /^421 /)
+    for (const more of [{}, session === undefined ? {} : { session }]) {
+      const client = await connected(clients.acme, more)
+      assert.equal(client.tls.isSessionReused(), 'session' in more)
+      assert.equal(await key(client, 'tls_partner'), undefined)
+      assert.equal(await relays(client), false)
+      client.destroy()
+    }
+    assert.deepEqual(gate.server.partnerReport.pins(), [])
+    // a configuration that cannot be used leaves this one in force
+    write(conf('Partner "broken" { SPKI_Pin = "file:nowhere.pem" }'))
+    await assert.rejects(gate.server.reload(), { message: /nowhere\.pem": no such file/ })
+    write(conf(acmePartner(clients)))
+    await gate.server.reload()
+    const again = await connected(clients.acme)
+    assert.equal(await key(again, 'tls_partner'), 'acme')
+    again.destroy()
+  })
+})
