@@ -27,7 +27,7 @@ import { type HandshakeOptions, handshake, untilClosed } from './handshake.ts'
 import { inventoryOf } from './inventory.ts'
 import type { ServerCertificate } from './material.ts'
 import type { OcspMemory } from './ocsp/client.ts'
-import { OcspGate } from './ocsp/gate.ts'
+import { OcspGate, type OcspGateOptions } from './ocsp/gate.ts'
 import { loadResponders, type Responder } from './ocsp/responders.ts'
 import type { TlsFacts, VerifyFailure } from './peer.ts'
 import { type Plan, turningPointsOf } from './plan.ts'
@@ -50,6 +50,8 @@ export interface LoadTlsOptions {
   readonly previous?: TlsContexts | undefined
   /** where relative paths that policy sets start; the working directory unless given */
   readonly folder?: string
+  /** told instead of OCSP's responders, which then have nothing against anybody */
+  readonly withheldOcsp?: OcspGateOptions['withheld']
   /** milliseconds between two looks at the revocation lists */
   readonly watchInterval?: number
 }
@@ -130,6 +132,7 @@ export class TlsContexts implements TlsGate {
       events: options.events,
       clock: options.clock,
       memory: options.previous?.shared.ocsp,
+      withheld: options.withheldOcsp,
     })
     // without its predecessor, which would hold on to its own
     this.#options = { ticketSecret: options.ticketSecret, events: options.events, clock: options.clock }
@@ -244,11 +247,8 @@ export class TlsContexts implements TlsGate {
   }
 
   /**
-   * What would come of a handshake with a client that shows this chain, whose key nobody here has. Everything but the
-   * proof of the key is as in `accept`: plan, OpenSSL's verdict, second look, judgement.
-   * @param raw leads to a client that shows no certificate: what is negotiated is seen there
-   * @param chain DER, the client's own certificate first
-   * @throws TlsHandshakeError
+   * What would come of a handshake with a client that shows this chain (DER), whose key nobody here has.
+   * @param raw leads to a client that shows none: what is negotiated is seen there. @throws TlsHandshakeError
    */
   async examine(
     raw: Socket,
