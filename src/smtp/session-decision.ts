@@ -143,7 +143,8 @@ interface Ingredients {
 function handshakeOf(ingredients: Ingredients): Handshake {
   const { connection, scope, result, at } = ingredients
   const sources = result.kind === 'done' ? result.sources : result.error?.sources
-  const forgiven = result.kind === 'done' && result.facts.crlForgiven === true
+  const forgiven =
+    result.kind === 'done' && result.facts.crlForgiven === true && result.facts.peer.kind === 'verified'
   return {
     kind: 'decision',
     at,
@@ -177,6 +178,7 @@ function shaken(scope: InboundScope, facts: TlsFacts): Judged {
     cause: peer.kind === 'unverified' ? peer.cause : '',
     code: peer.kind === 'unverified' ? peer.code : '',
     ...(failing === undefined ? {} : { failing: { depth: failing.depth, subject: failing.subject } }),
+    ...(facts.ocspForgiven === true && peer.kind === 'verified' ? { ocspForgiven: true } : {}),
     ...(peer.kind === 'anonymous' ? {} : { identity: identityOf(peer.certificate) }),
     protocol,
     cipher,
@@ -207,7 +209,7 @@ function notShaken(
 }
 
 /** Node puts `ERR_SSL_` in front of OpenSSL's words; anything else is not OpenSSL's. */
-function openSslCode(error: TlsHandshakeError | undefined): string {
+export function openSslCode(error: TlsHandshakeError | undefined): string {
   const { cause } = error ?? {}
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return /^ERR_SSL_(\w+)$/.exec(code)?.[1] ?? ''

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import { type Duplex, duplexPair } from 'node:stream'
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls'
 import type { InboundScope } from '../../config/settings.ts'
+import { openSslCode } from '../../smtp/session-decision.ts'
 import type { JudgedSession, TlsContexts } from '../../tls/contexts.ts'
 import { type HandshakeAdjustments, type TlsGate, TlsHandshakeError } from '../../tls/gate.ts'
 
@@ -25,6 +26,8 @@ export type Handshake =
       readonly kind: 'failed'
       readonly scope: InboundScope
       readonly reason: string
+      /** OpenSSL's, without its prefix; '' where it has none */
+      readonly code: string
       /** what the client sees, by TLS version */
       readonly alerts: ReadonlyMap<string, string>
     }
@@ -66,7 +69,7 @@ export class ExplainingGate implements TlsGate {
     } catch (error) {
       if (error instanceof TlsHandshakeError) {
         const alerts = await this.#alerts(scope, adjustments)
-        this.last = { kind: 'failed', scope, reason: error.reason, alerts }
+        this.last = { kind: 'failed', scope, reason: error.reason, code: openSslCode(error), alerts }
       }
       socket.destroy()
       throw error
@@ -161,8 +164,8 @@ const ALERT_MS = 200
 class FailedHandshake extends TlsHandshakeError {
   readonly alert: string | undefined
 
-  constructor({ reason }: TlsHandshakeError, alert: string | undefined) {
-    super(reason)
+  constructor({ reason, cause }: TlsHandshakeError, alert: string | undefined) {
+    super(reason, { cause })
     this.alert = alert
   }
 }

@@ -14,6 +14,8 @@ import { AuthFailures } from '../../smtp/auth/failures.ts'
 import type { SessionServices } from '../../smtp/services.ts'
 import { MemorySpool } from '../../spool/memory-spool.ts'
 import { loadTls, type TlsContexts } from '../../tls/contexts.ts'
+import { loadPartners } from '../../tls/partners/load-partners.ts'
+import type { Partners } from '../../tls/partners/partners.ts'
 import { TicketSecret } from '../../tls/ticket-secret.ts'
 import { readVersion } from '../version.ts'
 import { AssumingStores } from './assumed-login.ts'
@@ -25,6 +27,7 @@ import { type WithheldOptions, withheldServices } from './withheld-services.ts'
 export interface Prepared {
   readonly settings: Settings
   readonly tls: TlsContexts
+  readonly partners: Partners
   readonly policy: Policy
   /** what the session told, in its order */
   readonly events: readonly ServerEvent[]
@@ -49,18 +52,25 @@ export async function prepare(options: WithheldOptions): Promise<Prepared> {
     events: sink,
     clock: Date.now,
     folder: dirname(settings.file),
+    withheldOcsp: (responders) => {
+      const urls = responders.map(({ settings: { name, responder } }) => `TLS_OCSP "${name}" ${responder}`)
+      steps.withhold('OCSP', urls, 'as if nobody had revoked the certificate')
+    },
   })
+  const { partners, diagnostics: unfit } = await loadPartners(settings)
   const { policy, diagnostics } = await createPolicy({
     scripts: settings.scripts,
     hostname: hostnameOf(settings),
     events: sink,
     library: withheldServices(options),
   })
-  if (diagnostics.some(({ severity }) => severity === 'error')) throw new ConfigError(diagnostics)
+  const all = [...unfit, ...diagnostics]
+  if (all.some(({ severity }) => severity === 'error')) throw new ConfigError(all)
   steps.dropIfEmpty(steps.current)
   return {
     settings,
     tls,
+    partners,
     policy,
     events,
     sink,
@@ -75,7 +85,7 @@ export async function prepare(options: WithheldOptions): Promise<Prepared> {
 
 /** The services of one session, the real ones but for those that would act. */
 export function servicesOf(
-  { settings, policy, sink, steps }: Prepared,
+  { settings, partners, policy, sink, steps }: Prepared,
   gate: ExplainingGate,
 ): SessionServices {
   const running = new AbortController()
@@ -84,6 +94,7 @@ export function servicesOf(
     hostname: hostnameOf(settings),
     version: readVersion(),
     tls: gate,
+    partners,
     policy: new RecordingPolicy(policy, steps),
     spool: new MemorySpool(),
     local: new Maildirs(settings.maildirs),

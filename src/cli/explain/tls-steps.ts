@@ -2,10 +2,12 @@
 
 import { describeOrigin } from '../../config/diagnostic.ts'
 import type { InboundScope } from '../../config/settings.ts'
+import type { ShadowVerdict } from '../../events/decision.ts'
 import type { Session } from '../../smtp/session-state.ts'
 import { tlsContextKeys } from '../../tls/context-keys.ts'
 import type { JudgedSession, TlsContexts } from '../../tls/contexts.ts'
 import type { CertificateFacts, TlsFacts, UnverifiedPeer } from '../../tls/peer.ts'
+import { type ShadowEvidence, shadowVerdict } from '../../tls/shadow.ts'
 import { givesTickets } from '../../tls/trust.ts'
 import type { Client } from './client.ts'
 import { fromBytes } from './document.ts'
@@ -24,12 +26,12 @@ export interface HandshakeBasis {
 export function explainHandshake(basis: HandshakeBasis, handshake: Handshake): void {
   const { steps } = basis
   explainTrust(basis, handshake)
-  if (handshake.kind === 'failed') {
-    explainFailure(steps, handshake)
-    return
+  if (handshake.kind === 'failed') explainFailure(steps, handshake)
+  else {
+    explainMade(steps, handshake)
+    if (basis.client.chain.length > 0) explainCertificate(steps, basis.client, handshake.session)
   }
-  explainMade(steps, handshake)
-  if (basis.client.chain.length > 0) explainCertificate(steps, basis.client, handshake.session)
+  explainShadow(steps, handshake)
 }
 
 /** What a certificate is judged by. */
@@ -130,10 +132,50 @@ function explainCause(steps: Steps, { cause, code, failing }: UnverifiedPeer): v
   steps.detail('failing element', `depth ${failing.depth}: ${fromBytes(failing.subject)}`)
 }
 
+/** TLS_Verify_Mode_Shadow, where the scope has one. */
+function explainShadow(steps: Steps, handshake: Handshake): void {
+  const evidence: ShadowEvidence =
+    handshake.kind === 'failed'
+      ? { kind: 'failed', code: handshake.code }
+      : { kind: 'done', mode: handshake.session.facts.mode, peer: handshake.session.facts.peer }
+  const shadow = shadowVerdict(handshake.scope, evidence)
+  if (shadow === undefined) return
+  steps.detail(
+    'TLS_Verify_Mode_Shadow',
+    `"${shadow.mode}" ${VERDICTS[shadow.verdict]} (${shadow.reason})`,
+    shadow.from,
+  )
+}
+
+const VERDICTS: Readonly<Record<ShadowVerdict['verdict'], string>> = {
+  'would-refuse': 'would refuse the handshake',
+  'would-continue': 'would go on as well',
+  unknown: 'says nothing that is known here',
+}
+
+/** The partner whose certificate it is, and what that is worth. */
+export function explainPartner(steps: Steps, { partner, peer }: Session, declared: boolean): void {
+  if (!declared || peer.kind !== 'verified') return
+  if (partner === undefined) {
+    steps.detail('partner', 'none that is known: verified, and nothing more')
+    return
+  }
+  const { rules, pins } = partner
+  steps.detail('partner', partner.name, describeOrigin(rules.at))
+  for (const { option, place } of pins) steps.detail('partner, pin', `${option}, the ${place} one`)
+  if (rules.pathway !== undefined) {
+    steps.detail('partner, pathway', rules.pathway, describeOrigin(rules.origin('pathway')))
+  }
+  if (rules.sender_domains !== undefined) {
+    const domains = rules.sender_domains.join(', ')
+    steps.detail('partner, may send from', domains, describeOrigin(rules.origin('sender_domains')))
+  }
+}
+
 /** The keys that TLS has set, as scripts read them from now on. */
 export function explainContext(steps: Steps, session: Session): void {
   steps.begin('context', 'What scripts see of it (connection context)')
-  for (const key of tlsContextKeys) {
+  for (const key of [...tlsContextKeys, 'tls_partner']) {
     const value = session.context.get('connection', key)
     if (value !== '') steps.detail(key, fromBytes(value))
   }

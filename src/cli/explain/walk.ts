@@ -21,7 +21,7 @@ import { explainLogin, explainMail, explainRecipient, type Talk } from './mail-s
 import { type Prepared, servicesOf } from './prepared.ts'
 import { explainAdmission, explainListen, explainScope } from './scope-steps.ts'
 import type { Steps } from './step-builder.ts'
-import { explainContext, explainHandshake } from './tls-steps.ts'
+import { explainContext, explainHandshake, explainPartner } from './tls-steps.ts'
 
 export async function walk(client: Client, prepared: Prepared): Promise<Conclusion> {
   const { settings, steps } = prepared
@@ -152,6 +152,7 @@ class Walker {
     if (gate.last === undefined) return undefined
     explainHandshake({ steps: this.#steps, client: this.#client, tls: this.#prepared.tls }, gate.last)
     if (gate.last.kind === 'failed') return concludeFailure(this.#scene, gate.last)
+    explainPartner(this.#steps, session, this.#prepared.settings.partners.length > 0)
     explainContext(this.#steps, session)
     return undefined
   }
