@@ -31,6 +31,8 @@ export interface DecisionRecord {
   /** what certificates were verified against; absent where no TLS_Client_CA is set: then nothing verifies */
   readonly ca?: { readonly path: string; readonly digest: string }
   readonly crl?: DecisionCrl
+  /** it verifies although no OCSP answer that counts was to be had (TLS_Client_OCSP_Mode = soft) */
+  readonly ocspForgiven?: true
   readonly outcome: DecisionOutcome
   /** why the certificate does not verify, in `tls/peer.ts`' words, or what ended the handshake; '' otherwise */
   readonly cause: string

@@ -60,6 +60,11 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
   key('crl_this_update', 'when the oldest of them was made', ({ crl }) => crl && time(crl.thisUpdate)),
   key('crl_next_update', 'when the first of them ends', ({ crl }) => crl && time(crl.nextUpdate)),
   key('crl_forgiven', 'whether the verdict needed TLS_Client_CRL_Mode = soft', ({ crl }) => crl?.forgiven),
+  key(
+    'ocsp_forgiven',
+    'it verifies although no OCSP answer that counts was to be had; absent otherwise',
+    ({ ocspForgiven }) => ocspForgiven,
+  ),
   key('outcome', '`failed`, `anonymous`, `unverified` or `verified`', ({ outcome }) => outcome),
   key('cause', 'why not verified (see tls.md), or what ended the handshake', ({ cause }) => some(cause)),
   key('code', 'OpenSSL’s own word', ({ code }) => some(code)),

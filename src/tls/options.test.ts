@@ -302,9 +302,20 @@ suite('what policy and headers get', () => {
     )
     const failing = { depth: 1, subject: 'CN=middle)', subjectOneline: '/CN=middle)' }
     const above: TlsFacts['peer'] = { kind: 'unverified', certificate, cause: 'revoked', code: 'X', failing }
-    assert.match(tlsStatement({ ...facts, peer: above }), / NOT verified: revoked at depth 1\)$/)
-    const hostile = { ...certificate, subjectCn: `)("\\\r\n'\u00e9`.repeat(200) }
-    const peer = { kind: 'unverified', certificate: hostile, cause: 'other', code: 'X' } as const
+    assert.match(
+      tlsStatement({ ...facts, peer: above }),
+      / NOT verified: revoked at depth 1 'CN=middle\?'\)$/,
+    )
+    const bad = `)("\\\r\n'\u00e9`.repeat(200)
+    const hostile = { ...certificate, subjectCn: bad }
+    const element = { depth: 3, subject: bad, subjectOneline: bad }
+    const peer = {
+      kind: 'unverified',
+      certificate: hostile,
+      cause: 'other',
+      code: 'X',
+      failing: element,
+    } as const
     const text = tlsStatement({ ...facts, peer })
     assert.match(text, /^\([\x20-\x7e]+\)$/)
     assert.ok(text.length <= 400)

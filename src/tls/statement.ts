@@ -18,9 +18,9 @@ function certificateStatement({ mode, peer }: TlsFacts): string {
   if (peer.kind === 'anonymous') return `no client certificate ${mode === 'none' ? 'requested' : 'presented'}`
   const { subjectCn, issuerCn } = peer.certificate
   if (peer.kind === 'unverified') {
-    const depth = peer.failing?.depth ?? 0
-    // of a chain that leads nowhere the depth says nothing
-    const place = depth > 0 && peer.cause !== 'untrusted' ? ` at depth ${depth}` : ''
+    const { depth, subject } = peer.failing ?? { depth: 0, subject: '' }
+    // depth 0 is the certificate just named; of a chain that leads nowhere the depth says nothing
+    const place = depth > 0 && peer.cause !== 'untrusted' ? ` at depth ${depth} ${named(subject)}` : ''
     return `client certificate ${named(subjectCn)} NOT verified: ${peer.cause}${place}`
   }
   return `client certificate ${named(subjectCn)} from ${named(issuerCn)} verified`
