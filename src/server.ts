@@ -150,7 +150,7 @@ export class Server {
       hostname: hostnameOf(settings),
       concurrency: deliveryBudget(),
     })
-    facts.partnerReport.expect(generation.partners.pins)
+    facts.partnerReport.expect(generation.partners.pins, warningTime(settings))
     const authFailures = new AuthFailures(Date.now)
     const parts = { events, ids, ticketSecret, ...facts, spool, queue, reserve, authFailures, hashQueue }
     const server = new Server(options, parts, generation)
@@ -219,7 +219,7 @@ export class Server {
       this.#retire(this.#generation)
       this.#generation = generation
       this.#services = services
-      this.#parts.partnerReport.expect(generation.partners.pins)
+      this.#parts.partnerReport.expect(generation.partners.pins, warningTime(generation.settings))
       this.#parts.reserve.octets = generation.settings.global.spool_min_free
       const { settings, sessionMaterial: material } = generation
       queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
@@ -302,6 +302,11 @@ export class Server {
       shuttingDown: this.#stopping.signal,
     }
   }
+}
+
+/** TLS_Expiry_Warning's longest, in milliseconds. */
+function warningTime({ global }: Settings): number {
+  return (global.tls_expiry_warning[0] ?? 0) * 86_400_000
 }
 
 /** What is told goes into the logs, and what can be asked for later stays in memory. */

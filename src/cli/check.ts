@@ -17,6 +17,7 @@ import { HashQueue } from '../smtp/auth/hash-queue.ts'
 import { findSchemes } from '../smtp/auth/schemes.ts'
 import { CredentialStores } from '../smtp/auth/stores.ts'
 import { auditTls } from '../tls/audit.ts'
+import { auditPartners } from '../tls/partners/audit-partners.ts'
 import { type Io, say, styler } from './io.ts'
 import { locateConfig } from './locate.ts'
 import { auditSecurity } from './privileges.ts'
@@ -50,6 +51,7 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
   return [
     ...tls,
     ...sessions,
+    ...(await auditPartners(settings, Date.now())),
     ...policy.diagnostics,
     ...auth,
     ...silenceWarning(settings),

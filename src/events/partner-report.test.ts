@@ -49,7 +49,7 @@ function shake(used: ConfiguredPin, { at = NOW, days = 100, fingerprint = 'f' } 
 
 describe('pins in use', () => {
   test('every configured pin is listed, with when it was seen', () => {
-    report.expect([pin('current', 'a'), pin('successor', 'b')])
+    report.expect([pin('current', 'a'), pin('successor', 'b')], 30 * DAY)
     shake(pin('current', 'a'))
     shake(pin('current', 'a'), { at: NOW + 5 })
     assert.deepEqual(
@@ -63,10 +63,10 @@ describe('pins in use', () => {
     )
   })
   test('a reload keeps what was seen of pins that stay, also in another place, and forgets the others', () => {
-    report.expect([pin('current', 'a'), pin('successor', 'b')])
+    report.expect([pin('current', 'a'), pin('successor', 'b')], 30 * DAY)
     shake(pin('current', 'a'))
     shake(pin('successor', 'b'))
-    report.expect([pin('current', 'b'), pin('successor', 'c')])
+    report.expect([pin('current', 'b'), pin('successor', 'c')], 30 * DAY)
     assert.deepEqual(
       report.pins().map(({ digest, place, handshakes }) => [digest, place, handshakes]),
       [
@@ -76,14 +76,14 @@ describe('pins in use', () => {
     )
     // a session of the configuration before
     shake(pin('current', 'a'))
-    report.expect([pin('current', 'a')])
+    report.expect([pin('current', 'a')], 30 * DAY)
     assert.equal(report.pins()[0]?.handshakes, 0)
   })
 })
 
 describe('an end that is near', () => {
   test('is told once for each certificate, while no successor was seen', () => {
-    report.expect([pin('current', 'a'), pin('successor', 'b')])
+    report.expect([pin('current', 'a'), pin('successor', 'b')], 30 * DAY)
     shake(pin('current', 'a'), { days: 31 })
     assert.deepEqual(warnings, [])
     for (let i = 0; i < 3; i += 1) shake(pin('current', 'a'), { days: 7 })
@@ -97,7 +97,7 @@ describe('an end that is near', () => {
     assert.match(warnings[1] ?? '', /expires in 1 day, and it is the successor/)
   })
   test('is told where there is no successor', () => {
-    report.expect([pin('current', 'a')])
+    report.expect([pin('current', 'a')], 30 * DAY)
     shake(pin('current', 'a'), { days: 2 })
     assert.deepEqual(warnings, [
       'the certificate of partner acme expires in 2 days, and SPKI_Pin has no successor',

@@ -52,12 +52,11 @@ export interface PartnerReportOptions {
 type Sighting = { -readonly [K in 'handshakes' | 'firstSeen' | 'lastSeen' | 'notAfter']: PinUse[K] }
 
 const DAY = 86_400_000
-/** milliseconds before the end in which it is warned of */
-const SOON = 30 * DAY
 
 export class PartnerReport {
   readonly #options: PartnerReportOptions
   #pins: readonly ConfiguredPin[] = []
+  #soon = 0
   #sightings = new Map<string, Sighting>()
   /** pin → certificate of which was warned */
   #warned = new Map<string, string>()
@@ -68,8 +67,12 @@ export class PartnerReport {
     this.#options = options
   }
 
-  /** These pins are in force from now on. */
-  expect(pins: readonly ConfiguredPin[]): void {
+  /**
+   * These pins are in force from now on.
+   * @param soon milliseconds before the end of a certificate in which it is warned of
+   */
+  expect(pins: readonly ConfiguredPin[], soon: number): void {
+    this.#soon = soon
     const keys = new Set(pins.map(keyOf))
     this.#pins = pins
     this.#sightings = new Map([...this.#sightings].filter(([key]) => keys.has(key)))
@@ -104,7 +107,7 @@ export class PartnerReport {
       seen.notAfter = notAfter
       this.#sightings.set(key, seen)
       const left = notAfter - at
-      if (left >= SOON || this.#warned.get(key) === fingerprint) continue
+      if (left >= this.#soon || this.#warned.get(key) === fingerprint) continue
       this.#warned.set(key, fingerprint)
       this.#warnOf({ partner: name, ...pin }, Math.max(0, Math.floor(left / DAY)))
     }

@@ -29,11 +29,12 @@ let pki: Pki
 let clients: Clients
 let gate: TestGate
 
+const named = (...names: string[]) => ({
+  subject: names[0] ?? '',
+  altNames: names.map((value) => ({ kind: 'dns' as const, value })),
+})
+
 function makeClients({ authority }: Pki): Clients {
-  const named = (...names: string[]) => ({
-    subject: names[0] ?? '',
-    altNames: names.map((value) => ({ kind: 'dns' as const, value })),
-  })
   const impostor = Authority.root({ subject: 'Postern test CA' })
   return {
     acme: authority.issue(named('mx.acme.example')),
