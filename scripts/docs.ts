@@ -20,6 +20,7 @@ import {
   outboundOptions,
   tlsLogOptions,
 } from '../src/config/options-other.ts'
+import { hostOptions } from '../src/config/options-queue.ts'
 import { controlOptions, httpOptions } from '../src/config/options-services.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
@@ -39,6 +40,7 @@ import {
   controlNotes,
   datasourceNotes,
   globalNotes,
+  hostNotes,
   httpNotes,
   inboundNotes,
   loggerNotes,
@@ -79,9 +81,17 @@ ${table(globalOptions, globalNotes)}
 
 ## Delivery
 
-In a \`Domain "example.com" { }\` stanza, or global for all domains.
+In a \`Domain "example.com" { }\`, \`Binding "name" { }\` or \`Binding_Group "name" { }\` stanza, or global for all
+domains; [delivery.md](delivery.md#bindings) has the order.
 
 ${table(outboundOptions, outboundNotes)}
+
+## \`Host "mx.example.com" { }\`
+
+By name, address or \`"/pattern/"\`; in a Binding or Binding_Group for its own mail. They hold in addition to those of the
+domain.
+
+${table(hostOptions, hostNotes)}
 
 ## \`Control_Listener "name" { Listen "/path" { } }\`
 

@@ -13,6 +13,7 @@ import type {
   OutboundValues,
   TlsLogSettings,
 } from '../src/config/settings.ts'
+import type { HostValues, OutboundQueueValues, QueueGlobals } from '../src/config/settings-queue.ts'
 
 export const controlNotes: Notes<ControlValues> = {
   enable: 'whether the Listen is bound',
@@ -138,6 +139,13 @@ export const inboundNotes: Notes<InboundValues> = {
   tls_max_handshakes_per_address: '+ handshakes of one client address under way at once; 0 = no limit',
 }
 
+const queueGlobalNotes: Notes<QueueGlobals> = {
+  default_binding:
+    'mail for which policy chose no binding: `normal` goes out, `none` gets 451 instead of 250, `suspended` waits in the queue',
+  server_reserve_outbound_connections:
+    'of the deliveries that may be under way at once, those kept for domains that have none; at most a quarter of them',
+}
+
 export const globalNotes: Notes<GlobalValues> = {
   hostname: 'this host’s name; default: the system’s',
   spoolbase: 'folder of the spool; a change needs a restart',
@@ -150,6 +158,7 @@ export const globalNotes: Notes<GlobalValues> = {
   max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',
   tls_expiry_warning:
     '+ days before the end of a certificate or revocation list at which paniclog warns, once a day each; `none` switches it off',
+  ...queueGlobalNotes,
   dns_servers:
     '+ name servers, `address` or `address:port`; names of next hops are then asked of them too; default: those of /etc/resolv.conf',
   tlsa_expire_interval: 'seconds that TLSA records may be old, whatever their TTL',
@@ -159,7 +168,47 @@ export const globalNotes: Notes<GlobalValues> = {
   tls_rpt_log: '+ file of daily TLS reports (RFC 8460), one JSON object for each domain and day',
 }
 
+const queueNotes: Notes<OutboundQueueValues> = {
+  retry_interval: 'seconds before the first retry; doubles with each failure',
+  max_retry_interval: 'seconds between two attempts at most',
+  message_expiration: 'seconds after which a message fails',
+  suspend_delivery: 'mail is queued and not delivered',
+  max_outbound_connections: 'connections to one domain at once',
+  connect_timeout: 'seconds',
+  ehlo_timeout: 'seconds',
+  mailfrom_timeout: 'seconds',
+  rcptto_timeout: 'seconds',
+  body_timeout: 'seconds',
+  rset_timeout: 'seconds; then a new connection is made',
+  max_deliveries_per_connection: 'messages over one connection; 0 = no limit',
+  bind_address: 'the address of this machine from which connections are made; `*` = the system chooses',
+  max_retries: 'retries after which a message fails; `auto` and `none`: Message_Expiration alone says when',
+  never_retry: 'the first failure is the last',
+  never_attempt_expired_messages: 'a message that has expired fails without a last attempt',
+  blackhole: '`true`, `inline`: refused at RCPT, and fails where it is queued; `internal`: taken and dropped',
+  connect_timeout_to_delay: 'seconds that one attempt looks for a host that answers; 0 = no limit',
+  mx_failures_to_delay:
+    'look-ups in a row that fail before the whole domain waits for Retry_Interval; 0 = never',
+  max_recipients_per_batch: 'recipients of one message that are sent in one transaction',
+  max_recipients_per_connection: 'recipients over one connection; 0 = no limit',
+  outbound_throttle_messages:
+    'messages in any second, or `"N/secs"`: in any so many seconds; domains that have it from the same stanza share it',
+  outbound_throttle_connections: 'connections, likewise',
+  max_resident_active_queue:
+    'envelopes of one domain in one binding that are held in memory while they are ready to go',
+  max_resident_messages: 'envelopes that are held in memory in all; others are read when their turn comes',
+  server_max_outbound_connections:
+    'deliveries under way at once, over all domains; never more than the limit of open files allows',
+}
+
+export const hostNotes: Notes<HostValues> = {
+  max_outbound_connections: 'connections to the host at once; default: no limit',
+  outbound_throttle_messages: 'messages in any second, or `"N/secs"`; hosts that share the stanza share it',
+  outbound_throttle_connections: 'connections, likewise',
+}
+
 export const outboundNotes: Notes<OutboundValues> = {
+  ...queueNotes,
   gateway:
     'next hop: host, address, `host:port` or `[v6]:port`. Differs: the Domain that names it keeps supplying every other option',
   routes:
@@ -174,24 +223,12 @@ export const outboundNotes: Notes<OutboundValues> = {
   prefer_ipv6_mxs: 'whether hosts with IPv6 come first among those of equal preference',
   host_failure_retry:
     'seconds for which a host that could not be connected to is not tried again, at most Retry_Interval',
-  retry_interval: 'seconds before the first retry; doubles with each failure',
-  max_retry_interval: 'seconds between two attempts at most',
-  message_expiration: 'seconds after which a message fails',
   generate_bounces:
     'whether the sender is told of a failure; without it, failures are logged and the message is forgotten; see [delivery.md](delivery.md)',
   mailerdaemon: 'the From of bounces; default: mailer-daemon at Hostname',
   bounces_inline_original: 'how much of the message a bounce brings along: `headers`, `all` or `none`',
-  suspend_delivery: 'mail is queued and not delivered',
   ehlo_hostname: 'the name we give ourselves; default: Hostname',
-  max_outbound_connections: 'connections to one domain at once',
-  connect_timeout: 'seconds',
-  ehlo_timeout: 'seconds',
-  mailfrom_timeout: 'seconds',
-  rcptto_timeout: 'seconds',
-  body_timeout: 'seconds',
-  rset_timeout: 'seconds; then a new connection is made',
   idle_timeout: 'seconds for which a connection is kept for the next message to the same host; 0 = it is not',
-  max_deliveries_per_connection: 'messages over one connection; 0 = no limit',
   tls: 'whether sessions are encrypted: `no`, `ifavailable` or `required`; see [delivery.md](delivery.md#tls)',
   tls_ifavailable_fallback:
     'with `ifavailable`: where TLS fails mail goes in clear at once; `false`: it waits for TLS',
@@ -256,6 +293,17 @@ export const authenticateNotes: Notes<Omit<AuthSchemeSettings, 'name' | 'at'>> =
   type_map: '`[ S = "ssha1" ]`: what the values of that column mean',
 }
 
+export const ocspNotes: Notes<Omit<OcspSettings, 'name' | 'at'>> = {
+  ca: 'PEM file of the CAs whose certificates the responder knows; required, and one stanza for each CA',
+  responder: 'an http or https URL; required',
+  signer:
+    'PEM file of the certificates of which one signs every answer; without it the CA does, or whom the CA has appointed',
+  responder_ca: 'PEM file of the roots against which an https responder is verified; required there',
+  timeout: 'seconds for one question, 1 to 60',
+  cache_time: 'seconds for which an answer is used again at most; its own next update may come earlier',
+  nonce: '`send`: one that comes back must be ours; `require`: it must come back; `off`',
+}
+
 export const tlsLogNotes: Notes<Omit<TlsLogSettings, 'name' | 'at'>> = {
   tlslog:
     'file of decision records, one line of JSON for each TLS connection; see [decision-record.md](decision-record.md)',
@@ -277,14 +325,3 @@ export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {
   create_users: 'whether a missing mailbox is made; otherwise its recipient is refused at RCPT',
   domain_in_path: 'whether the path is `BASEDIR/DOMAIN/LOCALPART` rather than `BASEDIR/LOCALPART`',
 }
-export const ocspNotes: Notes<Omit<OcspSettings, 'name' | 'at'>> = {
-  ca: 'PEM file of the CAs whose certificates the responder knows; required, and one stanza for each CA',
-  responder: 'an http or https URL; required',
-  signer:
-    'PEM file of the certificates of which one signs every answer; without it the CA does, or whom the CA has appointed',
-  responder_ca: 'PEM file of the roots against which an https responder is verified; required there',
-  timeout: 'seconds for one question, 1 to 60',
-  cache_time: 'seconds for which an answer is used again at most; its own next update may come earlier',
-  nonce: '`send`: one that comes back must be ours; `require`: it must come back; `off`',
-}
-

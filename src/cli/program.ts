@@ -94,6 +94,8 @@ function addInspection(program: Command, io: Io, done: (code: number) => void): 
     .option('--peer <ip>', 'the client’s address')
     .option('--pathway <name>', 'a pathway that a script has set')
     .option('--domain <domain>', 'the destination, for options of delivery')
+    .option('--binding <name>', 'the Binding, or Binding_Group/Binding, for options of delivery')
+    .option('--host <host>', 'a next hop’s name or address, for what Host stanzas say')
     .argument('<option>', 'the option’s name, in any case')
     .action(async (name: string, options: Readonly<Record<string, string>>) => {
       const { runEval } = await import('./eval.ts')

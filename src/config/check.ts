@@ -158,13 +158,7 @@ class Checker {
   }
 
   #read(node: StanzaNode, scope: ScopeName, parent: Stanza): void {
-    const idle = !this.#quiet && inert.includes(scope)
-    if (idle) {
-      this.#report.warning(`${displayName(scope)} is recognised, not implemented`, node.name.at)
-      this.#quiet = true
-    }
     this.#body(node.body, this.#instances.open(node, scope, parent))
-    if (idle) this.#quiet = false
   }
 
   #skipped(node: StanzaNode): void {
@@ -250,6 +244,3 @@ function textsOf(body: readonly Statement[], option: string): string[] {
     return [each.value.kind === 'scalar' ? each.value.text.toLowerCase() : '']
   })
 }
-
-/** Read for their names, and for what would restrict, but nothing acts on them yet. */
-const inert: readonly ScopeName[] = ['host', 'binding', 'binding_group']

@@ -22,9 +22,11 @@ import {
   securityOptions,
   tlsLogOptions,
 } from './options-other.ts'
+import { hostOptions } from './options-queue.ts'
 import { httpOptions } from './options-services.ts'
 import { quote } from './render.ts'
 import type { InboundValues, ListenSettings, OutboundValues, Settings } from './settings.ts'
+import { defaultEgress, type Egress } from './settings-queue.ts'
 
 /** Where a client or a destination is. */
 export interface EvaluationPlace {
@@ -33,6 +35,10 @@ export interface EvaluationPlace {
   readonly peer?: string
   readonly pathway?: string
   readonly domain?: string
+  /** `binding`, or `group/binding`; that of mail without one when not given */
+  readonly binding?: string
+  /** the name or address of a host, for what Host stanzas say */
+  readonly host?: string
 }
 
 export interface Evaluation {
@@ -58,11 +64,12 @@ interface Found {
 const tables = { ...inboundOptions, ...outboundOptions, ...globalOptions }
 
 function lookUp(settings: Settings, key: string, options: EvaluationPlace): Found {
-  if (options.domain !== undefined && isKey(outboundOptions, key)) {
-    return outbound(settings, key, options.domain)
+  if (options.host !== undefined) return host(settings, key, options.host, options)
+  if ((options.domain ?? options.binding) !== undefined && isKey(outboundOptions, key)) {
+    return outbound(settings, key, options)
   }
   if (isKey(inboundOptions, key)) return inbound(settings, key, options)
-  if (isKey(outboundOptions, key)) return outbound(settings, key, options.domain ?? '')
+  if (isKey(outboundOptions, key)) return outbound(settings, key, options)
   if (isKey(globalOptions, key)) return { value: settings.global[key], origin: settings.globalOrigin(key) }
   throw mistake(noSuchOption(key))
 }
@@ -99,9 +106,32 @@ function clientAddress(listen: ListenSettings, peer: string | undefined): string
   return address
 }
 
-function outbound(settings: Settings, key: keyof OutboundValues, domain: string): Found {
-  const scope = settings.resolveOutbound(domain.toLowerCase())
+function outbound(settings: Settings, key: keyof OutboundValues, place: EvaluationPlace): Found {
+  const scope = settings.resolveOutbound((place.domain ?? '').toLowerCase(), egressOf(settings, place))
   return { value: scope.options[key], origin: scope.origin(key) }
+}
+
+// oxlint-disable-next-line max-params -- the option, the host, and the rest of the place
+function host(settings: Settings, key: string, name: string, place: EvaluationPlace): Found {
+  if (!isKey(hostOptions, key)) {
+    throw mistake(
+      `${displayName(key)} is not valid in Host${suggestion(key, Object.keys(hostOptions).map(displayName))}`,
+    )
+  }
+  const scope = settings.resolveHost(
+    [normaliseAddress(name) ?? name.toLowerCase()],
+    egressOf(settings, place),
+  )
+  return { value: scope?.options[key], origin: scope?.origin(key) ?? 'default' }
+}
+
+function egressOf(settings: Settings, { binding: text }: EvaluationPlace): Egress {
+  if (text === undefined) return defaultEgress
+  const [first = '', second] = text.split('/')
+  const egress =
+    second === undefined ? { ...defaultEgress, binding: first } : { bindingGroup: first, binding: second }
+  if (!settings.hasBinding(egress)) throw mistake(`there is no Binding ${quote(text)}`)
+  return egress
 }
 
 function chooseListen(settings: Settings, named: string | undefined): ListenSettings {
@@ -140,6 +170,8 @@ function format(value: unknown, key = ''): string | undefined {
   if (typeof value === 'number') return isMode(key) ? `0${value.toString(8)}` : String(value)
   if (typeof value === 'boolean') return String(value)
   if (typeof value !== 'object' || value === null) return undefined
+  if ('count' in value && 'seconds' in value)
+    return inQuotes(`${String(value.count)}/${String(value.seconds)}`)
   if (Array.isArray(value))
     return `( ${value.map((item: unknown) => format(item) ?? '').join(' ')} )`.replace('(  )', '( )')
   if ('text' in value && typeof value.text === 'string') return inQuotes(value.text)

@@ -6,12 +6,12 @@
 
 import { formatCidr } from './address.ts'
 import { CidrTrie } from './cidr-trie.ts'
-import { network, recipientDomain } from './codec-mail.ts'
+import { network } from './codec-mail.ts'
 import type { Position } from './diagnostic.ts'
+import { OutboundInstances } from './instances-outbound.ts'
 import { displayName } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
 import {
-  type DomainStanza,
   type ListenStanza,
   type Model,
   type NamedStanza,
@@ -34,7 +34,7 @@ export class Instances {
   readonly #listens = new Map<string, ListenStanza>()
   readonly #pathways = new Map<string, PathwayStanza & { readonly at: Position }>()
   readonly #groups = new Map<string, Stanza>()
-  readonly #domains = new Map<string, DomainStanza>()
+  readonly #outbound: OutboundInstances
   readonly #scripts = new Map<string, NamedStanza>()
   readonly #loggers = new Map<string, NamedStanza>()
   readonly #bounceLoggers = new Map<string, NamedStanza>()
@@ -52,6 +52,7 @@ export class Instances {
 
   constructor(report: Report) {
     this.#report = report
+    this.#outbound = new OutboundInstances(report, this.#global)
   }
 
   get model(): Model {
@@ -61,7 +62,8 @@ export class Instances {
       listenerPeers: this.#listenerPeers,
       listens: this.#listens,
       pathways: this.#pathways,
-      domains: this.#domains,
+      outbound: this.#outbound.root,
+      bindingGroups: this.#outbound.groups,
       scripts: this.#scripts,
       loggers: this.#loggers,
       bounceLoggers: this.#bounceLoggers,
@@ -119,7 +121,12 @@ export class Instances {
       case 'pathway_group':
         return this.#group(instance, node.name.at)
       case 'domain':
-        return parent.scope === 'global' ? this.#domain(instance, node.name.at) : undefined
+      case 'host':
+        return this.#outbound.open(scope, instance, node.name.at, parent)
+      case 'binding':
+        return this.#outbound.binding(instance, node.name.at, parent)
+      case 'binding_group':
+        return this.#outbound.group(instance, node.name.at)
       case 'scriptlet':
         return this.#onlyScriptlet(instance, node.name.at)
       case 'script':
@@ -149,7 +156,6 @@ export class Instances {
         return this.#security.stanza
       case 'global':
         return this.#global
-      // host, binding, binding_group
       default:
         return undefined
     }
@@ -241,33 +247,6 @@ export class Instances {
     return found
   }
 
-  #domain(instance: Scalar, at: Position): Stanza | undefined {
-    const regex = /^\/(.*)\/$/s.exec(instance.text)?.[1]
-    const key = regex === undefined ? recipientDomain(instance.text) : instance.text
-    if (key === undefined) {
-      return this.#report.error(
-        `${quote(instance.text)} is neither a domain nor a regular expression between slashes, such as "/\\.example\\.com$/"`,
-        instance.at,
-      )
-    }
-    let found = this.#domains.get(key)
-    if (found === undefined) {
-      let pattern: RegExp | undefined
-      try {
-        // domains are compared without case; PCRE's way of saying so in the pattern adds nothing
-        if (regex !== undefined) pattern = new RegExp(regex.replace(/^\(\?i\)/, ''), 'i')
-      } catch (error) {
-        return this.#report.error(
-          `${quote(instance.text)} is not a regular expression: ${reasonOf(error)}`,
-          instance.at,
-        )
-      }
-      found = { stanza: new Stanza('domain', instance.text, at), pattern }
-      this.#domains.set(key, found)
-    }
-    return found.stanza
-  }
-
   #onlyScriptlet(instance: Scalar, at: Position): Stanza | undefined {
     this.#scriptlet ??= { stanza: new Stanza('scriptlet', instance.text, at), at }
     const { stanza } = this.#scriptlet
@@ -345,11 +324,6 @@ function newPeers(): Peers {
   return { all: [], trie: new CidrTrie() }
 }
 
-/** V8's sentence without the pattern, which the message has already. */
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? (error.message.split(': ').at(-1) ?? error.message) : String(error)
-}
-
 const anonymous: readonly ScopeName[] = ['esmtp_listener', 'security', 'authenticate']
 const named: readonly ScopeName[] = [
   'listen',
@@ -360,6 +334,8 @@ const named: readonly ScopeName[] = [
   'pathway_group',
   'domain',
   'host',
+  'binding',
+  'binding_group',
   'script',
   'partner',
   'datasource',

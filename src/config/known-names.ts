@@ -9,6 +9,7 @@ import { acceptedStanzas, knownStanzas } from './known-stanzas.ts'
 import { type OptionRow, type ScopeName, sessionAndGlobal } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { inboundOptions } from './options-inbound.ts'
+import { ocspOptions } from './options-ocsp.ts'
 import {
   bounceLoggerOptions,
   globalOptions,
@@ -19,9 +20,9 @@ import {
   securityOptions,
   tlsLogOptions,
 } from './options-other.ts'
-import { controlOptions, httpOptions } from './options-services.ts'
 import { partnerOptions } from './options-partner.ts'
-import { ocspOptions } from './options-ocsp.ts'
+import { hostOptions } from './options-queue.ts'
+import { controlOptions, httpOptions } from './options-services.ts'
 import { sniOptions } from './options-tls.ts'
 
 export type KnownOption =
@@ -172,6 +173,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     inboundOptions,
     globalOptions,
     outboundOptions,
+    hostOptions,
     bounceLoggerOptions,
     loggerOptions,
     tlsLogOptions,

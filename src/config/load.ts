@@ -40,6 +40,7 @@ import type {
   ScriptSettings,
   Settings,
 } from './settings.ts'
+import type { Egress } from './settings-queue.ts'
 import { diskFiles, memoryFiles, readSource, type SourceFiles } from './source.ts'
 import { warnOfTraps } from './traps.ts'
 
@@ -132,7 +133,10 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     ),
     resolveInbound: (listen: ListenSettings, address: string | undefined, pathway?: string) =>
       resolver.inbound(listen.instance, address, pathway),
-    resolveOutbound: (domain: string) => resolver.outbound(domain),
+    resolveOutbound: (domain: string, egress?: Egress) => resolver.outbound(domain, egress),
+    resolveHost: (names: readonly string[], egress?: Egress) => resolver.host(names, egress),
+    hasBinding: (egress: Egress) => resolver.hasBinding(egress),
+    bindingsOf: (group: string) => resolver.bindingsOf(group),
     outboundScopes: () => resolver.outboundScopes(),
     inboundScopes: () => inboundScopes(model, resolver, listens),
   })

@@ -21,11 +21,15 @@ export class Stanza {
   readonly at: Position | undefined
   /** by option name in lower case */
   readonly settings = new Map<string, Setting>()
+  /** the stanza that it stands in, where that tells it from others of its name */
+  readonly within: Stanza | undefined
 
-  constructor(scope: ScopeName, instance = '', at?: Position) {
+  // oxlint-disable-next-line max-params -- what it is called, and where it stands
+  constructor(scope: ScopeName, instance = '', at?: Position, within?: Stanza) {
     this.scope = scope
     this.instance = instance
     this.at = at
+    this.within = within
   }
 }
 
@@ -52,10 +56,21 @@ export interface PathwayStanza {
   readonly group: Stanza | undefined
 }
 
-export interface DomainStanza {
+/** Domain or Host stanzas of one container. */
+export interface Destinations {
+  /** by name in lower case; hosts also by address */
+  readonly literal: Map<string, Stanza>
+  /** in file order */
+  readonly patterns: { readonly stanza: Stanza; readonly pattern: RegExp }[]
+}
+
+/** The global scope, a Binding_Group or a Binding, with what stands in it. */
+export interface BindingContainer {
   readonly stanza: Stanza
-  /** undefined for a literal name */
-  readonly pattern: RegExp | undefined
+  readonly domains: Destinations
+  readonly hosts: Destinations
+  /** by name; those of a Binding are none */
+  readonly bindings: Map<string, BindingContainer>
 }
 
 export interface NamedStanza {
@@ -80,8 +95,9 @@ export interface Model {
   /** by what they denote */
   readonly listens: ReadonlyMap<string, ListenStanza>
   readonly pathways: ReadonlyMap<string, PathwayStanza>
-  /** literal ones by name in lower case, patterns as written; in file order */
-  readonly domains: ReadonlyMap<string, DomainStanza>
+  /** the global scope as the outermost container of Domain, Host and Binding */
+  readonly outbound: BindingContainer
+  readonly bindingGroups: ReadonlyMap<string, BindingContainer>
   readonly scripts: ReadonlyMap<string, NamedStanza>
   readonly loggers: ReadonlyMap<string, NamedStanza>
   readonly bounceLoggers: ReadonlyMap<string, NamedStanza>

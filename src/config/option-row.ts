@@ -50,4 +50,6 @@ export const sessionAndGlobal = [...sessionScopes, 'global'] as const
 export const socketScopes = ['esmtp_listener', 'listen'] as const
 export const connectionScopes = ['esmtp_listener', 'listen', 'peer'] as const
 export const bundleScopes = ['pathway', 'pathway_group', 'global'] as const
-export const destinationScopes = ['domain', 'global'] as const
+export const destinationScopes = ['domain', 'binding', 'binding_group', 'global'] as const
+export const domainScopes = ['domain', 'global'] as const
+export const bindingScopes = ['binding', 'binding_group', 'global'] as const

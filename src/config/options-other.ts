@@ -20,7 +20,8 @@ import {
 } from './codec.ts'
 import { domains, ehloName, nameServers, networks, nextHop, originator, routes } from './codec-mail.ts'
 import { warningDays } from './codec-tls.ts'
-import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
+import { destinationScopes, domainScopes, type OptionTable, type ScopeName } from './option-row.ts'
+import { queueGlobals, queueOptions } from './options-queue.ts'
 import { sessionGlobals, sessionOptions } from './options-session.ts'
 import type {
   BounceLoggerSettings,
@@ -51,29 +52,28 @@ export const globalOptions: OptionTable<GlobalValues> = {
   /** + */
   max_sessions: { codec: count(), default: 0, scopes: global },
   /** + */
-  dns_servers: { codec: nameServers, default: Object.freeze([]), scopes: global },
-  ...sessionGlobals,
   tls_expiry_warning: { codec: warningDays, default: Object.freeze([30, 14, 7, 1]), scopes: global },
   /** + */
+  dns_servers: { codec: nameServers, default: Object.freeze([]), scopes: global },
+  ...queueGlobals,
+  ...sessionGlobals,
 }
 
 export const outboundOptions: OptionTable<OutboundValues> = {
+  ...queueOptions,
   gateway: { codec: nextHop, default: undefined, scopes: destinationScopes },
-  routes: { codec: routes, default: Object.freeze([]), scopes: destinationScopes },
+  routes: { codec: routes, default: Object.freeze([]), scopes: domainScopes },
   remote_smtp_port: {
     codec: count('a port', { min: 1, max: 65535 }),
     default: 25,
     scopes: destinationScopes,
   },
-  mx_failures_fallback_to_a: { codec: countOrMinusOne, default: 3, scopes: destinationScopes },
+  mx_failures_fallback_to_a: { codec: countOrMinusOne, default: 3, scopes: domainScopes },
   prohibited_hosts: { codec: networks, default: Object.freeze([]), scopes: global },
   skip_hosts: { codec: networks, default: Object.freeze([]), scopes: global },
   use_ipv6: { codec: bool, default: false, scopes: global },
   prefer_ipv6_mxs: { codec: bool, default: false, scopes: global },
-  host_failure_retry: { codec: longSeconds, default: 120, scopes: destinationScopes },
-  retry_interval: { codec: longSeconds, default: 1200, scopes: destinationScopes },
-  max_retry_interval: { codec: longSeconds, default: 43_200, scopes: destinationScopes },
-  message_expiration: { codec: longSeconds, default: 86_400, scopes: destinationScopes },
+  host_failure_retry: { codec: longSeconds, default: 120, scopes: domainScopes },
   generate_bounces: { codec: bool, default: true, scopes: destinationScopes },
   mailerdaemon: { codec: originator, default: undefined, scopes: destinationScopes },
   bounces_inline_original: {
@@ -81,21 +81,8 @@ export const outboundOptions: OptionTable<OutboundValues> = {
     default: 'headers',
     scopes: destinationScopes,
   },
-  suspend_delivery: { codec: bool, default: false, scopes: destinationScopes },
   ehlo_hostname: { codec: ehloName, default: undefined, scopes: destinationScopes },
-  max_outbound_connections: {
-    codec: count('a whole number', { min: 1, max: 100_000 }),
-    default: 32,
-    scopes: destinationScopes,
-  },
-  connect_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
-  ehlo_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
-  mailfrom_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
-  rcptto_timeout: { codec: seconds, default: 300, scopes: destinationScopes },
-  body_timeout: { codec: seconds, default: 600, scopes: destinationScopes },
-  rset_timeout: { codec: seconds, default: 30, scopes: destinationScopes },
   idle_timeout: { codec: seconds, default: 5, scopes: destinationScopes },
-  max_deliveries_per_connection: { codec: count(), default: 0, scopes: destinationScopes },
   ...sessionOptions,
 }
 

@@ -10,9 +10,11 @@ import type { Origin } from './diagnostic.ts'
 import type { ListenStanza, Model, PeerStanza, Peers, Stanza } from './model.ts'
 import { inboundOptions } from './options-inbound.ts'
 import { outboundOptions } from './options-other.ts'
+import { hostOptions } from './options-queue.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import {
   deciding,
+  hostChain,
   inboundChain,
   mergedDictionary,
   mergedSni,
@@ -21,6 +23,7 @@ import {
   type Situation,
 } from './scopes.ts'
 import type { InboundScope, InboundValues, OutboundScope, OutboundValues } from './settings.ts'
+import { defaultEgress, type Egress, type HostScope, type HostValues } from './settings-queue.ts'
 
 export class Resolver {
   readonly #model: Model
@@ -29,10 +32,17 @@ export class Resolver {
   /** by id */
   readonly #scopes = new BoundedCache<InboundScope>(maxScopes)
   readonly #destinations = new BoundedCache<OutboundScope>(maxAddresses)
+  /** by the stanzas that speak */
+  readonly #outboundScopes = new BoundedCache<OutboundScope>(maxScopes)
+  readonly #hasHosts: boolean
   readonly #listens: ReadonlyMap<string, ListenStanza>
 
   constructor(model: Model) {
     this.#model = model
+    const containers = [model.outbound, ...model.bindingGroups.values()]
+    this.#hasHosts = [...containers, ...containers.flatMap(({ bindings }) => [...bindings.values()])].some(
+      ({ hosts }) => hosts.literal.size + hosts.patterns.length > 0,
+    )
     this.#listens = new Map([...model.listens.values()].map((listen) => [listen.stanza.instance, listen]))
     for (const instance of this.#listens.keys()) this.#byAddress.set(instance, new BoundedCache(maxAddresses))
   }
@@ -69,21 +79,76 @@ export class Resolver {
     return scope
   }
 
-  /** What holds for domains that no Domain names, and for those of each Domain by itself. */
+  /** What holds for domains that no Domain names, and for those of each Domain by itself, in every binding. */
   *outboundScopes(): Iterable<OutboundScope> {
-    yield new ResolvedOutbound([this.#model.global])
-    for (const { stanza } of this.#model.domains.values()) {
-      yield new ResolvedOutbound([stanza, this.#model.global])
+    const model = this.#model
+    const bindings = [...model.outbound.bindings.keys()].map((binding) => ({ ...defaultEgress, binding }))
+    const grouped = [...model.bindingGroups].flatMap(([bindingGroup, { bindings: inside }]) =>
+      [defaultEgress.binding, ...inside.keys()].map((binding) => ({ bindingGroup, binding })),
+    )
+    for (const egress of [defaultEgress, ...bindings, ...grouped]) {
+      const containers = [
+        model.outbound,
+        model.bindingGroups.get(egress.bindingGroup),
+        model.bindingGroups.get(egress.bindingGroup)?.bindings.get(egress.binding),
+        model.outbound.bindings.get(egress.binding),
+      ].filter((each) => each !== undefined)
+      const base = outboundChain({ model, domain: '', egress })
+      yield this.#outboundScope(base)
+      for (const { stanza } of containers.flatMap(({ domains }) => [
+        ...[...domains.literal.values()].map((each) => ({ stanza: each })),
+        ...domains.patterns,
+      ]))
+        yield this.#outboundScope(
+          stanza.instance.startsWith('/')
+            ? [stanza, ...base]
+            : outboundChain({ model, domain: stanza.instance.toLowerCase(), egress }),
+        )
     }
   }
 
-  /** @param domain in lower case */
-  outbound(domain: string): OutboundScope {
-    let scope = this.#destinations.get(domain)
-    if (scope === undefined) {
-      scope = new ResolvedOutbound(outboundChain(this.#model, domain))
-      this.#destinations.set(domain, scope)
+  /** Whether mail can be given to it. The default binding of the default group is always there. */
+  hasBinding({ bindingGroup, binding }: Egress): boolean {
+    if (bindingGroup === defaultEgress.bindingGroup && binding === defaultEgress.binding) return true
+    const { bindingGroups, outbound } = this.#model
+    if (bindingGroups.get(bindingGroup)?.bindings.has(binding)) return true
+    return bindingGroup === defaultEgress.bindingGroup && outbound.bindings.has(binding)
+  }
+
+  /** @returns the names of a group's bindings; undefined when there is no such group */
+  bindingsOf(group: string): readonly string[] | undefined {
+    const inside = [...(this.#model.bindingGroups.get(group)?.bindings.keys() ?? [])]
+    if (group !== defaultEgress.bindingGroup) {
+      return this.#model.bindingGroups.has(group) ? inside : undefined
     }
+    return [...new Set([defaultEgress.binding, ...inside, ...this.#model.outbound.bindings.keys()])]
+  }
+
+  /** @param domain in lower case */
+  outbound(domain: string, egress: Egress = defaultEgress): OutboundScope {
+    const key = `${egress.bindingGroup}/${egress.binding}/${domain}`
+    let scope = this.#destinations.get(key)
+    if (scope === undefined) {
+      scope = this.#outboundScope(outboundChain({ model: this.#model, domain, egress }))
+      this.#destinations.set(key, scope)
+    }
+    return scope
+  }
+
+  /** @param names in lower case: the host's name and its address */
+  host(names: readonly string[], egress: Egress = defaultEgress): HostScope | undefined {
+    if (!this.#hasHosts) return undefined
+    const chain = hostChain({ model: this.#model, egress }, names)
+    return chain.length === 0 ? undefined : new ResolvedHost(chain)
+  }
+
+  /** Destinations for which the same stanzas speak share one scope, however many there are. */
+  #outboundScope(chain: readonly Stanza[]): OutboundScope {
+    const key = chain.map(pathOf).join(' < ')
+    const known = this.#outboundScopes.get(key)
+    if (known !== undefined) return known
+    const scope = new ResolvedOutbound(chain)
+    this.#outboundScopes.set(key, scope)
     return scope
   }
 }
@@ -176,6 +241,41 @@ class ResolvedOutbound implements OutboundScope {
   origin(option: keyof OutboundValues): Origin {
     return deciding(this.#chain, option)?.at ?? 'default'
   }
+
+  definition(option: keyof OutboundValues): string {
+    return definitionIn(this.#chain, option)
+  }
+}
+
+class ResolvedHost implements HostScope {
+  readonly options: HostValues
+  readonly #chain: readonly Stanza[]
+
+  constructor(chain: readonly Stanza[]) {
+    this.#chain = chain
+    this.options = Object.freeze(effective(chain, hostDefaults)) as unknown as HostValues
+    Object.freeze(this)
+  }
+
+  origin(option: keyof HostValues): Origin {
+    return deciding(this.#chain, option)?.at ?? 'default'
+  }
+
+  definition(option: keyof HostValues): string {
+    return definitionIn(this.#chain, option)
+  }
+}
+
+/** The same text for the same stanza, after a reload too. '' where no stanza sets it. */
+function definitionIn(chain: readonly Stanza[], option: string): string {
+  const stanza = chain.find(({ settings }) => settings.has(option))
+  return stanza === undefined ? '' : pathOf(stanza)
+}
+
+/** Quoted, because a pattern may hold anything: two stanzas must never have the same path. */
+function pathOf({ within, scope, instance }: Stanza): string {
+  const own = `${scope} ${JSON.stringify(instance)}`
+  return within === undefined ? own : `${pathOf(within)} ${own}`
 }
 
 /** Every option of a table: what the first stanza says that sets it, else the default. */
@@ -200,6 +300,7 @@ function defaultsOf(
 
 const inboundDefaults = defaultsOf(inboundOptions)
 const outboundDefaults = defaultsOf(outboundOptions)
+const hostDefaults = defaultsOf(hostOptions)
 
 /**
  * Holds at most twice `limit` entries: when the young half is full it becomes the old one, and what was in the old half

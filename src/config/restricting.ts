@@ -14,10 +14,8 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   always_deny: no(),
   authorizationparameters: nothing(),
   inbound_throttle_messages: /^0(?:\/\d+)?$/,
-  default_binding: /^normal$/i,
 
   // what is refused of a message
-  blackhole: no(),
   rfc2822_date_header: /^(?:ifneeded|ignore)$/i,
   rfc2822_messageid_header: /^(?:ifneeded|ignore)$/i,
   rfc2822_missing_headers: /^allow$/i,

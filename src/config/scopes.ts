@@ -6,8 +6,17 @@
  * were written there, right after the stanza's own, and a Pathway_Group's right after its pathway's.
  */
 
-import type { ListenStanza, Model, PeerStanza, Setting, Stanza } from './model.ts'
+import type {
+  BindingContainer,
+  Destinations,
+  ListenStanza,
+  Model,
+  PeerStanza,
+  Setting,
+  Stanza,
+} from './model.ts'
 import type { FilePath, SniCertificate } from './settings.ts'
+import type { Egress } from './settings-queue.ts'
 
 /** What is known of a client when its options are looked up. */
 export interface Situation {
@@ -48,13 +57,68 @@ export function pathwayName({ model, listen, listenPeers, listenerPeers, scriptP
   return namesPathway(listen.stanza) ?? namesPathway(model.listener) ?? 'default'
 }
 
-/** The stanzas that speak for a destination: the literal Domain, then patterns in file order, then global. */
-export function outboundChain(model: Model, domain: string): readonly Stanza[] {
-  const literal = model.domains.get(domain)
-  const patterns = [...model.domains.values()].filter((each) => each.pattern?.test(domain))
-  return [...(literal !== undefined && literal.pattern === undefined ? [literal] : []), ...patterns]
-    .map(stanzaOf)
-    .concat(model.global)
+/** A destination as it is looked up: mail for a domain (lower case) that leaves by a binding. */
+export interface Outward {
+  readonly model: Model
+  readonly domain: string
+  readonly egress: Egress
+}
+
+/** Most specific first. After the last one comes the built-in default. */
+export const outboundOrder: readonly ((outward: Outward) => readonly Stanza[])[] = [
+  /* 1 Domain in the group's Binding */ (outward) => domainsOf(bindingInGroup(outward), outward),
+  /* 2 Domain in the Binding         */ (outward) => domainsOf(bindingOutside(outward), outward),
+  /* 3 Domain in the Binding_Group   */ (outward) => domainsOf(groupOf(outward), outward),
+  /* 4 Binding in the group          */ (outward) => stanzasOf(bindingInGroup(outward)),
+  /*   Binding                       */ (outward) => stanzasOf(bindingOutside(outward)),
+  /* 5 Binding_Group                 */ (outward) => stanzasOf(groupOf(outward)),
+  /* 6 Domain                        */ (outward) => domainsOf(outward.model.outbound, outward),
+  /* 7 global                        */ ({ model }) => [model.global],
+]
+
+/** The stanzas that speak for a destination, most specific first. */
+export function outboundChain(outward: Outward): readonly Stanza[] {
+  return outboundOrder.flatMap((level) => level(outward))
+}
+
+/** The Host stanzas that speak for a host; what holds for domains and globally does not count for hosts. */
+export function hostChain(
+  { model, egress }: Omit<Outward, 'domain'>,
+  names: readonly string[],
+): readonly Stanza[] {
+  const outward = { model, egress, domain: '' }
+  const containers = [bindingInGroup(outward), groupOf(outward), bindingOutside(outward), model.outbound]
+  return containers.flatMap((container) =>
+    container === undefined ? [] : matchingStanzas(container.hosts, names),
+  )
+}
+
+function groupOf({ model, egress }: Outward): BindingContainer | undefined {
+  return model.bindingGroups.get(egress.bindingGroup)
+}
+
+function bindingInGroup(outward: Outward): BindingContainer | undefined {
+  return groupOf(outward)?.bindings.get(outward.egress.binding)
+}
+
+function bindingOutside({ model, egress }: Outward): BindingContainer | undefined {
+  return model.outbound.bindings.get(egress.binding)
+}
+
+function stanzasOf(container: BindingContainer | undefined): readonly Stanza[] {
+  return container === undefined ? [] : [container.stanza]
+}
+
+function domainsOf(container: BindingContainer | undefined, { domain }: Outward): readonly Stanza[] {
+  return container === undefined ? [] : matchingStanzas(container.domains, [domain])
+}
+
+/** The literal ones before the patterns, those in file order. */
+function matchingStanzas({ literal, patterns }: Destinations, names: readonly string[]): readonly Stanza[] {
+  const found = names.flatMap((name) => literal.get(name) ?? [])
+  if (patterns.length === 0) return found
+  const matched = patterns.filter(({ pattern }) => names.some((name) => pattern.test(name)))
+  return [...found, ...matched.map(stanzaOf)]
 }
 
 /** The setting that decides, or undefined for the built-in default. */

@@ -7,10 +7,11 @@
 
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
+import type { OcspSettings } from './settings-ocsp.ts'
 import type { PartnerSettings } from './settings-partner.ts'
+import type { Egress, HostScope, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
 import type { OutboundSessionValues, SessionGlobals } from './settings-session.ts'
 import type { FilePath, TlsValues } from './settings-tls.ts'
-import type { OcspSettings } from './settings-ocsp.ts'
 
 /** A CIDR block in normal form. `family` 4 has 4 bytes, 6 has 16; host bits are zero. */
 export interface Cidr {
@@ -24,9 +25,9 @@ export interface Cidr {
 /** A dictionary value, keys as written. */
 export type Dictionary = Readonly<Record<string, string>>
 
+export type { OcspSettings } from './settings-ocsp.ts'
 export type { PartnerSettings } from './settings-partner.ts'
 export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
-export type { OcspSettings } from './settings-ocsp.ts'
 
 /**
  * The options of the inbound scopes that act. Times are in seconds, sizes in octets; 0 means "no limit" unless said
@@ -105,7 +106,7 @@ export interface InboundValues extends TlsValues {
 }
 
 /** Options of the global scope that act by themselves. */
-export interface GlobalValues extends SessionGlobals {
+export interface GlobalValues extends SessionGlobals, QueueGlobals {
   readonly hostname: string | undefined
   readonly spoolbase: FilePath
   readonly spool_mode: number
@@ -117,14 +118,14 @@ export interface GlobalValues extends SessionGlobals {
   readonly control_client_timeout: number
   /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
   readonly max_sessions: number
-  /** + name servers, `address` or `address:port`; empty = those of the system */
   /** + days before the end of a certificate or revocation list at which a warning is given, descending */
   readonly tls_expiry_warning: readonly number[]
+  /** + name servers, `address` or `address:port`; empty = those of the system */
   readonly dns_servers: readonly string[]
 }
 
 /** Options of the outbound scopes that act, for one destination domain. */
-export interface OutboundValues extends OutboundSessionValues {
+export interface OutboundValues extends OutboundSessionValues, OutboundQueueValues {
   /** host, address or `[v6]:port` */
   readonly gateway: string | undefined
   readonly routes: readonly string[]
@@ -140,28 +141,15 @@ export interface OutboundValues extends OutboundSessionValues {
   readonly prefer_ipv6_mxs: boolean
   /** seconds for which a host that could not be connected to is left alone */
   readonly host_failure_retry: number
-  readonly retry_interval: number
-  readonly max_retry_interval: number
-  readonly message_expiration: number
   /** whether the sender is told of a failure; otherwise it is logged and the message forgotten */
   readonly generate_bounces: boolean
   /** the From of bounces, as it stands in a header; undefined = mailer-daemon at Hostname */
   readonly mailerdaemon: string | undefined
   /** how much of the message a bounce brings along */
   readonly bounces_inline_original: 'none' | 'headers' | 'all'
-  readonly suspend_delivery: boolean
   readonly ehlo_hostname: string | undefined
-  readonly max_outbound_connections: number
-  readonly connect_timeout: number
-  readonly ehlo_timeout: number
-  readonly mailfrom_timeout: number
-  readonly rcptto_timeout: number
-  readonly body_timeout: number
-  readonly rset_timeout: number
   /** seconds for which a connection is kept for the next message; 0 = it is not */
   readonly idle_timeout: number
-  /** messages over one connection; 0 = no limit */
-  readonly max_deliveries_per_connection: number
 }
 
 /**
@@ -186,6 +174,8 @@ export interface InboundScope {
 export interface OutboundScope {
   readonly options: OutboundValues
   origin(option: keyof OutboundValues): Origin
+  /** the stanza that sets an option, the same text for the same stanza after a reload; '' for the default */
+  definition(option: keyof OutboundValues): string
 }
 
 /** What a Listen instance binds to. */
@@ -379,9 +369,9 @@ export interface Settings {
   readonly tlsLogs: readonly TlsLogSettings[]
   readonly maildirs: readonly MaildirSettings[]
   readonly partners: readonly PartnerSettings[]
-  readonly security: SecuritySettings | undefined
   /** of TLS_OCSP */
   readonly ocsp: readonly OcspSettings[]
+  readonly security: SecuritySettings | undefined
   readonly datasources: readonly DatasourceSettings[]
   /** of auth_ds */
   readonly schemes: readonly AuthSchemeSettings[]
@@ -396,8 +386,13 @@ export interface Settings {
    * @throws TypeError for what is not an address, and for a Listen that this configuration does not have
    */
   resolveInbound(listen: ListenSettings, address: string | undefined, pathway?: string): InboundScope
-  /** What holds for mail to a domain (lower case): Domain stanza, then global, then default. */
-  resolveOutbound(domain: string): OutboundScope
+  /** What holds for mail to a domain (lower case) that leaves by a binding, by default that of mail without one. */
+  resolveOutbound(domain: string, egress?: Egress): OutboundScope
+  /** What Host stanzas say of a host. @param names its name and its address, in lower case @returns undefined: nothing */
+  resolveHost(names: readonly string[], egress?: Egress): HostScope | undefined
+  hasBinding(egress: Egress): boolean
+  /** the bindings of a group; undefined when there is no such group */
+  bindingsOf(group: string): readonly string[] | undefined
   /** Outbound scopes as the configuration writes them: for checks of certificates and for warnings. */
   outboundScopes(): Iterable<OutboundScope>
   /** Every inbound scope that some client could meet, each once: for checks of certificates and for warnings. */

@@ -5,6 +5,7 @@
  *   `:25 10.0.0.1 Option`      an inbound option for a client of that Listen (`unix` for a UNIX client)
  *   `:25 10.0.0.1 @name Option` the same on a pathway that a script chose
  *   `global Option`, `domain example.com Option`
+ *   `domain example.com via group/binding Option`, `host mx.example.com via group/binding Option`
  *   `listens`, `scripts`, `loggers`, `maildirs`, `security`, `files`  the whole of it
  * A line `===== name` starts a further file beside the configuration.
  *
@@ -20,6 +21,7 @@ import { displayName } from '../../src/config/known-names.ts'
 import { type LoadResult, loadSettingsFromText } from '../../src/config/load.ts'
 import { renderDiagnostics } from '../../src/config/render.ts'
 import type { GlobalValues, InboundValues, OutboundValues, Settings } from '../../src/config/settings.ts'
+import type { Egress, HostValues } from '../../src/config/settings-queue.ts'
 
 const line = '-'.repeat(10)
 const directory = import.meta.dirname
@@ -60,8 +62,13 @@ function answer(settings: Settings, question: string): string {
     return `${show(settings.global[option as keyof GlobalValues])} (${describeOrigin(settings.globalOrigin(option as keyof GlobalValues))})`
   }
   if (words[0] === 'domain') {
-    const scope = settings.resolveOutbound(words[1] ?? '')
+    const scope = settings.resolveOutbound(words[1] ?? '', via(words))
     return `${show(scope.options[option as keyof OutboundValues])} (${describeOrigin(scope.origin(option as keyof OutboundValues))})`
+  }
+  if (words[0] === 'host') {
+    const scope = settings.resolveHost([words[1] ?? ''], via(words))
+    const origin = scope?.origin(option as keyof HostValues) ?? 'default'
+    return `${show(scope?.options[option as keyof HostValues])} (${describeOrigin(origin)})`
   }
   if (words.length === 1) {
     const name = Object.keys(settings).find((each) => each.toLowerCase() === option) as 'listens'
@@ -75,6 +82,12 @@ function answer(settings: Settings, question: string): string {
   if (option === 'id') return `${scope.id}; pathway ${scope.pathway}, group ${scope.pathwayGroup}`
   assert.ok(Object.hasOwn(scope.options, option), `no option ${displayName(option)}`)
   return `${show(scope.options[option as keyof InboundValues])} (${describeOrigin(scope.origin(option as keyof InboundValues))})`
+}
+
+function via(words: readonly string[]): Egress | undefined {
+  if (words[2] !== 'via') return undefined
+  const [bindingGroup = '', binding = ''] = words[3]?.split('/') ?? []
+  return { bindingGroup, binding }
 }
 
 /** Without this machine's own directory; a network as it is written, a path as text → path. */

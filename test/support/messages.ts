@@ -1,7 +1,9 @@
 /** Messages and settings as the delivery tests need them. */
 
+import { queueOptions } from '../../src/config/options-queue.ts'
 import { sessionOptions } from '../../src/config/options-session.ts'
 import type { MaildirSettings, OutboundValues } from '../../src/config/settings.ts'
+import type { Egress, HostScope, OutboundQueueValues, QueueGlobals } from '../../src/config/settings-queue.ts'
 import type { OutboundSessionValues } from '../../src/config/settings-session.ts'
 import type { Envelope } from '../../src/mail/envelope.ts'
 import type { StoredContent, StoredMessage } from '../../src/spool/spool.ts'
@@ -10,7 +12,12 @@ const sessionDefaults = Object.fromEntries(
   Object.entries(sessionOptions).map(([name, row]) => [name, row.default]),
 ) as unknown as OutboundSessionValues
 
+const queueDefaults = Object.fromEntries(
+  Object.entries(queueOptions).map(([name, row]) => [name, row.default]),
+) as unknown as OutboundQueueValues
+
 export const outboundDefaults: OutboundValues = {
+  ...queueDefaults,
   ...sessionDefaults,
   gateway: undefined,
   routes: [],
@@ -40,17 +47,24 @@ export const outboundDefaults: OutboundValues = {
   max_deliveries_per_connection: 0,
 }
 
-/** Outbound settings: one set of options for every domain, or a function of the domain. */
+/** Outbound settings: one set of options for every domain, or a function of the domain and its binding. */
 export function settingsFor(
-  options: Partial<OutboundValues> | ((domain: string) => Partial<OutboundValues>) = {},
+  options: Partial<OutboundValues> | ((domain: string, egress?: Egress) => Partial<OutboundValues>) = {},
   maildirs: readonly MaildirSettings[] = [],
 ) {
+  const global: QueueGlobals = { default_binding: 'normal', server_reserve_outbound_connections: 0 }
   return {
     maildirs,
-    resolveOutbound: (domain: string) => ({
-      options: { ...outboundDefaults, ...(typeof options === 'function' ? options(domain) : options) },
+    global,
+    resolveOutbound: (domain: string, egress?: Egress) => ({
+      options: {
+        ...outboundDefaults,
+        ...(typeof options === 'function' ? options(domain, egress) : options),
+      },
       origin: () => 'default' as const,
+      definition: () => 'global',
     }),
+    resolveHost: (): HostScope | undefined => undefined,
   }
 }
 

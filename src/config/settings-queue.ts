@@ -1,0 +1,83 @@
+/** What the queue's options come to, for one destination in one binding (Momentum: config/ref-binding and the pages it names). */
+
+import type { Origin } from './diagnostic.ts'
+
+/** At most `count` in any stretch of `seconds`. */
+export interface Throttle {
+  readonly count: number
+  readonly seconds: number
+}
+
+/** Where mail leaves: a binding in its group. */
+export interface Egress {
+  readonly bindingGroup: string
+  readonly binding: string
+}
+
+/** the binding of mail for which policy has chosen none */
+export const defaultEgress: Egress = { bindingGroup: 'default', binding: 'default' }
+
+/** Options of the outbound scopes that govern the queue. */
+export interface OutboundQueueValues {
+  readonly retry_interval: number
+  readonly max_retry_interval: number
+  readonly message_expiration: number
+  readonly suspend_delivery: boolean
+  readonly max_outbound_connections: number
+  readonly connect_timeout: number
+  readonly ehlo_timeout: number
+  readonly mailfrom_timeout: number
+  readonly rcptto_timeout: number
+  readonly body_timeout: number
+  readonly rset_timeout: number
+  /** messages over one connection; 0 = no limit */
+  readonly max_deliveries_per_connection: number
+  /** the address from which connections are made; undefined = the system chooses */
+  readonly bind_address: string | undefined
+  /** retries after which a message fails; auto and none = as many as Message_Expiration allows */
+  readonly max_retries: number | 'auto' | 'none'
+  /** the first failure is the last */
+  readonly never_retry: boolean
+  /** a message that has expired fails without a last attempt */
+  readonly never_attempt_expired_messages: boolean
+  /** mail is refused at RCPT and fails where it is queued (true, inline), or is taken and dropped (internal) */
+  readonly blackhole: 'false' | 'true' | 'inline' | 'internal'
+  /** seconds that an attempt looks for a host that answers; 0 = no limit */
+  readonly connect_timeout_to_delay: number
+  /** look-ups in a row that fail before the whole domain waits; 0 = never */
+  readonly mx_failures_to_delay: number
+  /** recipients of one transaction */
+  readonly max_recipients_per_batch: number
+  /** recipients over one connection; 0 = no limit */
+  readonly max_recipients_per_connection: number
+  readonly outbound_throttle_messages: Throttle | undefined
+  readonly outbound_throttle_connections: Throttle | undefined
+  /** envelopes of one binding and domain that are held in memory while they are ready to go */
+  readonly max_resident_active_queue: number
+  /** envelopes in memory, over all, beyond which none is held for this binding */
+  readonly max_resident_messages: number
+  /** attempts under way at once in all, beyond which none begins in this binding */
+  readonly server_max_outbound_connections: number
+}
+
+/** Options of the global scope that govern the queue. */
+export interface QueueGlobals {
+  /** what becomes of mail for which policy has chosen no binding */
+  readonly default_binding: 'normal' | 'none' | 'suspended'
+  /** of the attempts that may be under way at once, those that only a domain without one may take */
+  readonly server_reserve_outbound_connections: number
+}
+
+/** Limits of a Host stanza. undefined: there is none. */
+export interface HostValues {
+  readonly max_outbound_connections: number | undefined
+  readonly outbound_throttle_messages: Throttle | undefined
+  readonly outbound_throttle_connections: Throttle | undefined
+}
+
+/** What holds for one host, by Host stanzas alone. */
+export interface HostScope {
+  readonly options: HostValues
+  origin(option: keyof HostValues): Origin
+  definition(option: keyof HostValues): string
+}
