@@ -15,7 +15,7 @@ import type { Settings } from './config/settings.ts'
 import { DeliveryQueue } from './delivery/queue.ts'
 import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
 import { PartnerReport } from './events/partner-report.ts'
-import { buildGeneration, type ConfigurationSource, type Generation } from './generation.ts'
+import { buildGeneration, type ConfigurationSource, type Generation, withFreshTls } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
 import { deliveryBudget } from './listener/descriptors.ts'
@@ -23,6 +23,7 @@ import { Listeners } from './listener/listener.ts'
 import { Decisions } from './logs/decisions.ts'
 import { type Logs, openLogs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
+import { Operations } from './operations.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
 import type { SessionServices } from './smtp/services.ts'
@@ -77,6 +78,9 @@ export class Server {
   /** policies that wait for their last session */
   readonly #retiring = new Set<Promise<void>>()
   readonly #expiry: ExpiryWatch
+  readonly #operations: Operations
+  /** reloads and the like follow one another */
+  #lastChange: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | undefined
   #generation: Generation
   #services: SessionServices
@@ -96,6 +100,14 @@ export class Server {
         clock: Date.now,
       }),
     }
+    this.#operations = new Operations({
+      ...parts,
+      version: options.version,
+      generation: () => this.#generation,
+      reload: () => this.reload().then(() => this.warnings),
+      flushTls: () => this.#inTurn(() => this.#flushTls()),
+      expiring: () => this.expiring,
+    })
     this.#services = this.#servicesOf(generation)
     this.#expiry = new ExpiryWatch({
       configured: () => this.#generation.tls.inventory,
@@ -155,7 +167,7 @@ export class Server {
     const parts = { events, ids, ticketSecret, ...facts, spool, queue, reserve, authFailures, hashQueue }
     const server = new Server(options, parts, generation)
     try {
-      await server.#parts.listeners.start()
+      await server.#operations.follow(settings, () => server.#parts.listeners.start())
     } catch (error) {
       await Promise.allSettled([spool.close(), facts.logs.close()])
       throw error
@@ -168,6 +180,11 @@ export class Server {
   /** What is bound, in the order of the Listen stanzas: `127.0.0.1:25`, `[::]:25`, `/run/postern.sock`. */
   get addresses(): readonly string[] {
     return this.#parts.listeners.addresses().map(({ text }) => text)
+  }
+
+  /** The sockets of the console and of HTTP that are bound. */
+  get serviceAddresses(): { readonly console: readonly string[]; readonly http: readonly string[] } {
+    return this.#operations.addresses()
   }
 
   get settings(): Settings {
@@ -203,7 +220,11 @@ export class Server {
    * Reads the configuration again and puts it in force for new connections; reopens every log.
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    return this.#inTurn(() => this.#reload())
+  }
+
+  async #reload(): Promise<void> {
     const { events, ticketSecret, logs, queue, listeners, hashQueue } = this.#parts
     await logs.reopen()
     const generation = await buildGeneration({
@@ -215,15 +236,18 @@ export class Server {
       previous: this.#generation,
     })
     const services = this.#servicesOf(generation)
-    await listeners.replaceSettings(generation.settings, () => {
-      this.#retire(this.#generation)
-      this.#generation = generation
-      this.#services = services
-      this.#parts.partnerReport.expect(generation.partners.pins, warningTime(generation.settings))
-      this.#parts.reserve.octets = generation.settings.global.spool_min_free
-      const { settings, sessionMaterial: material } = generation
-      queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
-    })
+    const change = (): Promise<void> =>
+      listeners.replaceSettings(generation.settings, () => {
+        this.#generation.tls.handOver(generation.tls)
+        this.#retire(this.#generation)
+        this.#generation = generation
+        this.#services = services
+        this.#parts.partnerReport.expect(generation.partners.pins, warningTime(generation.settings))
+        this.#parts.reserve.octets = generation.settings.global.spool_min_free
+        const { settings, sessionMaterial: material } = generation
+        queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
+      })
+    await this.#operations.follow(generation.settings, change)
     this.#expiry.look()
     await logs.replace(generation.settings)
   }
@@ -240,6 +264,7 @@ export class Server {
   async #stop(): Promise<void> {
     const { listeners, queue, spool, logs } = this.#parts
     listeners.close()
+    this.#operations.close()
     this.#stopping.abort()
     this.#expiry.stop()
     const deadline = new AbortController()
@@ -251,8 +276,29 @@ export class Server {
     await Promise.race([Promise.all(this.#retiring), delay(GIVE_UP_MS, undefined, { ref: false })])
     await queue.stop(deadline.signal)
     clearTimeout(timer)
+    this.#operations.end()
     await spool.close()
     await logs.close()
+  }
+
+  /** Changes of what is in force follow one another. */
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#lastChange.then(change)
+    this.#lastChange = done.catch(() => undefined)
+    return done
+  }
+
+  /** Certificates, CAs and lists are read anew; everything else stays. Sessions under way keep what they began with. */
+  async #flushTls(): Promise<void> {
+    const before = this.#generation
+    const { events, ticketSecret } = this.#parts
+    const after = await withFreshTls(before, { events, ticketSecret })
+    before.tls.handOver(after.tls)
+    this.#generation = after
+    this.#services = this.#servicesOf(this.#generation)
+    const retired = this.#sessionsEnd().then(() => before.tls.close())
+    this.#retiring.add(retired)
+    void retired.finally(() => this.#retiring.delete(retired))
   }
 
   async #sessionsEnd(): Promise<void> {
@@ -299,6 +345,7 @@ export class Server {
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       liveDecisions: this.#parts.decisions,
+      liveSessions: this.#operations,
       shuttingDown: this.#stopping.signal,
     }
   }

@@ -38,6 +38,11 @@ interface Entry {
   readonly weight: number
 }
 
+/** Octets of a context, and of what OpenSSL keeps for each octet of DER; estimated. */
+export function contextWeight(der: number): number {
+  return 48 * 1024 + 6 * der
+}
+
 export class ContextCache {
   readonly #entries = new Map<string, Entry>()
   readonly #budget: number

@@ -20,7 +20,7 @@ import type { InboundScope, InboundValues, Settings } from '../config/settings.t
 import type { EventSink } from '../events/events.ts'
 import type { Ending } from '../events/expiry.ts'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
-import { ContextCache, type ContextFacts, HandshakeSlots } from './context-cache.ts'
+import { ContextCache, type ContextFacts, contextWeight, HandshakeSlots } from './context-cache.ts'
 import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
 import { type HandshakeOptions, handshake, untilClosed } from './handshake.ts'
@@ -58,9 +58,6 @@ export interface LoadTlsOptions {
 
 /** milliseconds */
 const WATCH_INTERVAL = 1000
-/** octets of a context with nothing in it, and of what OpenSSL keeps for each octet of DER; estimated */
-const CONTEXT_WEIGHT = 48 * 1024
-const DER_WEIGHT = 6
 
 /**
  * Loads every certificate, key, CA and CRL of a configuration and checks the other TLS options.
@@ -148,15 +145,20 @@ export class TlsContexts implements TlsGate {
     return this.#cache.list()
   }
 
-  /** Follows the revocation lists as their files change, until `close`. */
-  watch(): this {
-    this.#crlWatch.start()
   /** What has an end, as it is in force now. */
   get inventory(): readonly Ending[] {
     return inventoryOf(this.files, this.#ocsp.responders)
   }
 
+  /** Follows the revocation lists as their files change, until `close`. */
+  watch(): this {
+    this.#crlWatch.start()
     return this
+  }
+
+  /** A reload: `next` follows the lists that both have, for the sessions of both. */
+  handOver(next: TlsContexts): void {
+    this.#crlWatch.handOver(next.#crlWatch)
   }
 
   close(): Promise<void> {
@@ -355,10 +357,7 @@ export class TlsContexts implements TlsGate {
       range: protocolRange(options.tls_protocols),
       ciphers: cipherText(options),
       tickets: givesTickets(options),
-      turningPoints: [
-        ...turningPointsOf(cas),
-        ...(crls?.lists ?? []).flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? Infinity]),
-      ],
+      turningPoints: turningPointsOf(cas, crls),
     }
   }
 
@@ -382,7 +381,7 @@ export class TlsContexts implements TlsGate {
     const period = tickets ? ticketSecret.period(now) : 0
     const parts = [server.digest, ciphers, range, curves ?? '', tickets, period, trust.toString('hex')]
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
-    const weight = CONTEXT_WEIGHT + DER_WEIGHT * ((cas?.size ?? 0) + (crls?.size ?? 0))
+    const weight = contextWeight((cas?.size ?? 0) + (crls?.size ?? 0))
     const keys = tickets ? ticketSecret.keysFor(trust, now) : undefined
     return this.#cache.get(
       digest,

@@ -53,7 +53,11 @@ interface Watched {
 
 export class CrlWatch {
   readonly #options: CrlWatchOptions
-  readonly #watched: readonly Watched[]
+  #watched: readonly Watched[]
+  readonly #paths: ReadonlySet<string>
+  /** those who have handed over to this one */
+  readonly #followers = new Set<CrlWatch>()
+  #leave: (() => void) | undefined
   /** by list and what is wrong with it: when it was told last */
   #alarms = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
@@ -62,6 +66,7 @@ export class CrlWatch {
   constructor(options: CrlWatchOptions) {
     this.#options = options
     this.#watched = options.uses.map((use) => ({ use, state: undefined, failed: undefined, told: false }))
+    this.#paths = new Set(options.uses.map(({ path }) => path))
   }
 
   start(): void {
@@ -73,9 +78,31 @@ export class CrlWatch {
 
   /** Nothing is put in force any more; resolves when no look is under way. */
   async stop(): Promise<void> {
+    this.#leave?.()
     clearInterval(this.#timer)
     this.#timer = undefined
     await this.#looking
+  }
+
+  /**
+   * Another one looks at the files that both have from now on, and raises the alarms. What is in force there is in force
+   * here too, until `stop`; what only this one has it follows itself.
+   */
+  handOver(next: CrlWatch): void {
+    const shared = this.#watched.filter(({ use }) => next.#paths.has(use.path))
+    this.#watched = this.#watched.filter((watched) => !shared.includes(watched))
+    next.#followers.add(this)
+    this.#leave = () => next.#followers.delete(this)
+    for (const { use } of shared) {
+      const lists = next.#options.current(use.path)
+      if (lists !== undefined) this.#put(use.path, lists)
+    }
+  }
+
+  #put(path: string, lists: RevocationLists): void {
+    if (!this.#paths.has(path)) return
+    if (this.#options.current(path)?.digest !== lists.digest) this.#options.replace(path, lists)
+    for (const follower of this.#followers) follower.#put(path, lists)
   }
 
   /** One look at everything. What goes wrong is told, and everything stays as it is. */
@@ -105,10 +132,10 @@ export class CrlWatch {
       bundles,
       now: this.#options.clock(),
     })
-    if (this.#timer === undefined) return
+    if (this.#timer === undefined || !this.#watched.includes(watched)) return
     const lists = joinLists(entries)
     if (lists.digest !== before.digest) {
-      this.#options.replace(path, lists)
+      this.#put(path, lists)
       this.#tell(
         'notice',
         `TLS_Client_CRL ${path}: ${entries.length} revocation lists are in force, as they are now`,

@@ -25,6 +25,9 @@ export interface Plan {
   readonly turningPoints: readonly number[]
 }
 
-export function turningPointsOf(cas: ClientCas | undefined): number[] {
-  return (cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter])
+export function turningPointsOf(cas: ClientCas | undefined, crls?: RevocationLists): number[] {
+  return [
+    ...(cas?.facts ?? []).flatMap(({ notBefore, notAfter }) => [notBefore, notAfter]),
+    ...(crls?.lists ?? []).flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? Infinity]),
+  ]
 }

@@ -122,6 +122,54 @@ suite('followed', () => {
     await delay(100)
     assert.equal(await verdictAt(watch.gate, clients.valid), 'verified')
   })
+
+  test('after a reload one follows for both: a revocation reaches the sessions of before, each alarm is raised once', async () => {
+    await using directory = await pkiDirectory()
+    const { authority, clients } = directory.pki
+    const source = await directory.write('list.pem', authority.crl())
+    const only = await directory.write('only.pem', authority.crl())
+    const scope = scopeWith(directory, { tls_client_crl: file(source) })
+    const own = scopeOf({ ...scope.options, tls_client_crl: file(only) }, 'own')
+    const events: ServerEvent[] = []
+    const generations: TlsContexts[] = []
+    for (const scopes of [[scope, own], [scope], [scope]]) {
+      const previous = generations.at(-1)
+      const next = await load(scopes, { events, watchInterval: 20, ...(previous && { previous }) })
+      previous?.handOver(next.watch())
+      generations.push(next.watch())
+    }
+    const [first, second] = generations
+    assert.ok(first && second)
+    await using gate = await openGate(first, scope)
+    for (const contexts of [first, second]) {
+      gate.use(contexts, scope)
+      assert.equal(await verdictAt(gate, clients.valid), 'verified')
+    }
+    await directory.write('new.pem', authority.crl({ revoked: [clients.valid.serial] }))
+    await rename(directory.file('new.pem'), source)
+    gate.use(first, scope)
+    for (let i = 0; i < 250 && (await verdictAt(gate, clients.valid)) !== 'revoked'; i += 1) await delay(20)
+    for (const contexts of [first, second]) {
+      gate.use(contexts, scope)
+      assert.equal(await verdictAt(gate, clients.valid), 'revoked')
+    }
+    // what the new configuration does not have is still followed for the old one
+    await directory.write('new.pem', authority.crl({ revoked: [clients.valid.serial] }))
+    await rename(directory.file('new.pem'), only)
+    gate.use(first, own)
+    for (let i = 0; i < 250 && (await verdictAt(gate, clients.valid)) !== 'revoked'; i += 1) await delay(20)
+    assert.equal(await verdictAt(gate, clients.valid), 'revoked')
+    await directory.write('list.pem', 'garbage')
+    for (
+      let i = 0;
+      i < 50 && !events.some((event) => event.kind === 'panic' && event.level === 'critical');
+      i += 1
+    )
+      await delay(20)
+    await delay(100)
+    assert.equal(events.filter((event) => event.kind === 'panic' && event.level === 'critical').length, 1)
+    await Promise.all(generations.map((each) => each.close()))
+  })
 })
 
 suite('checked before use: the last good list stays in force, and an alarm is raised', () => {
