@@ -83,7 +83,7 @@ export class SmtpConnection {
     readonly seconds: number
   }): Promise<TLSSocket> {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#lines.buffered > 0 || this.#replies.length > 0) {
+    if (this.#hasUnread) {
       throw this.#tlsFailure('the host went on in clear after its reply to STARTTLS')
     }
     const raw = this.#socket
@@ -114,7 +114,12 @@ export class SmtpConnection {
 
   /** Whether the other side can be expected to listen: nothing broke, and it has not said anything unasked. */
   get isQuiet(): boolean {
-    return this.#failure === undefined && this.#replies.length === 0
+    return this.#failure === undefined && !this.#hasUnread
+  }
+
+  /** Something came that nobody has asked for: a reply, the beginning of one, or a part of a line. */
+  get #hasUnread(): boolean {
+    return this.#replies.length > 0 || this.#parser.pending || this.#lines.buffered > 0
   }
 
   /** Nobody waits for anything until `resume`; an idle connection does not keep the process alive. */

@@ -7,6 +7,7 @@
 
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server, type Socket } from 'node:net'
+import { createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
 
 /** `hang`, `drop`, or what to say */
 export type SinkAnswer = string | { readonly trickle: string; readonly everyMs: number }
@@ -27,6 +28,28 @@ export interface SinkScript {
   readonly inData?: { readonly after: number; readonly answer: SinkAnswer }
   /** keywords after EHLO */
   readonly extensions?: readonly string[]
+  /** keywords after EHLO inside TLS; those outside but STARTTLS unless given */
+  readonly secureExtensions?: readonly string[]
+  /** the answer to STARTTLS; 220 where there is `tls` */
+  readonly starttls?: SinkAnswer
+  /** octets that go out in clear behind the 220, in one piece with it */
+  readonly injected?: string
+  /** the certificate and so on; `mute`: there is no handshake after the 220 */
+  readonly tls?:
+    | (SecureContextOptions & { readonly requestCert?: boolean; readonly reject?: boolean })
+    | 'mute'
+  readonly xclient?: SinkAnswer
+  /** answers to AUTH and to what follows it, in turn */
+  readonly auth?: readonly SinkAnswer[]
+}
+
+/** A handshake that came to its end. */
+export interface SinkHandshake {
+  /** the name that was asked for; false = none */
+  readonly sni: string | false
+  /** subject of the client's certificate; undefined = none */
+  readonly client: string | undefined
+  readonly resumed: boolean
 }
 
 export interface ReceivedMail {
@@ -40,6 +63,7 @@ export class SmtpSink {
   /** asked anew for each connection, by its number from 0 */
   script: (connection: number) => SinkScript
   readonly received: ReceivedMail[] = []
+  readonly handshakes: SinkHandshake[] = []
   /** every command line, in order */
   readonly commands: string[] = []
   /** command lines by the chunk in which they arrived, to see what was pipelined */
@@ -93,12 +117,18 @@ export class SmtpSink {
       this.#changed()
     })
     const session = new SinkSession(socket, script, this)
+    this.listen(socket, session)
+    session.answer(script.banner ?? '220 sink.test ESMTP')
+    this.#changed()
+  }
+
+  /** Reads from a socket, which may be the inside of TLS. */
+  listen(socket: Socket, session: { take(text: string): void }): void {
+    socket.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => {
       session.take(chunk.toString('latin1'))
       this.#changed()
     })
-    session.answer(script.banner ?? '220 sink.test ESMTP')
-    this.#changed()
   }
 
   #changed(): void {
@@ -109,10 +139,13 @@ export class SmtpSink {
 }
 
 class SinkSession {
-  readonly #socket: Socket
+  #socket: Socket
   readonly #script: SinkScript
   readonly #sink: SmtpSink
   #input = ''
+  #secure = false
+  /** answers to AUTH that are left; undefined outside of it */
+  #auth: SinkAnswer[] | undefined
   #inData = false
   #dataOctets = 0
   #spoke = false
@@ -161,7 +194,8 @@ class SinkSession {
     const line = this.#input.slice(0, end)
     this.#input = this.#input.slice(end + 2)
     this.#sink.commands.push(line)
-    this.#command(line)
+    if (this.#auth !== undefined && this.#auth.length > 0) this.#nextOfAuth()
+    else this.#command(line)
     return true
   }
 
@@ -169,7 +203,7 @@ class SinkSession {
     const script = this.#script
     switch (line.split(/[ :]/, 1).join('').toUpperCase()) {
       case 'EHLO': {
-        const lines = ['sink.test', ...(script.extensions ?? ['PIPELINING', '8BITMIME', 'SIZE 0'])]
+        const lines = ['sink.test', ...this.#extensions()]
         return this.answer(
           script.ehlo ?? lines.map((text, i) => `250${i < lines.length - 1 ? '-' : ' '}${text}`).join('\r\n'),
         )
@@ -197,12 +231,68 @@ class SinkSession {
       }
       case 'RSET':
         return this.answer(script.rset ?? '250 2.0.0 ok')
+      case 'STARTTLS':
+        return this.#startTls()
+      case 'AUTH':
+        this.#auth = [...(script.auth ?? ['235 2.7.0 welcome'])]
+        return this.#nextOfAuth()
+      case 'XCLIENT':
+        return this.answer(script.xclient ?? '220 sink.test ESMTP')
       case 'QUIT':
         this.#socket.end('221 2.0.0 bye\r\n')
         return undefined
       default:
         return this.answer('500 5.5.1 what?')
     }
+  }
+
+  #extensions(): readonly string[] {
+    const { extensions, secureExtensions } = this.#script
+    const usual = extensions ?? [
+      'PIPELINING',
+      '8BITMIME',
+      'SIZE 0',
+      ...(this.#script.tls ? ['STARTTLS'] : []),
+    ]
+    if (!this.#secure) return usual
+    return secureExtensions ?? usual.filter((each) => each !== 'STARTTLS')
+  }
+
+  #nextOfAuth(): void {
+    const next = this.#auth?.shift()
+    if (next !== undefined) this.answer(next)
+    if (typeof next === 'string' && !next.startsWith('334')) this.#auth = undefined
+  }
+
+  #startTls(): void {
+    const { tls, starttls = '220 2.0.0 go ahead', injected = '' } = this.#script
+    if (typeof starttls !== 'string' || !starttls.startsWith('220')) return this.answer(starttls)
+    this.#socket.write(`${starttls}\r\n${injected}`, 'latin1')
+    if (tls === 'mute' || tls === undefined) return undefined
+    const raw = this.#socket
+    raw.removeAllListeners('data')
+    const { requestCert = false, reject = false, ...options } = tls
+    const secureContext = createSecureContext({ ca: [], ...options })
+    const socket = new TLSSocket(raw, {
+      isServer: true,
+      secureContext,
+      requestCert,
+      rejectUnauthorized: reject,
+      SNICallback: (_name, done) => done(null, secureContext),
+    })
+    socket.on('secure', () => {
+      this.#sink.handshakes.push({
+        // the type does not know it
+        sni: (socket as { readonly servername?: string | false }).servername ?? false,
+        client: socket.getPeerX509Certificate()?.subject,
+        resumed: socket.isSessionReused(),
+      })
+    })
+    this.#secure = true
+    this.#input = ''
+    this.#socket = socket
+    this.#sink.listen(socket, this)
+    return undefined
   }
 
   #takeMessage(): boolean {
