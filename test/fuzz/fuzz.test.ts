@@ -5,9 +5,11 @@
 
 import './address.fuzz.ts'
 import './command.fuzz.ts'
+import './crl.fuzz.ts'
 import './data.fuzz.ts'
 import './headers.fuzz.ts'
 import './lines.fuzz.ts'
+import './ocsp.fuzz.ts'
 import './proxy-header.fuzz.ts'
 import './reply.fuzz.ts'
 import './xtext.fuzz.ts'

@@ -8,12 +8,21 @@
 import * as fc from 'fast-check'
 
 export function fuzz<T extends unknown[]>(property: fc.IProperty<T>): void {
+  fc.assert(property, budget())
+}
+
+/** The same for what has to be waited for. */
+export async function fuzzAsync<T extends unknown[]>(property: fc.IAsyncProperty<T>): Promise<void> {
+  await fc.assert(property, budget())
+}
+
+function budget(): { interruptAfterTimeLimit: number; markInterruptAsFailure: boolean; numRuns: number } {
   const seconds = process.env['POSTERN_FUZZ_SECONDS']
-  fc.assert(property, {
+  return {
     interruptAfterTimeLimit: Number(seconds ?? 1) * 1000,
     markInterruptAsFailure: false,
     numRuns: seconds === undefined ? 3_000 : Number.MAX_SAFE_INTEGER,
-  })
+  }
 }
 
 /** Octets that look like mail just enough to reach the odd corners: made of pieces that mean something. */
