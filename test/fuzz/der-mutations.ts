@@ -59,7 +59,7 @@ function apply(der: Buffer, step: Change): Buffer {
       return Buffer.concat([der.subarray(0, place), step.octets, der.subarray(place)])
     case 'truncate':
       return der.subarray(0, place)
-    case 'nest':
+    default:
       return Array.from({ length: step.times }).reduce<Buffer>((inner) => wrap(step.tag, inner), der)
   }
 }
