@@ -11,6 +11,7 @@ import type { ServerEvent } from './events/events.ts'
 import type { PolicyDefinition } from './policy/typescript/definition.ts'
 
 export { ConfigError, type Diagnostic, type Position } from './config/diagnostic.ts'
+export type { DecisionRecord } from './events/decision.ts'
 export type { ServerEvent } from './events/events.ts'
 export type { Endpoint, Envelope, Mailbox } from './mail/envelope.ts'
 export type { HeaderBlock } from './mail/headers.ts'

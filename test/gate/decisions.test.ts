@@ -4,14 +4,14 @@
  */
 
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import type { ConnectionOptions } from 'node:tls'
 import type { DecisionRecord } from '../../src/events/decision.ts'
 import { type ClientKind, makePki, type Pki } from '../../src/tls/pki.ts'
 import { ConnectionLost, SmtpClient } from '../support/smtp-client.ts'
-import { intermediateAuthority } from '../support/test-ca.ts'
+import { hostileNames, intermediateAuthority } from '../support/test-ca.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
 
 const conf = `
@@ -395,6 +395,69 @@ test('tls_log has one line of JSON for each record', async () => {
     [last?.['outcome'], last?.['how'], last?.['refused'], last?.['subject']],
     ['verified', 'closed', 1, 'CN=client-valid.example'],
   )
+})
+
+test('no name in a certificate can break a line, a value or a terminal', async () => {
+  // OpenSSL itself refuses these (test/attacks/certificates.test.ts)
+  const refused = ['invalid UTF-8', 'no string', 'long']
+  for (const [what, attribute] of hostileNames) {
+    if (refused.includes(what)) continue
+    const { cert, key } = pki.authority.issue({
+      subject: [attribute],
+      altNames: [{ kind: 'dns', value: 'a\n"b\u0007' }],
+    })
+    const { outcome, identity } = await visit('implicit', { options: { cert, key } })
+    assert.ok(identity, what)
+    assert.equal(outcome, 'verified', what)
+    assert.ok(identity.subject.length <= 1100, what)
+  }
+  await gate.server.reload()
+  const log = await readFile(path.join(gate.folder, 'tls.jsonl'), 'latin1')
+  const lines = log.trimEnd().split('\n')
+  assert.equal(lines.length, decisions().length)
+  for (const line of lines) {
+    assert.match(line, /^[ -~]+$/)
+    const { subject, san_dns: names } = JSON.parse(line) as { subject?: string; san_dns?: string[] }
+    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+    assert.doesNotMatch([subject, ...(names ?? [])].join(), /[\0-\x1f\x7f-\x9f\u2028-\u202e]/)
+  }
+})
+
+test('a shadow mode changes nothing for clients: a session from before it is resumed', async () => {
+  const own = await startTestGate({
+    pki,
+    conf: conf.replaceAll('127.0.3.', '127.0.5.'),
+    files: { 'gate.lua': script },
+  })
+  const resumes = async (session?: Buffer): Promise<{ reused: boolean; session: Buffer | undefined }> => {
+    const client = await SmtpClient.connectTls(own.address(3), {
+      maxVersion: 'TLSv1.2',
+      ...(session && { session }),
+    })
+    await client.reply()
+    const { tls } = client
+    const reused = tls.isSessionReused()
+    await client.command('QUIT')
+    client.destroy()
+    return { reused, session: client.session }
+  }
+  try {
+    const { session } = await resumes()
+    assert.ok(session)
+    assert.equal((await resumes(session)).reused, true)
+    const file = path.join(own.folder, 'gate.conf')
+    const text = await readFile(file, 'utf8')
+    await writeFile(
+      file,
+      text.replace('TLS_Verify_Mode_Shadow = "optional"', 'TLS_Verify_Mode_Shadow = "require"'),
+    )
+    await own.server.reload()
+    assert.equal((await resumes(session)).reused, true)
+    const { resumed } = await own.event('decision', ({ shadow }) => shadow?.verdict === 'would-refuse')
+    assert.equal(resumed, true)
+  } finally {
+    await own.stop()
+  }
 })
 
 test('a mode that policy set is told, also of a handshake that it made fail', async () => {
