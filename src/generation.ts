@@ -23,7 +23,7 @@ import { auditAuth } from './smtp/auth/audit.ts'
 import type { HashQueue } from './smtp/auth/hash-queue.ts'
 import { findSchemes } from './smtp/auth/schemes.ts'
 import { CredentialStores } from './smtp/auth/stores.ts'
-import { loadTls, type TlsContexts } from './tls/contexts.ts'
+import { type LoadTlsOptions, loadTls, type TlsContexts } from './tls/contexts.ts'
 import { loadPartners } from './tls/partners/load-partners.ts'
 import type { Partners } from './tls/partners/partners.ts'
 import type { TicketSecret } from './tls/ticket-secret.ts'
@@ -70,13 +70,7 @@ export async function buildGeneration(options: {
     ? loadSettings(file)
     : loadSettingsFromText(text, file))
   if (settings === undefined) throw new ConfigError(findings)
-  const tls = await loadTls(settings, {
-    ticketSecret,
-    events,
-    clock: Date.now,
-    folder: dirname(settings.file),
-    ...(previous === undefined ? {} : { previous: previous.tls }),
-  })
+  const tls = await tlsOf(settings, { ticketSecret, events, previous: previous?.tls })
   const hostname = hostnameOf(settings)
   const counts = previous?.counts ?? scriptStores(events)
   const datasources = new Datasources(settings.datasources)
@@ -106,4 +100,24 @@ export async function buildGeneration(options: {
     stores,
     warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
   }
+}
+
+/**
+ * The same with certificates, CAs and lists as their files are now; every context is made anew.
+ * @throws ConfigError when one of them cannot be used
+ */
+export async function withFreshTls(
+  generation: Generation,
+  { events, ticketSecret }: { readonly events: EventBus; readonly ticketSecret: TicketSecret },
+): Promise<Generation> {
+  const tls = await tlsOf(generation.settings, { events, ticketSecret, previous: generation.tls })
+  tls.shared.cache.clear()
+  return { ...generation, tls }
+}
+
+function tlsOf(
+  settings: Settings,
+  options: Pick<LoadTlsOptions, 'events' | 'ticketSecret' | 'previous'>,
+): Promise<TlsContexts> {
+  return loadTls(settings, { ...options, clock: Date.now, folder: dirname(settings.file) })
 }

@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   delivery: ['mail', 'config', 'events', 'dns', 'wire', 'tls', 'policy', 'spool'],
   logs: ['mail', 'config', 'events'],
   console: ['config', 'events', 'spool', 'delivery', 'logs'],
-  web: ['config', 'events', 'console'],
+  web: ['config', 'events', 'console', 'tls:type'],
 }
 
 /** Packages that belong to one folder. */
@@ -28,6 +28,7 @@ const ownedPackages: Readonly<Record<string, string>> = {
   'wasmoon-lua5.1': 'policy/lua',
   pg: 'policy/datasource',
   lmdb: 'spool',
+  'prom-client': 'web',
 }
 
 const IMPORT =

@@ -7,6 +7,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ConfigError } from '../config/diagnostic.ts'
+import type { ConsoleOptions } from './console/console.ts'
 import type { ExplainOptions } from './explain/client.ts'
 import { type Io, say } from './io.ts'
 import type { PasswdOptions } from './passwd.ts'
@@ -54,6 +55,7 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
   addInspection(program, io, done)
   addExplain(program, io, done)
   addPin(program, io, done)
+  addConsole(program, io, done)
   addTrials(program, io, done)
   addPasswd(program, io, done)
   return program
@@ -147,6 +149,23 @@ function addPin(program: Command, io: Io, done: (code: number) => void): void {
     .action(async (file: string) => {
       const { runPin } = await import('./pin.ts')
       done(await runPin(file, io))
+    })
+}
+
+function addConsole(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('console')
+    .description(
+      'ask the running gate, and tell it what to do; without a command: a prompt, or lines from a pipe',
+    )
+    .option('-c, --config <file>', 'configuration file that names the console’s socket, or the socket itself')
+    .option('--json', 'answers for programs')
+    .argument('[command...]', 'such as: summary; help lists them')
+    // those of the command itself
+    .allowUnknownOption()
+    .action(async (words: readonly string[], options: ConsoleOptions) => {
+      const { runConsole } = await import('./console/console.ts')
+      done(await runConsole(words, options, io))
     })
 }
 

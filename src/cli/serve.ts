@@ -42,12 +42,19 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   surviveStrayErrors(server)
   say(io, [...server.warnings, ...silenceWarning(server.settings)])
   const ended = untilTold(server, io)
-  io.stdout.write(`postern ready pid=${process.pid} ${server.addresses.join(' ')}\n`)
+  io.stdout.write(
+    `postern ready pid=${process.pid} ${[...server.addresses, ...services(server)].join(' ')}\n`,
+  )
   await notify('READY=1')
   await ended
   // A script that still waits for something would keep the process; everything that matters is closed.
   setTimeout(() => process.exit(), LEFTOVERS_MS).unref()
   return 0
+}
+
+/** What is bound besides the listeners of mail: `console=/run/postern/console`, `http=127.0.0.1:8080`. */
+function services({ serviceAddresses: { console, http } }: Server): readonly string[] {
+  return [...console.map((path) => `console=${path}`), ...http.map((address) => `http=${address}`)]
 }
 
 async function startOrExplain(file: string, io: Io): Promise<Server | undefined> {

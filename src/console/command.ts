@@ -1,0 +1,51 @@
+/** What the one table of commands holds (`commands.ts`). */
+
+import type { Answer } from './answer.ts'
+import { ConsoleError } from './answer.ts'
+import type { ConsoleServices } from './services.ts'
+
+export interface ConsoleCommand {
+  /** `tls show cache` */
+  readonly name: string
+  /** what follows the name: `[-d DOMAIN]… [-l N]`; '' when nothing may */
+  readonly arguments: string
+  /** one line */
+  readonly help: string
+  /** @throws ConsoleError for what cannot be done */
+  readonly run: (args: readonly string[], services: ConsoleServices) => Answer | Promise<Answer>
+}
+
+export function usageOf({ name, arguments: rest }: ConsoleCommand): string {
+  return rest === '' ? name : `${name} ${rest}`
+}
+
+/** For commands that take nothing. @throws ConsoleError */
+export function noMore(args: readonly string[]): void {
+  if (args.length > 0) throw new ConsoleError(`nothing may follow here, not ${JSON.stringify(args[0])}`)
+}
+
+/**
+ * Takes options apart: `-d a -d b -l 5`.
+ * @param known the options that there are
+ * @throws ConsoleError for anything else
+ */
+export function takeOptions(
+  args: readonly string[],
+  known: readonly string[],
+): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>()
+  for (let at = 0; at < args.length; at += 2) {
+    const [name = '', value] = args.slice(at, at + 2)
+    if (!known.includes(name))
+      throw new ConsoleError(`${JSON.stringify(name)} is no option here; there are ${known.join(', ')}`)
+    if (value === undefined) throw new ConsoleError(`${name} needs a value`)
+    found.set(name, [...(found.get(name) ?? []), value])
+  }
+  return found
+}
+
+/** @throws ConsoleError */
+export function takeCount(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new ConsoleError(`${JSON.stringify(text)} is not a whole number`)
+  return Number(text)
+}

@@ -1,0 +1,85 @@
+/** Mail under way: sessions and queues (momentum: console-commands/mailq, show-inbound). */
+
+import type { LiveSession } from '../events/live.ts'
+import type { Answer } from './answer.ts'
+import { type ConsoleCommand, takeCount, takeOptions } from './command.ts'
+import { clientAddress } from './places.ts'
+import { fromBytes } from './render.ts'
+import type { ConsoleServices } from './services.ts'
+
+/** domains that mailq shows unless told otherwise (Momentum) */
+const DEFAULT_DOMAINS = 20
+/** sessions that are shown */
+const MAX_SESSIONS = 1000
+
+export const mailCommands: readonly ConsoleCommand[] = [
+  {
+    name: 'mailq',
+    arguments: '[-d DOMAIN]… [-l N]',
+    help: 'messages that wait, by domain: AQ ready or under way, DQ delayed; the 20 fullest domains, or N',
+    run: mailq,
+  },
+  {
+    name: 'show inbound',
+    arguments: '',
+    help: 'the sessions of clients, the oldest first',
+    run: (_args, services) => sessionTable(services.sessions(), services.clock()),
+  },
+]
+
+function mailq(args: readonly string[], { queue }: ConsoleServices): Answer {
+  const options = takeOptions(args, ['-d', '-l'])
+  const wanted = options.get('-d')?.map((name) => name.toLowerCase())
+  const limit = takeCount(options.get('-l')?.at(-1) ?? String(DEFAULT_DOMAINS))
+  const all = queue.byDomain()
+  const found = all
+    .filter(({ domain }) => wanted === undefined || wanted.includes(fromBytes(domain)))
+    .toSorted((a, b) => b.active + b.delayed - (a.active + a.delayed) || (a.domain < b.domain ? -1 : 1))
+  return {
+    kind: 'table',
+    columns: [
+      { key: 'domain', head: 'Domain' },
+      { key: 'active', head: 'AQ' },
+      { key: 'delayed', head: 'DQ' },
+    ],
+    rows: found.slice(0, limit).map(({ domain, active, delayed }) => ({
+      domain: fromBytes(domain),
+      active,
+      delayed,
+    })),
+    empty: wanted === undefined ? 'The queue is empty.' : 'Nothing waits for these domains.',
+    leftOut: Math.max(0, found.length - limit),
+  }
+}
+
+function sessionTable(sessions: readonly LiveSession[], now: number): Answer {
+  return {
+    kind: 'table',
+    columns: [
+      { key: 'connection', head: 'Connection' },
+      { key: 'client', head: 'Client' },
+      { key: 'listen', head: 'Listen' },
+      { key: 'state', head: 'State' },
+      { key: 'seconds', head: 'Seconds' },
+      { key: 'hello', head: 'EHLO' },
+      { key: 'tls', head: 'TLS' },
+      { key: 'subject', head: 'Certificate' },
+      { key: 'user', head: 'User' },
+      { key: 'receptions', head: 'Messages' },
+    ],
+    rows: sessions.slice(0, MAX_SESSIONS).map((session) => ({
+      connection: session.connectionId,
+      client: clientAddress(session.remote),
+      listen: session.listen,
+      state: session.state,
+      seconds: Math.round((now - session.since) / 100) / 10,
+      hello: fromBytes(session.hello),
+      tls: session.tls,
+      subject: fromBytes(session.subject),
+      user: fromBytes(session.user),
+      receptions: session.receptions,
+    })),
+    empty: 'There are no inbound sessions.',
+    leftOut: Math.max(0, sessions.length - MAX_SESSIONS),
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The server's side of the control channel (`protocol.ts`): takes sockets, reads lines, runs one command at a time.
+ *
+ * Whoever can connect may do everything: the mode of the socket decides who that is. Nothing is unbounded: clients,
+ * octets of a line, commands that wait, octets of an answer, the time a client may be silent or may leave an answer
+ * unread. What goes wrong in a command is its answer and a line of the panic log, never the end of anything else.
+ */
+
+import type { Socket } from 'node:net'
+import type { Panic } from '../events/events.ts'
+import { ConsoleError } from './answer.ts'
+import { runCommand } from './commands.ts'
+import { encodeFrame, type Frame, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts'
+import { printable, printableLines, renderJson, renderText, toJson } from './render.ts'
+import type { ConsoleServices } from './services.ts'
+import { splitWords } from './words.ts'
+
+export interface ConsoleLimits {
+  readonly clients: number
+  /** octets of an answer; what is more is cut off, and said so */
+  readonly answer: number
+  /** milliseconds in which a client must have read an answer */
+  readonly stall: number
+}
+
+export const consoleLimits: ConsoleLimits = { clients: 32, answer: 8 * 1024 * 1024, stall: 60_000 }
+
+export interface ConsoleServerOptions {
+  readonly services: ConsoleServices
+  readonly onPanic: (level: Panic['level'], text: string) => void
+  readonly limits?: Partial<ConsoleLimits>
+}
+
+export class ConsoleServer {
+  readonly #options: ConsoleServerOptions
+  readonly #limits: ConsoleLimits
+  readonly #clients = new Map<Socket, ConsoleClient>()
+
+  constructor(options: ConsoleServerOptions) {
+    this.#options = options
+    this.#limits = { ...consoleLimits, ...options.limits }
+  }
+
+  /** @param place on which socket it came in; `end` ends all of a place */
+  take(socket: Socket, place: string): void {
+    // without a listener an error would end the process; 'close' follows every error
+    socket.on('error', () => undefined)
+    if (this.#clients.size >= this.#limits.clients) {
+      socket.end(encodeFrame({ status: 'error', text: 'too many clients of the console are connected\n' }))
+      socket.destroySoon()
+      return
+    }
+    const { services, onPanic } = this.#options
+    const client = new ConsoleClient(socket, { place, services, onPanic, limits: this.#limits })
+    this.#clients.set(socket, client)
+    socket.once('close', () => this.#clients.delete(socket))
+    client.start()
+  }
+
+  /** Ends every client of a place, or of all: each after the command that it waits for. */
+  end(place?: string): void {
+    for (const client of this.#clients.values())
+      if (place === undefined || client.place === place) client.end()
+  }
+
+  /** Cuts everybody off. */
+  destroy(): void {
+    for (const socket of this.#clients.keys()) socket.destroy()
+  }
+}
+
+interface ClientOptions {
+  readonly place: string
+  readonly services: ConsoleServices
+  readonly onPanic: ConsoleServerOptions['onPanic']
+  readonly limits: ConsoleLimits
+}
+
+class ConsoleClient {
+  readonly place: string
+  readonly #socket: Socket
+  readonly #options: ClientOptions
+  #buffer = Buffer.alloc(0)
+  #busy = false
+  #ending = false
+  /** the client will not send more */
+  #ended = false
+
+  constructor(socket: Socket, options: ClientOptions) {
+    this.#socket = socket
+    this.#options = options
+    this.place = options.place
+  }
+
+  start(): void {
+    const { hostname, version, pid } = this.#options.services
+    const hello = { protocol: PROTOCOL_VERSION, version, hostname: hostname(), pid }
+    this.#socket.on('data', (chunk: Buffer) => this.#take(chunk))
+    this.#socket.once('end', () => {
+      this.#ended = true
+      if (!this.#busy) this.end()
+    })
+    this.#socket.on('timeout', () => this.#socket.destroy())
+    this.#socket.write(encodeFrame({ status: 'hello', text: toJson(hello) }))
+    this.#awaitLine()
+    this.#socket.resume()
+  }
+
+  /** Closes, after the answer to the command under way. */
+  end(): void {
+    this.#ending = true
+    if (this.#busy) return
+    this.#socket.setTimeout(0)
+    const deadline = setTimeout(() => this.#socket.destroy(), this.#options.limits.stall)
+    this.#socket.once('close', () => clearTimeout(deadline))
+    this.#socket.end()
+    // what a client still sends is nobody's
+    this.#socket.resume()
+  }
+
+  #awaitLine(): void {
+    this.#socket.setTimeout(this.#options.services.settings().global.control_client_timeout * 1000)
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#ending) return
+    this.#buffer = Buffer.concat([this.#buffer, chunk])
+    void this.#run()
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    if (this.#busy) return
+    this.#busy = true
+    this.#socket.pause()
+    try {
+      for (let line = this.#nextLine(); line !== undefined && !this.#ending; line = this.#nextLine()) {
+        // no client is silent while it waits for us
+        this.#socket.setTimeout(0)
+        if (!(await this.#send(await this.#answer(line)))) return
+      }
+    } catch (error) {
+      this.#options.onPanic('error', describe(error))
+      this.#socket.destroy()
+    } finally {
+      this.#busy = false
+    }
+    if (this.#ending || this.#ended) {
+      this.end()
+      return
+    }
+    this.#awaitLine()
+    this.#socket.resume()
+  }
+
+  /** undefined: no whole line has come */
+  #nextLine(): string | undefined {
+    const end = this.#buffer.indexOf(10)
+    if (end > MAX_LINE || (end < 0 && this.#buffer.length > MAX_LINE)) {
+      this.#buffer = Buffer.alloc(0)
+      this.#ending = true
+      this.#socket.write(encodeFrame({ status: 'error', text: 'this line is too long\n' }))
+      return undefined
+    }
+    if (end < 0) return undefined
+    const line = this.#buffer.toString('utf8', 0, end).replace(/\r$/, '')
+    this.#buffer = this.#buffer.subarray(end + 1)
+    return line
+  }
+
+  async #answer(line: string): Promise<Frame> {
+    const json = /^json\s+/i.test(line)
+    try {
+      if (printable(line.replaceAll('\t', ' ')) !== line.replaceAll('\t', ' '))
+        throw new ConsoleError('control characters do not belong here')
+      const words = splitWords(json ? line.replace(/^json\s+/i, '') : line)
+      if (words.length === 0) return { status: 'ok', text: '' }
+      if (words.length === 1 && words[0]?.toLowerCase() === 'quit') {
+        this.#ending = true
+        return { status: 'ok', text: '' }
+      }
+      const answer = await runCommand(words, this.#options.services)
+      return json
+        ? { status: 'ok', text: this.#bounded(renderJson(answer), json) }
+        : { status: 'ok', text: this.#bounded(renderText(answer), json) }
+    } catch (error) {
+      const message = error instanceof ConsoleError ? error.message : this.#unforeseen(error)
+      return {
+        status: 'error',
+        text: json ? `${toJson({ error: message })}\n` : `${printableLines(message)}\n`,
+      }
+    }
+  }
+
+  #unforeseen(error: unknown): string {
+    this.#options.onPanic('error', describe(error))
+    return 'this went wrong inside the server; its panic log has the reason'
+  }
+
+  /** A part of JSON is of no use to a program. @throws ConsoleError */
+  #bounded(text: string, json: boolean): string {
+    const { answer } = this.#options.limits
+    if (text.length <= answer) return text
+    if (json) throw new ConsoleError('the answer is too long; ask for less')
+    return `${text.slice(0, answer).toWellFormed()}\n… the rest is not shown: the answer is too long.\n`
+  }
+
+  /** Resolves when the client has taken it; false when it is gone or does not read. */
+  async #send(frame: Frame): Promise<boolean> {
+    if (this.#socket.destroyed) return false
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const stalled = setTimeout(() => this.#socket.destroy(), this.#options.limits.stall)
+    const gone = (): void => resolve(false)
+    this.#socket.once('close', gone)
+    this.#socket.write(encodeFrame(frame), (error) => resolve(error === undefined || error === null))
+    const sent = await promise
+    clearTimeout(stalled)
+    this.#socket.off('close', gone)
+    return sent
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const where = /\n\s+at (?:.* \()?(?:.*\/)?([^/()\s]+:\d+):\d+\)?/.exec(error.stack ?? '')?.[1]
+  return `${error.name}: ${error.message}${where === undefined ? '' : ` (${where})`}`
+}

@@ -1,0 +1,88 @@
+/** What the commands need from the rest of the server. Everything is asked for anew, because a reload replaces it. */
+
+import type { Diagnostic } from '../config/diagnostic.ts'
+import type { Settings } from '../config/settings.ts'
+import type { DomainCounts, QueueCounts } from '../delivery/queue.ts'
+import type { Ending } from '../events/expiry.ts'
+import type { LiveSession } from '../events/live.ts'
+import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
+import type { Decisions } from '../logs/decisions.ts'
+import type { Counters } from './counters.ts'
+import type { PanicMemory } from './panics.ts'
+
+export interface ConsoleServices {
+  readonly version: string
+  readonly pid: number
+  /** milliseconds since the epoch */
+  readonly started: number
+  readonly clock: () => number
+  readonly hostname: () => string
+  readonly settings: () => Settings
+  readonly counters: Counters
+  readonly panics: PanicMemory
+  /** inbound sessions under way, the oldest first */
+  readonly sessions: () => readonly LiveSession[]
+  readonly queue: QueueView
+  /** @returns the warnings about the new configuration. @throws with `diagnostics` when the old one stays in force */
+  readonly reload: () => Promise<readonly Diagnostic[]>
+  readonly reopenLogs: () => Promise<void>
+  /** what scripts registered */
+  readonly scripts: () => ScriptCommands | undefined
+  readonly tls: TlsView
+  /** records of TLS connections, and what the shadow mode has found */
+  readonly decisions: Pick<Decisions, 'live' | 'ended' | 'find' | 'shadow'>
+  /** pins of partners, and which of them are in use */
+  readonly pins: () => readonly PinUse[]
+  /** clients' certificates that are for servers only */
+  readonly serverOnly: () => readonly ServerOnlyCertificate[]
+  /** what ends, the next one first */
+  readonly expiries: () => readonly Expiry[]
+}
+
+/** Something that ends, and when. */
+export interface Expiry extends Ending {
+  /** whole days that are left, below 0 after the end */
+  readonly days: number
+  /** a client's: when it was seen last, milliseconds since the epoch */
+  readonly lastSeen: number | undefined
+  /** a client's: another with a later end has been seen since */
+  readonly renewed: boolean
+}
+
+export interface QueueView {
+  readonly counts: QueueCounts
+  byDomain(): readonly DomainCounts[]
+}
+
+export interface ScriptCommands {
+  /** first words */
+  readonly commands: readonly string[]
+  /** undefined when no script has it; never rejects */
+  command(words: readonly string[]): Promise<ScriptAnswer | undefined>
+}
+
+export type ScriptAnswer =
+  | { readonly kind: 'done'; readonly output: string }
+  | { readonly kind: 'failed'; readonly output: string; readonly message: string }
+
+/** A context of OpenSSL that is kept for the next handshake. */
+export interface CachedContext {
+  /** milliseconds since the epoch */
+  readonly made: number
+  readonly sessions: number
+  /** the server's: RFC 4514, escaped */
+  readonly certificate: string
+  /** milliseconds since the epoch */
+  readonly notAfter: number
+  /** paths */
+  readonly clientCa: string | undefined
+  readonly crl: string | undefined
+  /** undefined: the default */
+  readonly ciphers: string | undefined
+}
+
+export interface TlsView {
+  contexts(): readonly CachedContext[]
+  /** Reads every certificate, CA and list anew. @throws with `diagnostics` when one fails; nothing changes then */
+  flush(): Promise<void>
+}

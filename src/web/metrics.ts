@@ -1,0 +1,279 @@
+/**
+ * What happened and how things stand, for Prometheus (docs/metrics.md names every metric). Facts are counted as they are
+ * told; gauges are read when somebody looks. The registry is this object's own.
+ *
+ * Labels that a client can choose are bounded: causes, codes, issuers, modules, pathways (`bounded-labels.ts`).
+ */
+
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { DecisionRecord } from '../events/decision.ts'
+import type { Rejection, ServerEvent, TlsFact } from '../events/events.ts'
+import { BoundedLabels, cleanLabel } from './bounded-labels.ts'
+import { addProcessMetrics } from './process-metrics.ts'
+
+/** How things stand at this moment. */
+export interface Gauges {
+  readonly sessions: number
+  readonly queue: Readonly<Record<'ready' | 'active' | 'delayed' | 'failed', number>>
+  readonly spool: {
+    /** octets on the spool's file system; undefined where it cannot be asked */
+    readonly free: number | undefined
+    readonly reserve: number
+  }
+  /** log lines that were given up since the start */
+  readonly logLinesDropped: number
+  readonly certificates: readonly CertificateLife[]
+}
+
+/** A certificate, CA or list that comes to an end. */
+export interface CertificateLife {
+  readonly kind: string
+  /** its subject, a list's issuer, a partner's name */
+  readonly name: string
+  /** where it comes from, '' for a partner's */
+  readonly file: string
+  /** days until it ends, negative once it has */
+  readonly days: number
+}
+
+export interface MetricsOptions {
+  readonly version: string
+  readonly gauges: () => Gauges | Promise<Gauges>
+}
+
+/** values that a label may take, besides `other` */
+const MANY = 40
+const FEW = 20
+const MAX_PARTNERS = 1000
+const DAY = 86_400_000
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #counters: ReturnType<typeof makeCounters>
+  readonly #gauges: ReturnType<typeof makeGauges>
+  readonly #read: MetricsOptions['gauges']
+  readonly #causes = new BoundedLabels(MANY)
+  readonly #states = new BoundedLabels(FEW)
+  readonly #modules = new BoundedLabels(FEW)
+  readonly #scopes = new BoundedLabels(MANY)
+  readonly #issuers = new BoundedLabels(FEW)
+  readonly #mechanisms = new BoundedLabels(FEW)
+  /** partner → when the certificate ends that was seen last */
+  readonly #partners = new Map<string, number>()
+
+  constructor({ version, gauges }: MetricsOptions) {
+    this.#counters = makeCounters(this.#registry)
+    this.#gauges = makeGauges(this.#registry)
+    this.#read = gauges
+    this.#gauges.build.set({ version }, 1)
+    addProcessMetrics(this.#registry)
+  }
+
+  /** The type of `text`. */
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** Every metric's name, kind, help and labels: for the documentation's test. */
+  async describe(): Promise<
+    readonly { readonly name: string; readonly type: string; readonly help: string }[]
+  > {
+    return (await this.#registry.getMetricsAsJSON()).map(({ name, type, help }) => ({
+      name,
+      type: String(type),
+      help,
+    }))
+  }
+
+  /** Prometheus' text format. */
+  async text(): Promise<string> {
+    this.#set(await this.#read())
+    return await this.#registry.metrics()
+  }
+
+  /** Takes a fact. For `EventBus.subscribe`. */
+  handle(event: ServerEvent): void {
+    const { sessions, receptions, receivedOctets, deliveries, rejections, panics, logins } = this.#counters
+    switch (event.kind) {
+      case 'connected':
+        sessions.inc()
+        return
+      case 'reception':
+        receptions.inc({ protocol: event.protocol ?? 'esmtp' })
+        receivedOctets.inc(event.envelope.size)
+        return
+      case 'delivery':
+      case 'transient-failure':
+      case 'permanent-failure':
+        deliveries.inc({ outcome: outcomes[event.kind] })
+        return
+      case 'rejection':
+        rejections.inc(this.#rejectionLabels(event))
+        return
+      case 'tls':
+        this.#handshake(event)
+        return
+      case 'decision':
+        this.#shadow(event)
+        return
+      case 'authentication':
+        logins.inc({ mechanism: this.#mechanisms.of(event.mechanism), status: event.status })
+        return
+      case 'panic':
+        panics.inc({ level: event.level, module: this.#modules.of(event.module) })
+        return
+      default:
+    }
+  }
+
+  #rejectionLabels({ state, code }: Rejection): Record<'state' | 'code', string> {
+    return { state: this.#states.of(state), code: /^[45]\d\d$/.test(String(code)) ? String(code) : 'other' }
+  }
+
+  #handshake(event: TlsFact): void {
+    const { handshakes, causes, protocols, issuers, seconds } = this.#counters
+    const { outcome, mode } = event
+    handshakes.inc({ mode, outcome, listen: this.#scopes.of(event.listen) })
+    seconds.observe({ outcome }, event.milliseconds / 1000)
+    if (event.cause !== '') causes.inc({ outcome, cause: this.#causes.of(event.cause) })
+    if (event.protocol !== '')
+      protocols.inc({ protocol: event.protocol, resumed: event.resumed ? 'yes' : 'no' })
+    if (event.partner !== undefined) this.#notePartner(event.partner)
+    if (event.issuer !== '') issuers.inc({ issuer: this.#issuers.of(event.issuer), outcome })
+  }
+
+  /** Partners are those of the configuration; the bound is for years of reloads. */
+  #notePartner({ name, notAfter }: NonNullable<TlsFact['partner']>): void {
+    this.#partners.delete(name)
+    this.#partners.set(name, notAfter)
+    const [oldest] = this.#partners.keys()
+    if (this.#partners.size > MAX_PARTNERS && oldest !== undefined) this.#partners.delete(oldest)
+  }
+
+  #partnerLives(): readonly CertificateLife[] {
+    const now = Date.now()
+    return [...this.#partners].map(([name, notAfter]) => ({
+      kind: 'partner',
+      name,
+      file: '',
+      days: Math.floor((notAfter - now) / DAY),
+    }))
+  }
+
+  #shadow({ shadow, scope }: DecisionRecord): void {
+    if (shadow === undefined) return
+    const { verdict, reason } = shadow
+    this.#counters.shadow.inc({ verdict, reason, listen: this.#scopes.of(scope.listen) })
+  }
+
+  #set({ sessions, queue, spool, logLinesDropped, certificates }: Gauges): void {
+    const gauges = this.#gauges
+    gauges.sessions.set(sessions)
+    for (const [state, count] of Object.entries(queue)) gauges.queue.set({ state }, count)
+    if (spool.free === undefined) gauges.spoolFree.reset()
+    else gauges.spoolFree.set(spool.free)
+    gauges.spoolReserve.set(spool.reserve)
+    gauges.logLinesDropped.set(logLinesDropped)
+    gauges.certificates.reset()
+    // as many as the configuration names, and it is an operator who writes it
+    for (const { kind, name, file, days } of [...certificates, ...this.#partnerLives()])
+      gauges.certificates.set({ kind, name: cleanLabel(name), file: cleanLabel(file) }, days)
+  }
+}
+
+const outcomes = {
+  delivery: 'delivered',
+  'transient-failure': 'transient',
+  'permanent-failure': 'permanent',
+} as const
+
+type MakeCounter = <Label extends string>(
+  name: string,
+  help: string,
+  ...labelNames: Label[]
+) => Counter<Label>
+
+function makeCounters(registry: Registry) {
+  const counter: MakeCounter = (name, help, ...labelNames) =>
+    new Counter({ name, help, labelNames, registers: [registry] })
+  return {
+    ...makeTlsCounters(registry, counter),
+    sessions: counter('postern_sessions_total', 'Sessions of clients since the start'),
+    receptions: counter('postern_receptions_total', 'Messages accepted, one for each recipient', 'protocol'),
+    receivedOctets: counter('postern_received_octets_total', 'Octets of the messages accepted'),
+    deliveries: counter('postern_delivery_attempts_total', 'What delivery attempts came to', 'outcome'),
+    rejections: counter(
+      'postern_rejections_total',
+      'Commands, messages and connections refused, by reception state and reply code',
+      'state',
+      'code',
+    ),
+    logins: counter('postern_authentications_total', 'AUTH attempts', 'mechanism', 'status'),
+    panics: counter('postern_panics_total', 'Lines of the panic log', 'level', 'module'),
+  }
+}
+
+function makeTlsCounters(registry: Registry, counter: MakeCounter) {
+  return {
+    handshakes: counter(
+      'postern_tls_handshakes_total',
+      'TLS handshakes of clients by effective TLS_Verify_Mode, outcome and Listen',
+      'mode',
+      'outcome',
+      'listen',
+    ),
+    causes: counter(
+      'postern_tls_causes_total',
+      'Why certificates did not verify, and what ended handshakes that failed',
+      'outcome',
+      'cause',
+    ),
+    protocols: counter(
+      'postern_tls_protocols_total',
+      'Handshakes that succeeded, by protocol, and whether a session was resumed',
+      'protocol',
+      'resumed',
+    ),
+    issuers: counter(
+      'postern_tls_issuers_total',
+      'Certificates of clients by issuer; a claim unless the outcome is verified',
+      'issuer',
+      'outcome',
+    ),
+    shadow: counter(
+      'postern_tls_shadow_total',
+      'What TLS_Verify_Mode_Shadow would have done, by reason; counted when the connection ends',
+      'verdict',
+      'reason',
+      'listen',
+    ),
+    seconds: new Histogram({
+      name: 'postern_tls_handshake_seconds',
+      help: 'How long handshakes took',
+      labelNames: ['outcome'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers: [registry],
+    }),
+  }
+}
+
+function makeGauges(registry: Registry) {
+  const registers = [registry]
+  const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]): Gauge<Label> =>
+    new Gauge({ name, help, labelNames, registers })
+  return {
+    build: gauge('postern_build_info', 'Always 1; the version of the program', 'version'),
+    sessions: gauge('postern_sessions', 'Sessions of clients that are open'),
+    queue: gauge('postern_queue_messages', 'Messages that wait, by state', 'state'),
+    spoolFree: gauge('postern_spool_free_octets', 'Octets free on the spool’s file system'),
+    spoolReserve: gauge('postern_spool_reserve_octets', 'Spool_Min_Free'),
+    logLinesDropped: gauge('postern_log_lines_dropped', 'Log lines given up since the start'),
+    certificates: gauge(
+      'postern_certificate_days_left',
+      'Days until a certificate, CA or revocation list ends',
+      'kind',
+      'name',
+      'file',
+    ),
+  }
+}

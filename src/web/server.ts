@@ -1,0 +1,164 @@
+/**
+ * HTTP for whoever watches: `/metrics` and `/healthz`, GET and HEAD, nothing else. Takes connections that others have
+ * accepted, with TLS or without.
+ *
+ * One request per connection, and one deadline for all of it, so that no client can hold a connection longer than that;
+ * connections and octets of a request's head are bounded, and a body is never read. Nothing here changes anything.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { isAuthorized, type Visitor } from './visitor.ts'
+
+export interface WebLimits {
+  readonly connections: number
+  /** octets of request line and header */
+  readonly head: number
+  /** milliseconds from the first octet that may come to the last one that was sent */
+  readonly deadline: number
+}
+
+export const webLimits: WebLimits = { connections: 64, head: 8192, deadline: 15_000 }
+
+export interface Page {
+  readonly contentType: string
+  readonly text: string
+}
+
+export interface WebServerOptions {
+  /** by path */
+  readonly pages: ReadonlyMap<string, () => Page | Promise<Page>>
+  readonly onError: (text: string) => void
+  readonly limits?: Partial<WebLimits>
+}
+
+/** A connection as it comes in. */
+export interface WebConnection {
+  readonly visitor: Visitor
+  /** only a visitor with a verified certificate is answered */
+  readonly byCertificate: boolean
+  /** on which socket it came in; `end` ends all of a place */
+  readonly place: string
+}
+
+export class WebServer {
+  readonly #options: WebServerOptions
+  readonly #limits: WebLimits
+  readonly #http: Server
+  readonly #connections = new Map<Duplex, WebConnection>()
+
+  constructor(options: WebServerOptions) {
+    this.#options = options
+    this.#limits = { ...webLimits, ...options.limits }
+    this.#http = createServer(
+      { maxHeaderSize: this.#limits.head, insecureHTTPParser: false, requireHostHeader: true },
+      (request, response) => void this.#answer(request, response),
+    )
+    // Node answers these by itself otherwise, as if they were a request
+    this.#http.on('checkExpectation', (_request, response: ServerResponse) => refuse(response, 417))
+    this.#http.on('connect', (_request, socket: Duplex) => socket.destroy())
+    this.#http.on('upgrade', (_request, socket: Duplex) => socket.destroy())
+    this.#http.on('clientError', (_error, socket: Duplex) => {
+      if (socket.writable)
+        socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+      else socket.destroy()
+    })
+  }
+
+  /** How many connections there are, those in a handshake not included. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Whether there is room for one more. */
+  get hasRoom(): boolean {
+    return this.#connections.size < this.#limits.connections
+  }
+
+  /** Takes a connection on which nobody has read or written. */
+  take(socket: Duplex, connection: WebConnection): void {
+    socket.on('error', () => undefined)
+    if (!this.hasRoom) {
+      socket.destroy()
+      return
+    }
+    this.#connections.set(socket, connection)
+    const deadline = setTimeout(() => socket.destroy(), this.#limits.deadline)
+    socket.once('close', () => {
+      clearTimeout(deadline)
+      this.#connections.delete(socket)
+    })
+    this.#http.emit('connection', socket)
+    socket.resume()
+  }
+
+  /** Ends the connections of a place, or all. */
+  end(place?: string): void {
+    for (const [socket, connection] of this.#connections)
+      if (place === undefined || connection.place === place) socket.destroy()
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // one request per connection: a second one behind it is never read
+    response.shouldKeepAlive = false
+    response.on('error', () => undefined)
+    const connection = this.#connections.get(request.socket)
+    if (connection === undefined || !isAuthorized(connection.visitor, connection.byCertificate)) {
+      refuse(response, 403)
+      return
+    }
+    const page = this.#options.pages.get(pathOf(request))
+    if (page === undefined) {
+      refuse(response, 404)
+      return
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD')
+      refuse(response, 405)
+      return
+    }
+    try {
+      const { contentType, text } = await page()
+      send(response, 200, contentType, text)
+    } catch (error) {
+      this.#options.onError(`${pathOf(request)}: ${String(error)}`)
+      if (!response.headersSent) refuse(response, 500)
+    }
+  }
+}
+
+const sentences: Readonly<Record<number, string>> = {
+  403: 'A client certificate that verifies is needed here.',
+  404: 'There is nothing here.',
+  405: 'Only GET and HEAD.',
+  417: 'No expectations.',
+  500: 'This went wrong inside the server; its panic log has the reason.',
+}
+
+function refuse(response: ServerResponse, status: number): void {
+  send(response, status, 'text/plain; charset=utf-8', `${sentences[status] ?? ''}\n`)
+}
+
+// oxlint-disable-next-line max-params -- the parts of a response
+function send(response: ServerResponse, status: number, contentType: string, text: string): void {
+  const body = Buffer.from(text, 'utf8')
+  response.writeHead(status, {
+    'Content-Type': contentType,
+    'Content-Length': body.length,
+    Connection: 'close',
+    'Cache-Control': 'no-store',
+    'Content-Security-Policy':
+      "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+  })
+  // Node leaves the body of an answer to HEAD out
+  response.end(body)
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
+}
