@@ -52,6 +52,8 @@ export const inboundNotes: Notes<InboundValues> = {
   proxy_protocol_timeout: 'seconds in which the whole header must come; 0 = no limit',
   proxy_hosts:
     '+ networks that may connect where Proxy_Protocol is on; all others are closed; empty = everybody',
+  proxy_tls_hosts:
+    '+ networks whose version 2 headers may tell of their clients’ TLS (`proxy_tls_…` keys); empty = none; see [proxies.md](proxies.md)',
   listener_sessions: 'sessions at once in this scope; in a Peer, in that Peer. Over it: `421 4.4.5`',
   service_sessions: 'the same over all listeners',
   idle_time: 'seconds without a word from the client before the session is closed; 0 = never',

@@ -39,6 +39,8 @@ const receptionOptions: OptionTable<Omit<InboundValues, keyof typeof tlsOptions>
   proxy_protocol_timeout: { codec: seconds, default: 60, scopes: connectionScopes },
   /** + */
   proxy_hosts: { codec: networks, default: Object.freeze([]), scopes: connectionScopes },
+  /** + */
+  proxy_tls_hosts: { codec: networks, default: Object.freeze([]), scopes: connectionScopes },
 
   listener_sessions: { codec: count(), default: 0, scopes: sessionScopes },
   service_sessions: { codec: count(), default: 0, scopes: sessionScopes },

@@ -46,6 +46,8 @@ export interface InboundValues extends TlsValues {
   readonly proxy_protocol_timeout: number
   /** + who may connect where Proxy_Protocol is on; empty = everybody */
   readonly proxy_hosts: readonly Cidr[]
+  /** + who may say in its header what it knows of its client's TLS; empty = nobody */
+  readonly proxy_tls_hosts: readonly Cidr[]
   // limits
   readonly listener_sessions: number
   readonly service_sessions: number

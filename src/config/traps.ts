@@ -185,6 +185,10 @@ function proxyTraps(scope: View, warnings: Once): void {
   if (header === undefined && hosts !== undefined && open.length > 0) {
     warnings.add('Proxy_Hosts keeps nobody out where Proxy_Protocol is off', hosts.at)
   }
+  const telling = scope.setting('proxy_tls_hosts')
+  if (header === undefined && telling !== undefined && scope.value('proxy_tls_hosts').length > 0) {
+    warnings.add('Proxy_TLS_Hosts does nothing where Proxy_Protocol is off', telling.at)
+  }
   const trusted = scope.extensions.filter((each) => /^(?:XCLIENT|XREMOTEIP|XSETCONTEXT)\b/.test(each))
   if (trusted.length > 0 && scope.everyone()) {
     warnings.add(

@@ -14,6 +14,8 @@ export interface Connection {
   readonly local: ConnectionFact['local']
   /** resolved for `remote`: when the connection was accepted, or when its PROXY header was read */
   readonly scope: InboundScope
+  /** what a trusted proxy says of its client's TLS, for the context; not known to be true */
+  readonly asserted?: ReadonlyMap<string, string> | undefined
   /**
    * Counts this session by another address from now on (normalised, or '' for a UNIX client). False when there is no
    * room for one more of that address; the session must then end.

@@ -12,6 +12,7 @@ import { normaliseAddress } from '../config/address.ts'
 import type { InboundScope, ListenSettings } from '../config/settings.ts'
 import type { EventSink, Rejection } from '../events/events.ts'
 import type { Admission, Placement, Slot } from './admission.ts'
+import { assertedKeys } from './asserted.ts'
 import type { Connection } from './connection.ts'
 import { type Ends, ProxyHeaderError, proxiedEnds, takeProxyHeader } from './proxied.ts'
 import type { Planned } from './targets.ts'
@@ -93,7 +94,9 @@ export class Entrance {
       const ends = proxiedEnds(header, { ...connected, ...now })
       const key = { endpoint, address: ends.remote.address }
       const identity = { listen: now.listen, scope: this.#options.resolve(now.listen, key.address) }
-      if (this.#options.admission.move(slot, identity, key)) this.#begin(entrant, { ...identity, ...ends })
+      const asserted = assertedKeys(header, now.scope, connected.remote.address)
+      if (this.#options.admission.move(slot, identity, key))
+        this.#begin(entrant, { ...identity, ...ends, asserted })
       else this.#turnAway(socket, { id, scope: identity.scope, ...ends })
     } catch (error) {
       socket.destroy()
@@ -175,7 +178,7 @@ interface Entrant {
 }
 
 /** Who is on a connection, and what that means here. */
-type Identity = Pick<Connection, 'listen' | 'scope'> & Ends
+type Identity = Pick<Connection, 'listen' | 'scope' | 'asserted'> & Ends
 
 /** undefined when the client has gone already, so that nobody can say who it was. */
 function endpointsOf(socket: Socket, listen: ListenSettings): Ends | undefined {

@@ -15,6 +15,8 @@ export const connectionKeys: readonly string[] = words(`
   tls_client_crl_forgiven tls_client_ocsp_forgiven
   tls_client_cert_san_dns tls_client_cert_san_email tls_client_cert_san_uri tls_client_cert_san_ip
   tls_client_cert_not_before tls_client_cert_not_after tls_verify_mode tls_verify_mode_from tls_partner
+  proxy_tls proxy_tls_protocol proxy_tls_cipher proxy_tls_client_cert proxy_tls_client_verify proxy_tls_client_verified
+  proxy_tls_client_cn proxy_tls_sig_alg proxy_tls_key_alg proxy_tls_authority proxy_tls_asserted_by
 `)
 
 export const messageKeys: readonly string[] = words(`

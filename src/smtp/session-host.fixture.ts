@@ -170,6 +170,7 @@ const defaults: InboundValues = {
   proxy_protocol: false,
   proxy_protocol_timeout: 60,
   proxy_hosts: [],
+  proxy_tls_hosts: [],
   listener_sessions: 0,
   service_sessions: 0,
   idle_time: 20,

@@ -125,6 +125,7 @@ export class Session {
     this.facts = factsOf(this, connection.id)
     this.#applyContextOption(connection.scope, undefined)
     this.context.set('connection', 'pathway', pathwayKey(connection.scope))
+    for (const [key, value] of connection.asserted ?? []) this.context.set('connection', key, value)
     this.grantRelay()
   }
 

@@ -52,6 +52,6 @@ function parseKeys(args: string): ReadonlyMap<string, string> {
 
 /** Keys that are the server's own, whoever reads them. Policy's are not among them. */
 const RESERVED =
-  /^(?:tls|auth|can_relay$|pathway|ehlo_|mailfrom_|rcptto_|xclient_|connection_(?:message|rcpt)_count$|message_rcpt_count$)/i
+  /^(?:tls|auth|can_relay$|pathway|ehlo_|mailfrom_|rcptto_|xclient_|proxy_tls|connection_(?:message|rcpt)_count$|message_rcpt_count$)/i
 
 const MAX_KEYS = 100

@@ -9,6 +9,7 @@
  */
 
 import { isIPv4, isIPv6 } from 'node:net'
+import { type ProxyTlvs, readTlvs } from './proxy-tlv.ts'
 
 export interface ProxyEndpoint {
   /** as the header has it; an IPv6 address may be a mapped IPv4 one */
@@ -23,6 +24,8 @@ export interface ProxyHeader {
   readonly length: number
   /** undefined: the address that connected is the client's */
   readonly endpoints: { readonly source: ProxyEndpoint; readonly destination: ProxyEndpoint } | undefined
+  /** what else it asserts; only beside endpoints */
+  readonly tlvs?: ProxyTlvs
 }
 
 export type ProxyResult =
@@ -89,7 +92,10 @@ function parseVersion2(octets: Buffer): ProxyResult {
   const length = FIXED + rest
   if (octets.length < length) return INCOMPLETE
   const endpoints = readEndpoints(octets.subarray(FIXED, FIXED + addresses))
-  return { kind: 'header', version: 2, length, endpoints }
+  if (endpoints === undefined) return { kind: 'header', version: 2, length, endpoints }
+  const tlvs = readTlvs(octets.subarray(0, length), FIXED + addresses)
+  if (typeof tlvs === 'string') return malformed(tlvs)
+  return { kind: 'header', version: 2, length, endpoints, tlvs }
 }
 
 function problemOfCommand(octet: number): string | undefined {

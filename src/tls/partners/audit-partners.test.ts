@@ -14,7 +14,8 @@ before(async () => {
 after(() => directory[Symbol.asyncDispose]())
 
 const oneCa = 'ESMTP_Listener { TLS_Client_CA = "ca.pem" Listen ":25" { } }'
-const twoCas = 'ESMTP_Listener { TLS_Client_CA = "ca.pem" Listen ":25" { TLS_Client_CA = "other-ca.pem" } }'
+const twoCas =
+  'ESMTP_Listener { TLS_Client_CA = "ca.pem" Listen ":25" { Peer "10.0.0.0/8" { TLS_Client_CA = "other-ca.pem" } } }'
 
 async function said(partner: string, listener = oneCa, now = Date.now()): Promise<string[]> {
   const text = `Partner "acme" { ${partner} }\n${listener}\n`
