@@ -101,8 +101,8 @@ export class SessionDecision implements LiveDecision {
   ended(how: DecisionEnd['how'], accepted: number): void {
     if (this.#handshake === undefined) return
     const { outcome } = this.#handshake
+    this.#guarded(() => this.#services.liveDecisions?.remove(this))
     this.#guarded(() => {
-      this.#services.liveDecisions?.remove(this)
       const end: DecisionEnd = {
         at: this.#services.clock(),
         how: outcome === 'failed' ? 'failed' : how,
