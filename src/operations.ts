@@ -82,6 +82,11 @@ export class Operations implements LiveSessions {
     return () => void this.#sessions.delete(look)
   }
 
+  /** Policy has answered in a phase. */
+  policyTime(phase: string, milliseconds: number): void {
+    this.#web?.metrics.policyTime(phase, milliseconds)
+  }
+
   /** What is bound. */
   addresses(): { readonly console: readonly string[]; readonly http: readonly string[] } {
     return { console: this.#consoleSockets.addresses(), http: this.#webSockets.addresses() }

@@ -346,6 +346,7 @@ export class Server {
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       liveDecisions: this.#parts.decisions,
       liveSessions: this.#operations,
+      policyTime: (phase, milliseconds) => this.#operations.policyTime(phase, milliseconds),
       shuttingDown: this.#stopping.signal,
     }
   }

@@ -19,11 +19,6 @@ export function usageOf({ name, arguments: rest }: ConsoleCommand): string {
   return rest === '' ? name : `${name} ${rest}`
 }
 
-/** For commands that take nothing. @throws ConsoleError */
-export function noMore(args: readonly string[]): void {
-  if (args.length > 0) throw new ConsoleError(`nothing may follow here, not ${JSON.stringify(args[0])}`)
-}
-
 /**
  * Takes options apart: `-d a -d b -l 5`.
  * @param known the options that there are

@@ -1,6 +1,6 @@
 /** The longer tables about certificates. */
 
-import type { PinUse } from '../events/partner-report.ts'
+import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
 import type { ShadowRow, ShadowTable } from '../logs/shadow-table.ts'
 import type { TableAnswer } from './answer.ts'
 import { fromBytes } from './render.ts'
@@ -104,5 +104,31 @@ export function pinTable(pins: readonly PinUse[]): TableAnswer {
     })),
     empty: 'No Partner has a pin.',
     leftOut: Math.max(0, pins.length - MAX_ROWS),
+  }
+}
+
+export function serverOnlyTable(certificates: readonly ServerOnlyCertificate[]): TableAnswer {
+  return {
+    kind: 'table',
+    columns: [
+      { key: 'subject', head: 'Certificate' },
+      { key: 'issuer', head: 'Issuer' },
+      { key: 'partner', head: 'Partner' },
+      { key: 'address', head: 'Client' },
+      { key: 'handshakes', head: 'Handshakes' },
+      { key: 'lastSeen', head: 'Seen' },
+      { key: 'fingerprint', head: 'SHA-256' },
+    ],
+    rows: certificates.slice(0, MAX_ROWS).map((each) => ({
+      subject: fromBytes(each.subject),
+      issuer: fromBytes(each.issuer),
+      partner: each.partner === undefined ? undefined : fromBytes(each.partner),
+      address: each.address === '' ? 'local' : each.address,
+      handshakes: each.handshakes,
+      lastSeen: dateTime(each.lastSeen),
+      fingerprint: each.fingerprint,
+    })),
+    empty: 'No such certificate was seen.',
+    leftOut: Math.max(0, certificates.length - MAX_ROWS),
   }
 }

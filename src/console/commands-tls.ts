@@ -4,7 +4,7 @@ import type { DecisionOutcome, DecisionRecord } from '../events/decision.ts'
 import { type Answer, ConsoleError } from './answer.ts'
 import { type ConsoleCommand, takeCount, takeOptions } from './command.ts'
 import { withDiagnostics } from './commands-configuration.ts'
-import { expiryTable, pinTable, shadowTable } from './commands-tls-tables.ts'
+import { expiryTable, pinTable, serverOnlyTable, shadowTable } from './commands-tls-tables.ts'
 import { decisionLines } from './decision-lines.ts'
 import { clientAddress } from './places.ts'
 import { fromBytes } from './render.ts'
@@ -44,6 +44,12 @@ export const tlsCommands: readonly ConsoleCommand[] = [
     arguments: '',
     help: 'the pins of partners and which of them are in use',
     run: (_args, { pins }) => pinTable(pins()),
+  },
+  {
+    name: 'tls server-only',
+    arguments: '',
+    help: 'certificates that verify as a server’s and not as a client’s (TLS_Client_EKU = any or report)',
+    run: (_args, { serverOnly }) => serverOnlyTable(serverOnly()),
   },
   {
     name: 'tls show cache',

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import type { Panic } from '../events/events.ts'
 import { ConsoleError } from './answer.ts'
 import { runCommand } from './commands.ts'
-import { encodeFrame, type Frame, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts'
+import { encodeFrame, type Frame, type Hello, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts'
 import { printable, printableLines, renderJson, renderText, toJson } from './render.ts'
 import type { ConsoleServices } from './services.ts'
 import { splitWords } from './words.ts'
@@ -94,7 +94,7 @@ class ConsoleClient {
 
   start(): void {
     const { hostname, version, pid } = this.#options.services
-    const hello = { protocol: PROTOCOL_VERSION, version, hostname: hostname(), pid }
+    const hello: Hello = { protocol: PROTOCOL_VERSION, version, hostname: hostname(), pid }
     this.#socket.on('data', (chunk: Buffer) => this.#take(chunk))
     this.#socket.once('end', () => {
       this.#ended = true

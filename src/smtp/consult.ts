@@ -32,8 +32,9 @@ export async function consult<P extends AnyPhase>(
   phase: P,
   facts: AnyFacts[P],
 ): Promise<Answer> {
-  const { policy } = session.services
+  const { policy, policyTime } = session.services
   if (!policy.wants(phase)) return PROCEED
+  const began = performance.now()
   let verdict: Verdict
   try {
     const asked = policy.ask(phase, facts)
@@ -43,6 +44,8 @@ export async function consult<P extends AnyPhase>(
   } catch (error) {
     tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
     throw temporaryIssue(session)
+  } finally {
+    policyTime?.(phase, performance.now() - began)
   }
   session.decision.answered(phase, verdict)
   const settled = await servePenance(session, verdict)

@@ -7,7 +7,7 @@ import type { Cidr, InboundScope, ListenSettings } from '../config/settings.ts'
 import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
 import type { LiveSessions } from '../events/live.ts'
-import type { Policy } from '../policy/phases.ts'
+import type { AnyPhase, Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
 import type { NewMessage, Spool } from '../spool/spool.ts'
 import type { TlsGate } from '../tls/gate.ts'
@@ -54,6 +54,8 @@ export interface SessionServices {
   readonly liveDecisions?: LiveDecisions
   /** told of all sessions under way; absent where nobody asks */
   readonly liveSessions?: LiveSessions
+  /** told how long policy took over a phase, its waits included; must not throw */
+  readonly policyTime?: (phase: AnyPhase, milliseconds: number) => void
   /** bounds that no option sets; `defaultLimits` where it is absent */
   readonly limits?: Partial<SessionLimits>
 }

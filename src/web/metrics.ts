@@ -126,6 +126,11 @@ export class Metrics {
     }
   }
 
+  /** @param phase one of the fixed list of phases and hooks */
+  policyTime(phase: string, milliseconds: number): void {
+    this.#counters.policy.observe({ phase }, milliseconds / 1000)
+  }
+
   #rejectionLabels({ state, code }: Rejection): Record<'state' | 'code', string> {
     return { state: this.#states.of(state), code: /^[45]\d\d$/.test(String(code)) ? String(code) : 'other' }
   }
@@ -209,6 +214,13 @@ function makeCounters(registry: Registry) {
       'code',
     ),
     logins: counter('postern_authentications_total', 'AUTH attempts', 'mechanism', 'status'),
+    policy: new Histogram({
+      name: 'postern_policy_seconds',
+      help: 'How long policy took over a phase, all scripts together, their waits included',
+      labelNames: ['phase'],
+      buckets: [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30],
+      registers: [registry],
+    }),
     panics: counter('postern_panics_total', 'Lines of the panic log', 'level', 'module'),
   }
 }
