@@ -6,6 +6,7 @@
  * lines only, counted in `droppedLines` and reported through `onError`. Stanzas that name the same file share it.
  */
 
+import { hostname } from 'node:os'
 import type {
   BounceLoggerSettings,
   FilePath,
@@ -15,12 +16,14 @@ import type {
 } from '../config/settings.ts'
 import type { DecisionRecord } from '../events/decision.ts'
 import type { ServerEvent } from '../events/events.ts'
+import type { TlsSessionFact } from '../events/outbound-tls.ts'
 import { formatAcctlog } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
 import { formatTlsLog, tlsLogHeartbeat } from './tls-log.ts'
+import { TlsReports } from './tls-reports.ts'
 import { LogWriter } from './writer.ts'
 
 export interface LogsOptions {
@@ -31,7 +34,8 @@ export interface LogsOptions {
 }
 
 /** The stanzas that name log files. */
-export type LogStanzas = Pick<Settings, 'loggers'> & Partial<Pick<Settings, 'bounceLoggers' | 'tlsLogs'>>
+export type LogStanzas = Pick<Settings, 'loggers'> &
+  Partial<Pick<Settings, 'bounceLoggers' | 'tlsLogs' | 'global'>>
 
 export interface Logs {
   /** Takes a fact; returns at once and never throws. For `EventBus.subscribe`. */
@@ -74,20 +78,30 @@ interface OpenTlsLog {
   readonly heartbeat: NodeJS.Timeout | undefined
 }
 
+/** TLS_RPT_Log. */
+interface OpenReports {
+  readonly organization: string
+  readonly file: LogWriter | undefined
+  readonly heartbeat: NodeJS.Timeout | undefined
+}
+
 class FileLogs implements Logs {
   readonly #options: LogsOptions
   readonly #writers = new Map<string, LogWriter>()
   #loggers: readonly OpenLogger[]
   #bounceLoggers: readonly OpenBounceLogger[]
   #tlsLogs: readonly OpenTlsLog[]
+  readonly #tlsReports = new TlsReports()
+  #reports: OpenReports
   /** lines given up by files that are closed */
   #droppedBefore = 0
 
-  constructor({ loggers, bounceLoggers = [], tlsLogs = [] }: LogStanzas, options: LogsOptions) {
+  constructor({ loggers, bounceLoggers = [], tlsLogs = [], global }: LogStanzas, options: LogsOptions) {
     this.#options = options
     this.#loggers = loggers.map((logger) => this.#open(logger))
     this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
     this.#tlsLogs = tlsLogs.map((log) => this.#openTlsLog(log))
+    this.#reports = this.#openReports(global)
   }
 
   get droppedLines(): number {
@@ -99,6 +113,7 @@ class FileLogs implements Logs {
       for (const logger of this.#loggers) writeEvent(logger, event)
       for (const logger of this.#bounceLoggers) writeFailure(logger, event)
       if (event.kind === 'decision') this.#writeDecision(event)
+      if (event.kind === 'tls-session') this.#countSession(event)
     } catch (error) {
       this.#options.onError(`a log line could not be made: ${String(error)}`)
     }
@@ -108,12 +123,14 @@ class FileLogs implements Logs {
     await Promise.all([...this.#writers.values()].map((writer) => writer.reopen()))
   }
 
-  async replace({ loggers, bounceLoggers = [], tlsLogs = [] }: LogStanzas): Promise<void> {
-    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs])
+  async replace({ loggers, bounceLoggers = [], tlsLogs = [], global }: LogStanzas): Promise<void> {
+    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs, this.#reports])
     this.#loggers = loggers.map((logger) => this.#open(logger))
     this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
     this.#tlsLogs = tlsLogs.map((log) => this.#openTlsLog(log))
+    this.#reports = this.#openReports(global)
     const used = new Set([
+      this.#reports.file,
       ...this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
       ...this.#bounceLoggers.map(({ bouncelog }) => bouncelog),
       ...this.#tlsLogs.map(({ tlslog }) => tlslog),
@@ -122,7 +139,8 @@ class FileLogs implements Logs {
   }
 
   async close(): Promise<void> {
-    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs])
+    stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs, this.#reports])
+    this.#writeReports('all')
     this.#loggers = []
     this.#bounceLoggers = []
     this.#tlsLogs = []
@@ -161,6 +179,25 @@ class FileLogs implements Logs {
     return { tlslog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
   }
 
+  #openReports(global: LogStanzas['global']): OpenReports {
+    const file = this.#writer(global?.tls_rpt_log, REPORT_MODE)
+    // what was counted for nobody is not told to whoever comes later
+    if (file === undefined) this.#tlsReports.clear()
+    const heartbeat = file && startHeartbeat(REPORT_SECONDS, () => this.#writeReports('over'))
+    return { organization: global?.hostname ?? hostname(), file, heartbeat }
+  }
+
+  #countSession(event: TlsSessionFact): void {
+    if (this.#reports.file === undefined) return
+    this.#writeReports('over')
+    this.#tlsReports.record(event)
+  }
+
+  #writeReports(which: 'over' | 'all'): void {
+    const { organization, file } = this.#reports
+    for (const line of this.#tlsReports.take(organization, this.#options.clock(), which)) file?.write(line)
+  }
+
   #writeDecision(record: DecisionRecord): void {
     if (this.#tlsLogs.length === 0) return
     const line = formatTlsLog(record)
@@ -176,6 +213,10 @@ class FileLogs implements Logs {
     return writer
   }
 }
+
+/** of TLS_RPT_Log; and how often a day that is over is looked for, beside each session */
+const REPORT_MODE = 0o640
+const REPORT_SECONDS = 600
 
 /** Node takes a longer one for 1 ms. */
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1
