@@ -29,6 +29,7 @@ test('a wildcard is the whole leftmost label and stands for exactly one', () => 
   ]) {
     assert.ok(!certificateNames(dns(pattern), ['mx.example.test'], false), pattern)
   }
+  assert.ok(!certificateNames(dns('*.test'), ['example.test'], false), 'nobody owns a whole TLD')
   assert.ok(!certificateNames(dns('*.example.test'), ['a.mx.example.test'], false))
   assert.ok(!certificateNames(dns('*.example.test'), ['example.test'], false))
 })
