@@ -2,7 +2,6 @@
 
 import type { ServerEvent } from '../../events/events.ts'
 import type { Session } from '../../smtp/session-state.ts'
-import type { Peer } from '../../tls/peer.ts'
 import type { Reply } from './conversation.ts'
 import { type Conclusion, fromBytes, type PolicyAnswer, plain } from './document.ts'
 import type { Handshake } from './explaining-gate.ts'
@@ -17,7 +16,7 @@ export interface Scene {
 
 export function concludeLetIn(scene: Scene, asides: readonly string[]): Conclusion {
   const { session } = scene
-  const text = [`let in ${describePeer(session.peer)}`, ...asides].join('; ')
+  const text = [`let in ${describePeer(session)}`, ...asides].join('; ')
   return { ...common(scene), outcome: 'let-in', text }
 }
 
@@ -53,12 +52,14 @@ function common({ steps, session }: Scene): Pick<Conclusion, 'conditional' | 'pe
   }
 }
 
-function describePeer(peer: Peer): string {
+function describePeer({ peer, tls }: Session): string {
   switch (peer.kind) {
     case 'plaintext':
       return 'in clear text'
     case 'anonymous':
-      return 'inside TLS, without a certificate'
+      return tls?.peer.kind === 'anonymous'
+        ? 'inside TLS, without a certificate'
+        : 'inside TLS, with a certificate that counts for nothing in the scope which policy has chosen since'
     case 'verified':
       return `as verified: ${fromBytes(peer.certificate.subject)}`
     default:

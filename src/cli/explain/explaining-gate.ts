@@ -25,6 +25,7 @@ export type Handshake =
   | {
       readonly kind: 'failed'
       readonly scope: InboundScope
+      readonly adjustments: HandshakeAdjustments
       readonly reason: string
       /** OpenSSL's, without its prefix; '' where it has none */
       readonly code: string
@@ -69,7 +70,14 @@ export class ExplainingGate implements TlsGate {
     } catch (error) {
       if (error instanceof TlsHandshakeError) {
         const alerts = await this.#alerts(scope, adjustments)
-        this.last = { kind: 'failed', scope, reason: error.reason, code: openSslCode(error), alerts }
+        this.last = {
+          kind: 'failed',
+          scope,
+          adjustments,
+          reason: error.reason,
+          code: openSslCode(error),
+          alerts,
+        }
       }
       socket.destroy()
       throw error

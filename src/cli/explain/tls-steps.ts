@@ -23,13 +23,19 @@ export interface HandshakeBasis {
   readonly tls: TlsContexts
 }
 
-export function explainHandshake(basis: HandshakeBasis, handshake: Handshake): void {
+/** @param peer who it is once policy has had its say */
+export function explainHandshake(
+  basis: HandshakeBasis,
+  handshake: Handshake,
+  peer: TlsFacts['peer'] | undefined,
+): void {
   const { steps } = basis
   explainTrust(basis, handshake)
   if (handshake.kind === 'failed') explainFailure(steps, handshake)
   else {
-    explainMade(steps, handshake)
+    explainMade(steps, handshake, peer ?? handshake.session.facts.peer)
     if (basis.client.chain.length > 0) explainCertificate(steps, basis.client, handshake.session)
+    explainDistrust(steps, handshake.session.facts.peer, peer)
   }
   explainShadow(steps, handshake)
 }
@@ -56,15 +62,19 @@ function explainTrust({ steps, tls }: HandshakeBasis, { scope }: Handshake): voi
   )
 }
 
-function explainFailure(steps: Steps, { scope, reason, alerts }: Failed): void {
+function explainFailure(steps: Steps, { scope, adjustments, reason, alerts }: Failed): void {
   steps.current.title = 'The handshake fails'
-  steps.detail('reason', reason, describeOrigin(scope.origin('tls_verify_mode')))
+  const byPolicy = adjustments.parameters?.mode
+  const mode = byPolicy ?? scope.options.tls_verify_mode ?? 'unset'
+  const from = byPolicy === undefined ? describeOrigin(scope.origin('tls_verify_mode')) : 'policy'
+  steps.detail('TLS_Verify_Mode', mode, from)
+  steps.detail('reason', reason)
   for (const [version, alert] of alerts) steps.detail(`${version} alert`, `${alert} (fatal)`)
 }
 
-function explainMade(steps: Steps, { scope, session }: Made): void {
+function explainMade(steps: Steps, { scope, session }: Made, peer: TlsFacts['peer']): void {
   const { facts } = session
-  steps.current.title = `The handshake succeeds: the client is ${facts.peer.kind}`
+  steps.current.title = `The handshake succeeds: the client is ${peer.kind}`
   steps.detail('TLS_Verify_Mode', facts.mode, facts.modeFrom)
   steps.detail('certificate', askedFor(facts))
   steps.detail(
@@ -130,6 +140,16 @@ function explainCause(steps: Steps, { cause, code, failing }: UnverifiedPeer): v
   steps.detail('verdict', `unverified: ${cause} (${code})`)
   if (failing === undefined) return
   steps.detail('failing element', `depth ${failing.depth}: ${fromBytes(failing.subject)}`)
+}
+
+/** A script's verify callback makes a verified peer an unverified one. */
+function explainDistrust(steps: Steps, before: TlsFacts['peer'], after: TlsFacts['peer'] | undefined): void {
+  if (before.kind !== 'verified' || after?.kind !== 'unverified') return
+  steps.detail(
+    'verdict of policy',
+    `unverified: ${after.cause} (${after.code})`,
+    'a script’s verify callback',
+  )
 }
 
 /** TLS_Verify_Mode_Shadow, where the scope has one. */

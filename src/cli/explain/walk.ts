@@ -150,7 +150,8 @@ class Walker {
   #afterHandshake(): Conclusion | undefined {
     const { gate, session } = this.#parts
     if (gate.last === undefined) return undefined
-    explainHandshake({ steps: this.#steps, client: this.#client, tls: this.#prepared.tls }, gate.last)
+    const basis = { steps: this.#steps, client: this.#client, tls: this.#prepared.tls }
+    explainHandshake(basis, gate.last, session.tls?.peer)
     if (gate.last.kind === 'failed') return concludeFailure(this.#scene, gate.last)
     explainPartner(this.#steps, session, this.#prepared.settings.partners.length > 0)
     explainContext(this.#steps, session)
@@ -179,11 +180,13 @@ class Walker {
     const mail = await explainMail(this.#talk, sender ?? '')
     const refused = this.#refusal(mail, 'at MAIL FROM')
     if (refused !== undefined) return refused
+    this.#noteDiscard()
     const refusals: Conclusion[] = []
     for (const recipient of recipients) {
       const reply = await explainRecipient(this.#talk, this.#prepared.settings, recipient)
       const conclusion = this.#refusal(reply, `at RCPT TO <${fromBytes(recipient)}>`)
       if (conclusion !== undefined) refusals.push(conclusion)
+      else this.#noteDiscard()
       if (this.#parts.conversation.over) break
     }
     const [first] = refusals
@@ -192,6 +195,13 @@ class Walker {
     if (first !== undefined)
       this.#asides.push(`${refusals.length} of ${recipients.length} recipients ${first.text}`)
     return undefined
+  }
+
+  /** The client hears of a success, and nothing is kept. */
+  #noteDiscard(): void {
+    if (!this.#steps.current.policy.some(({ answer }) => answer === 'discard')) return
+    const aside = 'policy accepts the message and throws it away'
+    if (!this.#asides.includes(aside)) this.#asides.push(aside)
   }
 
   #refusal(reply: Reply, where: string): Conclusion | undefined {
