@@ -74,14 +74,17 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  /** Every metric's name, kind, help and labels: for the documentation's test. */
-  async describe(): Promise<
-    readonly { readonly name: string; readonly type: string; readonly help: string }[]
-  > {
-    return (await this.#registry.getMetricsAsJSON()).map(({ name, type, help }) => ({
-      name,
-      type: String(type),
-      help,
+  /** Every metric, for the documentation's test. */
+  describe(): readonly {
+    readonly name: string
+    readonly type: string
+    readonly labels: readonly string[]
+  }[] {
+    return this.#registry.getMetricsAsArray().map((metric) => ({
+      name: metric.name,
+      type: String(metric.type),
+      // the type declarations leave out what every metric has
+      labels: (metric as unknown as { readonly labelNames: readonly string[] }).labelNames,
     }))
   }
 
