@@ -26,7 +26,6 @@ export interface Cidr {
 export type Dictionary = Readonly<Record<string, string>>
 
 export type { OcspSettings } from './settings-ocsp.ts'
-export type { PartnerSettings } from './settings-partner.ts'
 export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
 
 /**
@@ -393,7 +392,6 @@ export interface Settings {
   /** What Host stanzas say of a host. @param names its name and its address, in lower case @returns undefined: nothing */
   resolveHost(names: readonly string[], egress?: Egress): HostScope | undefined
   hasBinding(egress: Egress): boolean
-  /** the bindings of a group; undefined when there is no such group */
   bindingsOf(group: string): readonly string[] | undefined
   /** Outbound scopes as the configuration writes them: for checks of certificates and for warnings. */
   outboundScopes(): Iterable<OutboundScope>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { contentOf, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
+import { contentOf, openGate, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
 import { noMx } from '../../test/support/no-mx.ts'
 import { type SinkScript, SmtpSink } from '../../test/support/smtp-sink.ts'
 import { StaticResolver } from '../../test/support/static-resolver.ts'
@@ -37,6 +37,7 @@ async function attempt({ hosts, options, ...rest }: Attempt): Promise<AttemptRes
     route: { kind: 'smtp', hosts },
     options: { ...outboundDefaults, ...options },
     mayRepeat: false,
+    gate: openGate,
     signal: rest.signal ?? new AbortController().signal,
   })
   if (result === undefined || result.kind === 'deferred') assert.fail('no attempt was made')

@@ -26,6 +26,7 @@ import { SmtpTransaction } from './smtp-transaction.ts'
 import {
   type AttemptContext,
   type AttemptResult,
+  type Deferred,
   type MessageResult,
   stages,
   type Transport,
@@ -44,6 +45,18 @@ export interface SmtpTransportOptions {
   readonly clock?: () => number
 }
 
+/** What holds while one host is tried. */
+type HostContext = AttemptContext<SmtpRoute> & {
+  /** milliseconds that are left for finding a host */
+  readonly remaining: number
+}
+
+/** What the host said to each message, why it is passed over for the next one, or when to come back. */
+type Tried =
+  | { readonly results: readonly MessageResult[] }
+  | { readonly passedOver: AttemptResult }
+  | Deferred
+
 /** connections that one attempt makes at most */
 const MAX_TRIES = 30
 
@@ -54,13 +67,15 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #failures: HostFailures
   readonly #sessions = new Sessions()
   readonly #tls: SmtpTransportOptions['tls']
+  readonly #clock: () => number
 
   constructor(options: SmtpTransportOptions) {
     this.#resolver = options.resolver
     this.#mx = options.mx
     this.#tls = options.tls
     this.#hostname = options.hostname
-    this.#failures = new HostFailures(options.clock ?? Date.now)
+    this.#clock = options.clock ?? Date.now
+    this.#failures = new HostFailures(this.#clock)
   }
 
   async deliver(
@@ -71,6 +86,9 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     const all = (result: AttemptResult): readonly AttemptResult[] => messages.map(() => result)
     let last = localResult('transient', NO_HOSTS)
     let left = MAX_TRIES
+    let until = Number.POSITIVE_INFINITY
+    const { connect_timeout_to_delay: patience } = context.options
+    const deadline = patience === 0 ? Number.POSITIVE_INFINITY : this.#clock() + patience * 1000
     for (const hop of context.route.hosts) {
       const found = this.#allowed(await this.#find(hop, context), context.options)
       if (found.kind === 'permanent') return all(localResult('permanent', found.text))
@@ -79,14 +97,18 @@ export class SmtpTransport implements Transport<SmtpRoute> {
         continue
       }
       for (const host of found.hosts.slice(0, left)) {
-        const tried = await this.#try(host, messages, content, context)
+        const remaining = deadline - this.#clock()
+        if (remaining <= 0) break
+        const tried = await this.#enter(host, messages, content, { ...context, remaining })
         if ('results' in tried) return tried.results
-        last = tried.passedOver
+        if ('until' in tried) until = Math.min(until, tried.until)
+        else last = tried.passedOver
       }
       left -= found.hosts.length
       if (left <= 0) break
     }
-    return all(last)
+    // a host that is held back is waited for, and nobody has failed
+    return until === Number.POSITIVE_INFINITY ? all(last) : messages.map(() => ({ kind: 'deferred', until }))
   }
 
   close(): void {
@@ -117,13 +139,16 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   /** What is left of the hosts that were found when the operator's lists and the hosts that are down are taken off. */
   #allowed(found: Found, options: OutboundValues): Found {
     if (found.kind !== 'hosts') return found
-    const considered = found.hosts.filter(({ address }) => !isIn(address, options.skip_hosts))
+    const considered = found.hosts.filter(
+      ({ address }) => !isIn(address, options.skip_hosts) && isReachable(address, options.bind_address),
+    )
     if (considered.length === 0) return { kind: 'transient', text: NO_HOSTS }
     if (considered.some(({ address }) => isIn(address, options.prohibited_hosts))) {
       return { kind: 'permanent', text: PROHIBITED }
     }
     const patience = Math.min(options.host_failure_retry, options.retry_interval)
-    const up = considered.filter((host) => !this.#failures.isDown(host, patience))
+    const { bind_address: from } = options
+    const up = considered.filter((host) => !this.#failures.isDown({ ...host, from }, patience))
     return up.length === 0 ? { kind: 'transient', text: ALL_DOWN } : { kind: 'hosts', hosts: up }
   }
 
@@ -150,19 +175,42 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     }
   }
 
-  /** What the host said to each message, or why it is passed over for the next one. @throws the signal's reason */
+  /** Takes a place at the host, for as many of the messages as there is room for. @throws the signal's reason */
+  // oxlint-disable-next-line max-params -- the delivery, and one of its hosts
+  async #enter(
+    host: Host,
+    messages: readonly StoredMessage[],
+    content: StoredContent,
+    context: HostContext,
+  ): Promise<Tried> {
+    const place = context.gate.enter(host, messages.length)
+    if (place.kind === 'deferred') return place
+    try {
+      const now = messages.slice(0, place.messages)
+      const tried = await this.#try(host, now, content, context)
+      if (!('results' in tried)) return tried
+      const later = messages.slice(place.messages).map((): Deferred => ({ kind: 'deferred', until: 0 }))
+      return { results: [...tried.results, ...later] }
+    } finally {
+      place.leave()
+    }
+  }
+
+  // oxlint-disable-next-line max-params -- the delivery, and one of its hosts
   async #try(
     host: Host,
     messages: readonly StoredMessage[],
     content: StoredContent,
-    context: AttemptContext<SmtpRoute>,
-  ): Promise<{ readonly results: readonly MessageResult[] } | { readonly passedOver: AttemptResult }> {
+    context: HostContext,
+  ): Promise<Tried> {
     const plan = await this.#plan(host, messages, context)
     if (typeof plan === 'string') {
       const kind = 'transient'
       return { passedOver: { kind, stage: stages.notConnected, text: plan, bytes: 0, remote: host.address } }
     }
-    const session = await this.#open(plan, context.signal)
+    const use = { recipients: messages.length, options: context.options }
+    const session = await this.#open(plan, use, context)
+    if ('until' in session) return session
     if ('kind' in session) return { passedOver: session }
     const { connection, bytesBefore, tls } = session
     try {
@@ -172,7 +220,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       const octets = connection.bytesSent - bytesBefore
       if (sent.connection === 'broken') connection.destroy()
       else if (sent.connection === 'quit') connection.quit()
-      else this.#sessions.keep(session, plan, context.options)
+      else this.#sessions.keep(session, plan, use)
       const size = content.header.length + content.bodySize
       const results = sent.answers.map((answer): MessageResult => {
         if (answer.kind === 'deferred') return answer
@@ -190,7 +238,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   async #plan(
     host: Host,
     messages: readonly StoredMessage[],
-    { options, signal }: AttemptContext<SmtpRoute>,
+    { options, signal, remaining }: HostContext,
   ): Promise<SessionPlan | string> {
     const [first] = messages
     if (first === undefined) throw new Error('an attempt without a message')
@@ -202,7 +250,11 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     if (planned?.kind === 'skip') return planned.text
     return {
       host,
-      client: { timeouts: options, ehloHostname: this.#ehloHostname(messages, options) },
+      from: options.bind_address,
+      client: {
+        timeouts: withinReach(options, remaining),
+        ehloHostname: this.#ehloHostname(messages, options),
+      },
       tls: planned?.kind === 'tls' ? planned.plan : undefined,
       login,
       introduction: introductionOf(options.xclient, first.envelope),
@@ -210,10 +262,17 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   }
 
   /** @throws the signal's reason */
-  async #open(plan: SessionPlan, signal: AbortSignal): Promise<UsableSession | AttemptResult> {
-    const { host } = plan
+  async #open(
+    plan: SessionPlan,
+    use: Parameters<Sessions['reuse']>[1],
+    { gate, signal }: HostContext,
+  ): Promise<UsableSession | AttemptResult | Deferred> {
+    const host = { ...plan.host, from: plan.from }
     try {
-      const session = await this.#sessions.open(plan, signal)
+      const kept = await this.#sessions.reuse(plan, use, signal)
+      const wait = kept === undefined ? gate.connect(host) : undefined
+      if (wait !== undefined) return wait
+      const session = kept ?? (await this.#sessions.make(plan, signal))
       this.#failures.answered(host)
       return session
     } catch (error) {
@@ -239,6 +298,19 @@ const PROHIBITED = '551 5.4.6 [internal] Private/Loopback Address'
 
 function localResult(kind: 'transient' | 'permanent', text: string): AttemptResult {
   return { kind, stage: stages.notConnected, text, bytes: 0, remote: '' }
+}
+
+/** Whether it is of the family of the address that connections are made from. */
+function isReachable(address: string, from: string | undefined): boolean {
+  return from === undefined || isIP(from) === isIP(address)
+}
+
+/** @param remaining milliseconds that are left for finding a host */
+function withinReach(options: OutboundValues, remaining: number): OutboundValues {
+  const { connect_timeout } = options
+  const seconds = remaining / 1000
+  if (connect_timeout !== 0 && connect_timeout <= seconds) return options
+  return seconds === Number.POSITIVE_INFINITY ? options : { ...options, connect_timeout: seconds }
 }
 
 function isIn(address: string, networks: readonly Cidr[]): boolean {

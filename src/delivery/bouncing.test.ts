@@ -137,7 +137,7 @@ test('the sender of a message that failed gets a bounce, by the normal way, and 
   assert.equal(bounce?.envelope.size, run.contents[1]?.length)
   assert.match(run.contents[1] ?? '', /^Diagnostic-Code: smtp; 550 5\.1\.1 never\r$/m)
   assert.equal(run.storage.size, 0)
-  assert.deepEqual(run.queue.counts, { ready: 0, active: 0, delayed: 0, failed: 0, domains: 0 })
+  assert.deepEqual(run.queue.counts, { ready: 0, active: 0, delayed: 0, failed: 0, domains: 0, resident: 0 })
 })
 
 test('a message that expires is bounced with the last answer', async () => {

@@ -1,117 +1,321 @@
 /**
- * What is ready to go, by domain, and whose turn it is.
+ * What is ready to go, by binding and domain, and whose turn it is.
  *
- * Domains take turns, one message each; a domain that has as many attempts under way as it may have, or that is
- * suspended, is passed over, so a slow one delays only itself. What is urgent goes first in its domain, not before others. A domain is known only while it has something here.
+ * Queues take turns, one batch each: messages of one transaction with the same content, at most
+ * Max_Recipients_Per_Batch. One that has as many attempts under way as it may have, that is suspended, or that has to
+ * wait, is passed over, so a slow one delays only itself. What is urgent goes first in its queue, not before others. The
+ * last of all places are for queues that have none (Server_Reserve_Outbound_Connections). A queue is known only while it
+ * has a message, and nothing here goes over all queues or messages but `reload` and `all`.
  */
 
-import type { OutboundValues } from '../config/settings.ts'
+import type { OutboundScope } from '../config/settings.ts'
+import type { Egress } from '../config/settings-queue.ts'
+import { DueHeap } from './due-heap.ts'
 import { Fifo } from './fifo.ts'
+import { type MessageTable, NOBODY } from './message-table.ts'
+import type { Throttles } from './throttle.ts'
 
-type DomainOptions = Pick<OutboundValues, 'max_outbound_connections' | 'suspend_delivery'>
+/** Messages that wait one behind the other. */
+interface Lane {
+  head: number
+  tail: number
+}
 
-interface DomainQueue<T> {
-  readonly name: string
-  readonly ready: Fifo<T>
-  /** these go before those in `ready` */
-  readonly urgent: Fifo<T>
-  options: DomainOptions
+export interface DomainQueue extends Egress {
+  readonly index: number
+  readonly domain: string
+  readonly lanes: { readonly urgent: Lane; readonly ready: Lane }
+  /** messages in the lanes */
+  waiting: number
+  /** messages under way */
   active: number
+  /** attempts under way */
+  attempts: number
+  /** messages that wait for their time */
+  delayed: number
+  /** messages that failed and whose end is not settled */
+  failed: number
+  /** envelopes of waiting messages in memory */
+  resident: number
+  /** before this nothing of it is tried */
+  blockedUntil: number
+  /** when a host was reached last */
+  reachedAt: number
+  /** look-ups in a row that failed */
+  lookupFailures: number
+  scope: OutboundScope
+  generation: number
   inRotation: boolean
 }
 
-export class DomainQueues<T> {
-  readonly #domains = new Map<string, DomainQueue<T>>()
-  readonly #rotation = new Fifo<DomainQueue<T>>()
-  #optionsOf: (domain: string) => DomainOptions
+export interface Batch {
+  readonly queue: DomainQueue
+  /** numbers of the message table, at least one */
+  readonly messages: readonly number[]
+}
+
+export interface QueueRules {
+  /** what holds for a domain in a binding */
+  resolve(domain: string, egress: Egress): OutboundScope
+  /** whether mail without a binding of its own waits */
+  readonly defaultSuspended: boolean
+  /** attempts under way at once, in all, and how many of these are for queues that have none */
+  readonly capacity: number
+  readonly reserve: number
+}
+
+/** queues that are looked at again when an attempt has ended: any number of them may wait for a place */
+const LOOKED_AT_AGAIN = 16
+
+export class DomainQueues {
+  readonly #table: MessageTable
+  readonly #throttles: Throttles
+  readonly #queues = new Map<string, DomainQueue>()
+  readonly #byIndex: (DomainQueue | undefined)[] = []
+  readonly #freeIndices: number[] = []
+  readonly #rotation = new Fifo<DomainQueue>()
+  /** queues that may go when fewer attempts are under way */
+  readonly #crowdedOut = new Fifo<DomainQueue>()
+  readonly #blocked = new DueHeap<DomainQueue>()
+  #rules: QueueRules
+  #generation = 0
   #ready = 0
+  #attempts = 0
 
-  constructor(optionsOf: (domain: string) => DomainOptions) {
-    this.#optionsOf = optionsOf
+  constructor(table: MessageTable, throttles: Throttles, rules: QueueRules) {
+    this.#table = table
+    this.#throttles = throttles
+    this.#rules = rules
   }
 
-  /** domains that have something ready or under way */
-  get domains(): number {
-    return this.#domains.size
-  }
-
-  /** items that wait for their turn, suspended ones included */
+  /** messages that wait for their turn, suspended ones included */
   get ready(): number {
     return this.#ready
   }
 
-  /** Every domain, with what waits and what is under way. */
-  *each(): Iterable<{ readonly name: string; readonly waiting: number; readonly active: number }> {
-    for (const domain of this.#domains.values())
-      yield { name: domain.name, waiting: waiting(domain), active: domain.active }
+  /** attempts under way */
+  get attempts(): number {
+    return this.#attempts
   }
 
-  push(name: string, item: T, lane: 'ready' | 'urgent' = 'ready'): void {
-    const domain = this.#domains.get(name) ?? this.#add(name)
-    domain[lane].push(item)
-    this.#ready++
-    this.#rotate(domain)
+  /** when the first queue that has to wait may go on */
+  get nextRelease(): number | undefined {
+    return this.#blocked.next
   }
 
-  /** The next item whose turn it is; it counts as under way until `done` is called for its domain. */
-  take(): T | undefined {
-    for (let domain = this.#rotation.shift(); domain !== undefined; domain = this.#rotation.shift()) {
-      domain.inRotation = false
-      // its options may have changed since it got in line
-      if (!mayGo(domain)) continue
-      const item = domain.urgent.shift() ?? domain.ready.shift()
-      if (item === undefined) continue
-      domain.active++
-      this.#ready--
-      this.#rotate(domain)
-      return item
+  /** every queue that has a message, wherever that stands */
+  all(): Iterable<DomainQueue> {
+    return this.#queues.values()
+  }
+
+  of(message: number): DomainQueue {
+    const queue = this.#byIndex[this.#table.queue(message)]
+    if (queue === undefined) throw new Error('a message is in no queue')
+    return queue
+  }
+
+  /** The queue of a binding and domain; it is made if need be, and goes by `settle` when it has no message. */
+  open(domain: string, { bindingGroup, binding }: Egress): DomainQueue {
+    const key = `${bindingGroup}/${binding}/${domain}`
+    const known = this.#queues.get(key)
+    if (known !== undefined) return known
+    const index = this.#freeIndices.pop() ?? this.#byIndex.length
+    const queue: DomainQueue = {
+      index,
+      domain,
+      bindingGroup,
+      binding,
+      lanes: { urgent: { head: NOBODY, tail: NOBODY }, ready: { head: NOBODY, tail: NOBODY } },
+      waiting: 0,
+      active: 0,
+      attempts: 0,
+      delayed: 0,
+      failed: 0,
+      resident: 0,
+      blockedUntil: 0,
+      reachedAt: 0,
+      lookupFailures: 0,
+      scope: this.#rules.resolve(domain, { bindingGroup, binding }),
+      generation: this.#generation,
+      inRotation: false,
+    }
+    this.#queues.set(key, queue)
+    this.#byIndex[index] = queue
+    return queue
+  }
+
+  /** Forgets a queue that has nothing left. */
+  settle(queue: DomainQueue): void {
+    if (queue.waiting + queue.active + queue.delayed + queue.failed > 0) return
+    if (this.#byIndex[queue.index] !== queue) return
+    this.#queues.delete(`${queue.bindingGroup}/${queue.binding}/${queue.domain}`)
+    this.#byIndex[queue.index] = undefined
+    this.#freeIndices.push(queue.index)
+  }
+
+  /** What holds for a queue now. */
+  scope(queue: DomainQueue): OutboundScope {
+    if (queue.generation !== this.#generation) {
+      queue.generation = this.#generation
+      queue.scope = this.#rules.resolve(queue.domain, queue)
+    }
+    return queue.scope
+  }
+
+  push(message: number): void {
+    const queue = this.of(message)
+    const lane = this.#laneOf(message, queue)
+    this.#table.setNext(message, NOBODY)
+    if (lane.tail === NOBODY) lane.head = message
+    else this.#table.setNext(lane.tail, message)
+    lane.tail = message
+    this.#count(queue, 1)
+    this.#rotate(queue)
+  }
+
+  /** Puts messages back to where they were taken from, in their order: nothing was done with them. */
+  putBack(messages: readonly number[], now: number): void {
+    const [first] = messages
+    if (first === undefined) return
+    const { scope } = this.of(first)
+    this.#throttles.of(scope, 'outbound_throttle_messages')?.giveBack(now, messages.length)
+    for (const message of messages.toReversed()) {
+      const queue = this.of(message)
+      const lane = this.#laneOf(message, queue)
+      this.#table.setNext(message, lane.head)
+      lane.head = message
+      if (lane.tail === NOBODY) lane.tail = message
+      this.#count(queue, 1)
+      this.#rotate(queue)
+    }
+  }
+
+  /** The next batch whose turn it is; it counts as under way until `done` is called. */
+  take(now: number): Batch | undefined {
+    while (this.#attempts < this.#rules.capacity) {
+      const queue = this.#rotation.shift()
+      if (queue === undefined) return undefined
+      queue.inRotation = false
+      // much may have changed since it got in line
+      if (!this.#mayGo(queue, now)) continue
+      const { options } = this.scope(queue)
+      if (this.#isCrowdedOut(queue)) {
+        queue.inRotation = true
+        this.#crowdedOut.push(queue)
+        continue
+      }
+      const throttle = this.#throttles.of(queue.scope, 'outbound_throttle_messages')
+      const allowed = this.#allowed(queue, now)
+      if (allowed === 0) continue
+      const { max_recipients_per_batch: most, max_recipients_per_connection: inAll } = options
+      const limit = Math.min(most, inAll === 0 ? most : inAll, allowed)
+      const messages = this.#batch(queue, limit)
+      throttle?.take(now, messages.length)
+      queue.active += messages.length
+      queue.attempts++
+      this.#attempts++
+      this.#rotate(queue)
+      return { queue, messages }
     }
     return undefined
   }
 
-  done(name: string): void {
-    const domain = this.#domains.get(name)
-    if (domain === undefined) return
-    domain.active--
-    if (domain.active === 0 && waiting(domain) === 0) this.#domains.delete(name)
-    else this.#rotate(domain)
+  /** A batch is not under way any more; what has become of its messages is settled. */
+  done({ queue, messages }: Batch): void {
+    queue.active -= messages.length
+    queue.attempts--
+    this.#attempts--
+    for (let n = 0; n < LOOKED_AT_AGAIN; n++) {
+      const waiting = this.#crowdedOut.shift()
+      if (waiting === undefined) break
+      waiting.inRotation = false
+      this.#rotate(waiting)
+    }
+    this.#rotate(queue)
+    this.settle(queue)
   }
 
-  /** New options for every domain. */
-  reload(optionsOf: (domain: string) => DomainOptions): void {
-    this.#optionsOf = optionsOf
-    for (const domain of this.#domains.values()) {
-      domain.options = optionsOf(domain.name)
-      this.#rotate(domain)
+  /** Nothing of this queue is tried before `until`. */
+  block(queue: DomainQueue, until: number): void {
+    if (until <= queue.blockedUntil) return
+    queue.blockedUntil = until
+    this.#blocked.push(until, queue)
+  }
+
+  /** Lets those go on whose time has come. */
+  release(now: number): void {
+    for (let queue = this.#blocked.popDue(now); queue !== undefined; queue = this.#blocked.popDue(now))
+      this.#rotate(queue)
+  }
+
+  /** New rules for every queue; each is looked at when its turn comes. */
+  reload(rules: QueueRules): void {
+    this.#rules = rules
+    this.#generation++
+    for (const queue of this.#queues.values()) {
+      queue.blockedUntil = 0
+      this.#rotate(queue)
     }
   }
 
-  #add(name: string): DomainQueue<T> {
-    const options = this.#optionsOf(name)
-    const domain = {
-      name,
-      ready: new Fifo<T>(),
-      urgent: new Fifo<T>(),
-      options,
-      active: 0,
-      inRotation: false,
+  /** Messages that may be taken now; where there are none the queue has been told when to come back. */
+  #allowed(queue: DomainQueue, now: number): number {
+    const { options } = queue.scope
+    const connections = this.#throttles.of(queue.scope, 'outbound_throttle_connections')
+    // a connection that is kept may do: then none is made
+    const mayReuse = queue.attempts > 0 || queue.reachedAt + options.idle_timeout * 1000 > now
+    if (connections !== undefined && !mayReuse && connections.available(now) === 0) {
+      this.block(queue, connections.promise(now))
+      return 0
     }
-    this.#domains.set(name, domain)
-    return domain
+    const messages = this.#throttles.of(queue.scope, 'outbound_throttle_messages')
+    const allowed = messages?.available(now) ?? Number.POSITIVE_INFINITY
+    if (allowed === 0 && messages !== undefined) this.block(queue, messages.promise(now))
+    return allowed
   }
 
-  #rotate(domain: DomainQueue<T>): void {
-    if (domain.inRotation || !mayGo(domain)) return
-    domain.inRotation = true
-    this.#rotation.push(domain)
+  /** Takes the first message that waits, and those right behind it that can go with it. */
+  #batch(queue: DomainQueue, limit: number): readonly number[] {
+    const lane = queue.lanes.urgent.head === NOBODY ? queue.lanes.ready : queue.lanes.urgent
+    const messages = [lane.head]
+    const content = this.#table.content(lane.head)
+    let message = this.#table.next(lane.head)
+    while (message !== NOBODY && messages.length < limit && this.#table.content(message) === content) {
+      messages.push(message)
+      message = this.#table.next(message)
+    }
+    lane.head = message
+    if (message === NOBODY) lane.tail = NOBODY
+    this.#count(queue, -messages.length)
+    return messages
   }
-}
 
-function waiting({ ready, urgent }: DomainQueue<unknown>): number {
-  return ready.size + urgent.size
-}
+  #laneOf(message: number, { lanes }: DomainQueue): Lane {
+    return this.#table.is(message, 'urgent') ? lanes.urgent : lanes.ready
+  }
 
-function mayGo(domain: DomainQueue<unknown>): boolean {
-  const { max_outbound_connections: limit, suspend_delivery } = domain.options
-  return waiting(domain) > 0 && !suspend_delivery && (limit === 0 || domain.active < limit)
+  #count(queue: DomainQueue, messages: number): void {
+    queue.waiting += messages
+    this.#ready += messages
+  }
+
+  #rotate(queue: DomainQueue): void {
+    if (queue.inRotation || queue.waiting === 0) return
+    queue.inRotation = true
+    this.#rotation.push(queue)
+  }
+
+  #mayGo(queue: DomainQueue, now: number): boolean {
+    if (queue.waiting === 0 || queue.blockedUntil > now) return false
+    const { suspend_delivery, max_outbound_connections: limit } = this.scope(queue).options
+    const unbound = queue.binding === 'default' && queue.bindingGroup === 'default'
+    if (suspend_delivery || (unbound && this.#rules.defaultSuspended)) return false
+    return limit === 0 || queue.attempts < limit
+  }
+
+  #isCrowdedOut({ attempts, scope }: DomainQueue): boolean {
+    const { capacity, reserve } = this.#rules
+    if (this.#attempts >= scope.options.server_max_outbound_connections) return true
+    return attempts > 0 && this.#attempts >= capacity - reserve
+  }
 }

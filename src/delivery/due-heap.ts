@@ -12,11 +12,6 @@ export class DueHeap<T> {
     return this.#items[0]?.at
   }
 
-  /** In no particular order. */
-  *values(): Iterable<T> {
-    for (const { value } of this.#items) yield value
-  }
-
   push(at: number, value: T): void {
     this.#items.push({ at, order: this.#arrivals++, value })
     this.#up(this.#items.length - 1)

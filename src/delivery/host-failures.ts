@@ -38,8 +38,10 @@ export class HostFailures {
 interface HostPlace {
   readonly address: string
   readonly port: number
+  /** our own address, where it is not the system's choice: what one reaches another may not */
+  readonly from?: string | undefined
 }
 
-function keyOf({ address, port }: HostPlace): string {
-  return `${address} ${port}`
+function keyOf({ address, port, from = '' }: HostPlace): string {
+  return `${address} ${port} ${from}`
 }

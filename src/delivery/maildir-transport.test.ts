@@ -4,7 +4,13 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { after, test } from 'node:test'
-import { contentOf, maildirSettings, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
+import {
+  contentOf,
+  maildirSettings,
+  openGate,
+  outboundDefaults,
+  storedMessage,
+} from '../../test/support/messages.ts'
 import type { MaildirSettings } from '../config/settings.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
 import { LocalDomains } from './maildir.ts'
@@ -46,6 +52,7 @@ async function deliver(delivery: Delivery): Promise<AttemptResult> {
     route: { kind: 'maildir', place },
     options: outboundDefaults,
     mayRepeat: delivery.mayRepeat ?? false,
+    gate: openGate,
     signal: delivery.signal ?? new AbortController().signal,
   })
   assert.ok(result)

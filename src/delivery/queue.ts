@@ -1,28 +1,37 @@
 /**
  * Everything that was accepted and is not delivered yet: when it is tried, and what becomes of it.
  *
- * An outcome is durable in the spool before it is told. What failed for good stays in the spool as failed until its
- * bounce is there too, which is then sent like any other message (bouncing.ts). A fault of ours, in a transport or in
- * reading the spool, is a transient failure and a panic event, never the end of the process; an outcome that cannot be
- * written is written later, without a second delivery. After a start everything is due at once. One timer is armed, for
- * the retry that is due next.
+ * An outcome is durable in the spool before it is told, for each recipient by itself. What failed for good stays in the
+ * spool as failed until its bounce is there too, which is then sent like any other message (ending.ts). An outcome that
+ * cannot be written is written later, without a second delivery. After a start everything is due at once. One timer is
+ * armed, for what is due next. Of most messages only a few octets are in memory (message-table.ts); what takes longer
+ * than a moment, going over the whole spool at the start, is done piece by piece.
  */
 
 import type { Settings } from '../config/settings.ts'
+import type { Egress, QueueGlobals } from '../config/settings-queue.ts'
 import type { EventSink } from '../events/events.ts'
 import { routingDomain } from '../mail/envelope.ts'
 import type { IdGenerator } from '../mail/message-id.ts'
-import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
-import { bouncedId } from './bounce.ts'
-import { Bouncing } from './bouncing.ts'
+import type { Spool, StoredMessage } from '../spool/spool.ts'
+import { Attempts, describe } from './attempts.ts'
+import { Batches, TRY_AGAIN_MS } from './batches.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { DomainQueues } from './domain-queues.ts'
-import { DueHeap } from './due-heap.ts'
-import { judge, type Outcome } from './outcome.ts'
-import { type DeliverableRoute, Router } from './route.ts'
-import { type AttemptContext, type AttemptResult, stages, type Transports } from './transport.ts'
+import { DelayedHeap } from './delayed-heap.ts'
+import { DomainQueues, type QueueRules } from './domain-queues.ts'
+import { Endings } from './endings.ts'
+import { Fifo } from './fifo.ts'
+import { HostGates } from './host-gates.ts'
+import { MessageTable } from './message-table.ts'
+import { type Recovered, recover } from './recovery.ts'
+import { Residents } from './residents.ts'
+import { Router } from './route.ts'
+import { Throttles } from './throttle.ts'
+import type { Transports } from './transport.ts'
 
-type QueueSettings = Pick<Settings, 'maildirs' | 'resolveOutbound'>
+type QueueSettings = Pick<Settings, 'maildirs' | 'resolveOutbound' | 'resolveHost'> & {
+  readonly global: QueueGlobals
+}
 
 export interface DeliveryQueueOptions {
   readonly spool: Spool
@@ -45,12 +54,14 @@ export interface QueueCounts {
   readonly delayed: number
   /** failed for good, and the bounce is not made yet */
   readonly failed: number
-  /** domains that have something ready or under way */
+  /** domains that have something ready or under way, each in each binding */
   readonly domains: number
+  /** messages whose envelopes are in memory although nothing is done with them */
+  readonly resident: number
 }
 
-/** What waits for one domain. */
-export interface DomainCounts {
+/** What waits for one domain in one binding. */
+export interface DomainCounts extends Egress {
   /** where the mail is routed; a byte string */
   readonly domain: string
   /** ready or under way */
@@ -58,91 +69,105 @@ export interface DomainCounts {
   readonly delayed: number
 }
 
-interface Entry {
-  message: StoredMessage
-  mayRepeat: boolean
-  /** an attempt was made and its outcome could not be written yet */
-  unwritten: Attempted | undefined
-  /** of a message that failed: its bounce, which is in the spool already */
-  bounce: StoredMessage | undefined
-}
-
-interface Attempted {
-  readonly connectionId: string
-  readonly result: AttemptResult
-  readonly outcome: Outcome
-  readonly at: number
-}
-
 const DEFAULT_CONCURRENCY = 1000
-/** before an outcome that could not be written is written again */
-const TRY_AGAIN_MS = 10_000
 /** different faults of the configuration that are told between two reloads */
 const MAX_TOLD = 100
 
 export class DeliveryQueue {
   readonly #spool: Spool
   readonly #events: EventSink
-  readonly #ids: Pick<IdGenerator, 'next'>
   readonly #clock: Clock
   readonly #concurrency: number
-  readonly #domains: DomainQueues<Entry>
-  readonly #delayed = new DueHeap<Entry>()
-  /** ids of everything that is in here */
-  readonly #known = new Set<string>()
+  readonly #table = new MessageTable()
+  readonly #queues: DomainQueues
+  readonly #delayed = new DelayedHeap(this.#table)
+  readonly #residents = new Residents()
+  readonly #batches: Batches
+  readonly #endings: Endings
+  /** bounces in the spool whose failed message is there too, by its number */
+  readonly #bounces = new Map<number, StoredMessage>()
+  /** failed messages whose bounce is to be made */
+  readonly #toEnd = new Fifo<number>()
   readonly #running = new Map<Promise<void>, AbortController>()
   readonly #told = new Set<string>()
-  readonly #bouncing: Bouncing
+  #settings: QueueSettings
   #hostname: string
   #router: Router
   #transports: Transports
+  #underWay = 0
   #failed = 0
+  #ending = 0
   #phase: 'new' | 'running' | 'stopped' = 'new'
   #alarm: { readonly at: number; readonly cancel: () => void } | undefined
 
   constructor(options: DeliveryQueueOptions) {
     this.#spool = options.spool
     this.#events = options.events
-    this.#ids = options.ids
     this.#clock = options.clock ?? systemClock
     this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
     this.#transports = options.transports
     this.#hostname = options.hostname
-    this.#bouncing = new Bouncing({ spool: options.spool, ids: options.ids, clock: this.#clock })
+    this.#settings = options.settings
     this.#router = new Router(options.settings)
-    this.#domains = new DomainQueues((domain) => this.#router.options(domain))
+    const throttles = new Throttles()
+    this.#queues = new DomainQueues(this.#table, throttles, this.#rules())
+    const now = (): number => this.#clock.now()
+    const { spool, ids, events } = options
+    const panic = (text: string, once?: 'once'): void => this.#panic(text, once)
+    this.#batches = new Batches({
+      spool,
+      events,
+      now,
+      panic,
+      table: this.#table,
+      queues: this.#queues,
+      residents: this.#residents,
+      attempts: new Attempts({ spool, ids, now, gates: new HostGates(throttles, now), panic }),
+      delay: (number, until) => this.#delay(number, until),
+      fail: (number) => {
+        this.#table.mark(number, 'told')
+        this.#fail(number)
+      },
+    })
+    this.#endings = new Endings({ spool, ids, clock: this.#clock, events, panic })
   }
 
   get counts(): QueueCounts {
+    let domains = 0
+    for (const { waiting, active, failed } of this.#queues.all()) if (waiting + active + failed > 0) domains++
     return {
-      ready: this.#domains.ready,
-      active: this.#running.size,
+      ready: this.#queues.ready + this.#toEnd.size,
+      active: this.#underWay,
       delayed: this.#delayed.size,
       failed: this.#failed,
-      domains: this.#domains.domains,
+      domains,
+      resident: this.#residents.size,
     }
   }
 
-  /** Goes over everything that waits: for an operator who asks. */
+  /** Goes over every domain, for an operator who asks. */
   byDomain(): readonly DomainCounts[] {
-    const found = new Map<string, { active: number; delayed: number }>()
-    for (const { name, waiting, active } of this.#domains.each())
-      found.set(name, { active: waiting + active, delayed: 0 })
-    for (const { message } of this.#delayed.values()) {
-      const domain = routingDomain(message.envelope)
-      const counts = found.get(domain) ?? { active: 0, delayed: 0 }
-      counts.delayed++
-      found.set(domain, counts)
-    }
-    return [...found].map(([domain, counts]) => ({ domain, ...counts }))
+    return Array.from(
+      this.#queues.all(),
+      ({ domain, bindingGroup, binding, waiting, active, delayed, failed }) => {
+        return { domain, bindingGroup, binding, active: waiting + active + failed, delayed }
+      },
+    )
   }
 
   /** Takes over everything that the spool holds, due at once, and begins. */
   start(): void {
     if (this.#phase !== 'new') return
     this.#phase = 'running'
-    this.#recover()
-    this.#pump()
+    const recovering = recover(this.#spool, {
+      take: (recovered) => this.#takeOver(recovered),
+      pause: () => this.#pump(),
+      stopped: () => this.#phase === 'stopped',
+    })
+    const watched: Promise<void> = recovering
+      .catch((error: unknown) => this.#panic(`the spool cannot be taken over: ${describe(error)}`))
+      .finally(() => this.#running.delete(watched))
+    this.#running.set(watched, new AbortController())
   }
 
   /** Takes messages that the spool has just committed. What is here already stays as it is. */
@@ -157,12 +182,12 @@ export class DeliveryQueue {
     transports: Transports = this.#transports,
     hostname: string = this.#hostname,
   ): void {
-    const router = new Router(settings)
-    this.#router = router
+    this.#settings = settings
+    this.#router = new Router(settings)
     this.#transports = transports
     this.#hostname = hostname
     this.#told.clear()
-    this.#domains.reload((domain) => router.options(domain))
+    this.#queues.reload(this.#rules())
     this.#pump()
   }
 
@@ -183,50 +208,57 @@ export class DeliveryQueue {
     for (const transport of Object.values(this.#transports)) transport.close?.()
   }
 
+  #rules(): QueueRules {
+    const { default_binding, server_reserve_outbound_connections: reserve } = this.#settings.global
+    const router = this.#router
+    return {
+      resolve: (domain, egress) => router.scope(domain, egress),
+      defaultSuspended: default_binding === 'suspended',
+      capacity: this.#concurrency,
+      reserve: Math.min(reserve, Math.floor(this.#concurrency / 4)),
+    }
+  }
+
+  #takeOver(recovered: Recovered): void {
+    if (recovered.kind === 'due') this.#add(recovered.message, 'recovered')
+    else {
+      const number = this.#enter(recovered.message)
+      if (number === undefined) return
+      if (recovered.bounce !== undefined) this.#bounces.set(number, recovered.bounce)
+      this.#fail(number)
+    }
+  }
+
   #add(message: StoredMessage, origin: 'recovered' | 'new'): void {
+    const number = this.#enter(message)
+    if (number === undefined) return
     const { envelope, state } = message
-    if (this.#known.has(envelope.id)) return
-    this.#known.add(envelope.id)
-    const mayRepeat = origin === 'recovered' || state.attempts > 0
-    const entry: Entry = { message, mayRepeat, unwritten: undefined, bounce: undefined }
-    if (origin === 'recovered' || state.nextAttempt <= this.#clock.now()) this.#makeReady(entry)
-    else this.#delay(entry, state.nextAttempt)
-  }
-
-  /** A bounce whose message is still here waits for it to go: after a kill in between it is not made a second time. */
-  #recover(): void {
-    const failed = new Map<string, Entry>()
-    const bounces: StoredMessage[] = []
-    for (const message of this.#spool.messages()) {
-      const { id } = message.envelope
-      if (bouncedId(message.envelope) !== undefined && !message.state.failed) bounces.push(message)
-      else if (!message.state.failed) this.#add(message, 'recovered')
-      else failed.set(id, { message, mayRepeat: true, unwritten: undefined, bounce: undefined })
-    }
-    for (const bounce of bounces) {
-      const about = failed.get(bouncedId(bounce.envelope) ?? '')
-      if (about === undefined || about.bounce !== undefined) this.#add(bounce, 'recovered')
-      else about.bounce = bounce
-    }
-    for (const [id, entry] of failed) {
-      this.#known.add(id)
-      this.#failed++
-      this.#makeReady(entry)
+    if (origin === 'recovered' || state.attempts > 0) this.#table.mark(number, 'mayRepeat')
+    if (envelope.priority === 1) this.#table.mark(number, 'urgent')
+    if (origin === 'new' && state.nextAttempt > this.#clock.now()) this.#delay(number, state.nextAttempt)
+    else {
+      this.#residents.hold(number, message, this.#queues.of(number))
+      this.#queues.push(number)
     }
   }
 
-  #makeReady(entry: Entry): void {
-    const { envelope } = entry.message
-    this.#domains.push(routingDomain(envelope), entry, envelope.priority === 1 ? 'urgent' : 'ready')
+  /** undefined: it is here already */
+  #enter({ envelope }: StoredMessage): number | undefined {
+    if (this.#table.has(envelope.id)) return undefined
+    const queue = this.#queues.open(routingDomain(envelope), envelope)
+    // without content it is alone
+    const content = this.#spool.contentKey(envelope.id) ?? Number.NaN
+    return this.#table.add(envelope.id, { queue: queue.index, content })
   }
 
-  #delay(entry: Entry, until: number): void {
-    this.#delayed.push(until, entry)
+  #delay(number: number, until: number): void {
+    this.#queues.of(number).delayed++
+    this.#delayed.push(until, number)
     this.#setAlarm()
   }
 
   #setAlarm(): void {
-    const at = this.#delayed.next
+    const at = earlier(this.#delayed.next, this.#queues.nextRelease)
     if (at === this.#alarm?.at || this.#phase === 'stopped') return
     this.#alarm?.cancel()
     this.#alarm = at === undefined ? undefined : { at, cancel: this.#clock.schedule(at, () => this.#ring()) }
@@ -235,165 +267,90 @@ export class DeliveryQueue {
   #ring(): void {
     this.#alarm = undefined
     const now = this.#clock.now()
-    for (let entry = this.#delayed.popDue(now); entry !== undefined; entry = this.#delayed.popDue(now)) {
-      this.#makeReady(entry)
+    for (let number = this.#delayed.popDue(now); number !== undefined; number = this.#delayed.popDue(now)) {
+      this.#queues.of(number).delayed--
+      if (this.#table.is(number, 'failed')) this.#toEnd.push(number)
+      else this.#queues.push(number)
     }
-    this.#setAlarm()
+    this.#queues.release(now)
     this.#pump()
   }
 
   #pump(): void {
-    while (this.#phase === 'running' && this.#running.size < this.#concurrency) {
-      const entry = this.#domains.take()
-      if (entry === undefined) return
-      this.#begin(entry)
+    while (this.#phase === 'running' && this.#ending < this.#concurrency) {
+      const number = this.#toEnd.shift()
+      if (number === undefined) break
+      this.#ending++
+      this.#begin(1, async () => {
+        try {
+          await this.#end(number)
+        } finally {
+          this.#ending--
+        }
+      })
     }
+    while (this.#phase === 'running') {
+      const batch = this.#queues.take(this.#clock.now())
+      if (batch === undefined) break
+      const means = { router: this.#router, transports: this.#transports }
+      this.#begin(
+        batch.messages.length,
+        async (signal) => await this.#batches.run(batch, { ...means, signal }),
+      )
+    }
+    this.#setAlarm()
   }
 
-  #begin(entry: Entry): void {
+  #begin(messages: number, work: (signal: AbortSignal) => Promise<void>): void {
     const attempt = new AbortController()
-    const running = this.#attempt(entry, attempt.signal)
-      .catch((error: unknown) => {
-        this.#panic(`message ${entry.message.envelope.id}: ${describe(error)}`)
-        this.#delay(entry, this.#clock.now() + TRY_AGAIN_MS)
-      })
+    this.#underWay += messages
+    const running = work(attempt.signal)
+      .catch((error: unknown) => this.#panic(describe(error)))
       .finally(() => {
         this.#running.delete(running)
-        this.#domains.done(routingDomain(entry.message.envelope))
+        this.#underWay -= messages
         this.#pump()
       })
     this.#running.set(running, attempt)
   }
 
-  /** One attempt from beginning to end. Rejects, if at all, before anything was settled. */
-  async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
-    const failedBefore = entry.message.state.failed
-    if (!failedBefore) {
-      const attempted = entry.unwritten ?? (await this.#deliver(entry, signal))
-      if (attempted === undefined) return
-      entry.unwritten = attempted
-      await this.#write(entry.message.envelope.id, attempted.outcome)
-      entry.unwritten = undefined
-      this.#settle(entry, attempted)
+  async #end(number: number): Promise<void> {
+    const queue = this.#queues.of(number)
+    const { options } = this.#queues.scope(queue)
+    const end = await this.#endings.end(this.#table.id(number), {
+      bounce: this.#bounces.get(number),
+      options: { ...options, hostname: this.#hostname },
+      untold: !this.#table.is(number, 'told'),
+    })
+    if (end.kind === 'later') {
+      if (end.bounce !== undefined) this.#bounces.set(number, end.bounce)
+      this.#delay(number, this.#clock.now() + TRY_AGAIN_MS)
+      return
     }
-    if (!entry.message.state.failed) return
-    const end = await this.#bounce(entry)
-    if (end === 'forgotten' && failedBefore) this.#notice(entry.message)
-  }
-
-  /** Ends a message that failed: first its bounce is durable, then it is forgotten, then the bounce is sent. */
-  async #bounce(entry: Entry): Promise<'bounced' | 'forgotten' | 'later'> {
-    const { envelope } = entry.message
-    const options = { ...this.#router.options(routingDomain(envelope)), hostname: this.#hostname }
-    try {
-      entry.bounce ??= await this.#bouncing.make(entry.message, options)
-    } catch (error) {
-      this.#panicOnce(`a bounce cannot be made now: ${describe(error)}`)
-      this.#delay(entry, this.#clock.now() + TRY_AGAIN_MS)
-      return 'later'
-    }
-    await this.#spool.remove(envelope.id)
+    this.#bounces.delete(number)
+    this.#table.remove(number)
     this.#failed--
-    this.#known.delete(envelope.id)
-    const { bounce } = entry
-    if (bounce === undefined) return 'forgotten'
-    this.#events.emit({
-      kind: 'reception',
-      at: bounce.envelope.receivedAt,
-      envelope: bounce.envelope,
-      protocol: 'internal',
-    })
-    this.#add(bounce, 'new')
-    return 'bounced'
+    queue.failed--
+    this.#queues.settle(queue)
+    if (end.bounce !== undefined) this.#add(end.bounce, 'new')
   }
 
-  /** Its P line may have been written by an earlier process, or by none: a kill may have come first. */
-  #notice({ envelope, state }: StoredMessage): void {
-    const text = `message ${envelope.id} for ${routingDomain(envelope)} had failed (${state.lastText}) and is forgotten without a bounce`
-    this.#events.emit({ kind: 'panic', at: this.#clock.now(), level: 'notice', module: 'delivery', text })
+  #fail(number: number): void {
+    this.#table.mark(number, 'failed')
+    this.#queues.of(number).failed++
+    this.#failed++
+    this.#toEnd.push(number)
   }
 
-  /** undefined: there is no outcome, since the message is gone or the attempt was broken off by `stop` */
-  async #deliver(entry: Entry, signal: AbortSignal): Promise<Attempted | undefined> {
-    const { message, mayRepeat } = entry
-    const options = this.#router.options(routingDomain(message.envelope))
-    const connectionId = this.#ids.next()
-    entry.mayRepeat = true
-    let result: AttemptResult
-    try {
-      const content = await this.#spool.read(message.envelope.id)
-      if (content === undefined) return this.#gone(message.envelope.id)
-      result = await this.#send(message, content, { options, mayRepeat, signal })
-    } catch (error) {
-      if (signal.aborted) return undefined
-      this.#panic(`delivery of message ${message.envelope.id} failed: ${describe(error)}`)
-      result = localFailure('451 4.3.0 [internal] Local error in delivery')
+  #panic(text: string, once?: 'once'): void {
+    if (once === 'once') {
+      if (this.#told.has(text) || this.#told.size >= MAX_TOLD) return
+      this.#told.add(text)
     }
-    const at = this.#clock.now()
-    return { connectionId, result, at, outcome: judge(message, result, options, at) }
-  }
-
-  async #send(
-    message: StoredMessage,
-    content: StoredContent,
-    context: Omit<AttemptContext<DeliverableRoute>, 'route'>,
-  ): Promise<AttemptResult> {
-    const route = this.#router.route({
-      ...message.envelope.recipient,
-      domain: routingDomain(message.envelope),
-    })
-    if (route.problem !== undefined) this.#panicOnce(route.problem)
-    if (route.kind === 'none') return localFailure('451 4.4.1 [internal] No valid hosts')
-    const [result] =
-      route.kind === 'maildir'
-        ? await this.#transports.maildir.deliver([message], content, { ...context, route })
-        : await this.#transports.smtp.deliver([message], content, { ...context, route })
-    if (result === undefined || result.kind === 'deferred') throw new Error('the transport made no attempt')
-    return result
-  }
-
-  async #write(id: string, outcome: Outcome): Promise<void> {
-    try {
-      if (outcome.state === undefined) await this.#spool.remove(id)
-      else await this.#spool.update(id, outcome.state)
-    } catch (error) {
-      throw new Error(`the outcome of the delivery cannot be written: ${describe(error)}`, { cause: error })
-    }
-  }
-
-  /** The outcome is durable: tell it, and put the message where it belongs now. */
-  #settle(entry: Entry, attempted: Attempted): void {
-    const { envelope, state: before } = entry.message
-    const { state, told } = attempted.outcome
-    if (state === undefined) this.#known.delete(envelope.id)
-    else entry.message = { envelope, state }
-    if (state?.failed === true) this.#failed++
-    if (state?.failed === false) this.#delay(entry, state.nextAttempt)
-    const { at, connectionId, result } = attempted
-    const facts = { ...result, at, envelope, connectionId, domain: routingDomain(envelope) }
-    for (const { kind, text } of told) this.#events.emit({ ...facts, kind, text, retries: before.attempts })
-  }
-
-  #gone(id: string): undefined {
-    this.#known.delete(id)
-    this.#panic(`message ${id} is in the queue but not in the spool; it is not delivered`)
-  }
-
-  #panicOnce(text: string): void {
-    if (this.#told.has(text) || this.#told.size >= MAX_TOLD) return
-    this.#told.add(text)
-    this.#panic(text)
-  }
-
-  #panic(text: string): void {
     this.#events.emit({ kind: 'panic', at: this.#clock.now(), level: 'error', module: 'delivery', text })
   }
 }
 
-function localFailure(text: string): AttemptResult {
-  return { kind: 'transient', stage: stages.notConnected, text, bytes: 0, remote: '' }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }

@@ -8,7 +8,8 @@
  */
 
 import { isIP, isIPv6 } from 'node:net'
-import type { MaildirSettings, OutboundValues, Settings } from '../config/settings.ts'
+import type { MaildirSettings, OutboundScope, OutboundValues, Settings } from '../config/settings.ts'
+import { defaultEgress, type Egress, type HostScope } from '../config/settings-queue.ts'
 import type { Mailbox } from '../mail/envelope.ts'
 import { LocalDomains, type MailboxPlace } from './maildir.ts'
 
@@ -48,13 +49,16 @@ export type DeliverableRoute = MaildirRoute | SmtpRoute
 export type Route = DeliverableRoute | NoRoute
 
 export class Router {
-  readonly #settings: Pick<Settings, 'resolveOutbound'>
+  readonly #settings: Pick<Settings, 'resolveOutbound' | 'resolveHost'>
   readonly #local: LocalDomains
   readonly #random: () => number
 
   /** @param random in [0, 1), for hosts of equal preference */
   constructor(
-    settings: { readonly maildirs: readonly MaildirSettings[] } & Pick<Settings, 'resolveOutbound'>,
+    settings: { readonly maildirs: readonly MaildirSettings[] } & Pick<
+      Settings,
+      'resolveOutbound' | 'resolveHost'
+    >,
     random: () => number = Math.random,
   ) {
     this.#settings = settings
@@ -62,14 +66,24 @@ export class Router {
     this.#random = random
   }
 
-  options(domain: string): OutboundValues {
-    return this.#settings.resolveOutbound(domain).options
+  scope(domain: string, egress: Egress): OutboundScope {
+    return this.#settings.resolveOutbound(domain, egress)
   }
 
-  route(recipient: Mailbox): Route {
+  host(names: readonly string[], egress: Egress): HostScope | undefined {
+    return this.#settings.resolveHost(names, egress)
+  }
+
+  /** @param options what holds for the recipient's domain in the binding of the message; by default in that of none */
+  route(
+    recipient: Mailbox,
+    options: Pick<OutboundValues, 'gateway' | 'routes' | 'remote_smtp_port'> = this.scope(
+      recipient.domain,
+      defaultEgress,
+    ).options,
+  ): Route {
     const place = this.#local.place(recipient)
     if (place !== undefined) return { kind: 'maildir', place }
-    const options = this.options(recipient.domain)
     if (options.gateway !== undefined) return this.#gateway(options.gateway, options.remote_smtp_port)
     const mx = mailHop(recipient.domain, options.remote_smtp_port)
     if (options.routes.length > 0) return this.#routes(options.routes, options.remote_smtp_port, mx)

@@ -63,9 +63,19 @@ export class SmtpConnection {
   #wake: (() => void) | undefined
 
   /** @param signal its reason is thrown out of every wait when it aborts */
-  constructor(host: { readonly address: string; readonly port: number }, signal: AbortSignal) {
+  constructor(
+    host: {
+      readonly address: string
+      readonly port: number
+      /** our own address; undefined = the system chooses */
+      readonly from?: string | undefined
+    },
+    signal: AbortSignal,
+  ) {
     this.#signal = signal
-    this.#socket = connect({ host: host.address, port: host.port, noDelay: true })
+    const { address, port, from } = host
+    const local = from === undefined ? {} : { localAddress: from }
+    this.#socket = connect({ host: address, port, noDelay: true, ...local })
     this.#listen('connect')
     this.resume(signal)
   }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { systemClock } from './clock.ts'
-import { DomainQueues } from './domain-queues.ts'
 import { DueHeap } from './due-heap.ts'
 import { Fifo } from './fifo.ts'
 import { UnixLines } from './unix-lines.ts'
@@ -55,30 +54,6 @@ test('CRLF becomes LF however the message is cut; a lone CR or LF stays', () => 
   )
 })
 
-test('domains take turns, each within its limit', () => {
-  const queues = new DomainQueues<string>((name) => ({
-    max_outbound_connections: name === 'wide' ? 3 : 1,
-    suspend_delivery: name === 'asleep',
-  }))
-  for (const n of [1, 2, 3, 4])
-    for (const name of ['wide', 'narrow', 'asleep']) queues.push(name, `${name}${n}`)
-  const takeAll = () => {
-    const out: string[] = []
-    for (let item = queues.take(); item !== undefined; item = queues.take()) out.push(item)
-    return out
-  }
-  assert.deepEqual(takeAll(), ['wide1', 'narrow1', 'wide2', 'wide3'])
-  queues.done('wide')
-  queues.done('narrow')
-  assert.deepEqual(takeAll(), ['wide4', 'narrow2'])
-  assert.deepEqual([queues.ready, queues.domains], [6, 3])
-  queues.reload(() => ({ max_outbound_connections: 0, suspend_delivery: false }))
-  assert.deepEqual(takeAll(), ['narrow3', 'asleep1', 'narrow4', 'asleep2', 'asleep3', 'asleep4'])
-  for (const name of ['wide', 'wide', 'wide', 'narrow', 'narrow', 'narrow']) queues.done(name)
-  for (let n = 0; n < 4; n++) queues.done('asleep')
-  assert.deepEqual([queues.ready, queues.domains], [0, 0])
-})
-
 test('the system clock rings once, not before its time, and not when cancelled', async () => {
   const rung: number[] = []
   const at = systemClock.now() + 15
@@ -108,19 +83,4 @@ test('the system clock rings within a minute when it was set forward', (t) => {
   t.mock.timers.tick(60_000)
   t.mock.timers.tick(0)
   assert.equal(rung, 1)
-})
-
-test('what is urgent goes first in its domain, in order, and domains still take turns', () => {
-  const queues = new DomainQueues<string>(() => ({ max_outbound_connections: 0, suspend_delivery: false }))
-  queues.push('a', 'a1')
-  queues.push('a', 'a2', 'urgent')
-  queues.push('b', 'b1')
-  queues.push('a', 'a3', 'urgent')
-  assert.equal(queues.ready, 4)
-  assert.deepEqual(
-    Array.from({ length: 5 }, () => queues.take()),
-    ['a2', 'b1', 'a3', 'a1', undefined],
-  )
-  for (const domain of ['a', 'a', 'a', 'b']) queues.done(domain)
-  assert.equal(queues.domains, 0)
 })

@@ -52,12 +52,25 @@ export interface Deferred {
 /** What comes back for one message. */
 export type MessageResult = AttemptResult | Deferred
 
+/** What an attempt asks before it turns to a host. Times are milliseconds since the epoch. */
+export interface HostGate {
+  /** Takes a place at the host for so many messages, at most, or is told when to come back. */
+  enter(
+    host: { readonly name: string; readonly address: string },
+    messages: number,
+  ): { readonly kind: 'go'; readonly messages: number; leave(): void } | Deferred
+  /** Before a connection is made, once there is a place. undefined: it may be made, and is counted */
+  connect(host: { readonly name: string; readonly address: string }): Deferred | undefined
+}
+
 export interface AttemptContext<R extends DeliverableRoute> {
   readonly route: R
   /** what holds for the routing domain of the messages in their binding */
   readonly options: OutboundValues
   /** an earlier attempt may have gone through without our knowing: after a start, and after every failure */
   readonly mayRepeat: boolean
+  /** holds back connections, and messages to one host */
+  readonly gate: HostGate
   /** the attempt is to end now, at the next safe place, by throwing the signal's reason */
   readonly signal: AbortSignal
 }

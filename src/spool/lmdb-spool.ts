@@ -10,6 +10,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { EventSink, Panic } from '../events/events.ts'
+import { firstAlike } from './alike.ts'
 import { BodyFiles } from './body-files.ts'
 import { dataFile } from './data-file.ts'
 import { directoryMode, makeDirectory, syncDirectory } from './directories.ts'
@@ -162,6 +163,19 @@ class LmdbSpool implements Spool {
     }
   }
 
+  async message(id: string): Promise<StoredMessage | undefined> {
+    this.#refuseWhenClosed()
+    const entry = this.#entries.get(id)
+    const record = entry && this.#parts.store.get('messages', entry.key)
+    // the caller waits for a message either way
+    return await Promise.resolve(record && decodeRecord(record))
+  }
+
+  contentKey(id: string): number | undefined {
+    const entry = this.#entries.get(id)
+    return entry && entry.key - entry.alikeBack
+  }
+
   // async, so that an error of the storage is a rejection
   async read(id: string): Promise<StoredContent | undefined> {
     this.#refuseWhenClosed()
@@ -255,11 +269,14 @@ class LmdbSpool implements Spool {
       for (const { body: own } of messages) {
         if (!places.has(own)) places.set(own, await this.#placeBody(own, received, writes))
       }
-      const kept = messages.map(({ envelope, header, body: own }) => {
-        const key = this.#newKey()
+      const alike = firstAlike(messages)
+      const keys = messages.map(() => this.#newKey())
+      const kept = messages.map(({ envelope, header, body: own }, index) => {
+        const key = keys[index] ?? 0
+        const alikeBack = key - (keys[alike[index] ?? index] ?? key)
         const place = places.get(own)
         if (place === undefined) throw new Error('a body has no place')
-        const entry: Entry = { key, ...place, headerSize: header.length }
+        const entry: Entry = { key, ...place, headerSize: header.length, alikeBack }
         writes.push({ table: 'messages', key, value: encodeRecord(envelope, entry, freshState) })
         writes.push({ table: 'headers', key, value: header })
         return { id: envelope.id, entry }

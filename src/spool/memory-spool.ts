@@ -5,6 +5,7 @@
  * second MemorySpool, which then recovers what the first one kept.
  */
 
+import { firstAlike } from './alike.ts'
 import { freshState } from './record.ts'
 import type {
   DeliveryState,
@@ -19,6 +20,7 @@ import { SpoolFullError } from './spool.ts'
 interface Kept extends StoredMessage {
   readonly header: Uint8Array
   readonly body: Uint8Array
+  readonly contentKey: number
 }
 
 /** What a MemorySpool holds, by message id. */
@@ -91,6 +93,17 @@ export class MemorySpool implements Spool {
     for (const { envelope, state } of this.#storage.values()) yield { envelope, state }
   }
 
+  async message(id: string): Promise<StoredMessage | undefined> {
+    this.#refuseWhenClosed()
+    await Promise.resolve()
+    const kept = this.#storage.get(id)
+    return kept && { envelope: kept.envelope, state: kept.state }
+  }
+
+  contentKey(id: string): number | undefined {
+    return this.#storage.get(id)?.contentKey
+  }
+
   async read(id: string): Promise<StoredContent | undefined> {
     this.#refuseWhenClosed()
     await Promise.resolve()
@@ -127,9 +140,12 @@ export class MemorySpool implements Spool {
     const bodies = new Map(messages.map(({ body: own = body }) => [own, Uint8Array.from(own)]))
     const octets = [...bodies.keys()].reduce((sum, { length }) => sum + length, headers)
     if (this.#used() + octets > this.#capacity()) throw new SpoolFullError()
-    for (const { envelope, header, body: own = body } of messages) {
+    const first = Math.max(0, ...[...this.#storage.values()].map(({ contentKey }) => contentKey)) + 1
+    const alike = firstAlike(messages)
+    for (const [index, { envelope, header, body: own = body }] of messages.entries()) {
       const kept = bodies.get(own) ?? own
       this.#storage.set(envelope.id, {
+        contentKey: first + (alike[index] ?? index),
         envelope,
         header: Uint8Array.from(header),
         state: freshState,

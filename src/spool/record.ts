@@ -8,7 +8,7 @@
  *     0 u8  format (1)          22 f64 nextAttempt       42 u16 id length
  *     1 u8  1 failed, 2 file    30 u32 attempts          44 u32 envelope length
  *     2 u32 CRC-32 of the rest  34 u32 header size       48     id, envelope (JSON), lastText; all UTF-8
- *     6 f64 body key            38 u32 0
+ *     6 f64 body key            38 u32 keys back to the first record with the same content
  *    14 f64 body size
  */
 
@@ -23,6 +23,8 @@ export interface ContentPlace {
   readonly bodySize: number
   readonly inFile: boolean
   readonly headerSize: number
+  /** how many keys before its own that of the first message is which has the same header and body; 0 = its own */
+  readonly alikeBack: number
 }
 
 /** What a start needs to know of a message. */
@@ -59,6 +61,7 @@ export function encodeRecord(envelope: Envelope, place: ContentPlace, state: Del
   fixed.writeDoubleLE(place.bodyKey, 6)
   fixed.writeDoubleLE(place.bodySize, 14)
   fixed.writeUInt32LE(place.headerSize, 34)
+  fixed.writeUInt32LE(place.alikeBack, 38)
   fixed.writeUInt16LE(id.length, 42)
   fixed.writeUInt32LE(json.length, 44)
   return withState(Buffer.concat([fixed, id, json]), state)
@@ -88,6 +91,7 @@ export function indexRecord(record: Buffer): RecordIndex {
     bodySize: record.readDoubleLE(14),
     inFile: (record.readUInt8(1) & IN_FILE) !== 0,
     headerSize: record.readUInt32LE(34),
+    alikeBack: record.readUInt32LE(38),
   }
 }
 

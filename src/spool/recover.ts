@@ -103,8 +103,8 @@ function readIndex(value: Buffer): RecordIndex | DamagedRecordError {
 }
 
 function placeOf(index: RecordIndex, key: number): Entry {
-  const { bodyKey, bodySize, inFile, headerSize } = index
-  return { key, bodyKey, bodySize, inFile, headerSize }
+  const { bodyKey, bodySize, inFile, headerSize, alikeBack } = index
+  return { key, bodyKey, bodySize, inFile, headerSize, alikeBack }
 }
 
 function missingContent(store: Store, files: ReadonlyMap<number, number>, entry: Entry): string | undefined {

@@ -81,6 +81,13 @@ export interface Spool {
   create(): ReceptionWriter
   /** every message kept here, in no particular order; after a start, all that was recovered */
   messages(): Iterable<StoredMessage>
+  /** One of them. undefined when it is gone */
+  message(id: string): Promise<StoredMessage | undefined>
+  /**
+   * Tells equal content cheaply: messages for which it is the same have the same header and the same body, octet for
+   * octet. undefined when the message is gone
+   */
+  contentKey(id: string): number | undefined
   /** undefined when the message is gone */
   read(id: string): Promise<StoredContent | undefined>
   /** Makes a new state durable. Resolves after the flush; at once when the message is gone. */

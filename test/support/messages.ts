@@ -5,6 +5,7 @@ import { sessionOptions } from '../../src/config/options-session.ts'
 import type { MaildirSettings, OutboundValues } from '../../src/config/settings.ts'
 import type { Egress, HostScope, OutboundQueueValues, QueueGlobals } from '../../src/config/settings-queue.ts'
 import type { OutboundSessionValues } from '../../src/config/settings-session.ts'
+import type { HostGate } from '../../src/delivery/transport.ts'
 import type { Envelope } from '../../src/mail/envelope.ts'
 import type { StoredContent, StoredMessage } from '../../src/spool/spool.ts'
 
@@ -101,6 +102,12 @@ export function storedMessage(id: string, changes: Partial<Envelope> = {}): Stor
     },
     state: { attempts: 0, nextAttempt: 0, failed: false, lastText: '' },
   }
+}
+
+/** Nothing is held back. */
+export const openGate: HostGate = {
+  enter: (_host, messages) => ({ kind: 'go', messages, leave: () => undefined }),
+  connect: () => undefined,
 }
 
 export function contentOf(header: string, ...body: readonly (string | Buffer)[]): StoredContent {

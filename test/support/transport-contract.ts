@@ -7,7 +7,7 @@ import { describe, test } from 'node:test'
 import type { DeliverableRoute } from '../../src/delivery/route.ts'
 import type { AttemptContext, AttemptResult, Transport } from '../../src/delivery/transport.ts'
 import type { StoredContent, StoredMessage } from '../../src/spool/spool.ts'
-import { contentOf, outboundDefaults, storedMessage } from './messages.ts'
+import { contentOf, openGate, outboundDefaults, storedMessage } from './messages.ts'
 
 /** A destination that takes everything. */
 export interface TransportPlace<R extends DeliverableRoute> {
@@ -41,6 +41,7 @@ export function transportContract<R extends DeliverableRoute>(
           route: place.route,
           options: outboundDefaults,
           mayRepeat: false,
+          gate: openGate,
         }
         try {
           await run({

@@ -1,6 +1,6 @@
 /** One attempt at a host that follows a script, found by the MX records of `example.test` under the name `mx.example.test`. */
 
-import { contentOf, outboundDefaults, storedMessage } from '../../../test/support/messages.ts'
+import { contentOf, openGate, outboundDefaults, storedMessage } from '../../../test/support/messages.ts'
 import { noMx } from '../../../test/support/no-mx.ts'
 import { type SinkScript, SmtpSink } from '../../../test/support/smtp-sink.ts'
 import { StaticResolver } from '../../../test/support/static-resolver.ts'
@@ -84,6 +84,7 @@ export async function tryAt(sink: SmtpSink, tried: TryOptions = {}): Promise<Tri
       route: { kind: 'smtp', hosts: [{ host: DOMAIN, port: sink.port, mx: true }] },
       options: { ...outboundDefaults, ...tried.options },
       mayRepeat: false,
+      gate: openGate,
       signal: new AbortController().signal,
     },
   )

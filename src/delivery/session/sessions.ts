@@ -15,39 +15,57 @@ import { type Session, type SessionPlan, setUp } from './setup.ts'
 export interface UsableSession extends Session {
   /** messages that went over it, or were refused on it */
   readonly used: number
+  /** recipients that were asked for on it */
+  readonly recipients: number
   /** octets that had been sent before this message */
   readonly bytesBefore: number
+}
+
+/** What a session is used for. */
+interface Use {
+  readonly recipients: number
+  readonly options: Pick<
+    OutboundValues,
+    'idle_timeout' | 'max_deliveries_per_connection' | 'max_recipients_per_connection'
+  >
 }
 
 export class Sessions {
   readonly #idle = new ConnectionPool<UsableSession>()
 
   /** @throws SetupEnd, or the signal's reason */
-  async open(plan: SessionPlan, signal: AbortSignal): Promise<UsableSession> {
-    return (await this.#reuse(plan, signal)) ?? { ...(await setUp(plan, signal)), used: 0, bytesBefore: 0 }
+  async make(plan: SessionPlan, signal: AbortSignal): Promise<UsableSession> {
+    return { ...(await setUp(plan, signal)), used: 0, recipients: 0, bytesBefore: 0 }
   }
 
   /** Keeps it for the next message with the same plan, or ends it. */
-  keep(
-    session: UsableSession,
-    plan: SessionPlan,
-    options: Pick<OutboundValues, 'idle_timeout' | 'max_deliveries_per_connection'>,
-  ): void {
+  keep(session: UsableSession, plan: SessionPlan, { recipients: asked, options }: Use): void {
     const used = session.used + 1
-    const limit = options.max_deliveries_per_connection
-    if (options.idle_timeout === 0 || (limit !== 0 && used >= limit)) session.connection.quit()
-    else this.#idle.put(keyOf(plan), { ...session, used }, options.idle_timeout)
+    const recipients = session.recipients + asked
+    const { max_deliveries_per_connection: messages, max_recipients_per_connection: most } = options
+    const isSpent = (messages !== 0 && used >= messages) || (most !== 0 && recipients >= most)
+    if (options.idle_timeout === 0 || isSpent) session.connection.quit()
+    else this.#idle.put(keyOf(plan), { ...session, used, recipients }, options.idle_timeout)
   }
 
   close(): void {
     this.#idle.close()
   }
 
-  /** One that still answers. @throws the signal's reason */
-  async #reuse(plan: SessionPlan, signal: AbortSignal): Promise<UsableSession | undefined> {
+  /** One that still answers, and takes so many recipients more. @throws the signal's reason */
+  async reuse(
+    plan: SessionPlan,
+    { recipients, options }: Use,
+    signal: AbortSignal,
+  ): Promise<UsableSession | undefined> {
     const kept = this.#idle.take(keyOf(plan))
     if (kept === undefined) return undefined
     const { connection } = kept
+    const most = options.max_recipients_per_connection
+    if (most !== 0 && kept.recipients + recipients > most) {
+      connection.quit()
+      return undefined
+    }
     connection.resume(signal)
     try {
       await new SmtpClient(connection, plan.client).reset()
@@ -60,10 +78,11 @@ export class Sessions {
   }
 }
 
-function keyOf({ host, client, tls, login, introduction }: SessionPlan): string {
+function keyOf({ host, from, client, tls, login, introduction }: SessionPlan): string {
   const parts = [
     host.address,
     host.port,
+    from ?? '',
     client.ehloHostname,
     tls?.key ?? '',
     login === undefined ? '' : digestOf([login.type, login.user, login.password, login.inClear]),

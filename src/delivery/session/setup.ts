@@ -23,6 +23,8 @@ import { type Introduction, introduce } from './xclient.ts'
 /** Everything that two sessions must have in common for one to stand in for the other. */
 export interface SessionPlan {
   readonly host: Host
+  /** our own address; undefined = the system chooses */
+  readonly from: string | undefined
   readonly client: ClientOptions
   /** undefined: in clear */
   readonly tls: TlsPlan | undefined
@@ -57,7 +59,7 @@ class FallBack extends Error {}
 export async function setUp(plan: SessionPlan, signal: AbortSignal): Promise<Session> {
   let clear = false
   for (;;) {
-    const connection = new SmtpConnection(plan.host, signal)
+    const connection = new SmtpConnection({ ...plan.host, from: plan.from }, signal)
     try {
       return await new Setup(connection, plan, clear).run()
     } catch (error) {

@@ -1,0 +1,163 @@
+/**
+ * One attempt for the messages of a batch: what is not tried at all, the route, the content, the transport, and what
+ * becomes of each message. Nothing here is written down; a fault of ours is a transient failure and a panic event.
+ */
+
+import type { OutboundScope } from '../config/settings.ts'
+import type { Egress } from '../config/settings-queue.ts'
+import { routingDomain } from '../mail/envelope.ts'
+import type { IdGenerator } from '../mail/message-id.ts'
+import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
+import type { HostGates } from './host-gates.ts'
+import { foregone, judge, type Outcome } from './outcome.ts'
+import type { DeliverableRoute, Router } from './route.ts'
+import {
+  type AttemptContext,
+  type AttemptResult,
+  type Deferred,
+  type MessageResult,
+  stages,
+  type Transports,
+} from './transport.ts'
+
+/** What one attempt led to for one message. It is true, and not written down yet. */
+export interface Attempted {
+  readonly kind: 'attempted'
+  readonly connectionId: string
+  readonly result: AttemptResult
+  readonly outcome: Outcome
+  readonly at: number
+}
+
+/** `gone`: the message is not in the spool any more */
+export type AttemptEnding = Attempted | Deferred | { readonly kind: 'gone' }
+
+/** What the attempt is made with: a generation's routes and ways out. */
+export interface AttemptMeans {
+  readonly router: Router
+  readonly transports: Transports
+}
+
+export interface AttemptJob {
+  /** they can go in one transaction */
+  readonly messages: readonly StoredMessage[]
+  readonly scope: OutboundScope
+  readonly egress: Egress
+  readonly mayRepeat: boolean
+  readonly signal: AbortSignal
+}
+
+export interface AttemptsOptions {
+  readonly spool: Spool
+  readonly ids: Pick<IdGenerator, 'next'>
+  readonly now: () => number
+  readonly gates: HostGates
+  /** @param once a fault of the configuration: it is told once until the next reload */
+  readonly panic: (text: string, once?: 'once') => void
+}
+
+export class Attempts {
+  readonly #options: AttemptsOptions
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * @returns an ending for each message, in their order; undefined when the attempt was broken off by the signal, and
+   *   nothing is known of any of them
+   */
+  async make(job: AttemptJob, means: AttemptMeans): Promise<readonly AttemptEnding[] | undefined> {
+    const { ids, now } = this.#options
+    const { messages, scope } = job
+    const connectionId = ids.next()
+    const begun = now()
+    const attempted = (message: StoredMessage, result: AttemptResult): Attempted => {
+      const at = now()
+      return {
+        kind: 'attempted',
+        connectionId,
+        result,
+        at,
+        outcome: judge(message, result, scope.options, at),
+      }
+    }
+    const endings = new Map<StoredMessage, AttemptEnding>()
+    for (const message of messages) {
+      const instead = foregone(message, scope.options, begun)
+      if (instead !== undefined) endings.set(message, attempted(message, instead))
+    }
+    const rest = messages.filter((message) => !endings.has(message))
+    const results = rest.length === 0 ? [] : await this.#try({ ...job, messages: rest }, means)
+    if (results === undefined) return undefined
+    for (const [index, message] of rest.entries()) {
+      const result = results[index]
+      if (result === undefined) throw new Error('the transport left a message without a result')
+      endings.set(message, 'stage' in result ? attempted(message, result) : result)
+    }
+    return messages.flatMap((message) => endings.get(message) ?? [])
+  }
+
+  async #try(
+    job: AttemptJob,
+    means: AttemptMeans,
+  ): Promise<readonly (MessageResult | { readonly kind: 'gone' })[] | undefined> {
+    const { spool, panic } = this.#options
+    const [first] = job.messages
+    if (first === undefined) return []
+    try {
+      const content = await spool.read(first.envelope.id)
+      // the others are asked for anew: each stands for itself
+      if (content === undefined)
+        return job.messages.map((message) =>
+          message === first ? { kind: 'gone' } : { kind: 'deferred', until: 0 },
+        )
+      return await this.#send(job, content, means)
+    } catch (error) {
+      if (job.signal.aborted) return undefined
+      panic(`delivery of message ${first.envelope.id} failed: ${describe(error)}`)
+      return job.messages.map(() => localFailure('451 4.3.0 [internal] Local error in delivery'))
+    }
+  }
+
+  async #send(
+    { messages, scope, egress, mayRepeat, signal }: AttemptJob,
+    content: StoredContent,
+    { router, transports }: AttemptMeans,
+  ): Promise<readonly MessageResult[]> {
+    const [first] = messages
+    if (first === undefined) return []
+    const { options } = scope
+    const domain = routingDomain(first.envelope)
+    const route = router.route({ ...first.envelope.recipient, domain }, options)
+    if (route.problem !== undefined) this.#options.panic(route.problem, 'once')
+    if (route.kind === 'none') return messages.map(() => localFailure('451 4.4.1 [internal] No valid hosts'))
+    const gate = this.#options.gates.gate(scope, egress, (names, of) => router.host(names, of))
+    const context: Omit<AttemptContext<DeliverableRoute>, 'route'> = { options, mayRepeat, gate, signal }
+    if (route.kind === 'smtp') return await transports.smtp.deliver(messages, content, { ...context, route })
+    // a mailbox is one recipient's
+    const [result] = await transports.maildir.deliver([first], content, { ...context, route })
+    return messages.map((message) => (message === first && result ? result : { kind: 'deferred', until: 0 }))
+  }
+}
+
+/** Whether two messages with the same content can go in one transaction and over one session. */
+export function sameTransaction(a: StoredMessage, b: StoredMessage): boolean {
+  return a === b || transactionKey(a) === transactionKey(b)
+}
+
+/** Everything of an envelope, besides the recipient, that a session or MAIL FROM depends on. */
+function transactionKey({ envelope }: StoredMessage): string {
+  const { sender, bodyType, client, connectionContext, messageContext } = envelope
+  const login = ['type', 'user', 'pass'].map((key) => messageContext[`outbound_smtp_auth_${key}`])
+  const { ehlo_domain, auth_user } = connectionContext
+  return JSON.stringify([sender, bodyType, client.address, client.port, ehlo_domain, auth_user, login])
+}
+
+export function localFailure(text: string): AttemptResult {
+  return { kind: 'transient', stage: stages.notConnected, text, bytes: 0, remote: '' }
+}
+
+export function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
