@@ -136,6 +136,8 @@ export const inboundNotes: Notes<InboundValues> = {
   starttls_injection_policy: '`reject`, `ignore` or `allow` what came after STARTTLS in clear',
   require_tls: '+ MAIL is refused with 530 outside TLS',
   tls_session_tickets: '+ whether sessions can be resumed',
+  tls_authentication_results:
+    '+ `Authentication-Results` tells what came of the client’s certificate (`x-tls-client-cert`); see [partners.md](partners.md)',
   tls_dn_format: '+ `rfc4514`, or `oneline` for `/C=…/CN=…`',
   tls_handshake_timeout: '+ seconds',
   tls_max_handshakes_per_address: '+ handshakes of one client address under way at once; 0 = no limit',

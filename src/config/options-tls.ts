@@ -61,6 +61,8 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   /** + */
   tls_session_tickets: { codec: bool, default: true, scopes: sessionScopes },
   /** + */
+  tls_authentication_results: { codec: bool, default: false, scopes: sessionAndGlobal },
+  /** + */
   tls_dn_format: { codec: oneOf(['rfc4514', 'oneline']), default: 'rfc4514', scopes: sessionAndGlobal },
   /** + */
   tls_handshake_timeout: { codec: seconds, default: 30, scopes: sessionAndGlobal },

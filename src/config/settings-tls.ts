@@ -54,6 +54,8 @@ export interface TlsValues {
   readonly require_tls: boolean
   /** + whether session tickets are given and taken */
   readonly tls_session_tickets: boolean
+  /** + whether Authentication-Results tells what came of the client's certificate */
+  readonly tls_authentication_results: boolean
   /** + */
   readonly tls_dn_format: 'rfc4514' | 'oneline'
   /** + seconds */

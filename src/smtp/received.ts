@@ -27,7 +27,7 @@ export function receivedValue(
     `from ${client} (${socket}${hello === undefined ? '' : ` helo=${hello.domain}`})`,
     `by ${host} (envelope-from ${inComment(formatPath(sender))})`,
     `(postern ${services.version}) with ${protocol(session)}`,
-    ...(tls === undefined ? [] : [tlsStatement(tls)]),
+    ...(tls === undefined ? [] : [tlsStatement(tls, session.partner)]),
     `id ${id}; ${formatDate(services.clock())}`,
   ].join('\r\n\t')
 }

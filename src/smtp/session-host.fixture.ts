@@ -234,6 +234,7 @@ const defaults: InboundValues = {
   starttls_injection_policy: 'reject',
   require_tls: false,
   tls_session_tickets: true,
+  tls_authentication_results: false,
   tls_dn_format: 'rfc4514',
   tls_handshake_timeout: 10,
   tls_max_handshakes_per_address: 0,

@@ -4,14 +4,17 @@
  * Printable ASCII, at most 400 octets, no quoting needed: what could end the comment or is not plain text becomes `?`.
  */
 
+import type { KnownPartner } from './partners/partners.ts'
 import type { TlsFacts } from './peer.ts'
 
 const MAX_NAME = 100
 
 /** `(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits), client certificate 'gate' from 'Our CA' verified)` */
-export function tlsStatement(facts: TlsFacts): string {
+export function tlsStatement(facts: TlsFacts, partner?: KnownPartner): string {
+  // a name that the configuration has given
+  const known = partner === undefined ? '' : `, partner ${partner.name}`
   const bits = `${facts.cipherUsedBits}/${facts.cipherAlgorithmBits}`
-  return `(using ${safe(facts.protocol)} with cipher ${safe(facts.cipher)} (${bits} bits), ${certificateStatement(facts)})`
+  return `(using ${safe(facts.protocol)} with cipher ${safe(facts.cipher)} (${bits} bits), ${certificateStatement(facts)}${known})`
 }
 
 function certificateStatement({ mode, peer }: TlsFacts): string {

@@ -1,11 +1,12 @@
 /**
- * Authentication-Results (RFC 8601): the field that says who logged in, and the removal of fields that claim to be ours.
+ * Authentication-Results (RFC 8601): the field that says who logged in and what came of the certificate, and the removal of fields that claim to be ours.
  *
  * Whatever a user's name holds, it can neither end its value nor start a line. A field of the client's that bears our
  * name was not written by us (RFC 8601 §5), and one of which no name can be read might be taken for ours: both go.
  */
 
 import type { HeaderBlock } from '../../mail/headers.ts'
+import { certificateResult } from '../../tls/result-statement.ts'
 import type { Session, Transaction } from '../session-state.ts'
 
 const FIELD = 'Authentication-Results'
@@ -25,14 +26,21 @@ export function removeForgedResults(session: Session, transaction: Transaction, 
   })
 }
 
-/** Puts our field on top, for a session that has authenticated. */
+/** Puts our field on top, where there is something to say. */
 export function addResults(session: Session, transaction: Transaction, headers: HeaderBlock): void {
-  const { authenticated } = session
-  const told = transaction.scope.options.authentication_results
-  if (authenticated === undefined || told === 'none') return
+  const { options } = transaction.scope
+  const results = [
+    loginResult(session, options.authentication_results),
+    options.tls_authentication_results ? certificateResult(session.peer, session.partner) : undefined,
+  ].filter((each) => each !== undefined)
+  if (results.length === 0) return
+  headers.prepend(FIELD, [authservId(session, transaction), ...results].join(';\r\n'))
+}
+
+function loginResult({ authenticated }: Session, told: 'masked' | 'full' | 'none'): string | undefined {
+  if (authenticated === undefined || told === 'none') return undefined
   const user = told === 'full' ? propertyValue(authenticated.user) : MASK
-  const name = authservId(session, transaction)
-  headers.prepend(FIELD, `${name};\r\nauth=pass (${authenticated.mechanism}) smtp.auth=${user}`)
+  return `auth=pass (${authenticated.mechanism}) smtp.auth=${user}`
 }
 
 /** The same name as in Received, in lower case. */
