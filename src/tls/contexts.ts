@@ -193,7 +193,8 @@ export class TlsContexts implements TlsGate {
     }
     if (!this.#slots.take(clientAddress, scope.options.tls_max_handshakes_per_address)) {
       socket.destroy()
-      throw new TlsHandshakeError('too many handshakes under way from this address')
+      const sources = trustSources(own)
+      throw new TlsHandshakeError('too many handshakes under way from this address', { sources })
     }
     let plan = own
     try {

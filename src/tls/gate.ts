@@ -45,10 +45,11 @@ export class TlsHandshakeError extends Error {
   /** what it would have been judged by; absent when it did not get that far */
   sources: TrustSources | undefined
 
-  constructor(reason: string, options?: ErrorOptions) {
+  constructor(reason: string, options?: ErrorOptions & { readonly sources?: TrustSources }) {
     super(`TLS handshake failed: ${reason}`, options)
     this.name = 'TlsHandshakeError'
     this.reason = reason
+    this.sources = options?.sources
   }
 }
 

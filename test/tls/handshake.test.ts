@@ -145,7 +145,11 @@ suite('failures', () => {
     const stalled = [await raw(), await raw()]
     const third = await raw()
     third.resume()
-    assert.match(await failureOf(gate), /too many handshakes/)
+    const arrival = await gate.arrival()
+    assert.ok('error' in arrival && arrival.error instanceof TlsHandshakeError)
+    assert.match(arrival.error.message, /too many handshakes/)
+    // the decision record says what it would have been judged by
+    assert.ok(arrival.error.sources?.ca !== undefined)
     for (const socket of stalled) socket.destroy()
     await failureOf(gate)
     await failureOf(gate)
