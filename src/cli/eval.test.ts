@@ -18,7 +18,7 @@ ESMTP_Listener {
   Listen "[::1]:2526" { TLS_Verify_Mode = none }
   Listen "/tmp/eval.sock" { File_Mode = 0600 }
 }
-Domain "example.com" { Gateway = "127.0.0.1" }
+Domain "example.com" { Gateway = "127.0.0.1" Outbound_SMTP_Auth_Pass = "s3cret" }
 maildir "local" { basedir = "mail" }
 `
 const file = path.join(folder, 'gate.conf')
@@ -88,6 +88,11 @@ describe('eval', () => {
       await mistake('tls_verify_mode', ...strict, 'stirct'),
       'error: there is no Pathway "stirct"\n',
     )
+  })
+
+  test('a password is not shown', async () => {
+    const { code, out } = await run('eval', '-c', file, '--domain', 'example.com', 'Outbound_SMTP_Auth_Pass')
+    assert.deepEqual([code, out.includes('s3cret'), out.includes('***')], [0, false, true], out)
   })
 
   test('a value is written as the configuration would have it', async () => {

@@ -53,7 +53,9 @@ export interface Evaluation {
 export function evaluate(settings: Settings, option: string, place: EvaluationPlace): Evaluation {
   const key = option.toLowerCase()
   const { value, origin } = lookUp(settings, key, place)
-  return { name: displayName(key), text: format(value, key), origin }
+  // screens and transcripts are read by others
+  const text = key === 'outbound_smtp_auth_pass' && value !== undefined ? '"***"' : format(value, key)
+  return { name: displayName(key), text, origin }
 }
 
 interface Found {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { testPki } from '../../../test/support/test-ca.ts'
-import { distrustHost, judgeHost, type Verification } from './host-verdict.ts'
+import { judgeHost, type Verification } from './host-verdict.ts'
 
 const { server } = await testPki()
 const leaf = new X509Certificate(server.cert)
@@ -26,11 +26,4 @@ test('“no error” verifies nobody where there is no certificate, or where not
 test('nobody is verified who was not asked to be, nor by TLSA records that are not there', async () => {
   const kinds = await Promise.all(asked.map(async (each) => (await judgeHost(evidence, each)).kind))
   assert.deepEqual(kinds, ['encrypted', 'verified', 'verified', 'verified', 'encrypted'])
-})
-
-test('a verdict of policy only lowers', async () => {
-  const verified = await judgeHost(evidence, { kind: 'ca' })
-  const lowered = distrustHost(verified)
-  assert.deepEqual([lowered.kind, lowered.cause], ['encrypted', 'policy'])
-  assert.equal(distrustHost(lowered), lowered)
 })

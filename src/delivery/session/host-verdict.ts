@@ -109,12 +109,6 @@ export async function judgeHost(evidence: HostEvidence, asked: Verification): Pr
   return named ? new Verified(asked.by, certificate) : refused(certificate, 'wrong-name')
 }
 
-/** What becomes of a host that policy does not accept: it can only be lowered. */
-export function distrustHost(host: SecuredHost): EncryptedHost {
-  if (host.kind === 'encrypted') return host
-  return refused(host.certificate, 'policy')
-}
-
 function refused(certificate: CertificateFacts | undefined, cause: HostCause, code = ''): EncryptedHost {
   return { kind: 'encrypted', certificate, cause, code }
 }

@@ -64,7 +64,6 @@ export class TlsPlanner {
         fallbackOnNewConnection: options.tls_fallback_always_new_connection,
         secureContext: context.secureContext,
         key: planKey(host, demand, context),
-        consent: async (peer) => await Promise.resolve(peer),
         tell: (result) =>
           tell(result.failure === undefined && flaw !== undefined ? { ...result, failure: flaw } : result),
       }

@@ -138,7 +138,7 @@ class Setup {
         isIP(host.name) === 0 ? host.name : undefined,
       )
       const link = readLink(socket)
-      const peer = await tls.consent(await judgeHost(readPresented(socket, 'unset'), tls.verify))
+      const peer = await judgeHost(readPresented(socket, 'unset'), tls.verify)
       // nothing is said to a host that is not the one that was meant
       const refused = tls.insist && peer.kind !== 'verified'
       // a host that does not like our certificate says so only now (TLS 1.3)

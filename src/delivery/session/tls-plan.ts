@@ -12,7 +12,7 @@ import type { OutboundValues } from '../../config/settings.ts'
 import type { TlsPolicyFacts, TlsResultType } from '../../events/outbound-tls.ts'
 import type { Host } from '../mx.ts'
 import type { DaneFinding } from './dane.ts'
-import type { SecuredHost, Verification } from './host-verdict.ts'
+import type { Verification } from './host-verdict.ts'
 import type { Roots, SessionContext } from './material.ts'
 import { allowsHost, policyLines, type StsPolicy } from './sts-policy.ts'
 import { tlsaText } from './tlsa.ts'
@@ -36,8 +36,6 @@ export interface TlsPlan {
   readonly secureContext: SecureContext
   /** everything that a session's security rests on */
   readonly key: string
-  /** what policy makes of a verdict: it can only lower it */
-  readonly consent: (peer: SecuredHost) => Promise<SecuredHost>
   readonly tell: (result: TlsResult) => void
 }
 

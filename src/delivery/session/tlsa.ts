@@ -31,9 +31,10 @@ const USAGES = new Map<number, TlsaRecord['usage']>([
 const SELECTORS: readonly TlsaRecord['selector'][] = ['certificate', 'key']
 const MATCHINGS: readonly TlsaRecord['matching'][] = ['whole', 'sha256', 'sha512']
 const LENGTHS = { sha256: 32, sha512: 64 } as const
-/** CAs of one chain against which it is verified; records of one host that are looked at */
+/** CAs of one chain against which it is verified; records of one host, and certificates that it sent, that are looked at */
 const MAX_ANCHORS = 4
-const MAX_RECORDS = 50
+const MAX_RECORDS = 20
+const MAX_SENT = 20
 
 /** undefined for one that cannot be used */
 export function usableTlsa(record: TlsaData): TlsaRecord | undefined {
@@ -70,7 +71,7 @@ export async function matchTlsa(
   if (ofHost.some((record) => fits(record, leaf.raw))) return 'match'
   const anchors = anchorsOf(
     records.filter(({ usage }) => usage === 'DANE-TA'),
-    sent,
+    sent.slice(0, MAX_SENT),
   )
   let mismatch: Mismatch = 'tlsa-mismatch'
   for (const anchor of anchors.slice(0, MAX_ANCHORS)) {
