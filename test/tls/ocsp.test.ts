@@ -1,16 +1,20 @@
 /** TLS_Client_OCSP: what responders say of a client whose certificate verified, OpenSSL's own responder among them. */
 
 import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
+import { rename } from 'node:fs/promises'
 import { type AddressInfo, connect as connectPlain, createServer } from 'node:net'
 import { after, before, suite, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { ConfigError } from '../../src/config/diagnostic.ts'
 import type { OcspSettings } from '../../src/config/settings.ts'
 import type { ServerEvent } from '../../src/events/events.ts'
-import type { Authority, Credential } from '../../src/tls/authority.ts'
+import { Authority, type Credential } from '../../src/tls/authority.ts'
 import { tlsContextEntries } from '../../src/tls/context-keys.ts'
 import type { TlsContexts } from '../../src/tls/contexts.ts'
+import { OcspGate } from '../../src/tls/ocsp/gate.ts'
 import { sameTrust } from '../../src/tls/trust.ts'
 import {
   type AskedFor,
@@ -126,7 +130,7 @@ function responder(name: string, ...more: string[]) {
 /** A responder and a gate that go by one clock. */
 async function timed(settings: Partial<OcspSettings> = {}) {
   const time = { now: Date.now(), next: 10 * MINUTE }
-  const say = (asked: AskedFor, status?: 'revoked'): Buffer =>
+  const say = (asked: AskedFor, status?: 'revoked' | 'unknown'): Buffer =>
     encodeResponse({
       signer: ca.credential,
       nonce: asked.nonce,
@@ -367,6 +371,25 @@ suite('who is asked about', () => {
     await ask(two.slice(1))
     assert.equal(await verdict(chain), 'verified')
   })
+
+  test('a CA is known by its key and not by its name alone', async () => {
+    const twin = Authority.root({ subject: 'Postern test CA' })
+    const stranger = twin.issue({ subject: 'stranger' })
+    const both = await directory.write('both.pem', twin.cert + ca.cert)
+    await using responder = await scriptedResponder((asked) => answer(asked))
+    await ask([stanza(responder.url)], { more: { tls_client_ca: file(both) } })
+    assert.equal(await verdict(stranger), 'ocsp-unavailable OCSP_NO_RESPONDER 0')
+    assert.equal(await verdict(), 'verified')
+  })
+
+  test('a chain of which not all is looked at is not known', async () => {
+    await using responder = await scriptedResponder((asked) => answer(asked))
+    await ask([stanza(responder.url)])
+    const { valid } = directory.pki.clients
+    assert.equal(await verdict({ ...client, cert: client.cert + valid.cert.repeat(20) }), 'verified')
+    const more = { ...client, cert: client.cert + valid.cert.repeat(21) }
+    assert.equal(await verdict(more), 'ocsp-unavailable OCSP_CHAIN_UNKNOWN 0')
+  })
 })
 
 function octets({ serial }: Pick<Credential, 'serial'>): string {
@@ -468,6 +491,33 @@ suite('what is remembered', () => {
     assert.equal(await verdict(), 'ocsp-invalid OCSP_INVALID 0')
   })
 
+  test('who is not known yet is asked about again soon', async () => {
+    await using one = await timed()
+    one.responder.answer = (asked) => one.say(asked, 'unknown')
+    assert.equal(await verdict(), 'ocsp-unavailable OCSP_UNKNOWN 0')
+    assert.equal(await verdict(), 'ocsp-unavailable OCSP_UNKNOWN 0')
+    assert.equal(one.responder.asked, 1)
+    one.time.now += 11_000
+    one.responder.answer = (asked) => one.say(asked)
+    assert.equal(await verdict(), 'verified')
+  })
+
+  test('nothing that was signed by whom a new revocation list holds', async () => {
+    const signer = ca.issue({ subject: 'signer', usage: 'ocsp', noCheck: true })
+    await using responder = await scriptedResponder((asked) =>
+      answer(asked, { signer, certs: [signer.cert] }),
+    )
+    const list = await directory.write('list.pem', ca.crl())
+    const more = { tls_client_crl: file(list) }
+    const contexts = (await ask([stanza(responder.url)], { more })).watch()
+    assert.equal(await verdict(), 'verified')
+    await directory.write('list.new', ca.crl({ revoked: [signer.serial] }))
+    await rename(directory.file('list.new'), list)
+    for (let i = 0; i < 150 && (await verdict()) === 'verified'; i += 1) await delay(20)
+    assert.equal(await verdict(), 'ocsp-invalid OCSP_INVALID 0')
+    await contexts.close()
+  })
+
   test('over a reload, and not where the responder is another', async () => {
     await using one = await timed()
     assert.equal(await verdict(), 'verified')
@@ -525,6 +575,28 @@ suite('around it', () => {
     await asked
     raw.resetAndDestroy()
     assert.match(await failureOf(gate), /connection (closed|reset)/)
+  })
+
+  test('an error of our own lowers, in every mode', async () => {
+    await ask([], { more: { tls_client_ocsp: false } })
+    await visit(gate.port, { credential: client })
+    const facts = await factsOf(gate)
+    assert.equal(facts.peer.kind, 'verified')
+    const events: ServerEvent[] = []
+    const broken = new OcspGate({
+      responders: [],
+      lists: () => assert.fail('broken'),
+      events: { emit: (event) => events.push(event) },
+      clock: Date.now,
+      memory: undefined,
+    })
+    const leaf = new X509Certificate(client.cert)
+    const chain = { leaf, sent: [], resumed: false, cas: undefined, lists: undefined, now: Date.now() }
+    for (const mode of ['hard', 'soft'] as const) {
+      const { peer } = await broken.judge(facts, chain, mode)
+      assert.equal(peer.kind === 'unverified' && `${peer.cause} ${peer.code}`, 'ocsp-unavailable OCSP_FAILED')
+    }
+    assert.match(panics(events).join(), /error OCSP: .*broken/)
   })
 
   test('stanzas that cannot be used are refused, with the reason', async () => {

@@ -97,7 +97,9 @@ export class OcspClient {
       const fresh = await this.#fetch(question)
       const now = clock()
       const answer = newer(before, fresh, now)
-      const cached = now + question.responder.settings.cache_time * 1000
+      const usual = question.responder.settings.cache_time * 1000
+      // who is not known yet may be in a moment
+      const cached = now + (answer.status === 'unknown' ? Math.min(usual, failureTime) : usual)
       entry = { answer, fault: undefined, until: Math.min(cached, Math.max(answer.until, now)) }
       this.#tellWorking(question.responder)
     } catch (error) {
