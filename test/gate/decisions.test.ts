@@ -460,6 +460,29 @@ test('a shadow mode changes nothing for clients: a session from before it is res
   }
 })
 
+test('a partner is named, and a list that was forgiven is told with its age', async () => {
+  const day = 86_400_000
+  const stale = { thisUpdate: Date.now() - 2 * day, nextUpdate: Date.now() - day }
+  const own = await startTestGate({
+    pki,
+    conf: `Partner "acme" { SAN_DNS = "client-valid.example" }
+${conf.replaceAll('127.0.3.', '127.0.6.').replace('"pki/crl.pem"', '"stale.pem"\n  TLS_Client_CRL_Mode = "soft"')}`,
+    files: { 'gate.lua': script, 'stale.pem': pki.authority.crl(stale) },
+  })
+  try {
+    const client = await SmtpClient.connectTls(own.address(3), as('valid').options ?? {})
+    await client.reply()
+    await client.command('QUIT')
+    client.destroy()
+    const { outcome, partner, crl } = await own.event('decision')
+    assert.deepEqual([outcome, partner, crl?.forgiven], ['verified', 'acme', true])
+    // certificates know whole seconds
+    assert.equal(crl?.nextUpdate, Math.floor(stale.nextUpdate / 1000) * 1000)
+  } finally {
+    await own.stop()
+  }
+})
+
 test('a mode that policy set is told, also of a handshake that it made fail', async () => {
   const body = `function mod:core_get_inbound_tls_parameters(mc, vctx, params) params.tls_verify = 2 end`
   const other = await startTestGate({
