@@ -268,6 +268,7 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
     case 'tls-session':
     case 'tls':
     case 'decision':
+    case 'expiry':
       return
   }
 }
