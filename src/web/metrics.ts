@@ -56,7 +56,8 @@ export class Metrics {
   readonly #states = new BoundedLabels(FEW)
   readonly #modules = new BoundedLabels(FEW)
   readonly #scopes = new BoundedLabels(MANY)
-  readonly #issuers = new BoundedLabels(FEW)
+  /** apart, so that claims cannot take the names of CAs that verify */
+  readonly #issuers = { verified: new BoundedLabels(MANY), claimed: new BoundedLabels(FEW) }
   readonly #mechanisms = new BoundedLabels(FEW)
   /** partner → when the certificate ends that was seen last */
   readonly #partners = new Map<string, number>()
@@ -147,7 +148,9 @@ export class Metrics {
     if (event.protocol !== '')
       protocols.inc({ protocol: event.protocol, resumed: event.resumed ? 'yes' : 'no' })
     if (event.partner !== undefined) this.#notePartner(event.partner)
-    if (event.issuer !== '') issuers.inc({ issuer: this.#issuers.of(event.issuer), outcome })
+    if (event.issuer === '') return
+    const names = outcome === 'verified' ? this.#issuers.verified : this.#issuers.claimed
+    issuers.inc({ issuer: names.of(event.issuer), outcome })
   }
 
   /** Partners are those of the configuration; the bound is for years of reloads. */

@@ -10,7 +10,12 @@ import { locateConfig } from '../locate.ts'
  * @throws ConfigError that says what to write where there is none
  */
 export async function consolePath(named: string | undefined): Promise<string> {
-  if (named !== undefined && statSync(named, { throwIfNoEntry: false })?.isSocket()) return named
+  if (named !== undefined) {
+    const found = statSync(named, { throwIfNoEntry: false })
+    if (found?.isSocket()) return named
+    if (found === undefined)
+      throw mistake(`${named}: there is neither a configuration file nor the socket of a gate that runs`)
+  }
   const file = locateConfig(named)
   const { settings, diagnostics } = await loadSettings(file)
   if (settings === undefined) {
@@ -20,5 +25,9 @@ export async function consolePath(named: string | undefined): Promise<string> {
   for (const { address, scope } of settings.controlListens)
     if (address.kind === 'unix' && scope.options.enable) return address.path
   const message = `${file} has no console; write for example: Control_Listener "console" { Listen "/run/postern/console" { } }`
-  throw new ConfigError([{ severity: 'error', message }])
+  throw mistake(message)
+}
+
+function mistake(message: string): ConfigError {
+  return new ConfigError([{ severity: 'error', message }])
 }
