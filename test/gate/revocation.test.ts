@@ -66,6 +66,11 @@ test('no SMTP reply comes before the answer of the responder, and policy reads w
   }
 })
 
+function confWith(days: string): string {
+  return `${MAILDIR}TLS_Expiry_Warning = ${days}
+    ESMTP_Listener { ${TLS} Listen "127.0.0.1:0" { TLS_Certificate = "old.pem" TLS_Key = "old.key" } }`
+}
+
 test('what ends soon is told, can be read from the server, and follows a reload', async () => {
   const pki = await testPki()
   const soon = await issueClient({ subject: 'soon.example', notAfter: Date.now() + 5.5 * DAY })
@@ -74,11 +79,9 @@ test('what ends soon is told, can be read from the server, and follows a reload'
     usage: 'server',
     notAfter: Date.now() + 20.5 * DAY,
   })
-  const conf = (days: string): string => `${MAILDIR}TLS_Expiry_Warning = ${days}
-    ESMTP_Listener { ${TLS} Listen "127.0.0.1:0" { TLS_Certificate = "old.pem" TLS_Key = "old.key" } }`
   const gate = await startTestGate({
     pki,
-    conf: conf('( 7 )'),
+    conf: confWith('( 7 )'),
     files: { 'old.pem': old.cert, 'old.key': old.key },
   })
   try {
@@ -108,7 +111,7 @@ test('what ends soon is told, can be read from the server, and follows a reload'
     const file = path.join(gate.folder, 'gate.conf')
     writeFileSync(
       file,
-      `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${conf('( 30 )')}`,
+      `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${confWith('( 30 )')}`,
     )
     await gate.server.reload()
     const later = await gate.event('expiry', ({ what }) => what === 'server')
