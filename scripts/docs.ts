@@ -20,6 +20,7 @@ import {
   outboundOptions,
   tlsLogOptions,
 } from '../src/config/options-other.ts'
+import { partnerOptions } from '../src/config/options-partner.ts'
 import { hostOptions } from '../src/config/options-queue.ts'
 import { controlOptions, httpOptions } from '../src/config/options-services.ts'
 import { restricting } from '../src/config/restricting.ts'
@@ -47,6 +48,7 @@ import {
   maildirNotes,
   ocspNotes,
   outboundNotes,
+  partnerNotes,
   tlsLogNotes,
 } from './option-notes.ts'
 
@@ -123,6 +125,12 @@ ${table(tlsLogOptions, tlsLogNotes)}
 An OCSP responder for clients’ certificates; [tls.md](tls.md#ocsp) tells more.
 
 ${table(ocspOptions, ocspNotes)}
+
+## \`Partner "name" { }\` +
+
+Whose a verified certificate is, and what that is worth: see [partners.md](partners.md).
+
+${table(partnerOptions, partnerNotes)}
 
 ## \`maildir "name" { }\` +
 

@@ -13,6 +13,7 @@ import type {
   OutboundValues,
   TlsLogSettings,
 } from '../src/config/settings.ts'
+import type { PartnerValues } from '../src/config/settings-partner.ts'
 import type { HostValues, OutboundQueueValues, QueueGlobals } from '../src/config/settings-queue.ts'
 
 export const controlNotes: Notes<ControlValues> = {
@@ -313,6 +314,26 @@ export const tlsLogNotes: Notes<Omit<TlsLogSettings, 'name' | 'at'>> = {
     'file of decision records, one line of JSON for each TLS connection; see [decision-record.md](decision-record.md)',
   tlslog_mode: 'permissions',
   heartbeat: 'seconds between marker lines; 0 = none',
+}
+
+export const partnerNotes: Notes<PartnerValues> = {
+  issuer: 'distinguished names, RFC 4514, of which one is the issuer’s',
+  issuer_certificate: 'files of CAs of which one has signed the certificate',
+  subject: 'distinguished names, RFC 4514, of which one is the certificate’s own',
+  san_dns: 'host names of which it has one; no patterns',
+  san_email: 'addresses of which it has one',
+  san_uri: 'URIs of which it has one',
+  san_ip: 'addresses of which it has one',
+  spki_pin:
+    'its key: `sha256:` and 64 hexadecimal digits, or `file:` and a certificate; the second one is the successor',
+  certificate_pin: 'itself, likewise',
+  valid_from: 'the first day, or the moment, in UTC',
+  valid_until: 'the last day, or the moment, in UTC',
+  sender_domains:
+    'MAIL FROM is accepted from these domains; `.example.com` means every subdomain; not set: from all',
+  sender_domains_exclusive: 'and from nobody else',
+  pathway: 'the Pathway that the session goes on with',
+  relay: 'whether the partner may relay',
 }
 
 export const bounceLoggerNotes: Notes<Omit<BounceLoggerSettings, 'name' | 'at'>> = {

@@ -70,11 +70,7 @@ async function headerOf(
   await gate.event('delivery', ({ envelope }) => envelope.recipient.local === name)
   const folder = path.join(gate.folder, 'mail', name, 'new')
   const [file = ''] = readdirSync(folder)
-  return (
-    readFileSync(path.join(folder, file), 'latin1')
-      .split('\n\n', 1)[0]
-      ?.replace(/\n\t/g, ' ') ?? ''
-  )
+  return readFileSync(path.join(folder, file), 'latin1').split('\n\n', 1)[0]?.replace(/\n\t/g, ' ') ?? ''
 }
 
 const results = (header: string): string[] =>

@@ -135,3 +135,33 @@ describe('trusted-certificate-or-nothing.lua', () => {
     resumed.destroy()
   })
 })
+
+describe('partners.conf', () => {
+  let gate: TestGate
+  before(async () => {
+    const text = readFileSync(path.join(examples, 'partners.conf'), 'utf8')
+    const conf = text.replace(/^(?:Hostname|Spoolbase) .*\n/gm, '').replace('127.0.0.1:2525', '127.0.0.1:0')
+    gate = await startTestGate({ pki, conf })
+  })
+  after(() => gate.stop())
+
+  const MAIL = 'MAIL FROM:<x@mail.acme.example>'
+  test('the partner sends from its domains alone, and relays', async () => {
+    const client = await connect(gate, pki.clients.valid)
+    assert.match(await client.command(MAIL), /^250 /)
+    assert.match(await client.command('RCPT TO:<b@elsewhere.example>'), /^250 /)
+    await client.command('RSET')
+    assert.match(await client.command('MAIL FROM:<x@other.example>'), /^550 5\.7\.1 /)
+    client.destroy()
+  })
+  for (const kind of ['clear', 'none', 'untrusted', 'expired', 'revoked'] as const) {
+    test(`${kind}: not from the partner’s domain, and no relaying`, async () => {
+      const tls = kind === 'clear' ? undefined : kind === 'none' ? {} : pki.clients[kind]
+      const client = await connect(gate, tls && { ...tls })
+      assert.match(await client.command(MAIL), /^550 5\.7\.1 /)
+      assert.match(await client.command('MAIL FROM:<x@other.example>'), /^250 /)
+      assert.match(await client.command('RCPT TO:<b@elsewhere.example>'), /^5/)
+      client.destroy()
+    })
+  }
+})
