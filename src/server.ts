@@ -247,7 +247,11 @@ export class Server {
         const { settings, sessionMaterial: material } = generation
         queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
       })
-    await this.#operations.follow(generation.settings, change)
+    await this.#operations.follow(generation.settings, change).catch((error: unknown) => {
+      // it never came into force, and must not go on watching files or running timers
+      this.#retire(generation)
+      throw error
+    })
     this.#expiry.look()
     await logs.replace(generation.settings)
   }
