@@ -5,6 +5,7 @@
 
 import './address.fuzz.ts'
 import './command.fuzz.ts'
+import './config.fuzz.ts'
 import './crl.fuzz.ts'
 import './data.fuzz.ts'
 import './headers.fuzz.ts'

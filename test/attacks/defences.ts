@@ -1,0 +1,395 @@
+/**
+ * Other people's vulnerabilities and our own defence against each: the attack, the test that tries it, the file that
+ * prevents it, and how to take the defence away, so that the test can be seen to fail.
+ *
+ * `docs/past-vulnerabilities.md` is made of it, and `scripts/mutations.ts` takes each defence away once.
+ */
+
+export interface Defence {
+  /** identifiers or the name of the class; what is not an identifier of a product's own list stays a description */
+  readonly known: string
+  readonly attack: string
+  /** a test file, and the beginning of a test's title in it as the source writes it */
+  readonly test: readonly [file: string, title: string]
+  readonly source: string
+  /** text of `source` that occurs once, and what takes the defence away; none: OpenSSL or Node defends, the test watches */
+  readonly mutation?: readonly [text: string, replacement: string]
+}
+
+export const defences: readonly Defence[] = [
+  {
+    known: 'nodejs/node#35317',
+    attack:
+      'A session without a certificate is resumed, and the verify result of the resumption says "no error"',
+    test: [
+      'test/tls/resumption.test.ts',
+      'a session without a certificate stays anonymous when it is resumed',
+    ],
+    source: 'src/tls/peer.ts',
+    mutation: [
+      "if (mode === 'none' || leaf === undefined) return { kind: 'anonymous' }",
+      "if (mode === 'none') return { kind: 'anonymous' }\n  if (leaf === undefined) return { kind: 'verified' } as VerifiedPeer",
+    ],
+  },
+  {
+    known: 'CVE-2025-23419 (nginx), CVE-2025-23048 (Apache httpd), Postfix 3.12 (2026-08-05)',
+    attack: 'A session of one scope is resumed in another one that trusts other clients',
+    test: ['test/gate/matrix.test.ts', '${version}: a ticket is worth nothing in any other scope'],
+    source: 'src/tls/trust.ts',
+    mutation: ["tickets ? scopeId : ''", "''"],
+  },
+  {
+    known: 'CVE-2025-23419, by mode',
+    attack: 'A session of a scope that asks for no certificate is resumed where one is required',
+    test: [
+      'test/tls/resumption.test.ts',
+      "a ticket of mode ${from ?? 'unset'} is not taken in mode ${to ?? 'unset'}",
+    ],
+    source: 'src/tls/trust.ts',
+    mutation: ["    mode,\n    cas?.digest ?? '',", "    cas?.digest ?? '',"],
+  },
+  {
+    known: 'CVE-2025-68121 (Go crypto/tls), golang/go#77217',
+    attack: 'After a change of the CA an old session comes again, and its chain is not looked at',
+    test: ['test/tls/resumption.test.ts', 'a ticket from before a change of the CA is not taken'],
+    source: 'src/tls/trust.ts',
+    mutation: ["    cas?.digest ?? '',\n", "    '',\n"],
+  },
+  {
+    known: 'CVE-2025-68121, by revocation',
+    attack: 'A client that was revoked meanwhile comes with its old session',
+    test: ['test/tls/resumption.test.ts', 'a ticket from before the client was revoked is not taken'],
+    source: 'src/tls/trust.ts',
+    mutation: ["    crls?.digest ?? '',\n", "    '',\n"],
+  },
+  {
+    known: 'Stale trust',
+    attack: 'A session outlives the CRL or the CA that it was verified with',
+    test: ['test/tls/resumption.test.ts', 'a ticket from before a CRL or CA went out of date is not taken'],
+    source: 'src/tls/trust.ts',
+    mutation: ['    passed,\n', ''],
+  },
+  {
+    known: 'Stale trust',
+    attack: 'A session outlives the certificate that it began with',
+    test: ['test/tls/resumption.test.ts', 'a certificate that has expired since is judged again'],
+    source: 'src/tls/peer.ts',
+    mutation: ['if (!(now < certificate.notAfter))', 'if (false)'],
+  },
+  {
+    known: 'Ticket keys that never change',
+    attack: 'A key that was stolen once opens the sessions of every hour',
+    test: ['test/tls/resumption.test.ts', 'the keys change with the hour'],
+    source: 'src/tls/ticket-secret.ts',
+    mutation: [
+      'for (; this.#period < target; this.#period += 1) {',
+      'for (; this.#period < target; this.#period += 1) {\n      continue',
+    ],
+  },
+  {
+    known: 'Tickets that carry less than the verdict needs',
+    attack: 'Resumption goes around the depth of a chain or a relaxation that ended',
+    test: ['test/tls/eku.test.ts', 'a scope with a relaxation gives none and takes none'],
+    source: 'src/tls/trust.ts',
+    mutation: [" && eku === 'clientAuth'", ''],
+  },
+  {
+    known: 'CVE-2026-48928 (Node), CVE-2026-53622 and CVE-2026-32305 (Traefik)',
+    attack: 'A name in another case, or one that nobody knows, leads to a context with other CAs or none',
+    test: ['test/tls/sni.test.ts', 'CAs and revocation lists: no name changes a verdict'],
+    source: 'src/tls/contexts.ts',
+    mutation: [
+      'this.#context({ ...plan, server }, this',
+      'this.#context({ ...plan, server, crls: undefined }, this',
+    ],
+  },
+  {
+    known: 'CVE-2026-21637 (Node), CVE-2026-27448 (pyOpenSSL)',
+    attack: 'A callback throws in the handshake: the process ends, or the handshake goes on without it',
+    test: ['test/tls/sni.test.ts', 'a choice that throws ends the handshake and nothing else'],
+    source: 'src/tls/handshake.ts',
+    mutation: ['done(error instanceof Error ? error : new Error(String(error)))', 'done(null)'],
+  },
+  {
+    known: 'CVE-2026-32305 (Traefik)',
+    attack: 'The ClientHello comes in records or segments of one octet',
+    test: ['test/attacks/handshake.test.ts', '${version}: a handshake in segments of one octet works'],
+    source: 'src/tls/handshake.ts',
+  },
+  {
+    known: 'CVE-2019-15846 (Exim)',
+    attack: 'The name that a client asks for holds a backslash, NUL, path or line end',
+    test: [
+      'test/attacks/certificates.test.ts',
+      '${JSON.stringify(servername.slice(0, 30))} changes neither mode nor trust',
+    ],
+    source: 'src/tls/names.ts',
+    mutation: [
+      "if (octet === 0x5c) text.add('\\\\\\\\')\n    else text.add(octet > 0x20 && octet < 0x7f ?",
+      'text.add(octet >= 0 ?',
+    ],
+  },
+  {
+    known: 'CVE-2011-0411, NO STARTTLS',
+    attack: 'Commands in the same segment as STARTTLS are run inside TLS',
+    test: ['test/attacks/starttls-injection.test.ts', '${place}: refused with 421, no handshake begins'],
+    source: 'src/smtp/starttls.ts',
+    mutation: ['      if (!injected) return\n', '      return\n'],
+  },
+  {
+    known: 'CVE-2011-0411, where they are to be ignored',
+    attack: 'Commands that were to be dropped come to light again inside TLS',
+    test: ['test/attacks/starttls-injection.test.ts', 'ignore: dropped, the handshake goes on'],
+    source: 'src/smtp/starttls.ts',
+    mutation: ['      session.lines.drain()\n      return\n', '      return\n'],
+  },
+  {
+    known: 'CVE-2011-0411, octet by octet',
+    attack: 'Commands race the answer to STARTTLS, and what still lies unread is run later',
+    test: ['test/attacks/starttls-injection.test.ts', 'commands in a segment of their own that race the 220'],
+    source: 'src/tls/handshake.ts',
+  },
+  {
+    known: 'CVE-2021-38371 (Exim), RFC 3207 §4.2',
+    attack: 'What was said in clear text, login included, counts inside TLS',
+    test: [
+      'test/attacks/starttls-injection.test.ts',
+      'EHLO, AUTH and a transaction are forgotten; counts are not',
+    ],
+    source: 'src/smtp/session-state.ts',
+    mutation: ['    this.authenticated = undefined\n    const keep', '    const keep'],
+  },
+  {
+    known: 'CVE-2023-40217 (Python)',
+    attack: 'Clear text to the implicit port, then a reset: it is read as what came through TLS',
+    test: ['test/attacks/handshake.test.ts', 'clear text on the implicit port, then RST'],
+    source: 'src/tls/handshake.ts',
+  },
+  {
+    known: 'CVE-2026-45185 (Exim)',
+    attack:
+      'close_notify in mid-message, then clear text: the truncated message is taken, or memory is used after its end',
+    test: [
+      'test/attacks/handshake.test.ts',
+      'after close_notify in mid-message, neither TLS nor clear text goes on',
+    ],
+    source: 'src/smtp/data.ts',
+  },
+  {
+    known: 'CVE-2023-51764 (Postfix), CVE-2023-51765 (Sendmail), CVE-2023-51766 (Exim)',
+    attack: 'SMTP smuggling: an end of data that only one of two servers sees',
+    test: [
+      'test/attacks/smuggling.test.ts',
+      '${JSON.stringify(falseEnd)} octet by octet, and cut at each place',
+    ],
+    source: 'src/wire/data.ts',
+    mutation: ["if (lf < cr) this.#violate('bare-lf', scan, lf)", "if (lf < cr) this.#state = 'start'"],
+  },
+  {
+    known: 'SMTP smuggling, by lone CR',
+    attack: 'A lone CR takes part in the end of data',
+    test: ['test/attacks/smuggling.test.ts', '${own.length} of them in one segment'],
+    source: 'src/wire/data.ts',
+    mutation: [
+      "        if (octet !== LF) {\n          this.#violate('bare-cr', scan, scan.at - 1)\n          this.#state = 'text'\n          return\n        }\n        this.#endLine(scan)",
+      '        this.#endLine(scan)',
+    ],
+  },
+  {
+    known: 'SMTP smuggling, by command lines',
+    attack: 'A lone LF ends a command',
+    test: ['test/attacks/bad-input.test.ts', '${what}: one refusal, then in step again'],
+    source: 'src/wire/lines.ts',
+    mutation: ["return newline < 0 ? undefined : 'bare-newline'", 'return undefined'],
+  },
+  {
+    known: 'CVE-2023-2422 (Keycloak)',
+    attack: 'Identity is read from another certificate of the chain than the leaf',
+    test: ['test/attacks/certificates.test.ts', 'identity is the leaf’s, whatever certificates come along'],
+    source: 'src/tls/session-facts.ts',
+    mutation: ['leaf: leaf && readLeaf(leaf.raw),', 'leaf: leaf && readLeaf((sent.at(-1) ?? leaf).raw),'],
+  },
+  {
+    known: 'CVE-2019-3814 (Dovecot)',
+    attack: 'A certificate without the name that is looked for counts as any name',
+    test: [
+      'test/attacks/certificates.test.ts',
+      'a certificate without CN and alternative names verifies and names nobody',
+    ],
+    source: 'src/tls/context-keys.ts',
+    mutation: ["return new Map(entries.filter(([, value]) => value !== ''))", 'return new Map(entries)'],
+  },
+  {
+    known: 'CVE-2009-4565 (Sendmail) and its kin',
+    attack:
+      'NUL, CR LF, ESC and bidirectional characters in a name: cut off, injected into a reply, log or header',
+    test: [
+      'test/attacks/certificates.test.ts',
+      '${what}, in subject and alternative names of a certificate that verifies',
+    ],
+    source: 'src/tls/names.ts',
+    mutation: ['return !/[\\p{C}\\p{Z}]/u.test(String.fromCodePoint(character))', 'return true'],
+  },
+  {
+    known: 'CVE-2009-4565, C0 controls',
+    attack: 'A line end in a CN starts a line of ours',
+    test: [
+      'test/attacks/certificates.test.ts',
+      '${what}, in the issuer of one that does not, with DNs on one line',
+    ],
+    source: 'src/tls/names.ts',
+    mutation: ['if (character < 0x7f) return character >= 0x20', 'if (character < 0x7f) return true'],
+  },
+  {
+    known: 'CVE-2021-44532 (Node)',
+    attack: 'Two names that differ read the same once they are text',
+    test: ['src/tls/certificate.test.ts', 'different names never read the same'],
+    source: 'src/tls/names.ts',
+    mutation: ["  if (unit.character === 0x5c) return '\\\\\\\\'\n", ''],
+  },
+  {
+    known: 'CVE-2021-44533, CVE-2022-21824 (Node)',
+    attack: 'An alternative name that holds the text of others, where a printable rendering is taken apart',
+    test: ['src/tls/certificate.test.ts', 'alternative names are words of printable ASCII'],
+    source: 'src/tls/certificate.ts',
+    mutation: [
+      'target.push(tag === 0x87 ? addressText(content) : escapeWord(tag === 0x82 ? lower(content) : content))',
+      "target.push(tag === 0x87 ? addressText(content) : content.toString('latin1'))",
+    ],
+  },
+  {
+    known: 'RFC 5322 comments',
+    attack: 'A name ends the comment of the Received field and writes what it likes behind it',
+    test: [
+      'test/attacks/certificates.test.ts',
+      '${what}, in subject and alternative names of a certificate that verifies',
+    ],
+    source: 'src/tls/statement.ts',
+    mutation: ["text.replace(/[^\\x20-\\x7e]|[()\\\\'\"]/g, '?')", 'text'],
+  },
+  {
+    known: 'CVE-2022-3602 and CVE-2022-3786 (OpenSSL), CVE-2023-0464',
+    attack:
+      'A hundred CAs in a row, ten thousand names, RSA keys of 16,384 bits: they cost the verifier too much',
+    test: ['test/attacks/costs.test.ts', '${what}: judged, in bounded time'],
+    source: 'src/tls/chain-walk.ts',
+  },
+  {
+    known: 'CVE-2023-0464, in our own walk of a chain',
+    attack: 'Certificates that could all be each other’s issuer: every path through them is tried',
+    test: ['test/attacks/costs.test.ts', 'a walk of the chain checks so many signatures and no more'],
+    source: 'src/tls/chain-walk.ts',
+    mutation: ['const MAX_SIGNATURES = 40', 'const MAX_SIGNATURES = 4000'],
+  },
+  {
+    known: 'CVE-2025-61729, CVE-2026-27145 (Go)',
+    attack: 'Ten thousand alternative names',
+    test: ['src/tls/certificate.test.ts', 'thousands of names are cut visibly and quickly'],
+    source: 'src/tls/certificate.ts',
+    mutation: ['const MAX_ALT_NAMES = 256', 'const MAX_ALT_NAMES = 256_000'],
+  },
+  {
+    known: 'CVE-2023-30588 (Node)',
+    attack: 'A public key that cannot be read, where the chain is walked',
+    test: ['test/attacks/certificates.test.ts', 'an intermediate whose key is no point of its curve'],
+    source: 'src/tls/chain-element.ts',
+    mutation: [
+      '    // a key that cannot be read has signed nothing\n    return false',
+      "    throw new Error('unreadable')",
+    ],
+  },
+  {
+    known: 'GHSA-82j2-j2ch-gfr8 (webpki), CVE-2026-28388 (OpenSSL)',
+    attack: 'A malformed revocation list ends the process, or the lists that were in force',
+    test: ['test/fuzz/crl.fuzz.ts', 'octets that were never DER are refused too'],
+    source: 'src/tls/crl.ts',
+  },
+  {
+    known: 'A foreign hand in the revocation list',
+    attack: 'A list that another key signed takes the place of the good one',
+    test: ['test/tls/revocation.test.ts', 'a list that another key signed'],
+    source: 'src/tls/revocation.ts',
+    mutation: ['return issuers.length > 0 && issuers.every(', 'return issuers.length > 99 && issuers.every('],
+  },
+  {
+    known: 'Excused codes',
+    attack: 'A relaxation excuses one error and lets the attacker’s own root in behind it',
+    test: ['test/tls/eku.test.ts', "${eku}: the attacker's own root and every other fault"],
+    source: 'src/tls/second-look.ts',
+    mutation: [
+      '    const good = async (purpose: Purpose, lists: RevocationLists | undefined): Promise<boolean> =>\n      (await',
+      "    const good = async (purpose: Purpose, lists: RevocationLists | undefined): Promise<boolean> =>\n      failure.code === 'INVALID_PURPOSE' || (await",
+    ],
+  },
+  {
+    known: 'Excused codes, by revocation',
+    attack: 'Soft revocation forgives a certificate that is listed',
+    test: ['test/tls/revocation.test.ts', 'who is listed stays revoked, in a list that is out of date too'],
+    source: 'src/tls/second-look.ts',
+    mutation: ['|| !lacksOnlyLists(', '|| false && !lacksOnlyLists('],
+  },
+  {
+    known: 'NODE_EXTRA_CA_CERTS, the system’s roots',
+    attack: 'Any public CA makes a client verified',
+    test: ['test/tls/roots.test.ts', 'a CA that Node trusts by NODE_EXTRA_CA_CERTS verifies nobody'],
+    source: 'src/tls/secure-context.ts',
+    mutation: ['    ca: [...(cas?.pem ?? [])],\n', '    ca: cas === undefined ? undefined : [...cas.pem],\n'],
+  },
+  {
+    known: 'rspamd#2087',
+    attack: 'Verified counts as logged in: any certificate of the CA may relay',
+    test: [
+      'src/policy/relay.test.ts',
+      'a certificate grants relaying when it verifies and the scope says so',
+    ],
+    source: 'src/policy/relay.ts',
+    mutation: ['return options.tls_verified_peer_can_relay', 'return true'],
+  },
+  {
+    known: 'CVE-2026-26999, CVE-2026-22045 (Traefik)',
+    attack: 'A handshake that comes octet by octet never ends',
+    test: [
+      'test/attacks/handshake.test.ts',
+      'a ClientHello that comes octet by octet does not lengthen the deadline',
+    ],
+    source: 'src/tls/handshake.ts',
+    mutation: [
+      'return milliseconds > 0 ? setTimeout(run, milliseconds) : undefined',
+      'return milliseconds > 0 ? setTimeout(run, 30 * milliseconds) : undefined',
+    ],
+  },
+  {
+    known: 'CVE-2026-26999, by number',
+    attack: 'One address holds all handshakes',
+    test: ['test/attacks/handshake.test.ts', 'one address has so many handshakes under way and no more'],
+    source: 'src/tls/contexts.ts',
+    mutation: [
+      'if (!this.#slots.take(clientAddress, scope.options.tls_max_handshakes_per_address))',
+      'if (!this.#slots.take(clientAddress, 0))',
+    ],
+  },
+  {
+    known: 'CVE-2011-1473, CVE-2009-3555',
+    attack: 'Renegotiation: work for nothing, or somebody else’s prefix',
+    test: ['test/tls/handshake.test.ts', 'renegotiation is refused'],
+    source: 'src/tls/secure-context.ts',
+    mutation: ['      constants.SSL_OP_NO_RENEGOTIATION |\n', ''],
+  },
+  {
+    known: 'Log injection',
+    attack: 'A value with a line end writes a line of the log',
+    test: ['src/logs/formats.test.ts', 'a value cannot end its quotes, its list or its line'],
+    source: 'src/logs/escape.ts',
+    mutation: [
+      'const UNPRINTABLE = /[^ -~\\u0080-\\u00ff]/',
+      'const UNPRINTABLE = /[^\\0-~\\u0080-\\u00ff]/',
+    ],
+  },
+  {
+    known: 'PROXY header from anybody (HAProxy’s warning)',
+    attack: 'A client that is no proxy says which address it has',
+    test: ['test/gate/proxy.test.ts', 'a host that is not among Proxy_Hosts, before it says anything'],
+    source: 'src/listener/proxied.ts',
+    mutation: ["  throw new ProxyHeaderError('this address is not among Proxy_Hosts')", ''],
+  },
+]
