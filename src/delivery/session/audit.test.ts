@@ -27,7 +27,7 @@ const silent: readonly string[] = [
   'TLS = required TLS_Verify = host TLS_CA = ca.pem TLS_Certificate = client-valid.pem TLS_Key = client-valid.key',
   'TLS = required TLS_Verify = host TLS_CA = ca.pem\nDomain "x.test" { TLS = no }',
   `Use_DANE = true Use_MTA_STS = true ${DNS}`,
-  `Use_DANE = true Enable_DANE = true Domain "x.test" { Use_DANE = false Enable_DANE = false } ${DNS}`,
+  `Use_DANE = true Enable_DANE = true Domain "x.test" { Use_DANE = false } ${DNS}`,
   'TLS = required TLS_Verify = host TLS_CA = ca.pem Outbound_SMTP_Auth_Type = PLAIN Outbound_SMTP_Auth_User = u Outbound_SMTP_Auth_Pass = p outbound_smtp_auth { } dane { }',
 ]
 

@@ -136,7 +136,8 @@ function checkPolicies(scope: OutboundScope, findings: Findings): void {
     ['enable_mta_sts', 'use_mta_sts'],
   ]
   for (const [enable, use] of pairs) {
-    if (scope.options[enable] !== true || scope.options[use] === true) continue
+    // a narrower scope may well do without what a wider one has
+    if (scope.options[enable] !== true || scope.origin(use) !== 'default') continue
     const message = `${displayName(enable)} does nothing without ${displayName(use)} = true`
     findings.add('error', message, scope.origin(enable))
   }

@@ -135,7 +135,8 @@ class Setup {
     try {
       const socket = await this.#client.startTls(
         tls.secureContext,
-        isIP(host.name) === 0 ? host.name : undefined,
+        // RFC 6066 §3: no address, and no dot at the end
+        isIP(host.name) === 0 ? host.name.replace(/\.$/, '') : undefined,
       )
       const link = readLink(socket)
       const peer = await judgeHost(readPresented(socket, 'unset'), tls.verify)

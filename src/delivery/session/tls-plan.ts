@@ -7,6 +7,7 @@
  * weaker than the options have it, except that DANE verifies by other means.
  */
 
+import { createHash } from 'node:crypto'
 import type { SecureContext } from 'node:tls'
 import type { OutboundValues } from '../../config/settings.ts'
 import type { TlsPolicyFacts, TlsResultType } from '../../events/outbound-tls.ts'
@@ -140,5 +141,7 @@ function tlsaPolicy(host: Host, strings: readonly string[]): TlsPolicyFacts {
 export function planKey(host: Host, demand: TlsDemand, { digest }: SessionContext): string {
   const { use, fallback, verify, insist } = demand
   const asked = verify.kind === 'dane' ? [verify.records.map(tlsaText), verify.names] : verify
-  return JSON.stringify([host.name, use, fallback, insist, asked, digest])
+  const parts = JSON.stringify([host.name, use, fallback, insist, asked, digest])
+  // records may be long
+  return createHash('sha256').update(parts).digest('hex')
 }

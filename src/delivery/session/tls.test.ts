@@ -73,6 +73,12 @@ test('what was offered before TLS is forgotten', async () => {
   assert.ok(sink.commands.includes('MAIL FROM:<alice@example.org>'))
 })
 
+test('a final dot is no part of the name for SNI and of what is compared', async () => {
+  const { result, sink } = await against({ tls: good }, { options: byHost, host: `${HOST}.` })
+  assert.equal(result.kind, 'delivered', result.text)
+  assert.equal(sink.handshakes[0]?.sni, HOST)
+})
+
 test('an address literal is no name for SNI', async () => {
   const { result, sink } = await against({ tls: good }, { options: required, host: '127.0.0.1' })
   assert.equal(result.kind, 'delivered', result.text)
