@@ -9,27 +9,26 @@
 
 import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
-import { quote } from './config/render.ts'
+import type { Diagnostic } from './config/diagnostic.ts'
 import type { Settings } from './config/settings.ts'
 import { DeliveryQueue } from './delivery/queue.ts'
 import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
-import { PartnerReport } from './events/partner-report.ts'
+import type { PartnerReport } from './events/partner-report.ts'
 import { buildGeneration, type ConfigurationSource, type Generation, withFreshTls } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
 import { deliveryBudget } from './listener/descriptors.ts'
 import { Listeners } from './listener/listener.ts'
-import { Decisions } from './logs/decisions.ts'
-import { type Logs, openLogs } from './logs/logs.ts'
+import type { Decisions } from './logs/decisions.ts'
+import type { Logs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
 import { Operations } from './operations.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
-import { openSpool, type SpoolOptions } from './spool/lmdb-spool.ts'
 import type { DeliveryState, Spool } from './spool/spool.ts'
+import { keepFacts, openSpoolOf, warningTime } from './standing-parts.ts'
 import { type Expiry, ExpiryWatch } from './tls/expiry-watch.ts'
 import { TicketSecret } from './tls/ticket-secret.ts'
 import { transportsOf } from './transports.ts'
@@ -353,42 +352,6 @@ export class Server {
       policyTime: (phase, milliseconds) => this.#operations.policyTime(phase, milliseconds),
       shuttingDown: this.#stopping.signal,
     }
-  }
-}
-
-/** TLS_Expiry_Warning's longest, in milliseconds. */
-function warningTime({ global }: Settings): number {
-  return (global.tls_expiry_warning[0] ?? 0) * 86_400_000
-}
-
-/** What is told goes into the logs, and what can be asked for later stays in memory. */
-function keepFacts(
-  settings: Settings,
-  events: EventBus,
-): Pick<Parts, 'logs' | 'decisions' | 'partnerReport'> {
-  const logs = openLogs(settings, {
-    clock: Date.now,
-    onError: (message) => process.stderr.write(`postern: ${message}\n`),
-  })
-  const decisions = new Decisions()
-  events.subscribe((event) => logs.handle(event))
-  events.subscribe((event) => decisions.handle(event))
-  const warn = (text: string) =>
-    events.emit({ kind: 'panic', at: Date.now(), level: 'warning', module: 'partner', text })
-  const partnerReport = new PartnerReport({ warn })
-  events.subscribe((event) => partnerReport.handle(event))
-  return { logs, decisions, partnerReport }
-}
-
-/** @throws ConfigError at Spoolbase when the system refuses the folder; otherwise what `openSpool` throws */
-async function openSpoolOf(settings: Settings, options: SpoolOptions): Promise<Spool> {
-  try {
-    return await openSpool(options)
-  } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error
-    const at = settings.globalOrigin('spoolbase')
-    const message = `Spoolbase ${quote(settings.global.spoolbase.text)} cannot be used: ${error.message}`
-    throw new ConfigError([{ severity: 'error', message, ...(at === 'default' ? {} : { at }) }])
   }
 }
 
