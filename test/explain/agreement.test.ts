@@ -45,11 +45,9 @@ test(`a live gate does what is explained (seed ${seed})`, async (t) => {
       for (const [index, listen] of listens.entries()) {
         for (let visit = 0; visit < VISITS; visit += 1) {
           const who = { cert: dice.pick(shown), from: dice.pick(ADDRESSES), tls: !dice.chance(0.1) }
-          if (process.env.DBG) console.error(number, listen, who.cert.name, who.from, who.tls)
-          const live = await meet(gate, index, who)
-          if (process.env.DBG) console.error("live", live.handshake)
-          const told = await ask(gate, listen, who)
           const where = `seed ${seed}: ${who.cert.name} from ${who.from} to ${listen}${who.tls ? '' : ' without TLS'}\n${conf}\n${script}`
+          const live = await within(meet(gate, index, who), `the gate is silent: ${where}`)
+          const told = await within(ask(gate, listen, who), `the explanation hangs: ${where}`)
           assert.deepEqual(outcomeOf(told), live, where)
           const kind = live.handshake.split(',', 2).join()
           outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1)
@@ -62,6 +60,17 @@ test(`a live gate does what is explained (seed ${seed})`, async (t) => {
   t.diagnostic([...outcomes].map(([kind, count]) => `${kind}: ${count}`).join('; '))
   assert.ok(outcomes.size > 3, 'the sample is too much of one kind')
 })
+
+/** A wait that does not end says where. */
+async function within<T>(work: Promise<T>, complaint: string): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(complaint)), 45_000)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 interface Visitor {
   readonly cert: Shown

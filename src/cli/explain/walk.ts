@@ -5,6 +5,7 @@
 
 import type { Socket } from 'node:net'
 import { type Duplex, duplexPair } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describeOrigin } from '../../config/diagnostic.ts'
 import type { InboundScope } from '../../config/settings.ts'
 import { type AnyPhase, callouts } from '../../policy/phases.ts'
@@ -43,7 +44,8 @@ export async function walk(client: Client, prepared: Prepared): Promise<Conclusi
   } finally {
     far.destroy()
     near.destroy()
-    await held
+    // one whose script still waits is left behind
+    await Promise.race([held, delay(LEAVE_MS, undefined, { ref: false })])
   }
 }
 
@@ -65,6 +67,8 @@ function connectionOf({ listen, address }: Client, scope: InboundScope, near: Du
     release: () => undefined,
   }
 }
+
+const LEAVE_MS = 1000
 
 /** which of its addresses a client met is not known */
 const ANY_ADDRESS = '0.0.0.0'
