@@ -60,7 +60,7 @@ export const tlsCommands: readonly ConsoleCommand[] = [
   {
     name: 'tls flush cache',
     arguments: '',
-    help: 'reads every certificate, key, CA and revocation list anew, for handshakes from now on; all or nothing',
+    help: 'reads every certificate, key, CA and revocation list anew, by the rules of a reload, for handshakes from now on',
     run: (_args, services) => flush(services),
   },
 ]
@@ -157,5 +157,5 @@ function showCache(contexts: readonly CachedContext[], now: number): Answer {
 
 async function flush({ tls }: ConsoleServices): Promise<Answer> {
   await withDiagnostics(() => tls.flush(), 'Nothing was flushed; what was loaded before stays in force.')
-  return { kind: 'value', key: 'done', value: 'Cache flushed; every file was read anew.' }
+  return { kind: 'value', key: 'done', value: 'Cache flushed; files were read anew.' }
 }
