@@ -47,6 +47,7 @@ export {
   type Tarpit,
   tarpit,
 } from './policy/typescript/verdicts.ts'
+export type { KnownPartner, Pin } from './tls/partners/partners.ts'
 export type {
   AnonymousPeer,
   CertificateFacts,

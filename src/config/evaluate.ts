@@ -22,6 +22,7 @@ import {
   securityOptions,
   tlsLogOptions,
 } from './options-other.ts'
+import { partnerOptions } from './options-partner.ts'
 import { hostOptions } from './options-queue.ts'
 import { httpOptions } from './options-services.ts'
 import { quote } from './render.ts'
@@ -210,4 +211,5 @@ const moduleTables = [
   scriptOptions,
   securityOptions,
   httpOptions,
+  partnerOptions,
 ]

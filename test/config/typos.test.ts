@@ -40,6 +40,16 @@ ESMTP_Listener {
     Peer "«10.1.0.0/16»" { Pathway = "«inner»" }
   }
 }
+Partner "«acme»" {
+  Issuer = "«CN=Acme CA,O=Acme»"
+  SAN_DNS = ( "«mx.acme.example»" )
+  SPKI_Pin = ( "sha256:«0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef»" "sha256:«ffff456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef»" )
+  Valid_Until = "«2026-12-31»"
+  Sender_Domains = ( "«acme.example»" )
+  Sender_Domains_Exclusive = true
+  Relay = false
+  Pathway = "«strict»"
+}
 Security { User = «"postern"» }
 maildir «"local"» {
   basedir = "«mail»"
@@ -56,9 +66,9 @@ function meaning(settings: Settings): string {
     const { options, pathway, pathwayGroup } = settings.resolveInbound(listen, address)
     return { options, pathway, pathwayGroup }
   })
-  const { global, security, maildirs, listens } = settings
+  const { global, security, maildirs, partners, listens } = settings
   return JSON.stringify(
-    { clients, global, security, maildirs, listens: listens.length },
+    { clients, global, security, maildirs, partners, listens: listens.length },
     (key, value: unknown) => (key === 'at' || key === 'scope' ? undefined : value),
   )
 }

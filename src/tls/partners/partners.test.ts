@@ -163,7 +163,9 @@ describe('several selectors', () => {
     assert.equal(await on('2026-03-01T00:00:00Z'), 'p1')
     assert.equal(await on('2026-03-31T23:59:59.999Z'), 'p1')
     assert.equal(await on('2026-04-01T00:00:00Z'), undefined)
-    assert.equal(await whose(body, own, Number.NaN), undefined)
+    for (const part of ['Valid_From = "2026-03-01"', 'Valid_Until = "2026-03-31"']) {
+      assert.equal(await whose(`SPKI_Pin = "file:own.pem" ${part}`, own, Number.NaN), undefined)
+    }
   })
   test('a leaf that is not the peer’s certificate is nobody’s', async () => {
     const partners = await good('SAN_DNS = "mx.acme.example"')
