@@ -31,6 +31,8 @@ export const httpNotes: Notes<HttpValues> = {
   tls_key: 'its key; in the certificate’s file when not set',
   tls_client_ca: 'the CAs of client certificates',
   tls_client_crl: '+ their revocation lists',
+  tls_client_ocsp:
+    '+ whether the responders of the `TLS_OCSP` stanzas are asked about certificates that verify',
   tls_verify_mode:
     '`none` asks for no certificate, `require` demands one, unset asks; none of them decides who is answered',
   tls_verified_peer_is_authorized: 'only a client whose certificate verifies is answered, the others get 403',

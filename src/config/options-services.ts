@@ -18,6 +18,7 @@ type HttpTlsName =
   | 'tls_key'
   | 'tls_client_ca'
   | 'tls_client_crl'
+  | 'tls_client_ocsp'
   | 'tls_verify_mode'
   | 'tls_ciphers'
   | 'tlsv13_ciphersuites'
@@ -47,6 +48,7 @@ export const httpOptions: OptionTable<HttpValues> = {
   tls_key: within(inboundOptions.tls_key, http),
   tls_client_ca: within(inboundOptions.tls_client_ca, http),
   tls_client_crl: within(inboundOptions.tls_client_crl, http),
+  tls_client_ocsp: within(inboundOptions.tls_client_ocsp, http),
   tls_verify_mode: within(inboundOptions.tls_verify_mode, http),
   tls_verified_peer_is_authorized: { codec: bool, default: false, scopes: http },
   tls_ciphers: within(inboundOptions.tls_ciphers, http),

@@ -3,7 +3,7 @@
  *
  * Every hour it is replaced by a one-way function of itself and the old one is forgotten, so that a stolen memory does
  * not open the tickets of past hours. All workers that began with the same state walk the same way without talking.
- * Ticket keys are derived for each digest of trust (`trust-digest.ts`): a ticket from elsewhere cannot be read and means
+ * Ticket keys are derived for each digest of trust (`trust.ts`): a ticket from elsewhere cannot be read and means
  * a full handshake, never an error.
  *
  * OpenSSL through Node holds one ticket key per context, so at the change of the hour all older tickets end. With the

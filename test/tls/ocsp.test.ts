@@ -165,11 +165,23 @@ suite('hard: nobody verifies; soft: it is forgiven', () => {
       },
     ],
     ['silence', 'ocsp-unavailable OCSP_UNAVAILABLE', () => undefined],
+    [
+      'an answer octet by octet',
+      'ocsp-unavailable OCSP_UNAVAILABLE',
+      (asked, response) => {
+        const whole = answer(asked)
+        response.writeHead(200, { 'content-type': 'application/ocsp-response' })
+        let sent = 0
+        const timer = setInterval(() => response.write(whole.subarray(sent, (sent += 1))), 50)
+        response.on('close', () => clearInterval(timer))
+        return undefined
+      },
+    ],
   ]
   for (const [name, expected, behaviour] of cases) {
     test(name, async () => {
       await using responder = await scriptedResponder(behaviour)
-      const timeout = name === 'silence' ? 1 : 5
+      const timeout = /silence|octet/.test(name) ? 1 : 5
       const previous = await ask([stanza(responder.url, { timeout })])
       assert.equal(await verdict(), `${expected} 0`)
       // what is remembered of the failure spares the second wait

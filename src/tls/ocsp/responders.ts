@@ -11,6 +11,7 @@ import type { FilePath, OcspSettings, Settings } from '../../config/settings.ts'
 import { type ChainElement, chainElement, isIssuedBy } from '../chain-element.ts'
 import { loadChain } from '../material.ts'
 import { PemError } from '../pem.ts'
+import { tlsScopes } from '../tls-scopes.ts'
 
 export interface Responder {
   readonly settings: OcspSettings
@@ -104,7 +105,7 @@ function elementOf(der: Buffer): ChainElement {
 
 /** Scopes that ask and have nobody to ask, and the other way round. */
 function checkUse(settings: Settings): Diagnostic[] {
-  const asking = [...settings.inboundScopes()].filter(({ scope }) => scope.options.tls_client_ocsp)
+  const asking = [...tlsScopes(settings)].filter(({ scope }) => scope.options.tls_client_ocsp)
   if (asking.length === 0) {
     return settings.ocsp.map(({ name, at }) => {
       const message = `TLS_OCSP "${name}" does nothing: no scope has TLS_Client_OCSP = on`
