@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { OcspSettings } from '../../src/config/settings.ts'
 import type { ServerEvent } from '../../src/events/events.ts'
 import { type AskedFor, encodeError, encodeResponse, scriptedResponder } from '../support/ocsp-responder.ts'
+import { issueClient } from '../support/test-ca.ts'
 import { file } from './gate-harness.ts'
 import { answer, ask, bench, close, open, panics, stanza, verdict } from './ocsp-harness.ts'
 
@@ -137,6 +138,21 @@ suite('what is remembered', () => {
     one.time.now += 5 * MINUTE
     one.responder.answer = () => replay
     assert.equal(await verdict(), 'ocsp-invalid OCSP_INVALID 0')
+  })
+
+  test('a responder that answers about some and not about others does not fill the log', async () => {
+    await using one = await timed({ cache_time: 0 })
+    const other = await issueClient({ subject: 'other' })
+    one.responder.answer = (asked) =>
+      BigInt(`0x${asked.serial.toString('hex')}`) === other.serial ? encodeError(6) : one.say(asked)
+    for (let i = 0; i < 4; i += 1) {
+      assert.equal(await verdict(other), 'ocsp-unavailable OCSP_UNAVAILABLE 0')
+      assert.equal(await verdict(), 'verified')
+      one.time.now += 11_000
+    }
+    assert.deepEqual(panics(one.events), [
+      `error TLS_OCSP "test", ${one.responder.url}: the responder says unauthorized`,
+    ])
   })
 
   test('who is not known yet is asked about again soon', async () => {

@@ -41,7 +41,8 @@ const MAX_ENTRIES = 10_000
 const MAX_UNDER_WAY = 256
 const MAX_RESPONDERS = 1000
 const FAILURE_TIME = 10_000
-const HOUR = 3_600_000
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
 /** octets (RFC 9654 §2.1) */
 const NONCE_LENGTH = 32
 
@@ -138,7 +139,10 @@ export class OcspClient {
   }
 
   #tellWorking({ settings, digest }: Responder): void {
-    if (!this.memory.failing.delete(digest)) return
+    const told = this.memory.failing.get(digest)
+    // about some certificates it may answer and about others not: that must not fill the log
+    if (told === undefined || this.#options.clock() - told < MINUTE) return
+    this.memory.failing.delete(digest)
     this.#tell('notice', `TLS_OCSP "${settings.name}", ${settings.responder}: answers again`)
   }
 
