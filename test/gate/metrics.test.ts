@@ -264,6 +264,11 @@ describe('HTTP', () => {
     writeFileSync(file, `${base}HTTP_Listener { Listen "127.0.0.1:${port}" { } }\n`)
     await other.server.reload()
     assert.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200)
+    // what was closed to make room comes back when the rest fails
+    writeFileSync(file, `${base}HTTP_Listener { Listen ":${port}" { } Listen "${urls()[0]}" { } }\n`)
+    await assert.rejects(other.server.reload(), ListenError)
+    assert.deepEqual([...other.server.serviceAddresses.http], [`127.0.0.1:${port}`])
+    assert.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200)
     writeFileSync(file, base)
     await other.server.reload()
     await assert.rejects(fetch(`http://${address}/healthz`))
