@@ -5,7 +5,7 @@ import type { InboundScope } from '../../config/settings.ts'
 import type { ShadowVerdict } from '../../events/decision.ts'
 import type { Session } from '../../smtp/session-state.ts'
 import { tlsContextKeys } from '../../tls/context-keys.ts'
-import type { JudgedSession, TlsContexts } from '../../tls/contexts.ts'
+import type { TlsContexts } from '../../tls/contexts.ts'
 import type { CertificateFacts, TlsFacts, UnverifiedPeer } from '../../tls/peer.ts'
 import { type ShadowEvidence, shadowVerdict } from '../../tls/shadow.ts'
 import { givesTickets } from '../../tls/trust.ts'
@@ -34,7 +34,7 @@ export function explainHandshake(
   if (handshake.kind === 'failed') explainFailure(steps, handshake)
   else {
     explainMade(steps, handshake, peer ?? handshake.session.facts.peer)
-    if (basis.client.chain.length > 0) explainCertificate(steps, basis.client, handshake.session)
+    if (basis.client.chain.length > 0) explainCertificate(steps, basis.client, handshake)
     explainDistrust(steps, handshake.session.facts.peer, peer)
   }
   explainShadow(steps, handshake)
@@ -99,11 +99,8 @@ function askedFor({ mode }: TlsFacts): string {
   return mode === 'require' ? 'asked for, and required' : 'asked for, and may be missing'
 }
 
-function explainCertificate(
-  steps: Steps,
-  { chain }: Client,
-  { facts, failure, second }: JudgedSession,
-): void {
+function explainCertificate(steps: Steps, { chain }: Client, { scope, session }: Made): void {
+  const { facts, failure, second } = session
   const { peer } = facts
   if (peer.kind === 'anonymous') {
     steps.detail('verdict', 'the certificate plays no part')
@@ -120,12 +117,17 @@ function explainCertificate(
       'second verification',
       'it verifies without the revocation lists (TLS_Client_CRL_Mode = soft)',
     )
-  } else if (failure !== undefined && !second.serverOnly && second.verdict === undefined) {
+  } else if (failure !== undefined && !second.serverOnly && asksLess(scope)) {
     steps.detail('second verification', 'none that would help')
   }
   if (peer.kind === 'unverified') explainCause(steps, peer)
   else steps.detail('verdict', 'verified')
   steps.detail('key', 'not needed here: a live client proves that it holds the key, or the handshake fails')
+}
+
+/** Whether the scope takes a second verification at all. */
+function asksLess({ options }: InboundScope): boolean {
+  return options.tls_client_eku !== 'clientAuth' || options.tls_client_crl_mode === 'soft'
 }
 
 function explainIdentity(steps: Steps, facts: CertificateFacts, length: number): void {
