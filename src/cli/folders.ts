@@ -22,7 +22,8 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
   }
   add(settings.global.spoolbase.path, 0o750)
   for (const { basedir } of settings.maildirs) add(basedir.path, 0o750)
-  for (const { address, scope } of settings.listens) {
+  const { listens, controlListens, httpListens } = settings
+  for (const { address, scope } of [...listens, ...controlListens, ...httpListens]) {
     if (address.kind === 'unix' && scope.options.enable) add(path.dirname(address.path), 0o755)
   }
   for (const { mainlog, rejectlog, paniclog } of settings.loggers) {

@@ -46,6 +46,9 @@ function settingsOf(
     loggers: [],
     bounceLoggers: [],
     listens: [],
+    controlListens: [],
+    httpListens: [],
+    tlsLogs: [],
     security: security && { user: undefined, group: undefined, ...security, at },
   } as unknown as Settings
 }
@@ -289,6 +292,11 @@ test('the folders are those of spool, mailboxes, UNIX sockets and logs, each onc
     maildirs: [{ basedir: file('/s/mail') }],
     loggers: [{ mainlog: file('/s/log/mainlog'), rejectlog: file('/s/log/rejectlog'), paniclog: undefined }],
     bounceLoggers: [{ bouncelog: file('/s/bounces/bouncelog') }],
+    tlsLogs: [],
+    httpListens: [],
+    controlListens: [
+      { address: { kind: 'unix', path: '/s/console/control' }, scope: { options: { enable: true } } },
+    ],
     listens: [
       { address: { kind: 'unix', path: '/s/run/gate.sock' }, scope: { options: { enable: true } } },
       { address: { kind: 'unix', path: '/s/off/gate.sock' }, scope: { options: { enable: false } } },
@@ -304,6 +312,7 @@ test('the folders are those of spool, mailboxes, UNIX sockets and logs, each onc
       ['/s/spool', true],
       ['/s/mail', true],
       ['/s/run', true],
+      ['/s/console', true],
       ['/s/log', false],
       ['/s/bounces', false],
     ],
