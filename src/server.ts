@@ -345,6 +345,7 @@ export class Server {
       enqueue: (messages) =>
         this.#parts.queue.enqueue(messages.map(({ envelope }) => ({ envelope, state: FRESH }))),
       superseded: () => this.#generation.number !== generation.number,
+      outbound: settings,
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       liveDecisions: this.#parts.decisions,

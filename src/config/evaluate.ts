@@ -27,7 +27,7 @@ import { hostOptions } from './options-queue.ts'
 import { httpOptions } from './options-services.ts'
 import { quote } from './render.ts'
 import type { InboundValues, ListenSettings, OutboundValues, Settings } from './settings.ts'
-import { defaultEgress, type Egress } from './settings-queue.ts'
+import type { Egress } from './settings-queue.ts'
 
 /** Where a client or a destination is. */
 export interface EvaluationPlace {
@@ -128,12 +128,13 @@ function host(settings: Settings, key: string, name: string, place: EvaluationPl
   return { value: scope?.options[key], origin: scope?.origin(key) ?? 'default' }
 }
 
-function egressOf(settings: Settings, { binding: text }: EvaluationPlace): Egress {
-  if (text === undefined) return defaultEgress
+function egressOf(settings: Settings, { binding: text }: EvaluationPlace): Egress | undefined {
+  if (text === undefined) return undefined
   const [first = '', second] = text.split('/')
-  const egress =
-    second === undefined ? { ...defaultEgress, binding: first } : { bindingGroup: first, binding: second }
-  if (!settings.hasBinding(egress)) throw mistake(`there is no Binding ${quote(text)}`)
+  const egress = second === undefined ? settings.findBinding(first) : settings.findBinding(second, first)
+  if (egress === undefined || (second !== undefined && egress.bindingGroup !== first)) {
+    throw mistake(`there is no Binding ${quote(text)}`)
+  }
   return egress
 }
 

@@ -135,7 +135,7 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       resolver.inbound(listen.instance, address, pathway),
     resolveOutbound: (domain: string, egress?: Egress) => resolver.outbound(domain, egress),
     resolveHost: (names: readonly string[], egress?: Egress) => resolver.host(names, egress),
-    hasBinding: (egress: Egress) => resolver.hasBinding(egress),
+    findBinding: (binding: string, group?: string) => resolver.findBinding(binding, group),
     bindingsOf: (group: string) => resolver.bindingsOf(group),
     outboundScopes: () => resolver.outboundScopes(),
     inboundScopes: () => inboundScopes(model, resolver, listens),

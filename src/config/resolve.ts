@@ -107,15 +107,14 @@ export class Resolver {
     }
   }
 
-  /** Whether mail can be given to it. The default binding of the default group is always there. */
-  hasBinding({ bindingGroup, binding }: Egress): boolean {
-    if (bindingGroup === defaultEgress.bindingGroup && binding === defaultEgress.binding) return true
-    const { bindingGroups, outbound } = this.#model
-    if (bindingGroups.get(bindingGroup)?.bindings.has(binding)) return true
-    return bindingGroup === defaultEgress.bindingGroup && outbound.bindings.has(binding)
+  /** In the group, outside any group, or in the first group that has it. */
+  findBinding(binding: string, group: string = defaultEgress.bindingGroup): Egress | undefined {
+    const groups = [group, defaultEgress.bindingGroup, ...this.#model.bindingGroups.keys()]
+    const bindingGroup = groups.find((each) => this.bindingsOf(each)?.includes(binding))
+    return bindingGroup === undefined ? undefined : { bindingGroup, binding }
   }
 
-  /** @returns the names of a group's bindings; undefined when there is no such group */
+  /** The default binding of the default group is always there. */
   bindingsOf(group: string): readonly string[] | undefined {
     const inside = [...(this.#model.bindingGroups.get(group)?.bindings.keys() ?? [])]
     if (group !== defaultEgress.bindingGroup) {

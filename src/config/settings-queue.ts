@@ -17,6 +17,14 @@ export interface Egress {
 /** the binding of mail for which policy has chosen none */
 export const defaultEgress: Egress = { bindingGroup: 'default', binding: 'default' }
 
+/** Which bindings there are. */
+export interface BindingNames {
+  /** The binding of this name in the group, outside any group, or in any other; undefined when there is none. */
+  findBinding(binding: string, group?: string): Egress | undefined
+  /** the bindings of a group; undefined when there is no such group */
+  bindingsOf(group: string): readonly string[] | undefined
+}
+
 /** Options of the outbound scopes that govern the queue. */
 export interface OutboundQueueValues {
   readonly retry_interval: number

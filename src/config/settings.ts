@@ -9,7 +9,7 @@ import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { OcspSettings } from './settings-ocsp.ts'
 import type { PartnerSettings } from './settings-partner.ts'
-import type { Egress, HostScope, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
+import type { BindingNames, Egress, HostScope, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
 import type { OutboundSessionValues, SessionGlobals } from './settings-session.ts'
 import type { FilePath, TlsValues } from './settings-tls.ts'
 
@@ -352,7 +352,7 @@ export interface AuthSchemeSettings {
 }
 
 /** A configuration that can be served. Immutable: a reload makes a new one. */
-export interface Settings {
+export interface Settings extends BindingNames {
   /** the main file as named by the user */
   readonly file: string
   /** every file that was read, in order */
@@ -391,8 +391,6 @@ export interface Settings {
   resolveOutbound(domain: string, egress?: Egress): OutboundScope
   /** What Host stanzas say of a host. @param names its name and its address, in lower case @returns undefined: nothing */
   resolveHost(names: readonly string[], egress?: Egress): HostScope | undefined
-  hasBinding(egress: Egress): boolean
-  bindingsOf(group: string): readonly string[] | undefined
   /** Outbound scopes as the configuration writes them: for checks of certificates and for warnings. */
   outboundScopes(): Iterable<OutboundScope>
   /** Every inbound scope that some client could meet, each once: for checks of certificates and for warnings. */

@@ -4,6 +4,7 @@
  * tests read it.
  */
 
+import type { BindingNames, Egress } from '../config/settings-queue.ts'
 import type { Endpoint, Mailbox } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
 import type { HandshakeParameters } from '../tls/gate.ts'
@@ -64,6 +65,10 @@ export interface MessageFacts {
   routingDomain?: string | undefined
   /** 1: it leaves before others that wait for the same domain */
   priority?: 0 | 1
+  /** the binding by which it leaves; undefined: policy has chosen none */
+  egress?: Egress | undefined
+  /** those that can be chosen; absent: the default one alone */
+  readonly bindings?: BindingNames
   /**
    * From `data` on: takes a message of policy's own, which is on stable storage when the promise resolves. No policy is
    * asked about it. Rejects with an Error which says why it was not taken.

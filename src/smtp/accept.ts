@@ -5,6 +5,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { defaultEgress } from '../config/settings-queue.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { HeaderBlock } from '../mail/headers.ts'
 import type { Reply } from '../mail/status.ts'
@@ -107,6 +108,7 @@ function messageOf(
   const first = transaction.recipients[0]
   if (first !== undefined) setRecipientKeys(session.context.message, first.mailbox, first.line)
   const injection = new Injection(session, transaction, headers)
+  const { outbound } = session.services
   return {
     id: transaction.id,
     sender: transaction.sender,
@@ -118,6 +120,7 @@ function messageOf(
     content: new BodyContent(received.writer),
     recipients: new TransactionRecipients(transaction, recipientLimit(session)),
     send: (mail) => injection.send(mail),
+    ...(outbound === undefined ? {} : { bindings: outbound }),
   }
 }
 
@@ -142,6 +145,7 @@ async function messagesOf(
     const copy = copyFor(message, id, recipient)
     try {
       if (!(await passesForRecipient(session, copy))) continue
+      requireBinding(session, copy)
     } catch (error) {
       if (!(error instanceof Refusal) || error.close) throw error
       const { reply, module } = error
@@ -207,6 +211,14 @@ async function passesForRecipient(session: Session, message: Message): Promise<b
   return true
 }
 
+/** Momentum: config/ref-default-binding */
+function requireBinding({ services }: Session, { egress }: Message): void {
+  if (egress !== undefined || services.outbound?.global.default_binding !== 'none') return
+  throw refuse(451, '4.4.0 [internal] no binding was chosen for the message', {
+    state: 'async body response',
+  })
+}
+
 /** The header as it is kept. Copies that nobody edited share their bytes, however many recipients there are. */
 function headerBytes(session: Session, transaction: Transaction, message: Message): HeaderBytes {
   const trace = (headers: HeaderBlock): Uint8Array => {
@@ -235,8 +247,7 @@ function envelopeOf(session: Session, transaction: Transaction, message: Message
     size,
     client: connection.remote,
     local: connection.local,
-    bindingGroup: 'default',
-    binding: 'default',
+    ...(message.egress ?? defaultEgress),
     ...(message.routingDomain === undefined ? {} : { routingDomain: message.routingDomain }),
     ...(message.priority === 1 ? { priority: 1 } : {}),
     connectionContext: context.snapshot('connection'),

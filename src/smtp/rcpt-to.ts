@@ -41,6 +41,7 @@ export const rcptTo: Command = command<RcptTo, 'rcptto'>({
     checkLiteral(session, recipient, 'RCPT TO')
     checkLimits(session, transaction)
     checkRelay(session, recipient, transaction)
+    checkBlackhole(session, recipient)
   },
   phase: 'rcptto',
   facts(session, { recipient, transaction }, line) {
@@ -103,6 +104,13 @@ function checkRelay(session: Session, recipient: Mailbox, transaction: Transacti
     case 'denied':
       throw refuse(550, '5.7.1 relaying denied', { module: 'relay', state: 'relaying denied' })
   }
+}
+
+/** Momentum: config/ref-blackhole. Bindings are not chosen yet: theirs act when the message is sent. */
+function checkBlackhole({ services }: Session, { domain }: Mailbox): void {
+  const blackhole = services.outbound?.resolveOutbound(domain).options.blackhole ?? 'false'
+  if (blackhole === 'true' || blackhole === 'inline')
+    throw refuse(554, '5.7.0 [internal] Blackholed', { module: 'core' })
 }
 
 /** The message as it stands while its recipients are named. What a script changes here does not last. */

@@ -4,6 +4,7 @@
  */
 
 import type { Cidr, InboundScope, ListenSettings } from '../config/settings.ts'
+import type { BindingNames, OutboundQueueValues, QueueGlobals } from '../config/settings-queue.ts'
 import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
 import type { LiveSessions } from '../events/live.ts'
@@ -15,6 +16,12 @@ import type { Partners } from '../tls/partners/partners.ts'
 import type { AuthFailures } from './auth/failures.ts'
 import type { StoreDirectory } from './auth/stores.ts'
 
+/** What the ways out have to say already at reception. */
+export interface OutboundRules extends BindingNames {
+  readonly global: Pick<QueueGlobals, 'default_binding'>
+  resolveOutbound(domain: string): { readonly options: Pick<OutboundQueueValues, 'blackhole'> }
+}
+
 export interface SessionServices {
   /** this host's name, used where the scope names no other */
   readonly hostname: string
@@ -25,6 +32,8 @@ export interface SessionServices {
   readonly partners?: Partners
   readonly policy: Policy
   readonly spool: Spool
+  /** where mail leaves; absent: by the default binding, without a rule */
+  readonly outbound?: OutboundRules
   /** which recipients end here */
   readonly local: LocalRecipients
   readonly events: EventSink

@@ -69,6 +69,8 @@ export class SmtpSink {
   /** command lines by the chunk in which they arrived, to see what was pipelined */
   readonly chunks: string[] = []
   connections = 0
+  /** where each connection came from, in order */
+  readonly clients: string[] = []
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #waiting: (() => void)[] = []
@@ -110,6 +112,7 @@ export class SmtpSink {
   #accept(socket: Socket): void {
     const script = this.script(this.connections++)
     this.#sockets.add(socket)
+    this.clients.push(socket.remoteAddress ?? '')
     socket.setNoDelay(true)
     socket.on('error', () => undefined)
     socket.on('close', () => {

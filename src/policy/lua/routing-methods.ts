@@ -1,8 +1,9 @@
 /** `msg` as scripts see it: who it is from and to, and where it goes (momentum: lua/ref-msg-*). */
 
+import { defaultEgress, type Egress } from '../../config/settings-queue.ts'
 import { formatMailbox } from '../../mail/address.ts'
 import { isReplyCode } from '../decision.ts'
-import type { AnyPhase } from '../phases.ts'
+import type { AnyPhase, MessageFacts } from '../phases.ts'
 import type { Callout, MethodTable } from './callout.ts'
 import { constants } from './catalogue.ts'
 import { pushValue } from './lib/values.ts'
@@ -48,15 +49,41 @@ export function replyMethods(state: LuaState): MethodTable {
   }
 }
 
-/** msg:binding([name]): there is one binding so far, in one group; any other name is invalid, which is nil. */
-function binding(state: LuaState, L: number, callout: Callout, name: string): number {
+/** msg:binding([name]), msg:binding_group([name]): what it is or has become; nil for a name that no binding or group has. */
+function binding(state: LuaState, L: number, callout: Callout, name: 'binding' | 'binding_group'): number {
   const { lua } = state
-  const wanted = lua.lua_type(L, 2) <= TYPE.nil ? 'default' : state.checkString(L, 2)
-  if (lua.lua_type(L, 2) > TYPE.nil && callout.subject.phase !== 'set_binding')
-    throw new ScriptError(`msg:${name} can be set in validate_set_binding only`)
-  if (wanted === 'default') state.push(L, wanted)
-  else lua.lua_pushnil(L)
+  const { message, subject } = callout
+  const part = name === 'binding' ? 'binding' : 'bindingGroup'
+  if (lua.lua_type(L, 2) > TYPE.nil) {
+    if (subject.phase !== 'set_binding')
+      throw new ScriptError(`msg:${name} can be set in validate_set_binding only`)
+    const wanted = state.checkString(L, 2)
+    const chosen = name === 'binding' ? bindingNamed(message, wanted) : bindingOf(message, wanted)
+    if (chosen === undefined) {
+      lua.lua_pushnil(L)
+      return 1
+    }
+    message.egress = chosen
+  }
+  state.push(L, (message.egress ?? defaultEgress)[part])
   return 1
+}
+
+type Bound = Pick<MessageFacts, 'egress' | 'bindings'>
+
+function bindingNamed({ egress, bindings }: Bound, name: string): Egress | undefined {
+  if (bindings === undefined) return name === defaultEgress.binding ? defaultEgress : undefined
+  return bindings.findBinding(name, egress?.bindingGroup)
+}
+
+/** One of the group's: the one that the message has, if it is of the group, else any. */
+function bindingOf({ egress, bindings }: Bound, group: string): Egress | undefined {
+  if (egress?.bindingGroup === group) return egress
+  if (bindings === undefined || group === defaultEgress.bindingGroup)
+    return group === defaultEgress.bindingGroup ? defaultEgress : undefined
+  const inside = bindings.bindingsOf(group) ?? []
+  const chosen = inside[Math.floor(Math.random() * inside.length)]
+  return chosen === undefined ? undefined : { bindingGroup: group, binding: chosen }
 }
 
 /** msg.priority = 0 or 1 (momentum: 4-implementing-policy-scriptlets) */

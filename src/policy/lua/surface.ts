@@ -115,7 +115,10 @@ export const surface: readonly SurfaceGroup[] = [
       same('context_get context_set context_exists context_exists_and_get context_delete'),
       same('mailfrom rcptto header address_header code discard reception_peer listener_addr'),
       same('get_message_size get_delivery_method get_envelope2 is_mcmt routing_domain'),
-      differs('binding binding_group', '`default` alone: bindings are not there yet'),
+      differs(
+        'binding binding_group',
+        'a name that no binding or group has is nil; of a group any binding is taken',
+      ),
       differs('raw body text', 'up to 16 MiB; line ends become CR LF'),
       differs('raw_match body_match text_match', 'the first match, as `msys.pcre.match` has it'),
       differs('raw_replace body_replace text_replace', 'patterns as in `msys.pcre`'),
