@@ -64,6 +64,8 @@ Pathway "foreign" { TLS_Client_CA = "pki/other-ca.pem" }
 ${partners}
 Partner "branch" { SAN_DNS = "branch.example" Sender_Domains = ( "branch.example" ) }
 Partner "device" { SAN_DNS = "device.example" Relay = true Valid_Until = "2199-12-31" }
+Partner "late" { SAN_DNS = "client-expired.example" Relay = true }
+Partner "stranger" { Certificate_Pin = "file:pki/client-untrusted.pem" Relay = true }
 Partner "gone" { SAN_DNS = "other.example" Relay = true Valid_Until = "2020-12-31" }
 ESMTP_Listener {
   SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" "AUTH PLAIN" )
@@ -190,7 +192,10 @@ describe('a partner', () => {
     const client = await connected(clients.next)
     assert.equal(await key(client, 'ts_saw'), 'acme/successor')
     client.destroy()
-    const uses = gate.server.partnerReport.pins().map(({ place, handshakes }) => [place, handshakes > 0])
+    const uses = gate.server.partnerReport
+      .pins()
+      .filter(({ partner }) => partner === 'acme')
+      .map(({ place, handshakes }) => [place, handshakes > 0])
     assert.deepEqual(uses, [
       ['current', true],
       ['successor', true],
@@ -249,7 +254,8 @@ describe('whoever is no partner', () => {
     ['a certificate with the same names of a CA of the same name', () => clients.fake],
     ['a verified certificate that is unknown', () => pki.clients.valid],
     ['a verified certificate of a partner whose time is over', () => clients.other],
-    ['an expired certificate', () => pki.clients.expired],
+    ['an expired certificate of a partner', () => pki.clients.expired],
+    ['a certificate that is pinned, of a CA that nobody trusts', () => pki.clients.untrusted],
     ['a certificate that fits two partners', () => clients.both],
   ]
   for (const [name, credential] of nobodies) {
@@ -364,7 +370,10 @@ describe('what was granted goes', () => {
       assert.equal(await relays(client), false)
       client.destroy()
     }
-    assert.deepEqual(gate.server.partnerReport.pins(), [])
+    assert.equal(
+      gate.server.partnerReport.pins().some(({ partner }) => partner === 'acme'),
+      false,
+    )
     // a configuration that cannot be used leaves this one in force
     write(conf('Partner "broken" { SPKI_Pin = "file:nowhere.pem" }'))
     await assert.rejects(gate.server.reload(), { message: /nowhere\.pem": no such file/ })
@@ -374,4 +383,40 @@ describe('what was granted goes', () => {
     assert.equal(await key(again, 'tls_partner'), 'acme')
     again.destroy()
   })
+})
+
+test('a certificate that policy does not accept makes nobody a partner', async () => {
+  const strict = await startTestGate({
+    pki,
+    conf: `
+Partner "acme" { SAN_DNS = "mx.acme.example" Relay = true }
+ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" )
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  Listen "127.0.0.1:0" { }
+}
+scriptlet "scriptlet" { script "gate" { source = "gate.lua" } }
+${MAILDIR}`,
+    files: {
+      'gate.lua': `
+require("msys.core")
+local mod = {}
+function mod:core_inbound_smtp_tls_verify_callback() return 0 end
+msys.registerModule("gate", mod)`,
+    },
+  })
+  try {
+    const client = await SmtpClient.connect(strict.address())
+    await client.reply()
+    await client.ehlo()
+    await starttls(client, clients.acme)
+    assert.equal(await key(client, 'tls_client_verify_error'), 'policy')
+    assert.equal(await key(client, 'tls_partner'), undefined)
+    assert.equal(await relays(client), false)
+    client.destroy()
+  } finally {
+    await strict.stop()
+  }
 })

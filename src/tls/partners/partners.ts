@@ -57,9 +57,16 @@ export interface NameSelector {
 
 export class Partners {
   readonly #rules: readonly PartnerRule[]
+  /** domains that are one partner's alone, as written */
+  readonly #owners: ReadonlyMap<string, string>
 
   constructor(rules: readonly PartnerRule[]) {
     this.#rules = rules
+    this.#owners = new Map(
+      rules.flatMap(({ settings: { name, sender_domains: domains, sender_domains_exclusive: alone } }) =>
+        alone ? (domains ?? []).map((domain) => [domain, name] as const) : [],
+      ),
+    )
   }
 
   /** All pins, for a report of those that are in use. */
@@ -91,10 +98,14 @@ export class Partners {
 
   /** The partner that alone may send from a domain (lower case), if there is one. */
   ownerOf(domain: string): string | undefined {
-    return this.#rules.find(
-      ({ settings: { sender_domains_exclusive: exclusive, sender_domains: domains } }) =>
-        exclusive && domains !== undefined && isAmong(domains, domain),
-    )?.settings.name
+    const owner = this.#owners.get(domain)
+    if (owner !== undefined) return owner
+    // `.example.com` for each domain that this one is below of
+    for (let dot = domain.indexOf('.'); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
+      const above = this.#owners.get(domain.slice(dot))
+      if (above !== undefined) return above
+    }
+    return undefined
   }
 }
 
