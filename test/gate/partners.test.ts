@@ -420,3 +420,36 @@ msys.registerModule("gate", mod)`,
     await strict.stop()
   }
 })
+
+test('a certificate for servers only is a partner’s where it verifies, and is listed either way', async () => {
+  const device = pki.authority.issue({ ...named('device.example'), usage: 'server' })
+  const lenient = await startTestGate({
+    pki,
+    conf: `
+Partner "device" { SAN_DNS = "device.example" }
+ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" )
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  Listen "127.0.0.1:0" { TLS_Client_EKU = any }
+  Listen "127.0.0.2:0" { TLS_Client_EKU = report }
+}
+${MAILDIR}`,
+  })
+  try {
+    for (const [listen, partner] of ['device', undefined].entries()) {
+      const client = await SmtpClient.connect(lenient.address(listen))
+      await client.reply()
+      await client.ehlo()
+      await starttls(client, device)
+      assert.equal(await key(client, 'tls_partner'), partner)
+      client.destroy()
+      const [listed] = lenient.server.partnerReport.serverOnly()
+      assert.equal(listed?.fingerprint, readCertificate(device.der).fingerprint)
+      assert.deepEqual([listed.partner, listed.handshakes], [partner, listen + 1])
+    }
+  } finally {
+    await lenient.stop()
+  }
+})

@@ -73,20 +73,24 @@ function pinRemarks({ rule, pinned }: LoadedPartner, { now, soon }: When): Diagn
     const about = `${displayName(option)} ${quote(file.text)}: the certificate`
     const remark = validityRemark(facts, now, soon)
     if (remark !== undefined) found.push(warning(`${about} ${remark}`, settings, option))
-    // the other pin of the pair is not this certificate's
-    const alone = { ...rule, pins: [] }
-    if (!fits(alone, facts, certificate)) {
-      const others = selectors.filter((each) => !each.endsWith('_pin') && settings[each].length > 0)
-      found.push(
-        warning(
-          `${about} does not fit ${others.map(displayName).join(', ')} of the same partner`,
-          settings,
-          option,
-        ),
-      )
+    const unfit = selectors.filter((each) => !fitsOne(rule, each, { facts, certificate }))
+    if (unfit.length > 0) {
+      const message = `${about} does not fit ${unfit.map(displayName).join(', ')} of the same partner`
+      found.push(warning(message, settings, option))
     }
   }
   return found
+}
+
+/** Pins aside: the other pin of a pair is another certificate's. */
+function fitsOne(
+  rule: LoadedPartner['rule'],
+  selector: (typeof selectors)[number],
+  { facts, certificate }: Pick<LoadedPartner['pinned'][number], 'facts' | 'certificate'>,
+): boolean {
+  const names = rule.names.filter(({ option }) => option === selector)
+  const issuers = selector === 'issuer_certificate' ? rule.issuers : undefined
+  return fits({ ...rule, names, issuers, pins: [] }, facts, certificate)
 }
 
 /** Without a CA no certificate verifies, and only a verified one is a partner's. */
