@@ -45,15 +45,16 @@ function run(words: readonly string[]): boolean {
 }
 
 function tryOne({ source, mutation, test: [file, title] }: Defence): string {
-  const [text, replacement] = mutation ?? ['', '']
   const target = path.join(folder, source)
   const original = readFileSync(target, 'utf8')
-  if (original.split(text).length !== 2) return 'its text is not there exactly once'
+  const unfit = mutation?.find(([text]) => original.split(text).length !== 2)
+  if (unfit !== undefined) return `not there exactly once: ${JSON.stringify(unfit[0])}`
   if (!passes(file, title)) return 'the test fails without a mutation, or has no such title'
-  writeFileSync(
-    target,
-    original.replace(text, () => replacement),
+  const mutant = mutation?.reduce(
+    (all, [text, replacement]) => all.replace(text, () => replacement),
+    original,
   )
+  writeFileSync(target, mutant ?? original)
   try {
     return passes(file, title) ? 'no test noticed' : 'noticed'
   } finally {

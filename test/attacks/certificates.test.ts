@@ -410,6 +410,8 @@ describe('SNI', { concurrency: true }, () => {
         const client = await connect(REQUIRE, { ...credential(pki.clients[kind]), servername })
         const context = await contextOf(client)
         assert.equal(context.get('tls_verify_mode'), 'require')
+        // one word, and an octet that is no plain character only as `\\XX`
+        assert.match(context.get('tls_sni') ?? '', /^(?:[!-[\]-~]|\\\\|\\[0-9A-F]{2}|\\\.\.\.$)*$/)
         assert.equal(context.get('tls_client_verified'), kind === 'valid' ? 'yes' : undefined)
         if (kind === 'valid') assertHeader(await delivered(client, `sni${sent.indexOf(servername)}`))
         client.destroy()

@@ -145,7 +145,7 @@ function longChain(root: Authority): ConnectionOptions {
 function namesakes(): ConnectionOptions {
   const one = Authority.root({ subject: 'namesake' })
   const others = Array.from({ length: 100 }, () =>
-    Authority.root({ subject: 'other' }).intermediate({ subject: 'namesake' }),
+    Authority.root({ subject: 'namesake' }).intermediate({ subject: 'namesake' }),
   )
   const crowd = others.map(({ cert }) => cert)
   return shownWith(one.issue({ subject: 'namesake' }), crowd)
