@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { storedMessage } from '../../../test/support/messages.ts'
-import type { SinkScript } from '../../../test/support/smtp-sink.ts'
+import { type SinkScript, SmtpSink } from '../../../test/support/smtp-sink.ts'
 import { pkiDirectory } from '../../../test/support/test-ca.ts'
-import { against, certificateFor } from './session.fixture.ts'
+import { against, certificateFor, transportFor, tryAt } from './session.fixture.ts'
 
 const pki = await pkiDirectory()
 after(async () => await pki[Symbol.asyncDispose]())
@@ -113,5 +113,23 @@ test('a message’s own context says who logs in, and half of it is not enough',
     assert.equal(kept.kind, 'transient')
     assert.match(kept.text, /^454 4\.7\.0/)
     assert.equal(host.connections, 0)
+  }
+})
+
+test('a session that has logged in is used by whoever logs in the same, and by nobody else', async () => {
+  const sink = await SmtpSink.start(offering())
+  const transport = transportFor({}, { port: sink.port, events: [] })
+  try {
+    const others = [{}, { outbound_smtp_auth_user: 'v' }, { outbound_smtp_auth_pass: 'x' }]
+    for (const other of [...others, ...others]) {
+      const options = { ...login, ...other, idle_timeout: 60 }
+      assert.equal((await tryAt(sink, { transport, options })).result.kind, 'delivered')
+    }
+    const nobody = { tls: 'required', idle_timeout: 60 } as const
+    await tryAt(sink, { transport, options: nobody })
+    assert.equal(sink.connections, others.length + 1)
+  } finally {
+    transport.close()
+    await sink.close()
   }
 })

@@ -264,6 +264,11 @@ test('a session is used again only under the same demand, and never resumed', as
       byHost,
       { ...byHost, tls_verify: 'optional' },
       { ...required, tls_protocols: '+TLSv1.2' },
+      {
+        ...required,
+        tls_certificate: fileOf(pki.file('server.pem')),
+        tls_key: fileOf(pki.file('server.key')),
+      },
     ]
     for (const demand of demands) await send(demand)
     assert.equal(sink.connections, demands.length)
