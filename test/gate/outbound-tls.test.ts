@@ -1,0 +1,141 @@
+/** What a configuration says of TLS with next hops, from reception to the next hop and into the logs. */
+
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { readSpki } from '../../src/tls/certificate.ts'
+import { TestDnsServer } from '../support/dns-server.ts'
+import { SmtpClient } from '../support/smtp-client.ts'
+import { SmtpSink } from '../support/smtp-sink.ts'
+import { testPki } from '../support/test-ca.ts'
+import { startTestGate, type TestGate } from '../support/test-gate.ts'
+
+const pki = await testPki()
+const { authority } = pki
+const altNames = ['mail.test', 'dane.test', 'bound.test'].map((value) => ({ kind: 'dns', value }) as const)
+const credential = authority.issue({ subject: 'mail.test', usage: 'server', altNames })
+const script = { tls: { ...credential, ca: authority.cert, requestCert: true } }
+
+let dns: TestDnsServer
+let sink: SmtpSink
+let gate: TestGate
+
+const CONF = (port: number): string => `
+  Remote_SMTP_Port = ${port}
+  Retry_Interval = 1
+  TLS = required
+  TLS_Verify = host
+  TLS_CA = pki/ca.pem
+  TLS_RPT_Log = reports.json
+  Domain "dane.test" { Use_DANE = true TLS = no TLS_Verify = no }
+  Domain "stranger.test" { TLS_CA = pki/other-ca.pem }
+  Domain "clear.test" { TLS = no }
+  Binding_Group "g" { Binding "b" { TLS_Certificate = pki/client-valid.pem TLS_Key = pki/client-valid.key } }
+  scriptlet "scriptlet" { script "binding" { source = "binding.lua" } }
+  ESMTP_Listener { Open_Relay = true Listen "127.0.0.1:0" { } }`
+
+before(async () => {
+  sink = await SmtpSink.start(script)
+  const digest = createHash('sha256').update(readSpki(credential.der)).digest()
+  dns = await TestDnsServer.start({
+    'A mail.test': ['127.0.0.1'],
+    'A dane.test': ['127.0.0.1'],
+    'A stranger.test': ['127.0.0.1'],
+    'A clear.test': ['127.0.0.1'],
+    'A bound.test': ['127.0.0.1'],
+    [`TLSA _${sink.port}._tcp.dane.test`]: [{ usage: 3, selector: 1, matchingType: 1, certificate: digest }],
+  })
+  dns.authentic = true
+  gate = await startTestGate({
+    conf: `DNS_Servers = ( "127.0.0.1:${dns.port}" )${CONF(sink.port)}`,
+    pki,
+    files: {
+      'binding.lua': `require("msys.core")
+        local mod = {}
+        function mod:validate_set_binding(msg)
+          local domain = msg:routing_domain()
+          if domain == "bound.test" then msg:binding_group("g"); msg:binding("b") end
+          return msys.core.VALIDATE_CONT
+        end
+        msys.registerModule("binding", mod)`,
+    },
+  })
+})
+
+after(async () => {
+  await gate.stop()
+  await sink.close()
+  await dns.close()
+})
+
+async function send(recipient: string): Promise<void> {
+  const client = await SmtpClient.connect(gate.address())
+  await client.reply()
+  for (const line of ['EHLO x', 'MAIL FROM:<>', `RCPT TO:<${recipient}>`, 'DATA']) await client.command(line)
+  assert.match(await client.command('Subject: x\r\n\r\nbody\r\n.'), /^250/)
+  client.destroy()
+}
+
+test('a host that is the one that was meant gets the mail, and the fact says how it was protected', async () => {
+  await send('bob@mail.test')
+  const { tls } = await gate.event('delivery', ({ domain }) => domain === 'mail.test')
+  assert.deepEqual(
+    [tls?.demand, tls?.verifiedBy, tls?.subject, tls?.issuer],
+    ['required', 'host', 'CN=mail.test', 'CN=Postern test CA'],
+  )
+})
+
+test('a host under another CA gets none, until a reload says that it may', async () => {
+  await send('bob@stranger.test')
+  const { text, stage } = await gate.event('transient-failure', ({ domain }) => domain === 'stranger.test')
+  assert.deepEqual(
+    [stage, text],
+    [17, '451 4.7.5 [internal] SSL cert must be signed by a valid CA (untrusted)'],
+  )
+  const file = path.join(gate.folder, 'gate.conf')
+  writeFileSync(file, readFileSync(file, 'utf8').replace('TLS_CA = pki/other-ca.pem', 'TLS_Verify = ca'))
+  await gate.server.reload()
+  const { tls } = await gate.event('delivery', ({ domain }) => domain === 'stranger.test')
+  assert.equal(tls?.verifiedBy, 'ca')
+})
+
+test('TLSA records decide where the configured name server says that they are authentic', async () => {
+  await send('bob@dane.test')
+  const { tls } = await gate.event('delivery', ({ domain }) => domain === 'dane.test')
+  assert.deepEqual([tls?.demand, tls?.verifiedBy], ['required', 'dane'])
+  const told = await gate.event('tls-session')
+  assert.deepEqual([told.policy.domain, told.failure], ['dane.test', undefined])
+})
+
+test('a domain that needs no TLS gets its mail in clear', async () => {
+  await send('bob@clear.test')
+  const { tls } = await gate.event('delivery', ({ domain }) => domain === 'clear.test')
+  assert.equal(tls, undefined)
+})
+
+test('a binding has a certificate of its own', async () => {
+  await send('bob@bound.test')
+  await gate.event('delivery', ({ domain }) => domain === 'bound.test')
+  assert.deepEqual(
+    sink.handshakes.map(({ client }) => client).filter((client) => client !== undefined),
+    ['CN=client-valid.example'],
+  )
+})
+
+test('a reload with a file that cannot be used is refused, and says where', async () => {
+  const file = path.join(gate.folder, 'gate.conf')
+  const good = readFileSync(file, 'utf8')
+  writeFileSync(file, good.replace('TLS_CA = pki/ca.pem', 'TLS_CA = pki/missing.pem'))
+  await assert.rejects(gate.server.reload(), /TLS_CA "pki\/missing\.pem"/)
+  writeFileSync(file, good)
+})
+
+test('what was counted is reported when the gate stops', async () => {
+  await gate.server.stop()
+  const report: unknown = JSON.parse(readFileSync(path.join(gate.folder, 'reports.json'), 'utf8'))
+  const summary = { 'total-successful-session-count': 1, 'total-failure-session-count': 0 }
+  assert.match(JSON.stringify(report), new RegExp(JSON.stringify(summary)))
+  assert.match(JSON.stringify(report), /"organization-name":"gate\.example".*"policy-domain":"dane\.test"/)
+})
