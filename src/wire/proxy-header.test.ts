@@ -31,7 +31,11 @@ describe('a header is read whole and octet by octet', () => {
     ['v2 LOCAL', v2('2000'), undefined],
     ['v2 LOCAL, whatever family it names', v2('20ff', 'aabb'), undefined],
     ['v2 LOCAL that carries an address', v2('2011', ip4), undefined],
-    ['v2 as long as it may be', v2('2111', `${ip4}040ff1${'00'.repeat(MAX_V2_REST - 15)}`), '192.0.2.1 12345'],
+    [
+      'v2 as long as it may be',
+      v2('2111', `${ip4}040ff1${'00'.repeat(MAX_V2_REST - 15)}`),
+      '192.0.2.1 12345',
+    ],
   ]
   for (const [name, bytes, source, destination] of cases) {
     test(name, () => {
