@@ -68,7 +68,8 @@ test('no SMTP reply comes before the answer of the responder, and policy reads w
 
 function confWith(days: string): string {
   return `${MAILDIR}TLS_Expiry_Warning = ${days}
-    ESMTP_Listener { ${TLS} Listen "127.0.0.1:0" { TLS_Certificate = "old.pem" TLS_Key = "old.key" } }`
+    ESMTP_Listener { ${TLS} Listen "127.0.0.1:0" { TLS_Certificate = "old.pem" TLS_Key = "old.key"
+      TLS_SNI "near.example" { TLS_Certificate = "near.pem" TLS_Key = "near.key" } } }`
 }
 
 test('what ends soon is told, can be read from the server, and follows a reload', async () => {
@@ -79,10 +80,15 @@ test('what ends soon is told, can be read from the server, and follows a reload'
     usage: 'server',
     notAfter: Date.now() + 20.5 * DAY,
   })
+  const near = pki.authority.issue({
+    subject: 'near.example',
+    usage: 'server',
+    notAfter: Date.now() + 3.5 * DAY,
+  })
   const gate = await startTestGate({
     pki,
     conf: confWith('( 7 )'),
-    files: { 'old.pem': old.cert, 'old.key': old.key },
+    files: { 'old.pem': old.cert, 'old.key': old.key, 'near.pem': near.cert, 'near.key': near.key },
   })
   try {
     const client = await SmtpClient.connect(gate.address())
@@ -90,7 +96,9 @@ test('what ends soon is told, can be read from the server, and follows a reload'
     await client.command('EHLO client.example')
     await client.command('STARTTLS')
     await client.secure({ cert: soon.cert, key: soon.key })
-    const event = await gate.event('expiry')
+    const atStart = await gate.event('expiry')
+    assert.deepEqual([atStart.what, atStart.name, atStart.days], ['server', 'CN=near.example', 3])
+    const event = await gate.event('expiry', ({ what }) => what === 'client')
     assert.deepEqual(
       [event.what, event.name, event.days, event.threshold],
       ['client', 'CN=soon.example', 5, 7],
@@ -100,7 +108,8 @@ test('what ends soon is told, can be read from the server, and follows a reload'
       line.text,
       /^the certificate of the client "CN=soon\.example" from "CN=Postern test CA" expires on/,
     )
-    const [first, second, third] = gate.server.expiring
+    const [zeroth, first, second, third] = gate.server.expiring
+    assert.equal(zeroth?.name, 'CN=near.example')
     assert.deepEqual([first?.what, first?.days, first?.threshold], ['client', 5, 7])
     assert.deepEqual(
       [second?.what, second?.source, second?.days],
@@ -114,7 +123,7 @@ test('what ends soon is told, can be read from the server, and follows a reload'
       `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\n${confWith('( 30 )')}`,
     )
     await gate.server.reload()
-    const later = await gate.event('expiry', ({ what }) => what === 'server')
+    const later = await gate.event('expiry', ({ name }) => name === 'CN=old.example')
     assert.deepEqual([later.name, later.days, later.threshold], ['CN=old.example', 20, 30])
     client.destroy()
   } finally {
