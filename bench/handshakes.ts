@@ -98,7 +98,7 @@ async function drive(order: Order): Promise<Tally> {
       return word.tally
     }
     // sessions that were left need their moment to end
-    await delay(1000)
+    await delay(300)
     globalThis.gc?.()
     const { rss, heapUsed, external } = process.memoryUsage()
     samples.push({ done: word.done, rss, heap: heapUsed + external })
