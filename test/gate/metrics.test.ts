@@ -208,7 +208,7 @@ describe('HTTP', () => {
     assert.equal((await fetch(`http://${urls()[0]}/healthz`)).status, 200)
   })
 
-  test('who is slow, and who is one too many, is cut off', async (t) => {
+  test('who is slow, and who is one too many, is cut off', { timeout: 20_000 }, async (t) => {
     const server = new WebServer({
       pages: new Map(),
       onError: assert.fail,
