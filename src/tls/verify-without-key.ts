@@ -148,7 +148,8 @@ class JudgingServer extends TLSSocket {
 async function outcomeOf(socket: TLSSocket): Promise<Presented> {
   const ended: { failure?: VerifyFailure } = {}
   socket.on('error', (error: NodeJS.ErrnoException) => {
-    ended.failure ??= { code: error.code ?? 'UNSPECIFIED', message: error.message }
+    const message = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
+    ended.failure ??= { code: error.code ?? 'UNSPECIFIED', message }
   })
   socket.on('close', () => {
     ended.failure ??= { code: 'CLOSED', message: 'the handshake ended' }

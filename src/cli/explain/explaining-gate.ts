@@ -147,7 +147,9 @@ export class ExplainingGate implements TlsGate {
       try {
         await this.#shake(scope, adjustments, version)
       } catch (error) {
-        if (error instanceof FailedHandshake && error.alert !== undefined) alerts.set(version, error.alert)
+        if (!(error instanceof FailedHandshake)) throw error
+        // a version that the scope does not speak is no news
+        if (error.alert !== undefined && error.alert !== 'protocol_version') alerts.set(version, error.alert)
       }
     }
     return alerts
