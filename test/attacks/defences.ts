@@ -153,6 +153,60 @@ export const defences: readonly Defence[] = [
     source: 'src/tls/handshake.ts',
   },
   {
+    known: 'NO STARTTLS, towards a client',
+    attack: 'A reply, or the beginning of one, comes in clear behind the 220 and counts inside TLS',
+    test: ['src/delivery/session/tls.test.ts', 'is followed by the first line of a reply in clear'],
+    source: 'src/delivery/smtp-connection.ts',
+    mutation: [['this.#parser.pending || this.#lines.buffered > 0', 'this.#lines.buffered > 0']],
+  },
+  {
+    known: 'STARTTLS stripping',
+    attack: 'Somebody on the way takes STARTTLS away, and mail that a policy protects goes in clear',
+    test: ['src/delivery/session/tls-plan.test.ts', 'STARTTLS is taken away'],
+    source: 'src/delivery/session/setup.ts',
+    mutation: [["      if (use === 'required') throw this.#end(stages.afterEhlo, NOT_ADVERTISED)\n", '']],
+  },
+  {
+    known: 'Fallback to clear text',
+    attack: 'A next hop with a certificate of somebody else gets the mail all the same',
+    test: [
+      'src/delivery/session/tls.test.ts',
+      'a certificate ${what} gets no mail where one is asked for, not even in clear',
+    ],
+    source: 'src/delivery/session/setup.ts',
+    mutation: [['    if (!tls.insist) return\n', '    if (tls.use) return\n']],
+  },
+  {
+    known: 'Certificate names, towards a server',
+    attack: 'A wildcard stands for a part of a label, for several labels or for a whole top-level domain',
+    test: [
+      'src/delivery/session/host-names.test.ts',
+      'a wildcard is the whole leftmost label and stands for exactly one',
+    ],
+    source: 'src/delivery/session/host-names.ts',
+    mutation: [["dot > 0 && rest.includes('.') &&", 'dot > 0 &&']],
+  },
+  {
+    known: 'The AD bit of anybody',
+    attack: 'TLSA records count because a name server that is not ours says that they are authentic',
+    test: [
+      'src/delivery/session/dane.test.ts',
+      'records count only if every answer was authentic, by a server that is believed',
+    ],
+    source: 'src/dns/stub-resolver.ts',
+    mutation: [['reply.answer.authentic && this.#trusts(server.address)', 'reply.answer.authentic']],
+  },
+  {
+    known: 'RFC 8461 §10',
+    attack: 'The MTA-STS policy of a domain, or its record, is taken away to send mail elsewhere',
+    test: [
+      'src/delivery/session/sts.test.ts',
+      'taking the record away, or the policy, does not take away what is known before its max_age is up',
+    ],
+    source: 'src/delivery/session/sts-policies.ts',
+    mutation: [['return fetched ?? known', 'return fetched']],
+  },
+  {
     known: 'CVE-2021-38371 (Exim), RFC 3207 §4.2',
     attack: 'What was said in clear text, login included, counts inside TLS',
     test: [
