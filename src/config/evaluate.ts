@@ -147,10 +147,15 @@ function chooseListen(settings: Settings, named: string | undefined): ListenSett
     if (others.length > 0) throw mistake(`say which Listen with --listen: ${list}`)
     return only
   }
-  const wanted = keyOf(named)
-  const listen = settings.listens.find(({ instance }) => instance === named || keyOf(instance) === wanted)
+  const listen = findListen(settings.listens, named)
   if (listen === undefined) throw mistake(`there is no Listen ${quote(named)}; there are ${list}`)
   return listen
+}
+
+/** The Listen of that instance, in whatever spelling of the address. */
+export function findListen(listens: readonly ListenSettings[], named: string): ListenSettings | undefined {
+  const wanted = keyOf(named)
+  return listens.find(({ instance }) => instance === named || keyOf(instance) === wanted)
 }
 
 /** The same for all spellings of an address. */
@@ -167,8 +172,8 @@ function mistake(message: string): ConfigError {
   return new ConfigError([{ severity: 'error', message }])
 }
 
-/** The value as it would be written in a configuration file. */
-function format(value: unknown, key = ''): string | undefined {
+/** The value as it would be written in a configuration file; undefined where there is none. */
+export function format(value: unknown, key = ''): string | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'string') return inQuotes(value)
   if (typeof value === 'number') return isMode(key) ? `0${value.toString(8)}` : String(value)

@@ -7,7 +7,8 @@ import { isIP } from 'node:net'
 import path from 'node:path'
 import { normaliseAddress } from '../../config/address.ts'
 import { nearest, suggestion } from '../../config/edit-distance.ts'
-import { listenKey, parseListenAddress } from '../../config/listen-address.ts'
+import { findListen } from '../../config/evaluate.ts'
+import { parseListenAddress } from '../../config/listen-address.ts'
 import { quote } from '../../config/render.ts'
 import type { ListenSettings, Settings } from '../../config/settings.ts'
 import { readCertificate } from '../../tls/certificate.ts'
@@ -84,8 +85,7 @@ function chooseListen({ listens }: Settings, named: string | undefined): ListenS
     if (only !== undefined && others.length === 0) return only
     throw new UsageError(`say which Listen with --listen: ${list}`)
   }
-  const wanted = keyOf(named)
-  const found = listens.find(({ instance }) => instance === named || keyOf(instance) === wanted)
+  const found = findListen(listens, named)
   if (found !== undefined) return found
   const taker = listenThatTakes(listens, named)
   const meant =
@@ -103,12 +103,6 @@ function listenThatTakes(listens: readonly ListenSettings[], named: string): Lis
     if (address.kind !== 'tcp' || address.port !== written.port) return false
     return address.host === undefined && (address.family === 'dual' || address.family === written.family)
   })
-}
-
-/** The same for all spellings of an address. */
-function keyOf(instance: string): string {
-  const address = parseListenAddress(instance)
-  return typeof address === 'string' ? instance : listenKey(address)
 }
 
 function readAddress({ address, instance }: ListenSettings, peer: string | undefined): string {

@@ -1,11 +1,11 @@
 /** What is decided before a word is said: the Listen, admission, and the scope with the options that matter. */
 
 import { describeOrigin } from '../../config/diagnostic.ts'
+import { format } from '../../config/evaluate.ts'
 import { displayName } from '../../config/known-names.ts'
 import type { ScopeSpeaker } from '../../config/scope-speaker.ts'
 import type { InboundScope, InboundValues, ListenSettings, Settings } from '../../config/settings.ts'
 import type { Client } from './client.ts'
-import { formatOption } from './option-text.ts'
 import type { Steps } from './step-builder.ts'
 
 /** @returns whether anybody is listened to there */
@@ -66,9 +66,17 @@ export function explainScope(steps: Steps, scope: InboundScope, title = 'Scope')
     const origin = scope.origin(option)
     const set = origin !== 'default'
     if (!set && !always.includes(option)) continue
-    steps.detail(displayName(option), formatOption(scope.options[option], option), describeOrigin(origin))
+    steps.detail(displayName(option), valueOf(scope, option), describeOrigin(origin))
   }
   steps.detail('pathway', scope.pathway)
+}
+
+function valueOf({ options }: InboundScope, option: keyof InboundValues): string {
+  // the certificates of TLS_SNI are told by the names that a client asks for
+  const value = option === 'tls_sni' ? options.tls_sni.map(({ host }) => host) : options[option]
+  const unset =
+    option === 'tls_verify_mode' ? 'unset: a certificate is asked for and may be missing' : 'not set'
+  return format(value, option) ?? unset
 }
 
 function nameOf({ scope, instance }: ScopeSpeaker): string {
