@@ -309,6 +309,44 @@ export const defences: readonly Defence[] = [
     source: 'src/wire/reply.ts',
   },
   {
+    known: 'CVE-2009-4565, in metrics',
+    attack: 'Issuers with line ends and quotes, and issuers without number, in what is collected',
+    test: ['test/attacks/metrics-names.test.ts', 'hostile issuers and issuers without number'],
+    source: 'src/web/bounded-labels.ts',
+    mutation: [["    if (this.#known.size >= this.#limit) return 'other'\n", '']],
+  },
+  {
+    known: 'CVE-2009-4565, on a terminal',
+    attack: 'Escape sequences in a certificate or a greeting reach the operator’s console',
+    test: [
+      'test/gate/console.test.ts',
+      'nothing hostile in a certificate or a greeting reaches the terminal of any command',
+    ],
+    source: 'src/console/render.ts',
+  },
+  {
+    known: 'CVE-2009-4565, in records',
+    attack: 'A name breaks the line of a decision record',
+    test: ['test/gate/decisions.test.ts', 'no name in a certificate can break a line, a value or a terminal'],
+    source: 'src/console/decision-lines.ts',
+  },
+  {
+    known: 'CVE-2023-33201 (Bouncy Castle), CVE-2021-44531 (Node)',
+    attack: 'Names of a certificate are taken as patterns, lists or queries where partners are looked up',
+    test: [
+      'src/tls/partners/partners.test.ts',
+      'alternative names with NUL, wildcards, dots, blanks, line ends, lists',
+    ],
+    source: 'src/tls/partners/partners.ts',
+  },
+  {
+    known: 'CVE-2023-2422, where keys are pinned',
+    attack: 'A pin is compared with another certificate than the one that was verified',
+    test: ['src/tls/partners/partners.test.ts', 'a leaf that is not the peer’s certificate is nobody’s'],
+    source: 'src/tls/partners/partners.ts',
+    mutation: [['    if (sha256(leaf.raw) !== facts.fingerprint) return UNKNOWN\n', '']],
+  },
+  {
     known: 'CVE-2021-44532 (Node)',
     attack: 'Two names that differ read the same once they are text',
     test: ['src/tls/certificate.test.ts', 'different names never read the same'],
