@@ -64,6 +64,8 @@ export interface QueueRules {
   readonly reserve: number
 }
 
+/** queues that are looked at in one go: after a reload all have to be, and others want to work in between */
+const MAX_LOOKS = 1000
 /** queues that are looked at again when an attempt has ended: any number of them may wait for a place */
 const LOOKED_AT_AGAIN = 16
 
@@ -81,6 +83,7 @@ export class DomainQueues {
   #generation = 0
   #ready = 0
   #attempts = 0
+  #unfinished = false
 
   constructor(table: MessageTable, throttles: Throttles, rules: QueueRules) {
     this.#table = table
@@ -96,6 +99,11 @@ export class DomainQueues {
   /** attempts under way */
   get attempts(): number {
     return this.#attempts
+  }
+
+  /** whether the last look for a batch ended before it had looked at every queue that may have one */
+  get isUnfinished(): boolean {
+    return this.#unfinished
   }
 
   /** when the first queue that has to wait may go on */
@@ -190,9 +198,17 @@ export class DomainQueues {
     }
   }
 
-  /** The next batch whose turn it is; it counts as under way until `done` is called. */
+  /**
+   * The next batch whose turn it is; it counts as under way until `done` is called. Only so many queues are looked at:
+   * there may be more to find where `isUnfinished` says so.
+   */
   take(now: number): Batch | undefined {
-    while (this.#attempts < this.#rules.capacity) {
+    this.#unfinished = false
+    for (let looks = 0; this.#attempts < this.#rules.capacity; looks++) {
+      if (looks === MAX_LOOKS) {
+        this.#unfinished = true
+        return undefined
+      }
       const queue = this.#rotation.shift()
       if (queue === undefined) return undefined
       queue.inRotation = false

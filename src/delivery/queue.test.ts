@@ -462,7 +462,7 @@ test('ten thousand messages for a thousand domains go through with one timer', a
   })
   bench.queue.start()
   const messages = Array.from({ length: 10_000 }, (_, n) => to(`m${n}`, `d${n % 1000}.test`))
-  await bench.keep(...messages)
+  await bench.keepBatch(...messages)
   bench.queue.enqueue(messages)
   while (bench.queue.counts.active > 0 || bench.queue.counts.ready > 0) await settled()
   assert.deepEqual(bench.queue.counts, {

@@ -97,6 +97,8 @@ export class DeliveryQueue {
   #underWay = 0
   #failed = 0
   #ending = 0
+  /** the next look for something to do is under way to its turn */
+  #goingOn = false
   #phase: 'new' | 'running' | 'stopped' = 'new'
   #alarm: { readonly at: number; readonly cancel: () => void } | undefined
 
@@ -299,6 +301,12 @@ export class DeliveryQueue {
       )
     }
     this.#setAlarm()
+    if (!this.#queues.isUnfinished || this.#goingOn || this.#phase !== 'running') return
+    this.#goingOn = true
+    setImmediate(() => {
+      this.#goingOn = false
+      this.#pump()
+    })
   }
 
   #begin(messages: number, work: (signal: AbortSignal) => Promise<void>): void {
