@@ -277,10 +277,10 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       return session
     } catch (error) {
       if (!(error instanceof SetupEnd)) throw error
-      const { kind, stage, text, bytes } = error
+      const { kind, stage, text, bytes, tls } = error
       if (stage === stages.notConnected) this.#failures.failed(host)
       else this.#failures.answered(host)
-      return { kind, stage, text, bytes, remote: host.address }
+      return { kind, stage, text, bytes, remote: host.address, ...(tls === undefined ? {} : { tls }) }
     }
   }
 

@@ -45,10 +45,13 @@ export interface Session {
 export class SetupEnd extends AttemptEnd {
   /** octets that were sent, 0 when there was no connection */
   readonly bytes: number
+  /** how far TLS had come; absent where nobody asked for it, or before it was its turn */
+  readonly tls: OutboundTlsFacts | undefined
 
-  constructor(end: AttemptEnd, bytes: number) {
+  constructor(end: AttemptEnd, bytes: number, tls: OutboundTlsFacts | undefined) {
     super(end.kind, end.stage, end.text, { broken: true, cause: end.cause })
     this.bytes = end.stage === stages.notConnected ? 0 : bytes
+    this.tls = tls
   }
 }
 
@@ -60,13 +63,14 @@ export async function setUp(plan: SessionPlan, signal: AbortSignal): Promise<Ses
   let clear = false
   for (;;) {
     const connection = new SmtpConnection({ ...plan.host, from: plan.from }, signal)
+    const setup = new Setup(connection, plan, clear)
     try {
-      return await new Setup(connection, plan, clear).run()
+      return await setup.run()
     } catch (error) {
       const bytes = connection.bytesSent
       if (error instanceof AttemptEnd && !error.broken) connection.quit()
       else connection.destroy()
-      if (error instanceof AttemptEnd) throw new SetupEnd(error, bytes)
+      if (error instanceof AttemptEnd) throw new SetupEnd(error, bytes, setup.tls)
       if (!(error instanceof FallBack)) throw error
       clear = true
     }
@@ -76,7 +80,6 @@ export async function setUp(plan: SessionPlan, signal: AbortSignal): Promise<Ses
 interface Secured {
   readonly extensions: Extensions
   readonly peer: HostVerdict
-  readonly link?: Link
 }
 
 class Setup {
@@ -85,6 +88,7 @@ class Setup {
   readonly #client: SmtpClient
   /** TLS failed on an earlier connection, and this one does without */
   readonly #clear: boolean
+  #tls: OutboundTlsFacts | undefined
 
   constructor(connection: SmtpConnection, plan: SessionPlan, clear: boolean) {
     this.#connection = connection
@@ -93,9 +97,15 @@ class Setup {
     this.#client = new SmtpClient(connection, plan.client)
   }
 
+  /** how the connection is protected, as far as it has come */
+  get tls(): OutboundTlsFacts | undefined {
+    return this.#tls
+  }
+
   async run(): Promise<Session> {
     const { tls, introduction, login } = this.#plan
     const offered = await this.#client.greet()
+    if (tls !== undefined) this.#tls = factsOf(tls.use, PLAINTEXT_HOST, undefined)
     const secured = tls === undefined || this.#clear ? undefined : await this.#secure(tls, offered)
     const peer = secured?.peer ?? PLAINTEXT_HOST
     let extensions = secured?.extensions ?? offered
@@ -105,7 +115,7 @@ class Setup {
       connection: this.#connection,
       extensions,
       peer,
-      ...(tls === undefined ? {} : { tls: factsOf(tls.use, peer, secured?.link) }),
+      ...(this.#tls === undefined ? {} : { tls: this.#tls }),
     }
   }
 
@@ -140,11 +150,12 @@ class Setup {
       )
       const link = readLink(socket)
       const peer = await judgeHost(readPresented(socket, 'unset'), tls.verify)
+      this.#tls = factsOf(tls.use, peer, link)
       // nothing is said to a host that is not the one that was meant
       const refused = tls.insist && peer.kind !== 'verified'
       // a host that does not like our certificate says so only now (TLS 1.3)
       const extensions = refused ? new Map<string, string>() : await this.#client.hello()
-      return { extensions, peer, link }
+      return { extensions, peer }
     } catch (error) {
       if (!(error instanceof AttemptEnd && error.cause instanceof TlsFailure)) throw error
       this.#tell(tls, 'validation-failure', error.cause.reason)

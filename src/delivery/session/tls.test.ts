@@ -186,6 +186,8 @@ for (const [what, tls] of Object.entries(wrongs)) {
       )
       // neither a second EHLO nor another connection: nothing is said to a stranger
       assert.deepEqual([sink.connections, sink.commands.at(-1)], [1, 'STARTTLS'])
+      assert.ok(result.text.endsWith(`(${result.tls?.cause})`), 'the fact has the cause and the certificate')
+      assert.equal(result.tls?.subject, `CN=${HOST}`)
     }
     const optional = { ...byHost, tls_verify: 'optional' } as const
     const { result } = await against({ tls }, { options: optional })
