@@ -22,16 +22,16 @@ export const protocols: Codec<string> = (value, context) => {
   if (value.kind !== 'scalar') return context.error('is a text such as "+ALL:-TLSv1.0:-TLSv1.1"', value.at)
   const result: string[] = []
   for (const part of value.text.split(':')) {
-    const name = part.trim().slice(1)
+    const [, sign = '', name = ''] = /^([+-]?)(.*)$/.exec(part.trim()) ?? []
     const known = protocolNames.find((each) => each.toLowerCase() === name.toLowerCase())
-    if (!/^[+-]/.test(part.trim()) || known === undefined) {
-      const hint = known === undefined ? suggestion(name, protocolNames) : ''
+    if (sign === '' || known === undefined) {
+      const hint = known === undefined ? suggestion(name, protocolNames) : `; did you mean "+${known}"?`
       return context.error(
         `is a text such as "+ALL:-TLSv1.0:-TLSv1.1", and ${quote(part)} is no part of one${hint}`,
         value.at,
       )
     }
-    result.push(`${part.trim().charAt(0)}${known}`)
+    result.push(`${sign}${known}`)
   }
   return { value: result.join(':') }
 }
