@@ -26,7 +26,7 @@ export function parseListenAddress(text: string): WrittenAddress | string {
   }
   const match = /^(?:\[(?<bracketed>[^\]]*)\]|(?<plain>[^[\]]*)):(?<port>\d{1,5})$/.exec(text)
   if (match?.groups === undefined) {
-    return 'write "address:port", "[IPv6 address]:port", ":port" or the path of a UNIX socket'
+    return 'write "address:port", "[IPv6 address]:port", ":port" or the whole path of a UNIX socket ("/run/…")'
   }
   const { bracketed, plain = '' } = match.groups
   const port = Number(match.groups['port'])
