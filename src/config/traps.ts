@@ -337,7 +337,7 @@ const authOptions = {
   EXTERNAL: 'authexternalparameters',
 } as const satisfies Readonly<Record<string, keyof InboundValues>>
 
-const notImplemented = ['XSETCONTEXT2', 'DSN', 'CHUNKING', 'BINARYMIME', 'SMTPUTF8', 'ETRN', 'DELIVERBY']
+const notImplemented = ['XSETCONTEXT2', 'BINARYMIME', 'ETRN', 'DELIVERBY']
 
 /** Options of TLS, of relaying, of authentication and of proxies. */
 const guards: ReadonlySet<string> = new Set(

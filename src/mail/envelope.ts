@@ -10,7 +10,7 @@
 /** A mailbox as written by the client (RFC 5321 §4.1.2). `local` is unquoted; its case is kept. */
 export interface Mailbox {
   readonly local: string
-  /** lower case; '' only for `<postmaster>` without a domain */
+  /** lower case, ASCII (A-labels); '' only for `<postmaster>` without a domain */
   readonly domain: string
 }
 
@@ -23,6 +23,25 @@ export interface Endpoint {
 /** The two dictionaries of a validation context as they travel with a message (keys and values are byte strings). */
 export type ContextSnapshot = Readonly<Record<string, string>>
 
+/** When a sender wants to hear of a recipient (RFC 3461 §4.1). */
+export type NotifyWhen = 'SUCCESS' | 'FAILURE' | 'DELAY'
+
+/** What the sender asks to be told, and with which of its own words (RFC 3461). Absent: nothing was asked. */
+export interface DsnRequest {
+  /** how much of the message a failure notice brings along */
+  readonly ret?: 'FULL' | 'HDRS'
+  /** the sender's name for this transaction, decoded: printable ASCII */
+  readonly envid?: string
+  readonly notify?: 'NEVER' | readonly NotifyWhen[]
+  /** the recipient as the sender knows it */
+  readonly originalRecipient?: {
+    /** lower case */
+    readonly type: string
+    /** decoded; UTF-8 for the type `utf-8`, otherwise printable ASCII */
+    readonly address: string
+  }
+}
+
 export interface Envelope {
   /** Momentum's form `CC/CC-PPPPP-TTTTTTTT`; unique */
   readonly id: string
@@ -32,6 +51,9 @@ export interface Envelope {
   readonly sender: Mailbox | undefined
   readonly recipient: Mailbox
   readonly bodyType: '7BIT' | '8BITMIME'
+  /** it came with SMTPUTF8 (RFC 6531): its addresses and its header may be UTF-8 */
+  readonly smtpUtf8?: true
+  readonly dsn?: DsnRequest
   /** milliseconds since the epoch */
   readonly receivedAt: number
   /** octets of header and body as they will be sent, before transparency dots */

@@ -6,7 +6,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { defaultEgress } from '../config/settings-queue.ts'
-import type { Envelope } from '../mail/envelope.ts'
+import type { DsnRequest, Envelope } from '../mail/envelope.ts'
 import { HeaderBlock } from '../mail/headers.ts'
 import type { Reply } from '../mail/status.ts'
 import { ValidationContext } from '../policy/context.ts'
@@ -160,7 +160,8 @@ async function messagesOf(
     }
     const { replaced } = copy.content
     const size = header.length + (replaced?.length ?? bodySize)
-    const envelope = envelopeOf(session, transaction, copy, size)
+    const dsn = { ...transaction.dsn, ...recipient.dsn }
+    const envelope = envelopeOf(session, transaction, { ...copy, dsn }, size)
     messages.push({ envelope, header, ...(replaced === undefined ? {} : { body: replaced }) })
   }
   if (messages.length === 0 && refusal !== undefined) {
@@ -232,9 +233,14 @@ function headerBytes(session: Session, transaction: Transaction, message: Messag
   return (headers) => (headers.edited ? trace(headers) : shared)
 }
 
-function envelopeOf(session: Session, transaction: Transaction, message: Message, size: number): Envelope {
+function envelopeOf(
+  session: Session,
+  transaction: Transaction,
+  message: Message & { readonly dsn: DsnRequest },
+  size: number,
+): Envelope {
   const { connection, services } = session
-  const { id, sender, recipient, context, content } = message
+  const { id, sender, recipient, context, content, dsn } = message
   if (recipient === undefined) throw new Error('policy left a message without a recipient')
   return {
     id,
@@ -243,6 +249,8 @@ function envelopeOf(session: Session, transaction: Transaction, message: Message
     sender,
     recipient,
     bodyType: content.eightBit ? '8BITMIME' : transaction.bodyType,
+    ...(transaction.smtpUtf8 ? { smtpUtf8: true } : {}),
+    ...(Object.keys(dsn).length === 0 ? {} : { dsn }),
     receivedAt: services.clock(),
     size,
     client: connection.remote,

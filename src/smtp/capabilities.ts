@@ -11,7 +11,7 @@ export function capabilities(session: Session): string[] {
     '8BITMIME',
     options.max_message_size > 0 ? `SIZE ${options.max_message_size}` : 'SIZE',
   ]
-  if (listed(session, 'ENHANCEDSTATUSCODES')) lines.push('ENHANCEDSTATUSCODES')
+  for (const word of BY_LIST) if (listed(session, word)) lines.push(word)
   if (offersStartTls(session)) lines.push('STARTTLS')
   const mechanisms = offeredMechanisms(session)
   if (mechanisms.length > 0) {
@@ -24,6 +24,9 @@ export function capabilities(session: Session): string[] {
   if (mayUse(session, 'XSETCONTEXT')) lines.push('XSETCONTEXT')
   return session.capabilities.apply([...lines, ...verbatim(session)], (keyword) => OWN.has(keyword))
 }
+
+/** Extensions that are there for whoever lists them (RFC 2034, RFC 3461, RFC 3030, RFC 6531). */
+const BY_LIST = ['ENHANCEDSTATUSCODES', 'DSN', 'CHUNKING', 'SMTPUTF8'] as const
 
 /** Whether SMTP_Extensions lists a word, in any case. */
 export function listed({ scope }: Pick<Session, 'scope'>, extension: string): boolean {

@@ -54,12 +54,7 @@ export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Comm
     verb: row.verb,
     phase,
     async run(session, text, line) {
-      if (!row.beforeTls && session.scope.options.require_tls && session.tls === undefined) {
-        throw refuse(530, '5.7.0 Must issue a STARTTLS command first', { module: 'tls' })
-      }
-      if (row.needsHello && session.scope.options.require_ehlo && session.hello === undefined) {
-        throw refuse(550, '5.5.1 RFC2821 HELO/EHLO needed')
-      }
+      requireReady(session, row)
       const args = row.parse(text, session)
       row.check(session, args)
       let answer = UNASKED
@@ -69,6 +64,19 @@ export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Comm
       }
       return row.proceed(session, args, answer)
     },
+  }
+}
+
+/** What has to come before a command. @throws Refusal */
+export function requireReady(
+  { scope: { options }, tls, hello }: Session,
+  { needsHello, beforeTls }: Pick<CommandRow<unknown, never>, 'needsHello' | 'beforeTls'>,
+): void {
+  if (!beforeTls && options.require_tls && tls === undefined) {
+    throw refuse(530, '5.7.0 Must issue a STARTTLS command first', { module: 'tls' })
+  }
+  if (needsHello && options.require_ehlo && hello === undefined) {
+    throw refuse(550, '5.5.1 RFC2821 HELO/EHLO needed')
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { auth } from './auth/auth.ts'
+import { bdat } from './bdat.ts'
 import type { Command } from './command.ts'
 import { data } from './data.ts'
 import { ehlo, helo } from './hello.ts'
@@ -34,5 +35,5 @@ const PUBLIC: readonly Command[] = [
 const help = makeHelp(() => [...PUBLIC.map(({ verb }) => verb), 'HELP'])
 
 export const commands: ReadonlyMap<string, Command> = new Map(
-  [...PUBLIC, help, xdumpcontext, xclient, xremoteip, xsetcontext].map((row) => [row.verb, row]),
+  [...PUBLIC, help, bdat, xdumpcontext, xclient, xremoteip, xsetcontext].map((row) => [row.verb, row]),
 )

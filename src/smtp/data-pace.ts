@@ -26,6 +26,11 @@ export class DataPace {
     this.#rate = data_minimum_rate / 1000
   }
 
+  /** Between two chunks. @throws Refusal 421 4.4.2 when the time for the whole message is over */
+  check(): void {
+    if (performance.now() >= this.#deadline) throw tooSlow('timeout while receiving the message')
+  }
+
   /**
    * The next octets.
    * @throws Refusal 421 4.4.2

@@ -6,6 +6,7 @@
  * header how many times policy has answered mail with mail. What is not a number there counts as too many.
  */
 
+import { isInternational } from '../mail/address.ts'
 import { formatDate } from '../mail/date.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
@@ -44,6 +45,7 @@ export class Injection {
     const header = this.#header(mail, batchId)
     if (header.length > limits.header) throw new RangeError(`a header has at most ${limits.header} octets`)
     const eightBit = [header, body].some((bytes) => bytes.some((octet) => octet > 0x7f))
+    const utf8 = mail.sender !== undefined && isInternational(mail.sender)
     const messages = mail.recipients.map((recipient, index) => ({
       header,
       envelope: this.#envelope({
@@ -52,6 +54,7 @@ export class Injection {
         sender: mail.sender,
         recipient,
         bodyType: eightBit ? '8BITMIME' : '7BIT',
+        ...(utf8 || isInternational(recipient) ? { smtpUtf8: true } : {}),
         size: header.length + body.length,
       }),
     }))
@@ -87,7 +90,9 @@ export class Injection {
     return block.toBytes()
   }
 
-  #envelope(own: Pick<Envelope, 'id' | 'batchId' | 'sender' | 'recipient' | 'bodyType' | 'size'>): Envelope {
+  #envelope(
+    own: Pick<Envelope, 'id' | 'batchId' | 'sender' | 'recipient' | 'bodyType' | 'smtpUtf8' | 'size'>,
+  ): Envelope {
     const { connection, services, context } = this.#session
     return {
       ...own,

@@ -1,13 +1,18 @@
-/** MAIL: RFC 5321 §4.1.1.2, RFC 1870 (SIZE), RFC 6152 (BODY), RFC 4954 §5 (AUTH=). */
+/**
+ * MAIL: RFC 5321 §4.1.1.2, RFC 1870 (SIZE), RFC 6152 (BODY), RFC 4954 §5 (AUTH=), RFC 3461 (RET, ENVID), RFC 6531
+ * (SMTPUTF8).
+ */
 
-import type { Mailbox } from '../mail/envelope.ts'
+import type { DsnRequest, Mailbox } from '../mail/envelope.ts'
 import type { Parameters } from '../wire/command.ts'
 import { parseMailCommand } from '../wire/command.ts'
+import { parseEnvid, parseRet } from '../wire/dsn.ts'
 import { offeredMechanisms } from './auth/offer.ts'
+import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
 import { followMessagePathway } from './consult.ts'
-import { checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
+import { badValue, checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
 import { checkSenderDomain } from './partner.ts'
 import { refuse, tellRejection } from './reject.ts'
 import type { Session } from './session-state.ts'
@@ -21,6 +26,8 @@ interface MailFrom {
 interface MailParameters {
   readonly size: number
   readonly bodyType: '7BIT' | '8BITMIME'
+  readonly smtpUtf8: boolean
+  readonly dsn: Pick<DsnRequest, 'ret' | 'envid'>
 }
 
 export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>({
@@ -29,7 +36,11 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
   beforeTls: false,
   parse(args, session) {
     const lent = session.scope.options.domain_for_unqualified_sender_address
-    const parsed = parseMailCommand(args, pathOptions(session, lent !== undefined))
+    const offered = listed(session, 'SMTPUTF8')
+    const parsed = parseMailCommand(args, {
+      ...pathOptions(session, lent !== undefined),
+      ...(offered ? { utf8: 'declared' } : {}),
+    })
     if (parsed.kind === 'problem') throw problemWith('MAIL FROM', parsed)
     const sender = parsed.sender === undefined ? undefined : qualify(parsed.sender, lent)
     return { sender, parameters: parsed.parameters, ...readParameters(session, parsed.parameters) }
@@ -47,7 +58,7 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
     return { session: session.facts, line, sender, parameters }
   },
   undo: (session) => session.resetTransaction(),
-  proceed(session, { sender, bodyType }, answer) {
+  proceed(session, { sender, bodyType, smtpUtf8, dsn }, answer) {
     if (answer.kind === 'discard') {
       tellRejection(session, { code: codeOf(answer.text), text: answer.text, module: answer.module })
     }
@@ -55,6 +66,8 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
       id: session.services.ids.next(),
       sender,
       bodyType,
+      smtpUtf8,
+      dsn,
       recipients: [],
       discarded: answer.kind === 'discard',
       scope: session.scope,
@@ -89,11 +102,13 @@ function check(session: Session, { sender, size }: MailFrom & MailParameters): v
 function readParameters(session: Session, parameters: Parameters): MailParameters {
   let size = 0
   let bodyType: MailParameters['bodyType'] = '7BIT'
+  let smtpUtf8 = false
+  let dsn: MailParameters['dsn'] = {}
   for (const [keyword, value] of parameters) {
     switch (keyword) {
       case 'SIZE':
         // RFC 1870 §4: at most 20 digits; a number beyond all integers is still a number
-        if (value === undefined || !/^\d{1,20}$/.test(value)) throw refuse(501, '5.5.4 invalid SIZE')
+        if (value === undefined || !/^\d{1,20}$/.test(value)) throw badValue(keyword)
         size = Number(value)
         break
       case 'BODY':
@@ -103,17 +118,35 @@ function readParameters(session: Session, parameters: Parameters): MailParameter
         // RFC 4954 §5: taken where AUTH is known, and not believed
         if (offeredMechanisms(session).length === 0 || value === undefined) throw unknownParameter(keyword)
         break
+      case 'SMTPUTF8':
+        if (!listed(session, 'SMTPUTF8')) throw unknownParameter(keyword)
+        if (value !== undefined) throw badValue(keyword)
+        smtpUtf8 = true
+        break
+      case 'RET':
+      case 'ENVID':
+        if (!listed(session, 'DSN')) throw unknownParameter(keyword)
+        dsn = { ...dsn, ...readDsn(keyword, value) }
+        break
       default:
         throw unknownParameter(keyword)
     }
   }
-  return { size, bodyType }
+  return { size, bodyType, smtpUtf8, dsn }
+}
+
+function readDsn(keyword: 'RET' | 'ENVID', value: string | undefined): MailParameters['dsn'] {
+  const ret = keyword === 'RET' ? parseRet(value) : undefined
+  if (ret !== undefined) return { ret }
+  const envid = keyword === 'ENVID' ? parseEnvid(value) : undefined
+  if (envid !== undefined) return { envid }
+  throw badValue(keyword)
 }
 
 function readBodyType(value: string | undefined): MailParameters['bodyType'] {
   const type = value?.toUpperCase()
   if (type === '7BIT' || type === '8BITMIME') return type
-  throw refuse(501, '5.5.4 invalid BODY')
+  throw badValue('BODY')
 }
 
 /** The code that a discard's text starts with (Momentum: lua/ref-msg-discard). */

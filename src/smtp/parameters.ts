@@ -18,7 +18,7 @@ export function pathOptions(session: Session, allowUnqualified: boolean): Comman
 export function problemWith(verb: Verb, { problem, parameter }: SyntaxProblem): Error {
   switch (problem) {
     case 'non-ascii':
-      // RFC 6531 §3.5: an address that needs SMTPUTF8, which is not offered
+      // RFC 6531 §3.5: an address that needs SMTPUTF8, which is not offered or was not asked for
       return refuse(553, '5.6.7 non-ASCII addresses are not supported')
     case 'too-long':
       return refuse(501, `5.1.${verb === 'MAIL FROM' ? 7 : 3} address is too long`)
@@ -27,6 +27,11 @@ export function problemWith(verb: Verb, { problem, parameter }: SyntaxProblem): 
     default:
       return refuse(501, `5.5.2 ${verb} syntax error`)
   }
+}
+
+/** A value that a known parameter cannot have. */
+export function badValue(parameter: string): Error {
+  return refuse(501, `5.5.4 invalid ${parameter}`)
 }
 
 /** RFC 5321 §4.1.1.11. */

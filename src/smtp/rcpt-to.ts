@@ -1,19 +1,22 @@
 /**
- * RCPT: RFC 5321 §4.1.1.3. A recipient is one that ends here, or one that this client may relay to (`policy/relay.ts`
+ * RCPT: RFC 5321 §4.1.1.3, RFC 3461 (NOTIFY, ORCPT). A recipient is one that ends here, or one that this client may relay to (`policy/relay.ts`
  * decides); then policy is asked.
  *
  * A client may name as many recipients as it likes; at most so many are kept, and the rest is told to come again
  * (RFC 5321 §4.5.3.1.10), so that memory stays flat.
  */
 
-import type { Mailbox } from '../mail/envelope.ts'
+import type { DsnRequest, Mailbox } from '../mail/envelope.ts'
 import type { MessageFacts } from '../policy/phases.ts'
 import { decideRelay } from '../policy/relay.ts'
+import type { Parameters } from '../wire/command.ts'
 import { parseRcptCommand } from '../wire/command.ts'
+import { parseNotify, parseOrcpt } from '../wire/dsn.ts'
+import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
 import { codeOf } from './mail-from.ts'
-import { checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
+import { badValue, checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
 import { recipientLimit } from './recipient-list.ts'
 import { refuse, tellRejection } from './reject.ts'
 import type { Session, Transaction } from './session-state.ts'
@@ -21,7 +24,10 @@ import type { Session, Transaction } from './session-state.ts'
 interface RcptTo {
   readonly recipient: Mailbox
   readonly transaction: Transaction
+  readonly dsn: RcptDsn
 }
+
+type RcptDsn = Pick<DsnRequest, 'notify' | 'originalRecipient'>
 
 export const rcptTo: Command = command<RcptTo, 'rcptto'>({
   verb: 'RCPT',
@@ -31,11 +37,14 @@ export const rcptTo: Command = command<RcptTo, 'rcptto'>({
     const { transaction } = session
     if (transaction === undefined) throw refuse(503, 'RCPT TO without MAIL FROM')
     const lent = transaction.scope.options.domain_for_unqualified_recipient_addresses
-    const parsed = parseRcptCommand(args, pathOptions(session, lent !== undefined))
+    if (transaction.reception !== undefined) throw refuse(503, '5.5.1 RCPT TO after BDAT')
+    const parsed = parseRcptCommand(args, {
+      ...pathOptions(session, lent !== undefined),
+      ...(transaction.smtpUtf8 ? { utf8: 'always' } : {}),
+    })
     if (parsed.kind === 'problem') throw problemWith('RCPT TO', parsed)
-    const [parameter] = parsed.parameters.keys()
-    if (parameter !== undefined) throw unknownParameter(parameter)
-    return { recipient: qualify(parsed.recipient, lent), transaction }
+    const dsn = readDsn(session, transaction, parsed.parameters)
+    return { recipient: qualify(parsed.recipient, lent), transaction, dsn }
   },
   check(session, { recipient, transaction }) {
     checkLiteral(session, recipient, 'RCPT TO')
@@ -50,16 +59,32 @@ export const rcptTo: Command = command<RcptTo, 'rcptto'>({
     return { session: session.facts, message: factsOf(session, transaction, recipient), line }
   },
   undo: (session) => setCounts(session, 0),
-  proceed(session, { recipient, transaction }, answer) {
+  proceed(session, { recipient, transaction, dsn }, answer) {
     if (answer.kind === 'discard') {
       tellRejection(session, { code: codeOf(answer.text), text: answer.text, module: answer.module })
       transaction.discarded = true
     }
-    transaction.recipients.push({ mailbox: recipient, line: session.context.get('message', 'rcptto_string') })
+    const line = session.context.get('message', 'rcptto_string')
+    transaction.recipients.push({ mailbox: recipient, line, dsn })
     session.recipients += 1
     return replyOf(answer, 250, '2.1.5 RCPT TO accepted.')
   },
 })
+
+function readDsn(session: Session, { smtpUtf8 }: Transaction, parameters: Parameters): RcptDsn {
+  let dsn: RcptDsn = {}
+  for (const [keyword, value] of parameters) {
+    if (!listed(session, 'DSN') || (keyword !== 'NOTIFY' && keyword !== 'ORCPT')) {
+      throw unknownParameter(keyword)
+    }
+    const notify = keyword === 'NOTIFY' ? parseNotify(value) : undefined
+    const originalRecipient = keyword === 'ORCPT' ? parseOrcpt(value, smtpUtf8) : undefined
+    if (notify !== undefined) dsn = { ...dsn, notify }
+    else if (originalRecipient !== undefined) dsn = { ...dsn, originalRecipient }
+    else throw badValue(keyword)
+  }
+  return dsn
+}
 
 /** The keys of one recipient (Momentum: 4-policy-context-mess). */
 export function setRecipientKeys(keys: Map<string, string>, recipient: Mailbox, line: string): void {

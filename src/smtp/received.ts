@@ -1,5 +1,5 @@
 /**
- * The Received field of a message: RFC 5321 §4.4, Momentum's layout (executable/ec-show), RFC 3848 for `with`.
+ * The Received field of a message: RFC 5321 §4.4, Momentum's layout (executable/ec-show), RFC 3848 and RFC 6531 for `with`.
  *
  * Nothing in it can start a new line or leave its comment: the client's words were checked when they came (EHLO) or are
  * escaped here (the envelope's sender), and what TLS has to say comes sanitised from `tls/statement.ts`.
@@ -15,9 +15,10 @@ import type { Session, Transaction } from './session-state.ts'
 /** The field's value, folded, without its name. */
 export function receivedValue(
   session: Session,
-  { id, scope }: Pick<Transaction, 'id' | 'scope'>,
+  transaction: Transaction,
   sender: Mailbox | undefined,
 ): string {
+  const { id, scope } = transaction
   const { connection, hello, services, tls } = session
   const { address, port } = connection.remote
   const host = (scope.options.received_hostname ?? services.hostname).replace(/[^!-~]/g, '?')
@@ -26,7 +27,7 @@ export function receivedValue(
   return [
     `from ${client} (${socket}${hello === undefined ? '' : ` helo=${hello.domain}`})`,
     `by ${host} (envelope-from ${inComment(formatPath(sender))})`,
-    `(postern ${services.version}) with ${protocol(session)}`,
+    `(postern ${services.version}) with ${protocol(session, transaction)}`,
     ...(tls === undefined ? [] : [tlsStatement(tls, session.partner)]),
     `id ${id}; ${formatDate(services.clock())}`,
   ].join('\r\n\t')
@@ -45,10 +46,11 @@ export function madeHereValue(
   ].join('\r\n\t')
 }
 
-/** RFC 3848. */
-function protocol({ hello, tls, authenticated }: Session): string {
-  if (hello?.kind !== 'EHLO') return 'SMTP'
-  return `ESMTP${tls === undefined ? '' : 'S'}${authenticated === undefined ? '' : 'A'}`
+/** RFC 3848, and RFC 6531 §4.3. */
+function protocol({ hello, tls, authenticated }: Session, { smtpUtf8 }: Transaction): string {
+  if (hello?.kind !== 'EHLO' && !smtpUtf8) return 'SMTP'
+  const name = smtpUtf8 ? 'UTF8SMTP' : 'ESMTP'
+  return `${name}${tls === undefined ? '' : 'S'}${authenticated === undefined ? '' : 'A'}`
 }
 
 /** RFC 5322 §3.2.2: what would open or close a comment is quoted. */

@@ -3,7 +3,7 @@
  * for: the relay rules, which are about what a client asks for, are not asked.
  */
 
-import { formatMailbox, parseMailbox } from '../mail/address.ts'
+import { type AddressOptions, formatMailbox, parseMailbox } from '../mail/address.ts'
 import type { Mailbox } from '../mail/envelope.ts'
 import type { RecipientList } from '../policy/phases.ts'
 import type { Session, Transaction } from './session-state.ts'
@@ -29,19 +29,19 @@ export class TransactionRecipients implements RecipientList {
 
   replace(mailboxes: readonly Mailbox[]): void {
     if (mailboxes.length > this.#most) throw new RangeError(`a message has at most ${this.#most} recipients`)
-    const { recipients } = this.#transaction
+    const { recipients, smtpUtf8: utf8 } = this.#transaction
     const known = new Map(recipients.map((recipient) => [formatMailbox(recipient.mailbox), recipient]))
     const wanted = mailboxes.map((mailbox) => {
       const text = formatMailbox(mailbox)
-      return known.get(text) ?? { mailbox: checked(mailbox, text), line: `RCPT TO:<${text}>` }
+      return known.get(text) ?? { mailbox: checked(mailbox, text, { utf8 }), line: `RCPT TO:<${text}>` }
     })
     recipients.splice(0, recipients.length, ...wanted)
   }
 }
 
 /** What policy makes up is an address. @param text the mailbox as it is written @throws RangeError */
-function checked({ local, domain }: Mailbox, text: string): Mailbox {
-  const mailbox = parseMailbox(text)
+function checked({ local, domain }: Mailbox, text: string, options: AddressOptions): Mailbox {
+  const mailbox = parseMailbox(text, options)
   if (mailbox === undefined || mailbox.local !== local || mailbox.domain !== domain.toLowerCase())
     throw new RangeError(`${text} is no mail address`)
   return mailbox

@@ -8,7 +8,7 @@
 import { cidrContains } from '../config/address.ts'
 import type { InboundScope } from '../config/settings.ts'
 import type { Connection } from '../listener/connection.ts'
-import type { Endpoint, Mailbox } from '../mail/envelope.ts'
+import type { DsnRequest, Endpoint, Mailbox } from '../mail/envelope.ts'
 import { ValidationContext } from '../policy/context.ts'
 import type { SessionCountQuery, SessionFacts } from '../policy/phases.ts'
 import { partnerMayRelay } from '../policy/relay.ts'
@@ -39,6 +39,11 @@ export interface Transaction {
   /** undefined is `<>` */
   readonly sender: Mailbox | undefined
   readonly bodyType: '7BIT' | '8BITMIME'
+  /** addresses and header may be UTF-8 */
+  readonly smtpUtf8: boolean
+  readonly dsn: Pick<DsnRequest, 'ret' | 'envid'>
+  /** the message as far as it came in chunks (RFC 3030) */
+  reception?: ChunkedReception
   readonly recipients: AcceptedRecipient[]
   /** policy said so: the client sees success and nothing is kept */
   discarded: boolean
@@ -46,10 +51,18 @@ export interface Transaction {
   scope: InboundScope
 }
 
+/** A message of which some chunks have come. */
+export interface ChunkedReception {
+  /** Lets go of what was kept; never rejects. After a commit it does nothing. */
+  drop(): Promise<void>
+}
+
 export interface AcceptedRecipient {
   readonly mailbox: Mailbox
   /** `RCPT TO:<…>` as the client wrote it */
   readonly line: string
+  /** what was asked about it; absent for one that policy made */
+  readonly dsn?: Pick<DsnRequest, 'notify' | 'originalRecipient'>
 }
 
 /** Who the client is, as a trusted proxy says (XCLIENT, XREMOTEIP). */
@@ -242,6 +255,7 @@ export class Session {
 
   /** RSET, EHLO, the end of a message: sender, recipients and message keys go (RFC 5321 §4.1.1.5). */
   resetTransaction(): void {
+    void this.transaction?.reception?.drop()
     this.transaction = undefined
     this.context.clearMessage()
     this.context.connection.delete('message_rcpt_count')

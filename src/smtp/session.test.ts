@@ -401,7 +401,7 @@ test('listed words are announced by our rules, unknown ones verbatim', async () 
       'AUTH PLAIN',
       'X-House 7',
       'XDUMPCONTEXT',
-      'CHUNKING',
+      'BINARYMIME',
       'A\r\nB',
     ],
     authplainparameters: { uri: 'file:///x' },

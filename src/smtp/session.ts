@@ -53,6 +53,7 @@ export async function holdSession(session: Session): Promise<void> {
   } finally {
     services.shuttingDown.removeEventListener('abort', interrupt)
     unlisted?.()
+    await session.transaction?.reception?.drop()
     tellDecision(session)
     sayGoodbye(session)
   }

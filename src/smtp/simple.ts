@@ -1,5 +1,7 @@
 /** NOOP, RSET, VRFY, HELP and QUIT: RFC 5321 §4.1.1.5 to §4.1.1.10. */
 
+import { isNonAscii, isUtf8Text } from '../mail/utf8.ts'
+import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, noArguments } from './command.ts'
 import { refuse } from './reject.ts'
@@ -30,8 +32,12 @@ export const vrfy: Command = command({
   verb: 'VRFY',
   needsHello: false,
   beforeTls: false,
-  parse(args) {
-    if (args.trim() === '') throw refuse(501, '5.5.4 VRFY needs an argument')
+  parse(args, session) {
+    const text = args.trim()
+    if (text === '') throw refuse(501, '5.5.4 VRFY needs an argument')
+    // RFC 6531 §3.7.4.2
+    const utf8 = listed(session, 'SMTPUTF8') && /[ \t]SMTPUTF8$/i.test(text) && isUtf8Text(text)
+    if (isNonAscii(text) && !utf8) throw refuse(553, '5.6.7 non-ASCII addresses are not supported')
   },
   check: () => undefined,
   // RFC 5321 §3.5.3: says neither yes nor no, so that nobody can collect addresses.

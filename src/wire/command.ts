@@ -38,6 +38,8 @@ export interface CommandOptions {
   readonly allowTrailingWhitespace?: boolean
   /** `<name>` without a domain (domain_for_unqualified_…): the mailbox comes back with the domain '' */
   readonly allowUnqualified?: boolean
+  /** UTF-8 in addresses and values (RFC 6531): always, or where the command itself has the parameter SMTPUTF8 */
+  readonly utf8?: 'always' | 'declared'
 }
 
 /**
@@ -54,7 +56,7 @@ export function parseMailCommand(args: string, options: CommandOptions = {}): Ma
   const parts = splitPath(args, 'FROM', options)
   if ('kind' in parts) return parts
   if (parts.path === '') return { kind: 'mail', sender: undefined, parameters: parts.parameters }
-  const sender = parsePath(parts.path)
+  const sender = parsePath(parts.path, parts.utf8)
   if ('kind' in sender) return sender
   if (sender.domain === '' && options.allowUnqualified !== true) return SYNTAX
   return { kind: 'mail', sender, parameters: parts.parameters }
@@ -64,7 +66,7 @@ export function parseMailCommand(args: string, options: CommandOptions = {}): Ma
 export function parseRcptCommand(args: string, options: CommandOptions = {}): RcptCommand | SyntaxProblem {
   const parts = splitPath(args, 'TO', options)
   if ('kind' in parts) return parts
-  const recipient = parsePath(parts.path)
+  const recipient = parsePath(parts.path, parts.utf8)
   if ('kind' in recipient) return recipient
   const mayLackDomain = options.allowUnqualified === true || recipient.local.toLowerCase() === 'postmaster'
   if (recipient.domain === '' && !mayLackDomain) return SYNTAX
@@ -89,7 +91,7 @@ function splitPath(
   args: string,
   keyword: 'FROM' | 'TO',
   options: CommandOptions,
-): { readonly path: string; readonly parameters: Parameters } | SyntaxProblem {
+): { readonly path: string; readonly parameters: Parameters; readonly utf8: boolean } | SyntaxProblem {
   const colon = keyword.length
   if (args.slice(0, colon).toUpperCase() !== keyword || args[colon] !== ':') return SYNTAX
   const text = args.slice(colon + 1).replace(/^[ \t]+/, '')
@@ -98,11 +100,13 @@ function splitPath(
   const tolerant = options.allowTrailingWhitespace === true
   const path = text.slice(1, end)
   const rest = text.slice(end + 1)
-  const parameters = parseParameters(tolerant ? trimEnd(rest) : rest)
+  const parameters = parseParameters(tolerant ? trimEnd(rest) : rest, options.utf8 !== undefined)
+  const declared = parameters instanceof Map && parameters.has('SMTPUTF8')
+  const utf8 = options.utf8 === 'always' || (options.utf8 === 'declared' && declared)
   // of two problems, the address's is the one to name
-  if (!isAscii(path)) return { kind: 'problem', problem: 'non-ascii' }
+  if (!utf8 && !isAscii(path)) return { kind: 'problem', problem: 'non-ascii' }
   if (!(parameters instanceof Map)) return parameters
-  return { path: tolerant ? trimEnd(path.replace(/^[ \t]+/, '')) : path, parameters }
+  return { path: tolerant ? trimEnd(path.replace(/^[ \t]+/, '')) : path, parameters, utf8 }
 }
 
 /** The index of the `>` that closes a path; one inside a quoted string does not. */
@@ -117,36 +121,40 @@ function endOfPath(text: string): number {
 }
 
 /** The mailbox in a path without its angle brackets; its domain is '' where there is none. */
-function parsePath(path: string): Mailbox | SyntaxProblem {
-  const address = withoutRoute(path)
+function parsePath(path: string, utf8: boolean): Mailbox | SyntaxProblem {
+  const address = withoutRoute(path, utf8)
   if (address === undefined) return SYNTAX
   const at = endOfLocalPart(address)
   const domainText = address.slice(at + 1)
   if (at > MAX_LOCAL_PART || domainText.length > MAX_DOMAIN) return { kind: 'problem', problem: 'too-long' }
-  const local = parseLocalPart(address.slice(0, at))
+  const local = parseLocalPart(address.slice(0, at), { utf8 })
   if (local === undefined) return SYNTAX
   if (at === address.length) return { local, domain: '' }
-  const domain = address[at] === '@' ? parseDomain(domainText) : undefined
+  const domain = address[at] === '@' ? parseDomain(domainText, { utf8 }) : undefined
   return domain === undefined ? SYNTAX : { local, domain }
 }
 
 /** Takes a source route `@a,@b:` off: it is accepted and ignored (RFC 5321 §4.1.1.3 and appendix C). */
-function withoutRoute(path: string): string | undefined {
+function withoutRoute(path: string, utf8: boolean): string | undefined {
   if (!path.startsWith('@')) return path
   const colon = path.indexOf(':')
   if (colon < 0) return undefined
   const hops = path.slice(0, colon).split(',')
-  const valid = hops.every((hop) => hop.startsWith('@') && parseDomain(hop.slice(1)) !== undefined)
+  const valid = hops.every((hop) => hop.startsWith('@') && parseDomain(hop.slice(1), { utf8 }) !== undefined)
   return valid ? path.slice(colon + 1) : undefined
 }
 
+const PARAMETER = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?$/
+/** RFC 6531 §3.3 */
+const UTF8_PARAMETER = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?$/
+
 /** RFC 5321 §4.1.2: keyword and value; a keyword that comes twice is refused. */
-function parseParameters(text: string): Map<string, string | undefined> | SyntaxProblem {
+function parseParameters(text: string, utf8: boolean): Map<string, string | undefined> | SyntaxProblem {
   const parameters = new Map<string, string | undefined>()
   if (text === '') return parameters
   if (!text.startsWith(' ')) return SYNTAX
   for (const parameter of text.replace(/^ +/, '').split(/ +/)) {
-    const [, keyword, value] = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?$/.exec(parameter) ?? []
+    const [, keyword, value] = (utf8 ? UTF8_PARAMETER : PARAMETER).exec(parameter) ?? []
     if (keyword === undefined) {
       return parameter === ''
         ? SYNTAX

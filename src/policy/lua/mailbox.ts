@@ -11,7 +11,8 @@ import { ScriptError } from './state.ts'
 export function readMailbox(text: string): Mailbox | undefined {
   const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text
   if (bare === '') return undefined
-  const mailbox = parseMailbox(bare)
+  // whether the message may have UTF-8 in its addresses is for whoever takes them to say
+  const mailbox = parseMailbox(bare, { utf8: true })
   if (mailbox === undefined) throw new ScriptError('not a mail address')
   return mailbox
 }
