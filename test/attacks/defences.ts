@@ -54,6 +54,12 @@ export const defences: readonly Defence[] = [
     ],
   },
   {
+    known: 'CVE-2025-23419, by version',
+    attack: 'A session of TLS 1.2 is resumed in TLS 1.3, or the other way round',
+    test: ['test/attacks/trust.test.ts', 'a session of one version of TLS is not taken in the other'],
+    source: 'src/tls/secure-context.ts',
+  },
+  {
     known: 'CVE-2025-68121 (Go crypto/tls), golang/go#77217',
     attack: 'After a change of the CA an old session comes again, and its chain is not looked at',
     test: ['test/gate/resumption-clients.test.ts', 'TLS ${version}: not resumed after the CA has changed'],

@@ -82,6 +82,22 @@ async function withGate(use: (gate: TestGate) => Promise<void>): Promise<void> {
 const revokeValid = (): string =>
   pki.authority.crl({ revoked: [pki.clients.valid.serial, pki.clients.revoked.serial] })
 
+test('a session of one version of TLS is not taken in the other', () =>
+  withGate(async (gate) => {
+    const old = await visit(gate.address(), as('valid', 'TLSv1.2'))
+    const both = { ...as('valid', 'TLSv1.3'), minVersion: 'TLSv1.2' } as const
+    const newer = await visit(gate.address(), { ...both, session: old.session })
+    assert.deepEqual(
+      [newer.context.get('tls_protocol'), newer.resumed, verdict(newer)],
+      ['TLSv1.3', false, 'verified'],
+    )
+    const older = await visit(gate.address(), { ...as('nobody', 'TLSv1.2'), session: newer.session })
+    assert.deepEqual(
+      [older.context.get('tls_protocol'), older.resumed, verdict(older)],
+      ['TLSv1.2', false, 'none'],
+    )
+  }))
+
 describe('a reload', { concurrency: true }, () => {
   for (const version of versions) {
     test(`${version}: a client that was revoked comes with its old ticket and is revoked`, () =>
