@@ -1,5 +1,6 @@
 /** Who is on the other end, and what that rests on (momentum: console-commands/tls; the rest are extensions). */
 
+import { formatAddress, parseAddress } from '../config/address.ts'
 import type { DecisionOutcome, DecisionRecord } from '../events/decision.ts'
 import { type Answer, ConsoleError } from './answer.ts'
 import { type ConsoleCommand, takeCount, takeOptions } from './command.ts'
@@ -23,8 +24,8 @@ export const tlsCommands: readonly ConsoleCommand[] = [
   },
   {
     name: 'tls why',
-    arguments: 'CONNECTION',
-    help: 'what a connection with TLS was judged by, what came of it, and what policy answered',
+    arguments: 'CONNECTION-OR-ADDRESS',
+    help: 'what a connection with TLS, or the last one of a client’s address, was judged by, what came of it, and what policy answered',
     run: why,
   },
   {
@@ -116,14 +117,24 @@ function sessionRow(record: DecisionRecord): Record<string, string | number | bo
 function why([id, ...rest]: readonly string[], { decisions }: ConsoleServices): Answer {
   if (id === undefined || rest.length > 0)
     throw new ConsoleError(
-      'say which connection: tls why CONNECTION; tls sessions and the rejectlog name them',
+      'say which connection, or whose last one: tls why CONNECTION-OR-ADDRESS; tls sessions and the rejectlog name them',
     )
-  const record = decisions.find(id)
+  const address = parseAddress(id)
+  const record = address === undefined ? decisions.find(id) : lastOf(formatAddress(address), decisions)
   if (record === undefined)
     throw new ConsoleError(
-      `no TLS connection ${JSON.stringify(id)} is remembered: it had no TLS, or it is no longer among the last ones`,
+      `no TLS connection ${address === undefined ? '' : 'of '}${JSON.stringify(id)} is remembered: it had no TLS, or it is no longer among the last ones`,
     )
   return { kind: 'document', data: record, lines: decisionLines(record) }
+}
+
+/** The last connection of a client, under way or ended. */
+function lastOf(address: string, decisions: ConsoleServices['decisions']): DecisionRecord | undefined {
+  const all = [...decisions.live(), ...decisions.ended()].filter(({ remote }) => remote.address === address)
+  return all.reduce<DecisionRecord | undefined>(
+    (last, each) => (last === undefined || each.at > last.at ? each : last),
+    undefined,
+  )
 }
 
 /** Momentum's lines, with the certificate in the place of its path. */

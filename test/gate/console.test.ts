@@ -82,7 +82,7 @@ describe('commands', () => {
     for (const { name, help } of consoleCommands)
       assert.ok(text.includes(`${name} `) && text.includes(help), name)
     assert.match(text, /^greet +a command of a script$/m)
-    assert.match(await told(control, 'HELP Tls Why'), /^tls why CONNECTION\n/)
+    assert.match(await told(control, 'HELP Tls Why'), /^tls why CONNECTION-OR-ADDRESS\n/)
     assert.match((await ask(control, 'help nonsense')).text, /there is no command "nonsense"/)
   })
 
@@ -198,7 +198,12 @@ describe('the tls commands', () => {
     assert.match(why, /end: .*quit; 0 accepted, 1 refused/)
     const record = (await data(control, `tls why ${id}`)) as { connectionId: string }
     assert.equal(record.connectionId, id)
+    const last = (await data(control, `tls why ${String(live?.['client']).replace(/:\d+$/, '')}`)) as {
+      connectionId: string
+    }
+    assert.equal(last.connectionId, id, 'the last one of an address')
     assert.equal((await ask(control, 'tls why nobody')).status, 'error')
+    assert.match((await ask(control, 'tls why 192.0.2.99')).text, /no TLS connection of "192\.0\.2\.99"/)
     assert.ok((await rows('tls sessions -o unverified')).every(({ outcome }) => outcome === 'unverified'))
     assert.equal((await ask(control, 'tls sessions -o good')).status, 'error')
   })
