@@ -254,6 +254,9 @@ export const outboundNotes: Notes<OutboundValues> = {
   enable_dane: 'whether they count; default: as Use_DANE says',
   use_mta_sts: 'MTA-STS policies of domains are fetched',
   enable_mta_sts: 'whether they count; default: as Use_MTA_STS says',
+  delivery_method:
+    '`ESMTP`, `SMTP` (HELO alone, no extensions) or `LMTP` (an answer for each recipient); the others of Momentum are errors',
+  lmtp_port: 'port of the next hop with LMTP',
   xclient: 'the client a message came from is told with XCLIENT: `no`, `ifavailable` or `required`',
   outbound_smtp_auth_type: '`PLAIN`, `LOGIN` or `XOAUTH2`: we log in at the host',
   outbound_smtp_auth_user: 'the user',

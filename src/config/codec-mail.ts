@@ -135,8 +135,16 @@ export const ehloName: Codec<string | undefined> = (value, context) => {
   return result && { value: result.value === '__hostname__' ? undefined : result.value }
 }
 
-/** A host or an address; a port may follow, after brackets for an IPv6 address. */
-export const nextHop: Codec<string> = scalar('a host, an address or "[IPv6 address]:port"', parseNextHop)
+/** A host or an address; a port may follow, after brackets for an IPv6 address. Or a UNIX socket. */
+export const nextHop: Codec<string> = scalar(
+  'a host, an address, "[IPv6 address]:port" or "unix:/path"',
+  (text) => (isUnixHop(text) ? text : parseNextHop(text)),
+)
+
+/** An absolute path, of what the system takes as the name of a socket. */
+function isUnixHop(text: string): boolean {
+  return /^unix:\/[\x21-\x7e]+$/.test(text) && text.length <= 'unix:'.length + 107
+}
 
 /** Whom a message is from, as it stands in a header: an address, or a name and an address in angle brackets. */
 export const originator: Codec<string> = scalar(
@@ -165,9 +173,10 @@ export const routes: Codec<readonly string[]> = listWhere((item, context) => {
   const { text, at } = item
   const url = /^(?<scheme>[a-z0-9]+):\/\/(?<hop>[^/?]+)\/?(?:\?(?<query>\S*))?$/i.exec(text)?.groups
   const scheme = url?.['scheme']?.toLowerCase() ?? 'smtp'
-  const isHop = text.toLowerCase() === '__mx__' || parseNextHop(url?.['hop'] ?? text) !== undefined
+  const isHop =
+    text.toLowerCase() === '__mx__' || isUnixHop(text) || parseNextHop(url?.['hop'] ?? text) !== undefined
   if (scheme !== 'smtp' || !isHop) {
-    return context.error(`takes hosts, addresses, "__mx__" or smtp:// URLs, not ${quote(text)}`, at)
+    return context.error(`takes hosts, addresses, "unix:/path", "__mx__" or smtp:// URLs, not ${quote(text)}`, at)
   }
   const parameters = [...new URLSearchParams(url?.['query'] ?? '')]
   for (const [name, value] of parameters) {

@@ -250,6 +250,7 @@ const wordForms: Readonly<Record<string, string>> = {
   ec: 'EC',
   ehlo: 'EHLO',
   esmtp: 'ESMTP',
+  lmtp: 'LMTP',
   http: 'HTTP',
   ip: 'IP',
   smtp: 'SMTP',

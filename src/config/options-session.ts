@@ -4,6 +4,7 @@
  */
 
 import { bool, type Codec, filePath, line, longSeconds, oneOf, pathUnless } from './codec.ts'
+import { deliveryMethod, lmtpPort } from './codec-delivery.ts'
 import { ciphers, protocols, tls13Suites } from './codec-tls.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
 import type { OutboundSessionValues, SessionGlobals } from './settings-session.ts'
@@ -28,6 +29,8 @@ export const sessionOptions: OptionTable<OutboundSessionValues> = {
   use_mta_sts: { codec: bool, default: false, scopes: ['domain', 'global'] },
   enable_mta_sts: { codec: bool, default: undefined, scopes: destinationScopes },
   xclient: { codec: demand, default: 'no', scopes: destinationScopes },
+  delivery_method: { codec: deliveryMethod, default: 'ESMTP', scopes: destinationScopes },
+  lmtp_port: { codec: lmtpPort, default: 2003, scopes: destinationScopes },
   outbound_smtp_auth_type: {
     codec: oneOf(['PLAIN', 'LOGIN', 'XOAUTH2']),
     default: undefined,

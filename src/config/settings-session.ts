@@ -27,6 +27,9 @@ export interface OutboundSessionValues {
   /** undefined: as use_mta_sts says */
   readonly enable_mta_sts: boolean | undefined
   readonly xclient: 'no' | 'ifavailable' | 'required'
+  /** `SMTP` says HELO and knows no extension; `LMTP` (RFC 2033) has an answer for each recipient */
+  readonly delivery_method: DeliveryMethod
+  readonly lmtp_port: number
   readonly outbound_smtp_auth_type: OutboundAuthType | undefined
   readonly outbound_smtp_auth_user: string | undefined
   /** never written anywhere */
@@ -34,6 +37,8 @@ export interface OutboundSessionValues {
   /** + the password is sent without TLS too */
   readonly outbound_smtp_auth_plaintext: boolean
 }
+
+export type DeliveryMethod = 'ESMTP' | 'SMTP' | 'LMTP'
 
 export type OutboundAuthType = 'PLAIN' | 'LOGIN' | 'XOAUTH2'
 

@@ -154,7 +154,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
 
   /** Addresses of a host; our text when it has none. */
   async #resolve(hop: NextHop, context: AttemptContext<SmtpRoute>): Promise<readonly string[] | string> {
-    if (isIP(hop.host) !== 0) return [hop.host]
+    if (isIP(hop.host) !== 0 || hop.host.startsWith('/')) return [hop.host]
     const { connect_timeout } = context.options
     const patience = new AbortController()
     const end = (): void => patience.abort()
@@ -215,7 +215,8 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     const { connection, bytesBefore, tls } = session
     try {
       const envelopes = messages.map(({ envelope }) => envelope)
-      const job = { envelopes, content, extensions: session.extensions }
+      const lmtp = context.options.delivery_method === 'LMTP'
+      const job = { envelopes, content, extensions: session.extensions, lmtp }
       const sent = await new SmtpTransaction(connection, context.options, job).run()
       const octets = connection.bytesSent - bytesBefore
       if (sent.connection === 'broken') connection.destroy()
@@ -254,6 +255,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       client: {
         timeouts: withinReach(options, remaining),
         ehloHostname: this.#ehloHostname(messages, options),
+        method: options.delivery_method,
       },
       tls: planned?.kind === 'tls' ? planned.plan : undefined,
       login,
@@ -302,7 +304,7 @@ function localResult(kind: 'transient' | 'permanent', text: string): AttemptResu
 
 /** Whether it is of the family of the address that connections are made from. */
 function isReachable(address: string, from: string | undefined): boolean {
-  return from === undefined || isIP(from) === isIP(address)
+  return from === undefined || address.startsWith('/') || isIP(from) === isIP(address)
 }
 
 /** @param remaining milliseconds that are left for finding a host */

@@ -14,8 +14,9 @@ import type { Mailbox } from '../mail/envelope.ts'
 import { LocalDomains, type MailboxPlace } from './maildir.ts'
 
 export interface NextHop {
-  /** a host name, or an address without brackets */
+  /** a host name, an address without brackets, or the path of a UNIX socket, which begins with `/` */
   readonly host: string
+  /** 0 for a UNIX socket */
   readonly port: number
   /** the name is a domain whose MX records say which hosts; otherwise it is the host */
   readonly mx?: true
@@ -77,23 +78,24 @@ export class Router {
   /** @param options what holds for the recipient's domain in the binding of the message; by default in that of none */
   route(
     recipient: Mailbox,
-    options: Pick<OutboundValues, 'gateway' | 'routes' | 'remote_smtp_port'> = this.scope(
+    options: Pick<OutboundValues, 'gateway' | 'routes' | PortOption> = this.scope(
       recipient.domain,
       defaultEgress,
     ).options,
   ): Route {
     const place = this.#local.place(recipient)
     if (place !== undefined) return { kind: 'maildir', place }
-    if (options.gateway !== undefined) return this.#gateway(options.gateway, options.remote_smtp_port)
-    const mx = mailHop(recipient.domain, options.remote_smtp_port)
-    if (options.routes.length > 0) return this.#routes(options.routes, options.remote_smtp_port, mx)
+    const port = options.delivery_method === 'LMTP' ? options.lmtp_port : options.remote_smtp_port
+    if (options.gateway !== undefined) return this.#gateway(options.gateway, port)
+    const mx = mailHop(recipient.domain, port)
+    if (options.routes.length > 0) return this.#routes(options.routes, port, mx)
     return mx === undefined ? { kind: 'none', problem: NO_DOMAIN } : { kind: 'smtp', hosts: [mx] }
   }
 
   #gateway(text: string, port: number): Route {
     const hop = parseHop(text, port)
     if (hop === undefined)
-      return { kind: 'none', problem: `Gateway = "${text}" is not a host, address or [v6]:port` }
+      return { kind: 'none', problem: `Gateway = "${text}" is not a host, address, [v6]:port or unix:/path` }
     return { kind: 'smtp', hosts: [hop] }
   }
 
@@ -113,11 +115,14 @@ export class Router {
   }
 }
 
+type PortOption = 'delivery_method' | 'lmtp_port' | 'remote_smtp_port'
+
 /**
- * `host`, `host:port`, an address, `[v6]` or `[v6]:port`. A bare IPv6 address takes no port.
+ * `host`, `host:port`, an address, `[v6]`, `[v6]:port` or `unix:/path`. A bare IPv6 address takes no port.
  * @returns undefined for anything else
  */
 export function parseHop(text: string, defaultPort: number): NextHop | undefined {
+  if (text.startsWith('unix:/')) return { host: text.slice('unix:'.length), port: 0 }
   if (isIP(text) !== 0) return { host: text, port: defaultPort }
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text)
   if (bracketed !== null) {
@@ -164,6 +169,7 @@ function parseRoute(text: string, defaultPort: number, index: number): RouteEntr
   const port = Number(parameters.get('port') ?? defaultPort)
   const preference = Number(parameters.get('pref') ?? index)
   const ttl = parameters.get('ttl')
+  if (host.startsWith('unix:/')) return { hop: { host: host.slice('unix:'.length), port: 0 }, preference }
   const hop = Number.isInteger(port) && port >= 1 && port <= 65_535 ? parseHop(host, port) : undefined
   if (hop === undefined || !Number.isFinite(preference))
     return `"${text}" is not a host, address or smtp:// URL`

@@ -1,6 +1,6 @@
 /**
  * What comes before a message, as an ESMTP client (RFC 5321): banner, EHLO (HELO for a host that does not know it), or
- * RSET on a connection that was used before. What may come between EHLO and a message, TLS and so on, is arranged in
+ * RSET on a connection that was used before. As an LMTP client it is LHLO (RFC 2033), and nothing else will do. What may come between EHLO and a message, TLS and so on, is arranged in
  * session/setup.ts; the message itself: smtp-transaction.ts.
  *
  * Nothing is sent before the banner. A 4xx or 5xx answer at any step ends the attempt with that answer.
@@ -8,6 +8,7 @@
 
 import type { SecureContext, TLSSocket } from 'node:tls'
 import type { OutboundValues } from '../config/settings.ts'
+import type { DeliveryMethod } from '../config/settings-session.ts'
 import type { Reply } from '../mail/status.ts'
 import { ConnectionError, type SmtpConnection } from './smtp-connection.ts'
 import { type Stage, stages } from './transport.ts'
@@ -46,6 +47,8 @@ export interface ClientOptions {
   >
   /** the name that we give ourselves */
   readonly ehloHostname: string
+  /** `SMTP`: HELO at once, and no extensions */
+  readonly method: DeliveryMethod
 }
 
 /** What the other side offers after EHLO: keyword in upper case → parameters. */
@@ -68,9 +71,12 @@ export class SmtpClient {
       await this.#connection.connected(connect_timeout)
       this.#stage = stages.banner
       this.#expect(2, await this.#connection.reply(ehlo_timeout, 'waiting for the banner'))
-      const ehlo = await this.#command(`EHLO ${this.#options.ehloHostname}`, stages.afterEhlo, ehlo_timeout)
-      if (ehlo.code < 500) return this.#extensions(ehlo)
-      const helo = `HELO ${this.#options.ehloHostname}`
+      const { method, ehloHostname } = this.#options
+      if (method !== 'SMTP') {
+        const ehlo = await this.#command(this.#hello, stages.afterEhlo, ehlo_timeout)
+        if (ehlo.code < 500 || method === 'LMTP') return this.#extensions(ehlo)
+      }
+      const helo = `HELO ${ehloHostname}`
       this.#expect(2, await this.#command(helo, stages.afterEhlo, ehlo_timeout))
       return new Map()
     })
@@ -83,10 +89,13 @@ export class SmtpClient {
   async hello(): Promise<Extensions> {
     const { ehlo_timeout } = this.#options.timeouts
     return await this.#ending(async () =>
-      this.#extensions(
-        await this.#command(`EHLO ${this.#options.ehloHostname}`, stages.afterEhlo, ehlo_timeout),
-      ),
+      this.#extensions(await this.#command(this.#hello, stages.afterEhlo, ehlo_timeout)),
     )
+  }
+
+  get #hello(): string {
+    const { method, ehloHostname } = this.#options
+    return `${method === 'LMTP' ? 'LHLO' : 'EHLO'} ${ehloHostname}`
   }
 
   /** A command whose reply the caller judges. @throws AttemptEnd, or an abort signal's reason */
@@ -115,7 +124,7 @@ export class SmtpClient {
     this.#connection.send(`${line}\r\n`)
     this.#stage = stage
     // the verb alone: what follows AUTH is nobody's business
-    const [verb = 'AUTH'] = /^(?:EHLO|HELO|RSET|STARTTLS|XCLIENT|AUTH)/.exec(line) ?? []
+    const [verb = 'AUTH'] = /^(?:EHLO|LHLO|HELO|RSET|STARTTLS|XCLIENT|AUTH)/.exec(line) ?? []
     return await this.#connection.reply(seconds, `waiting for the reply to ${verb}`)
   }
 

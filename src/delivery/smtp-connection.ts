@@ -65,6 +65,7 @@ export class SmtpConnection {
   /** @param signal its reason is thrown out of every wait when it aborts */
   constructor(
     host: {
+      /** or the path of a UNIX socket, which begins with `/` */
       readonly address: string
       readonly port: number
       /** our own address; undefined = the system chooses */
@@ -75,7 +76,9 @@ export class SmtpConnection {
     this.#signal = signal
     const { address, port, from } = host
     const local = from === undefined ? {} : { localAddress: from }
-    this.#socket = connect({ host: address, port, noDelay: true, ...local })
+    this.#socket = connect(
+      address.startsWith('/') ? { path: address } : { host: address, port, noDelay: true, ...local },
+    )
     this.#listen('connect')
     this.resume(signal)
   }
@@ -164,6 +167,11 @@ export class SmtpConnection {
   /** Waits for the connection. @param seconds 0 = no limit, here and below @throws ConnectionError */
   async connected(seconds: number): Promise<void> {
     await this.#until(() => this.#connected, seconds, '450 4.4.1 [internal] Connection Timed Out')
+  }
+
+  /** So many replies will come to what is sent next, for LMTP: one for each recipient. */
+  expect(replies: number): void {
+    this.#awaited += replies
   }
 
   /** The next reply. @param doing for the error's text: `waiting for the reply to MAIL FROM` @throws ConnectionError */
@@ -307,6 +315,9 @@ function describe(error: Error): ConnectionError {
     ECONNRESET: '451 4.4.2 [internal] Connection reset by the remote host',
     EPIPE: CLOSED,
     ETIMEDOUT: '450 4.4.1 [internal] Connection Timed Out',
+    // a UNIX socket that nobody has made, or that is not for us
+    ENOENT: '451 4.4.1 [internal] There is no such socket',
+    EACCES: '451 4.4.1 [internal] No permission to connect to the socket',
     EHOSTUNREACH: '451 4.4.1 [internal] Host unreachable',
     ENETUNREACH: '451 4.4.1 [internal] Network unreachable',
   }

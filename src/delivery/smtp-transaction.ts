@@ -7,6 +7,9 @@
  * message without a line ends it (RFC 2920 §3.1), and whatever is said to that counts for nobody. A host that takes no
  * more recipients for now (452) has not refused those that are left: they are deferred (RFC 5321 §4.5.3.1.10).
  * SIZE: RFC 1870. 8BITMIME: RFC 6152.
+ *
+ * With LMTP (RFC 2033) each recipient that was taken has an answer to the message too. A connection that breaks among
+ * them takes nothing back: those who have their answer keep it, the others are tried again.
  */
 
 import { formatPath } from '../mail/address.ts'
@@ -33,6 +36,8 @@ export interface Job {
   readonly envelopes: readonly Envelope[]
   readonly content: StoredContent
   readonly extensions: Extensions
+  /** every recipient has an answer of its own to the message */
+  readonly lmtp?: boolean
 }
 
 type Failure = Pick<AttemptResult, 'kind' | 'stage' | 'text'>
@@ -55,6 +60,8 @@ export class SmtpTransaction {
   readonly #job: Job
   readonly #answers: (Answer | undefined)[]
   readonly #pipelining: boolean
+  /** the recipients that were taken, by index */
+  #accepted: readonly number[] = []
   #stage: Stage = stages.afterEhlo
 
   constructor(connection: SmtpConnection, timeouts: ClientOptions['timeouts'], job: Job) {
@@ -104,13 +111,29 @@ export class SmtpTransaction {
       return
     }
     this.#expect(3, data)
+    this.#accepted = accepted
+    if (this.#job.lmtp === true) this.#connection.expect(accepted.length)
     await this.#sendContent(content)
-    const confirmation = await this.#connection.reply(
-      this.#timeouts.body_timeout,
-      'waiting for the confirmation of the message',
-    )
+    await this.#confirm()
+  }
+
+  /** What the host says to the whole message: to all, or with LMTP to each recipient that was taken (RFC 2033 §4.2). */
+  async #confirm(): Promise<void> {
+    const next = async (): Promise<Reply> =>
+      await this.#connection.reply(this.#timeouts.body_timeout, 'waiting for the confirmation of the message')
+    const delivered = (reply: Reply): Answer => {
+      return { kind: 'delivered', stage: stages.confirmation, text: replyText(reply) }
+    }
+    if (this.#job.lmtp === true) {
+      for (const index of this.#accepted) {
+        const reply = await next()
+        this.#answers[index] = this.#refusal(2, reply) ?? delivered(reply)
+      }
+      return
+    }
+    const confirmation = await next()
     this.#expect(2, confirmation)
-    this.#fill({ kind: 'delivered', stage: stages.confirmation, text: replyText(confirmation) })
+    this.#fill(delivered(confirmation))
   }
 
   /** MAIL and RCPT; the indices of the recipients that were taken. Those that were not have their answer. */
@@ -145,6 +168,9 @@ export class SmtpTransaction {
   /** DATA was sent ahead and there is nobody to send to. */
   async #endOfNothing(data: Reply): Promise<void> {
     if (data.code < 300 || data.code >= 400) return
+    // with LMTP nobody could tell how many answers there are to that: the connection has to go
+    if (this.#job.lmtp === true)
+      throw new End({ kind: 'transient', stage: this.#stage, text: unexpected(data) }, true)
     this.#connection.send('.\r\n')
     await this.#connection.reply(this.#timeouts.body_timeout, 'waiting for the end of the transaction')
   }
@@ -164,11 +190,16 @@ export class SmtpTransaction {
     this.#stage = stages.confirmation
   }
 
+  /** With LMTP such an answer is the first recipient's alone. */
   async #interrupted(): Promise<End> {
     const reply = await this.#connection.reply(0, '')
     const kind = reply.code >= 500 ? 'permanent' : 'transient'
     const text = reply.code >= 400 ? replyText(reply) : unexpected(reply)
-    return new End({ kind, stage: this.#stage, text }, true)
+    const failure: Failure = { kind, stage: this.#stage, text }
+    const [first] = this.#accepted
+    if (this.#job.lmtp !== true || first === undefined) return new End(failure, true)
+    this.#answers[first] = failure
+    return new End({ ...failure, kind: 'transient', text: unexpected(reply) }, true)
   }
 
   /** A connection that fails ends it where it was; the answer that explains it may have come first. */

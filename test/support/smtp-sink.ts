@@ -24,6 +24,8 @@ export interface SinkScript {
   readonly rset?: SinkAnswer
   /** the answer to the final dot */
   readonly message?: SinkAnswer
+  /** LMTP: the answer to the final dot for each recipient that was taken, by its command line and number */
+  readonly messageFor?: (line: string, index: number) => SinkAnswer
   /** said or done after so many octets of the message, without waiting for the rest */
   readonly inData?: { readonly after: number; readonly answer: SinkAnswer }
   /** keywords after EHLO */
@@ -80,9 +82,16 @@ export class SmtpSink {
     this.#server = createServer((socket) => this.#accept(socket))
   }
 
-  static async start(script: SinkScript | ((connection: number) => SinkScript) = {}): Promise<SmtpSink> {
+  /** @param path of a UNIX socket; a port of its own unless given */
+  static async start(
+    script: SinkScript | ((connection: number) => SinkScript) = {},
+    path?: string,
+  ): Promise<SmtpSink> {
     const sink = new SmtpSink(script)
-    await new Promise<void>((resolve) => sink.#server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => {
+      if (path === undefined) sink.#server.listen(0, '127.0.0.1', resolve)
+      else sink.#server.listen(path, resolve)
+    })
     return sink
   }
 
@@ -205,7 +214,8 @@ class SinkSession {
   #command(line: string): void {
     const script = this.#script
     switch (line.split(/[ :]/, 1).join('').toUpperCase()) {
-      case 'EHLO': {
+      case 'EHLO':
+      case 'LHLO': {
         const lines = ['sink.test', ...this.#extensions()]
         return this.answer(
           script.ehlo ?? lines.map((text, i) => `250${i < lines.length - 1 ? '-' : ' '}${text}`).join('\r\n'),
@@ -313,12 +323,30 @@ class SinkSession {
     const content = this.#input.slice(0, end).replace(/^\./gm, '')
     this.#input = this.#input.slice(end + 3)
     this.#inData = false
+    if (this.#script.messageFor !== undefined) {
+      this.#answerEach(content, this.#script.messageFor)
+      return true
+    }
     const answer = this.#script.message ?? '250 2.0.0 kept'
     if (typeof answer === 'string' && answer.startsWith('2')) {
       this.#sink.received.push({ mail: this.#mail, rcpt: this.#rcpt, content })
     }
     this.answer(answer)
     return true
+  }
+
+  #answerEach(content: string, messageFor: NonNullable<SinkScript['messageFor']>): void {
+    const answers = this.#rcpt.map((line, index) => messageFor(line, index))
+    const rcpt = this.#rcpt.filter((_, index) => String(answers[index]).startsWith('2'))
+    if (rcpt.length > 0) this.#sink.received.push({ mail: this.#mail, rcpt, content })
+    for (const answer of answers) {
+      if (answer === 'drop') {
+        // what was said before is on its way, and stays there
+        this.#socket.end()
+        return
+      }
+      this.answer(answer)
+    }
   }
 }
 

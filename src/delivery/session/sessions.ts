@@ -84,6 +84,7 @@ function keyOf({ host, from, client, tls, login, introduction }: SessionPlan): s
     host.port,
     from ?? '',
     client.ehloHostname,
+    client.method,
     tls?.key ?? '',
     login === undefined ? '' : digestOf([login.type, login.user, login.password, login.inClear]),
     introduction === undefined ? '' : [introduction.required, ...introduction.attributes],
