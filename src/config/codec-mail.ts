@@ -176,7 +176,10 @@ export const routes: Codec<readonly string[]> = listWhere((item, context) => {
   const isHop =
     text.toLowerCase() === '__mx__' || isUnixHop(text) || parseNextHop(url?.['hop'] ?? text) !== undefined
   if (scheme !== 'smtp' || !isHop) {
-    return context.error(`takes hosts, addresses, "unix:/path", "__mx__" or smtp:// URLs, not ${quote(text)}`, at)
+    return context.error(
+      `takes hosts, addresses, "unix:/path", "__mx__" or smtp:// URLs, not ${quote(text)}`,
+      at,
+    )
   }
   const parameters = [...new URLSearchParams(url?.['query'] ?? '')]
   for (const [name, value] of parameters) {

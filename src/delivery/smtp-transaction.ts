@@ -121,9 +121,6 @@ export class SmtpTransaction {
   async #confirm(): Promise<void> {
     const next = async (): Promise<Reply> =>
       await this.#connection.reply(this.#timeouts.body_timeout, 'waiting for the confirmation of the message')
-    const delivered = (reply: Reply): Answer => {
-      return { kind: 'delivered', stage: stages.confirmation, text: replyText(reply) }
-    }
     if (this.#job.lmtp === true) {
       for (const index of this.#accepted) {
         const reply = await next()
@@ -255,6 +252,10 @@ export class SmtpTransaction {
     }
     return `MAIL FROM:${sender}${parameters}`
   }
+}
+
+function delivered(reply: Reply): Answer {
+  return { kind: 'delivered', stage: stages.confirmation, text: replyText(reply) }
 }
 
 function unsuitable(text: string): Failure {

@@ -337,7 +337,7 @@ class SinkSession {
 
   #answerEach(content: string, messageFor: NonNullable<SinkScript['messageFor']>): void {
     const answers = this.#rcpt.map((line, index) => messageFor(line, index))
-    const rcpt = this.#rcpt.filter((_, index) => String(answers[index]).startsWith('2'))
+    const rcpt = this.#rcpt.filter((_, index) => answers[index] !== undefined && takes(answers[index]))
     if (rcpt.length > 0) this.#sink.received.push({ mail: this.#mail, rcpt, content })
     for (const answer of answers) {
       if (answer === 'drop') {
