@@ -10,9 +10,8 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
 import type { HostGates } from './host-gates.ts'
 import { foregone, judge, type Outcome } from './outcome.ts'
-import type { DeliverableRoute, Router } from './route.ts'
+import type { Route, Router } from './route.ts'
 import {
-  type AttemptContext,
   type AttemptResult,
   type Deferred,
   type MessageResult,
@@ -121,23 +120,54 @@ export class Attempts {
   }
 
   async #send(
-    { messages, scope, egress, mayRepeat, signal }: AttemptJob,
+    job: AttemptJob,
     content: StoredContent,
-    { router, transports }: AttemptMeans,
+    means: AttemptMeans,
   ): Promise<readonly MessageResult[]> {
-    const [first] = messages
-    if (first === undefined) return []
-    const { options } = scope
-    const domain = routingDomain(first.envelope)
-    const route = router.route({ ...first.envelope.recipient, domain }, options)
-    if (route.problem !== undefined) this.#options.panic(route.problem, 'once')
+    const { messages, scope, egress, mayRepeat, signal } = job
+    const { router, transports } = means
+    const route = this.#route(messages[0], scope, router)
     if (route.kind === 'none') return messages.map(() => localFailure('451 4.4.1 [internal] No valid hosts'))
     const gate = this.#options.gates.gate(scope, egress, (names, of) => router.host(names, of))
-    const context: Omit<AttemptContext<DeliverableRoute>, 'route'> = { options, mayRepeat, gate, signal }
+    const context = { options: scope.options, mayRepeat, gate, signal }
     if (route.kind === 'smtp') return await transports.smtp.deliver(messages, content, { ...context, route })
-    // a mailbox is one recipient's
-    const [result] = await transports.maildir.deliver([first], content, { ...context, route })
-    return messages.map((message) => (message === first && result ? result : { kind: 'deferred', until: 0 }))
+    const results: MessageResult[] = []
+    for (const message of messages) {
+      // a mailbox is one recipient's, and so is what goes wrong with it
+      const own = this.#route(message, scope, router)
+      results.push(
+        own.kind === 'maildir'
+          ? await this.#guarded(job, message, async () =>
+              transports.maildir.deliver([message], content, { ...context, route: own }),
+            )
+          : { kind: 'deferred', until: 0 },
+      )
+    }
+    return results
+  }
+
+  #route(message: StoredMessage | undefined, { options }: OutboundScope, router: Router): Route {
+    if (message === undefined) return { kind: 'none', problem: '' }
+    const { envelope } = message
+    const route = router.route({ ...envelope.recipient, domain: routingDomain(envelope) }, options)
+    if (route.problem !== undefined) this.#options.panic(route.problem, 'once')
+    return route
+  }
+
+  /** A fault of ours is one message's. @throws the signal's reason */
+  async #guarded(
+    { signal }: AttemptJob,
+    { envelope }: StoredMessage,
+    deliver: () => Promise<readonly MessageResult[]>,
+  ): Promise<MessageResult> {
+    try {
+      const [result] = await deliver()
+      if (result !== undefined) return result
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#options.panic(`delivery of message ${envelope.id} failed: ${describe(error)}`)
+    }
+    return localFailure('451 4.3.0 [internal] Local error in delivery')
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeClock } from '../../test/support/fake-clock.ts'
-import { contentOf, settingsFor, storedMessage } from '../../test/support/messages.ts'
+import { contentOf, maildirSettings, settingsFor, storedMessage } from '../../test/support/messages.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { MemorySpool, type MemoryStorage } from '../spool/memory-spool.ts'
@@ -42,6 +42,8 @@ interface BenchOptions {
   readonly options?: Partial<OutboundValues>
   readonly answer?: (message: StoredMessage) => MessageResult
   readonly kill?: Kill
+  /** example.com is a maildir's; called for each message */
+  readonly mailbox?: (message: StoredMessage) => AttemptResult
 }
 
 class Bench {
@@ -59,6 +61,7 @@ class Bench {
     options = {},
     answer = () => done,
     kill = new Kill(),
+    mailbox,
   }: BenchOptions = {}) {
     this.storage = storage
     this.answer = answer
@@ -71,7 +74,10 @@ class Bench {
     let ids = 0
     this.queue = new DeliveryQueue({
       spool: this.spool,
-      settings: settingsFor({ gateway: 'relay.test', generate_bounces: false, ...options }),
+      settings: settingsFor(
+        { gateway: 'relay.test', generate_bounces: false, ...options },
+        mailbox === undefined ? [] : [maildirSettings('/nowhere')],
+      ),
       transports: {
         smtp: {
           deliver: async (messages) =>
@@ -80,7 +86,12 @@ class Bench {
               return await Promise.resolve(messages.map((message) => this.answer(message)))
             }),
         },
-        maildir: { deliver: () => Promise.reject(new Error('no maildir here')) },
+        maildir: {
+          deliver: async (messages) => {
+            this.attempts.push(messages.map(({ envelope }) => envelope.recipient.local).join(' '))
+            return await Promise.resolve(messages.map((message) => mailbox?.(message) ?? never))
+          },
+        },
       },
       events: { emit: (event) => this.events.push(event) },
       ids: { next: () => `c${ids++}` },
@@ -119,6 +130,11 @@ class Bench {
 
 async function settled(): Promise<void> {
   for (let n = 0; n < 12; n++) await new Promise(setImmediate)
+}
+
+/** one is delivered, one fails, one is tried again */
+function mixed({ envelope }: StoredMessage): AttemptResult {
+  return { a: done, b: never, c: later }[envelope.id] ?? done
 }
 
 const to = (local: string, changes: Parameters<typeof storedMessage>[1] = {}) =>
@@ -185,16 +201,15 @@ test('a message that was deferred is no failure, and stays in front', async () =
 })
 
 test('a kill at any step of a batch loses nothing, and repeats only what was not written down', async () => {
-  const answer = ({ envelope }: StoredMessage) => ({ a: done, b: never, c: later })[envelope.id] ?? done
   const messages = ['a', 'b', 'c'].map((id) => to(id))
   const whole = new Kill()
-  const run = new Bench({ kill: whole, answer })
+  const run = new Bench({ kill: whole, answer: mixed })
   await run.accept(messages)
   run.queue.start()
   await settled()
   assert.ok(whole.steps.length >= 8, whole.steps.join())
   for (let at = 0; at <= whole.steps.length; at++) {
-    const first = new Bench({ kill: new Kill(at), answer })
+    const first = new Bench({ kill: new Kill(at), answer: mixed })
     await first.accept(messages)
     first.queue.start()
     await settled()
@@ -275,4 +290,21 @@ test('few envelopes are held in memory; the others are read when their turn come
   assert.equal(bench.storage.size, 0)
   assert.equal(bench.attempts.length, 12)
   assert.equal(bench.queue.counts.resident, 0)
+})
+
+test('each recipient of a batch has a mailbox of its own, and what is wrong with one is not with the others', async () => {
+  const bench = new Bench({
+    mailbox: ({ envelope }) => {
+      if (envelope.id === 'b') throw new Error('no such disk')
+      return done
+    },
+  })
+  bench.queue.start()
+  await bench.accept(['a', 'b', 'c'].map((id) => to(id)))
+  assert.deepEqual(bench.attempts, ['a', 'b', 'c'])
+  assert.deepEqual(bench.told().toSorted(), [
+    'delivery a 250 kept',
+    'delivery c 250 kept',
+    'transient-failure b 451 4.3.0 [internal] Local error in delivery',
+  ])
 })

@@ -157,6 +157,12 @@ test('what was not tried is back at the front, in its order', () => {
   bench.queues.putBack(taken.batch.messages.slice(1), bench.now)
   bench.queues.done(taken.batch)
   assert.deepEqual(bench.takeAll(), ['a2 a3', 'a4'])
+  bench.push('b1', 'b')
+  const alone = bench.take()
+  assert.equal(alone?.names, 'b1')
+  bench.queues.putBack(alone.batch.messages, bench.now)
+  bench.push('b2', 'b')
+  assert.deepEqual(bench.takeAll(), ['b1', 'b2'])
 })
 
 test('the last places are for domains that have none, and a binding may be kept from the last places', () => {

@@ -411,7 +411,8 @@ test('without a way out mail waits, and the operator is told once', async () => 
     bench.outcomes.map(({ kind, text }) => `${kind} ${text}`),
     Array.from({ length: 4 }, () => 'transient-failure 451 4.4.1 [internal] No valid hosts'),
   )
-  assert.deepEqual(bench.panics, ['Gateway = "no host" is not a host, address or [v6]:port'])
+  assert.equal(bench.panics.length, 1)
+  assert.match(bench.panics[0] ?? '', /^Gateway = "no host" is not a host, address/)
   bench.queue.reload(settingsFor(bench.settings({ gateway: 'relay.test' })))
   await bench.toNextAlarm()
   assert.equal(bench.outcomes.at(-1)?.kind, 'delivery')

@@ -48,14 +48,19 @@ function textOf(result: MessageResult): string {
 }
 
 const verbs = (sink: SmtpSink) => sink.commands.map((line) => line.split(/[ :]/)[0]).join(' ')
+/** answers by the recipient's name */
+function rcpt(line: string): string {
+  if (line.includes('no')) return '550 5.1.1 no'
+  if (line.includes('later')) return '450 4.2.0 later'
+  return line.includes('cut') ? 'drop' : '250 ok'
+}
+
 const both: readonly (readonly string[])[] = [['PIPELINING'], []]
 
 for (const extensions of both) {
   const how = extensions.length > 0 ? 'with PIPELINING' : 'without PIPELINING'
 
   test(`${how}: each recipient has its own answer, and the message goes to those that were taken`, async () => {
-    const rcpt = (line: string) =>
-      line.includes('no') ? '550 5.1.1 no' : line.includes('later') ? '450 4.2.0 later' : '250 ok'
     const { sink, results } = await send({ extensions, rcpt }, [['a', 'no', 'later', 'b']])
     assert.deepEqual(results, [
       [
@@ -94,7 +99,6 @@ for (const extensions of both) {
   })
 
   test(`${how}: DATA, or the message, that is refused is refused for those that were taken`, async () => {
-    const rcpt = (line: string) => (line.includes('no') ? '550 5.1.1 no' : '250 ok')
     const data = await send({ extensions, rcpt, data: '451 4.3.0 oops' }, [['a', 'no', 'b']])
     assert.deepEqual(data.results, [
       ['transient 7 451 4.3.0 oops', 'permanent 5 550 5.1.1 no', 'transient 7 451 4.3.0 oops'],
@@ -107,8 +111,8 @@ for (const extensions of both) {
 
   test(`${how}: a host that takes no more recipients has not refused those that are left`, async () => {
     let taken = 0
-    const rcpt = () => (taken++ < 2 ? '250 ok' : '452 4.5.3 too many')
-    const { results } = await send({ extensions, rcpt }, [['a', 'b', 'c', 'd']])
+    const few = () => (taken++ < 2 ? '250 ok' : '452 4.5.3 too many')
+    const { results } = await send({ extensions, rcpt: few }, [['a', 'b', 'c', 'd']])
     assert.deepEqual(results, [
       ['delivered 9 250 2.0.0 kept', 'delivered 9 250 2.0.0 kept', 'deferred 0', 'deferred 0'],
     ])
@@ -122,8 +126,6 @@ for (const extensions of both) {
   })
 
   test(`${how}: a connection that breaks in between leaves what was said before as it was said`, async () => {
-    const rcpt = (line: string) =>
-      line.includes('no') ? '550 5.1.1 no' : line.includes('cut') ? 'drop' : '250 ok'
     const { results } = await send({ extensions, rcpt }, [['no', 'cut', 'a']])
     const [first, second, third] = results[0] ?? []
     assert.equal(first, 'permanent 5 550 5.1.1 no')
