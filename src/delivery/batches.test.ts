@@ -308,3 +308,26 @@ test('each recipient of a batch has a mailbox of its own, and what is wrong with
     'transient-failure b 451 4.3.0 [internal] Local error in delivery',
   ])
 })
+
+test('what is throttled waits in the queue, and is no failure; a reload counts on', async () => {
+  const options = { outbound_throttle_messages: { count: 2, seconds: 10 } }
+  const bench = new Bench({ options })
+  bench.queue.start()
+  for (const id of ['a', 'b', 'c', 'd', 'e']) await bench.accept([to(id)])
+  assert.deepEqual(bench.attempts, ['a', 'b'])
+  assert.equal(bench.queue.counts.ready, 3)
+  bench.queue.reload(settingsFor({ gateway: 'relay.test', ...options }))
+  await settled()
+  assert.deepEqual(bench.attempts, ['a', 'b'])
+  const times: number[] = []
+  while (bench.queue.counts.ready > 0) {
+    assert.equal(bench.clock.armed, 1)
+    await bench.toNextAlarm()
+    times.push((bench.clock.now() - START) / 1000)
+  }
+  assert.deepEqual(bench.attempts, ['a', 'b', 'c', 'd', 'e'])
+  const [first = 0] = times
+  assert.ok(first >= 10 && first <= 10.5, `${first}`)
+  assert.ok((times.at(-1) ?? 0) >= 20)
+  assert.equal(bench.told().length, 5)
+})
