@@ -213,8 +213,15 @@ async function passesForRecipient(session: Session, message: Message): Promise<b
 }
 
 /** Momentum: config/ref-default-binding */
-function requireBinding({ services }: Session, { egress }: Message): void {
-  if (egress !== undefined || services.outbound?.global.default_binding !== 'none') return
+function requireBinding({ services: { outbound } }: Session, { egress }: Message): void {
+  if (outbound === undefined) return
+  if (egress !== undefined) {
+    const known = outbound.findBinding(egress.binding, egress.bindingGroup)
+    if (known?.bindingGroup === egress.bindingGroup) return
+    const text = '4.3.0 [internal] policy chose a binding that is not there'
+    throw refuse(451, text, { state: 'async body response' })
+  }
+  if (outbound.global.default_binding !== 'none') return
   throw refuse(451, '4.4.0 [internal] no binding was chosen for the message', {
     state: 'async body response',
   })

@@ -21,6 +21,16 @@ end
 msys.registerModule("bindings", mod)
 `
 
+const TYPED = `
+export const policy = {
+  setBinding(_session, message) {
+    const { domain } = message.recipient
+    if (domain === 'typed.test') message.egress = message.bindings?.findBinding('only')
+    if (domain === 'broken.test') message.egress = { bindingGroup: 'g', binding: 'second' }
+  },
+}
+`
+
 let sink: SmtpSink
 let gate: TestGate
 
@@ -30,7 +40,7 @@ before(async () => {
       line.includes('never') ? '550 5.1.1 no' : line.includes('later') ? '450 4.2.0 later' : '250 2.1.5 ok',
   })
   gate = await startTestGate({
-    files: { 'bind.lua': SCRIPT },
+    files: { 'bind.lua': SCRIPT, 'typed.ts': TYPED },
     conf: `
       Gateway = "127.0.0.1:${sink.port}"
       Generate_Bounces = false
@@ -42,7 +52,7 @@ before(async () => {
         EHLO_Hostname = "group.example"
         Binding "only" { Bind_Address = 127.0.0.3 Domain "grouped.test" { EHLO_Hostname = "only.example" } }
       }
-      scriptlet "scriptlet" { script "bindings" { source = "bind.lua" } }
+      scriptlet "scriptlet" { script "bindings" { source = "bind.lua" } script "typed" { source = "typed.ts" } }
       ec_logger "l" { mainlog = "main.ec" heartbeat = 0 }
       ESMTP_Listener { Open_Relay = true Listen "127.0.0.1:0" { } }`,
   })
@@ -86,6 +96,13 @@ test('mail leaves by the binding that policy chose: its address, its name, its l
       `EHLO ${name}`,
     )
   }
+})
+
+test('a policy in TypeScript chooses a binding; one that is not there is never used', async () => {
+  assert.match(await send('bob@typed.test'), /^250/)
+  const { envelope } = await gate.event('delivery', (event) => event.domain === 'typed.test')
+  assert.deepEqual([envelope.bindingGroup, envelope.binding], ['g', 'only'])
+  assert.match(await send('bob@broken.test'), /^451 4\.3\.0 .*binding/)
 })
 
 test('the recipients of one message go together, and each has an outcome of its own', async () => {
