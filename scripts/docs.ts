@@ -10,6 +10,7 @@ import { displayName, displayScopes } from '../src/config/known-names.ts'
 import { knownOptions } from '../src/config/known-options.ts'
 import type { OptionRow } from '../src/config/option-row.ts'
 import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
+import { pipeOptions, webhookOptions } from '../src/config/options-delivery.ts'
 import { inboundOptions } from '../src/config/options-inbound.ts'
 import { ocspOptions } from '../src/config/options-ocsp.ts'
 import {
@@ -49,7 +50,9 @@ import {
   ocspNotes,
   outboundNotes,
   partnerNotes,
+  pipeNotes,
   tlsLogNotes,
+  webhookNotes,
 } from './option-notes.ts'
 
 const docs = path.join(import.meta.dirname, '..', 'docs')
@@ -138,6 +141,18 @@ A local part becomes a folder's name only if it is made of letters, digits and \
 digit or \`_\`, and has at most 64 characters.
 
 ${table(maildirOptions, maildirNotes)}
+
+## \`pipe_transport "name" { }\`
+
+A program for the mail of some domains; [delivery.md](delivery.md#pipes) tells more.
+
+${table(pipeOptions, pipeNotes)}
+
+## \`webhook "name" { }\` +
+
+HTTP POST for the mail of some domains; [delivery.md](delivery.md#webhooks) tells more.
+
+${table(webhookOptions, webhookNotes)}
 
 ## \`datasource "name" { }\`
 

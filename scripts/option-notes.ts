@@ -13,6 +13,7 @@ import type {
   OutboundValues,
   TlsLogSettings,
 } from '../src/config/settings.ts'
+import type { PipeValues, WebhookValues } from '../src/config/settings-delivery.ts'
 import type { PartnerValues } from '../src/config/settings-partner.ts'
 import type { HostValues, OutboundQueueValues, QueueGlobals } from '../src/config/settings-queue.ts'
 
@@ -354,4 +355,30 @@ export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {
   domains: 'domains whose mail ends here',
   create_users: 'whether a missing mailbox is made; otherwise its recipient is refused at RCPT',
   domain_in_path: 'whether the path is `BASEDIR/DOMAIN/LOCALPART` rather than `BASEDIR/LOCALPART`',
+}
+
+export const pipeNotes: Notes<PipeValues> = {
+  program_name: 'file of the program; needed',
+  domain: 'domains whose mail ends here',
+  code: 'exit status → reply, such as `[ 100 = "550 no" 111 = "450 later" ]`, in place of what sysexits.h says',
+  output_file:
+    'file that gets what the program writes to its output; without it, its first line is in the outcome',
+  error_file: 'likewise for its errors',
+  arguments: '+ list of arguments, with macros',
+  environment: '+ all its variables, with macros',
+  directory: '+ folder in which it runs',
+  timeout: '+ seconds for one run; then its process group gets SIGTERM, and SIGKILL five seconds later',
+  max_concurrent: '+ runs at once',
+}
+
+export const webhookNotes: Notes<WebhookValues> = {
+  url: 'where messages are posted; needed',
+  domains: 'domains whose mail ends here',
+  key_file: 'file of the key that signs, or while it is replaced two files; needed',
+  tls_ca: 'CAs of the receiver, PEM; needed with https',
+  tls_certificate: 'shown to a receiver that asks for a certificate',
+  tls_key: 'its key; in the certificate’s file when not set',
+  context_keys: 'values of the validation context that the receiver is told',
+  timeout: 'seconds for one request, from the connection to the answer',
+  max_concurrent: 'requests at once',
 }

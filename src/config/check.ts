@@ -49,6 +49,8 @@ class Checker {
     this.#body(statements, model.global)
     this.#pathwayNames()
     this.#required(model.maildirs, 'basedir')
+    this.#required(model.pipes, 'program_name')
+    for (const option of ['url', 'key_file']) this.#required(model.webhooks, option)
     this.#required(model.scripts, 'source')
     this.#required(model.datasources, 'uri')
     for (const option of ['ca', 'responder']) this.#required(model.ocsp, option)

@@ -141,9 +141,9 @@ export const nextHop: Codec<string> = scalar(
   (text) => (isUnixHop(text) ? text : parseNextHop(text)),
 )
 
-/** An absolute path, of what the system takes as the name of a socket. */
+/** An absolute path that the system takes as the name of a socket; without `?`, which would look like parameters. */
 function isUnixHop(text: string): boolean {
-  return /^unix:\/[\x21-\x7e]+$/.test(text) && text.length <= 'unix:'.length + 107
+  return /^unix:\/[\x21-\x3e\x40-\x7e]+$/.test(text) && text.length <= 'unix:'.length + 107
 }
 
 /** Whom a message is from, as it stands in a header: an address, or a name and an address in angle brackets. */

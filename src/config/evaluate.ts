@@ -11,6 +11,7 @@ import { ConfigError, type Origin } from './diagnostic.ts'
 import { suggestion } from './edit-distance.ts'
 import { displayName, displayScopes, findOption } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
+import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
 import {
   bounceLoggerOptions,
@@ -214,6 +215,8 @@ const moduleTables = [
   bounceLoggerOptions,
   tlsLogOptions,
   maildirOptions,
+  pipeOptions,
+  webhookOptions,
   scriptOptions,
   securityOptions,
   httpOptions,

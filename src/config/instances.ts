@@ -40,6 +40,8 @@ export class Instances {
   readonly #bounceLoggers = new Map<string, NamedStanza>()
   readonly #tlsLogs = new Map<string, NamedStanza>()
   readonly #maildirs = new Map<string, NamedStanza>()
+  readonly #pipes = new Map<string, NamedStanza>()
+  readonly #webhooks = new Map<string, NamedStanza>()
   readonly #datasources = new Map<string, NamedStanza>()
   readonly #authSchemes = new Map<string, SchemeStanza>()
   readonly #controlListeners = new Map<string, ServiceStanza>()
@@ -69,6 +71,8 @@ export class Instances {
       bounceLoggers: this.#bounceLoggers,
       tlsLogs: this.#tlsLogs,
       maildirs: this.#maildirs,
+      pipes: this.#pipes,
+      webhooks: this.#webhooks,
       partners: this.#partners,
       ocsp: this.#ocsp,
       security: this.#security,
@@ -139,6 +143,10 @@ export class Instances {
         return this.#named(this.#tlsLogs, scope, instance)
       case 'maildir':
         return this.#named(this.#maildirs, scope, instance)
+      case 'pipe_transport':
+        return this.#named(this.#pipes, scope, instance)
+      case 'webhook':
+        return this.#named(this.#webhooks, scope, instance)
       case 'datasource':
         return this.#named(this.#datasources, scope, instance)
       case 'scheme':
@@ -337,6 +345,8 @@ const named: readonly ScopeName[] = [
   'binding',
   'binding_group',
   'script',
+  'pipe_transport',
+  'webhook',
   'partner',
   'datasource',
   'scheme',

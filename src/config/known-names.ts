@@ -8,6 +8,7 @@ import { type KnownNames, knownOptions } from './known-options.ts'
 import { acceptedStanzas, knownStanzas } from './known-stanzas.ts'
 import { type OptionRow, type ScopeName, sessionAndGlobal } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
+import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
 import { ocspOptions } from './options-ocsp.ts'
 import {
@@ -119,6 +120,8 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   bounce_logger: ['global'],
   tls_log: ['global'],
   maildir: ['global'],
+  pipe_transport: ['global'],
+  webhook: ['global'],
   datasource: ['global'],
   auth_ds: ['global'],
   scheme: ['auth_ds'],
@@ -143,7 +146,10 @@ const serviceScopes = new Set<string>(Object.entries(listenOf).flat())
 
 /** Options of the modules that are read, besides those that act. */
 const moduleOptions: readonly KnownNames[] = [
-  { scopes: 'ec_logger bounce_logger maildir scriptlet auth_ds', names: 'enabled debug_level' },
+  {
+    scopes: 'ec_logger bounce_logger maildir pipe_transport scriptlet auth_ds',
+    names: 'enabled debug_level',
+  },
   {
     scopes: 'datasource',
     names: 'pool serialized assume_charset connection_cache_size connection_cache_life long_threshold',
@@ -178,6 +184,8 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     loggerOptions,
     tlsLogOptions,
     maildirOptions,
+    pipeOptions,
+    webhookOptions,
     securityOptions,
     scriptOptions,
     datasourceOptions,
@@ -227,6 +235,9 @@ const wholeNames: Readonly<Record<string, string>> = {
   querygroups: 'QueryGroups',
   enumgroups: 'EnumGroups',
   maildir: 'maildir',
+  pipe_transport: 'pipe_transport',
+  webhook: 'webhook',
+  url: 'URL',
   scriptlet: 'scriptlet',
   script: 'script',
   snmp: 'SNMP',

@@ -16,6 +16,7 @@ import { bindAddresses } from './listen-address.ts'
 import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
+import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { ocspOptions } from './options-ocsp.ts'
 import {
   bounceLoggerOptions,
@@ -28,7 +29,6 @@ import {
 } from './options-other.ts'
 import { partnerOptions } from './options-partner.ts'
 import { checkPartners, partnerPathways } from './partners.ts'
-import { quote } from './render.ts'
 import { Report, sortDiagnostics } from './report.ts'
 import { Resolver, situations } from './resolve.ts'
 import { checkServices, modelOfService } from './services.ts'
@@ -36,13 +36,13 @@ import type {
   HttpListenSettings,
   InboundScope,
   ListenSettings,
-  MaildirSettings,
   ScriptSettings,
   Settings,
 } from './settings.ts'
 import type { Egress } from './settings-queue.ts'
 import { diskFiles, memoryFiles, readSource, type SourceFiles } from './source.ts'
 import { warnOfTraps } from './traps.ts'
+import { checkWaysOut } from './ways-out.ts'
 
 export interface LoadResult {
   /** undefined when there is an error among the diagnostics */
@@ -60,7 +60,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   const report = new Report()
   const checked = check(source.statements, directory)
   const model = checked.model
-  sharedDomains(model, report)
+  checkWaysOut(model, report)
   checkAuthSchemes(model, report)
   checkPartners(model, report)
   checkServices(model, report)
@@ -113,6 +113,8 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     bounceLoggers: stanzas(model.bounceLoggers, bounceLoggerOptions),
     tlsLogs: stanzas(model.tlsLogs, tlsLogOptions),
     maildirs: stanzas(model.maildirs, maildirOptions),
+    pipes: stanzas(model.pipes, pipeOptions),
+    webhooks: stanzas(model.webhooks, webhookOptions),
     partners: named(model.partners, (stanza, { name, at }) => ({
       name,
       at,
@@ -213,28 +215,6 @@ function scriptPath(source: string, directory: string): string | undefined {
   return [directory, path.join(directory, 'scripts')]
     .flatMap((each) => ['.lua', '.ts'].map((suffix) => path.join(each, `${file}${suffix}`)))
     .find((each) => statSync(each, { throwIfNoEntry: false })?.isFile())
-}
-
-/** Two maildirs for one domain: nobody could say which one gets the mail. */
-function sharedDomains(model: Model, report: Report): void {
-  const owners = new Map<
-    string,
-    { readonly name: string; readonly setting: { readonly at: MaildirSettings['at'] } }
-  >()
-  for (const [name, { stanza }] of model.maildirs) {
-    const setting = stanza.settings.get('domains')
-    for (const domain of (setting?.value ?? []) as readonly string[]) {
-      const other = owners.get(domain)
-      if (setting === undefined) continue
-      if (other === undefined || other.name === name) owners.set(domain, { name, setting })
-      else {
-        report.error(`the domain ${quote(domain)} is in two maildirs`, setting.at, {
-          message: `maildir ${quote(other.name)} has it too`,
-          at: other.setting.at,
-        })
-      }
-    }
-  }
 }
 
 function named<T extends object>(

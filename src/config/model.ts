@@ -103,6 +103,8 @@ export interface Model {
   readonly bounceLoggers: ReadonlyMap<string, NamedStanza>
   readonly tlsLogs: ReadonlyMap<string, NamedStanza>
   readonly maildirs: ReadonlyMap<string, NamedStanza>
+  readonly pipes: ReadonlyMap<string, NamedStanza>
+  readonly webhooks: ReadonlyMap<string, NamedStanza>
   /** by name */
   readonly partners: ReadonlyMap<string, NamedStanza>
   /** every TLS_OCSP, by name */

@@ -21,6 +21,8 @@ export type ScopeName =
   | 'bounce_logger'
   | 'tls_log'
   | 'maildir'
+  | 'pipe_transport'
+  | 'webhook'
   | 'datasource'
   | 'auth_ds'
   | 'scheme'

@@ -7,6 +7,7 @@
 
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
+import type { WaysOut } from './settings-delivery.ts'
 import type { OcspSettings } from './settings-ocsp.ts'
 import type { PartnerSettings } from './settings-partner.ts'
 import type { BindingNames, Egress, HostScope, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
@@ -352,7 +353,7 @@ export interface AuthSchemeSettings {
 }
 
 /** A configuration that can be served. Immutable: a reload makes a new one. */
-export interface Settings extends BindingNames {
+export interface Settings extends BindingNames, WaysOut {
   /** the main file as named by the user */
   readonly file: string
   /** every file that was read, in order */

@@ -6,7 +6,7 @@
  *   `:25 10.0.0.1 @name Option` the same on a pathway that a script chose
  *   `global Option`, `domain example.com Option`
  *   `domain example.com via group/binding Option`, `host mx.example.com via group/binding Option`
- *   `listens`, `scripts`, `loggers`, `maildirs`, `security`, `files`  the whole of it
+ *   `listens`, `scripts`, `loggers`, `maildirs`, `pipes`, `webhooks`, `security`, `files`  the whole of it
  * A line `===== name` starts a further file beside the configuration.
  *
  * With UPDATE_GOLDEN=1 in the environment what comes out is written back: read the difference before you keep it.
