@@ -142,6 +142,9 @@ function report(what: string, since: number): void {
 function memory(): void {
   ;(globalThis as { gc?: () => void }).gc?.()
   const { rss, heapUsed, arrayBuffers } = process.memoryUsage()
-  const mib = (octets: number): string => (octets / 1024 ** 2).toFixed(0)
   console.log(`RSS ${mib(rss)} MiB, heap ${mib(heapUsed)} MiB, buffers ${mib(arrayBuffers)} MiB`)
+}
+
+function mib(octets: number): string {
+  return (octets / 1024 ** 2).toFixed(0)
 }

@@ -531,3 +531,17 @@ test('an attempt that is broken off on a used connection throws the reason', asy
   await assert.rejects(second, /stopping/)
   await sink.close()
 })
+
+test('an attempt looks for a host that answers no longer than Connect_Timeout_To_Delay', async () => {
+  const sink = await SmtpSink.start()
+  const hosts = [await closedPort(), sink.port].map((port) => ({ host: '127.0.0.1', port }))
+  let now = 1_700_000_000_000
+  const transport = new SmtpTransport({ resolver, mx: noMx, hostname: 'mx.test', clock: () => (now += 6000) })
+  const late = await attempt({ hosts, transport, options: { connect_timeout_to_delay: 10 } })
+  assert.deepEqual([late.kind, late.text], ['transient', '451 4.4.1 [internal] Connection refused'])
+  assert.equal(sink.connections, 0)
+  const patient = await attempt({ hosts, transport, options: { connect_timeout_to_delay: 0 } })
+  assert.equal(patient.kind, 'delivered')
+  transport.close()
+  await sink.close()
+})

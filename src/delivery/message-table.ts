@@ -11,8 +11,8 @@ const flag = { mayRepeat: 1, urgent: 2, failed: 4, told: 8 } as const
 const FIRST_SIZE = 1024
 
 export class MessageTable {
-  /** id → number; in the spool the same strings are kept anyway */
-  readonly #numbers = new Map<string, number>()
+  /** ids of everything that is here; in the spool the same strings are kept anyway */
+  readonly #known = new Set<string>()
   #ids: (string | undefined)[] = []
   /** messages with the same one have the same header and body */
   #content = new Float64Array(FIRST_SIZE)
@@ -27,16 +27,11 @@ export class MessageTable {
   #free = NOBODY
 
   get size(): number {
-    return this.#numbers.size
+    return this.#known.size
   }
 
   has(id: string): boolean {
-    return this.#numbers.has(id)
-  }
-
-  /** @returns undefined for a message that is not here */
-  numberOf(id: string): number | undefined {
-    return this.#numbers.get(id)
+    return this.#known.has(id)
   }
 
   add(id: string, about: { readonly queue: number; readonly content: number }): number {
@@ -45,7 +40,7 @@ export class MessageTable {
       number = this.#used++
       if (number === this.#flags.length) this.#grow()
     } else this.#free = this.next(number)
-    this.#numbers.set(id, number)
+    this.#known.add(id)
     this.#ids[number] = id
     this.#content[number] = about.content
     this.#queue[number] = about.queue
@@ -57,7 +52,7 @@ export class MessageTable {
   }
 
   remove(number: number): void {
-    this.#numbers.delete(this.id(number))
+    this.#known.delete(this.id(number))
     this.#ids[number] = undefined
     this.#next[number] = this.#free
     this.#free = number

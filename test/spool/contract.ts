@@ -86,6 +86,43 @@ export function spoolContract(name: string, makePlace: () => Promise<SpoolPlace>
 
 const keepingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] = [
   [
+    'equal content is told by one number, also after reopening; one message can be asked for',
+    async (place) => {
+      const spool = await place.open()
+      const writer = spool.create()
+      await writer.append(bytes(100))
+      const own = bytes(50, 2)
+      const other = Buffer.from(HEADER.toString('latin1').replace('x', 'y'), 'latin1')
+      await writer.commit([
+        { envelope: envelope('a'), header: HEADER },
+        { envelope: envelope('b'), header: other },
+        { envelope: envelope('c'), header: Buffer.from(HEADER) },
+        { envelope: envelope('d'), header: HEADER, body: own },
+        { envelope: envelope('e'), header: other },
+        { envelope: envelope('f'), header: HEADER, body: own },
+      ])
+      await keep(spool, 'g', bytes(100))
+      await spool.close()
+      const again = await place.open()
+      const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+      const keys = ids.map((id) => again.contentKey(id))
+      assert.deepEqual(
+        keys.map((key) => ids[keys.indexOf(key)]),
+        ['a', 'b', 'a', 'd', 'b', 'd', 'g'],
+      )
+      await again.update('a', { attempts: 2, nextAttempt: 5, failed: false, lastText: 'later' })
+      assert.deepEqual(await again.message('a'), {
+        envelope: envelope('a'),
+        state: { attempts: 2, nextAttempt: 5, failed: false, lastText: 'later' },
+      })
+      assert.equal(again.contentKey('a'), keys[2])
+      await again.remove('a')
+      assert.deepEqual([await again.message('a'), again.contentKey('a')], [undefined, undefined])
+      assert.equal(again.contentKey('c'), keys[2])
+      await again.close()
+    },
+  ],
+  [
     'what was committed is there at once and after reopening, byte for byte',
     async (place) => {
       const first = await place.open()
