@@ -77,7 +77,10 @@ export interface PossibleChain {
 
 export function possibleChain(input: WalkInput): PossibleChain {
   const { path, brokenAt, anchored } = findPath(input)
-  const whole = anchored && brokenAt === undefined && !input.resumed && input.sent.length <= MAX_SENT
+  // what OpenSSL took is in its dates: anything else is not the chain that verified
+  const inDates = path.every(({ facts }) => facts.notBefore <= input.now && input.now < facts.notAfter)
+  const whole =
+    anchored && brokenAt === undefined && inDates && !input.resumed && input.sent.length <= MAX_SENT
   const bySubject = Map.groupBy(input.sent.slice(0, MAX_SENT).map(chainElement), ({ subject }) => subject)
   const possible = new Set(path)
   for (const element of possible) {

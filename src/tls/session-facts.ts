@@ -85,20 +85,21 @@ export function judgeSession(
       now,
     }),
   }
-  return { leaf, facts, chain: () => (leaf === undefined ? [] : chainOf(leaf, cas?.certificates ?? [])) }
+  return {
+    leaf,
+    facts,
+    chain: () => (leaf === undefined ? [] : chainOf([leaf, ...sent], cas?.certificates ?? [])),
+  }
 }
 
-/**
- * The leaf and what stands above it: what the client sent as far as Node keeps it (it drops the intermediates of a
- * chain that verifies), then our CAs. Node gives a chain away only once, so it hangs on the first leaf that was read.
- */
-function chainOf(leaf: X509Certificate, cas: readonly X509Certificate[]): CertificateFacts[] {
+/** The leaf and what stands above it: what leads on from it, then our CAs (of a resumed session these alone). */
+function chainOf(shown: readonly X509Certificate[], cas: readonly X509Certificate[]): CertificateFacts[] {
   const chain: CertificateFacts[] = []
-  let current: X509Certificate | undefined = leaf
+  let current = shown[0]
   while (current !== undefined && chain.length < MAX_WALK) {
     chain.push(readLeaf(current.raw).facts)
     const child: X509Certificate = current
-    const next: X509Certificate | undefined = child.issuerCertificate ?? cas.find((ca) => issued(ca, child))
+    const next: X509Certificate | undefined = shown[chain.length] ?? cas.find((ca) => issued(ca, child))
     // a certificate that names itself as its issuer ends the chain
     current = next === undefined || next.raw.equals(child.raw) ? undefined : next
   }

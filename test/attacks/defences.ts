@@ -396,6 +396,19 @@ export const defences: readonly Defence[] = [
     mutation: [['const MAX_SIGNATURES = 40', 'const MAX_SIGNATURES = 4000']],
   },
   {
+    known: 'CVE-2022-1473 (OpenSSL), and Node 24.21 by getPeerX509Certificate',
+    attack:
+      'Each certificate of a long chain stays in memory for ever, and clients fill it without being anybody',
+    test: ['test/attacks/chain-memory.test.ts', 'clients that send long chains leave nothing in memory'],
+    source: 'src/tls/presented.ts',
+    mutation: [
+      [
+        '  const resumed = socket.isSessionReused()\n',
+        '  const resumed = socket.isSessionReused()\n  socket.getPeerX509Certificate()\n',
+      ],
+    ],
+  },
+  {
     known: 'CVE-2025-61729, CVE-2026-27145 (Go)',
     attack: 'Ten thousand alternative names',
     test: ['src/tls/certificate.test.ts', 'thousands of names are cut visibly and quickly'],
