@@ -313,6 +313,7 @@ export const defences: readonly Defence[] = [
     attack: 'A text with a line end, from a certificate or a script, makes a reply of its own',
     test: ['test/fuzz/reply.fuzz.ts', 'a reply is one reply with its own code, whatever its text holds'],
     source: 'src/wire/reply.ts',
+    mutation: [['split(/\\r?\\n/).map(printable)', 'split(/\\r?\\n/)']],
   },
   {
     known: 'CVE-2009-4565, in metrics',
@@ -329,6 +330,7 @@ export const defences: readonly Defence[] = [
       'nothing hostile in a certificate or a greeting reaches the terminal of any command',
     ],
     source: 'src/console/render.ts',
+    mutation: [['const UNSEEN = /[\\p{Cc}\\p{Cf}', 'const UNSEEN = /[']],
   },
   {
     known: 'CVE-2009-4565, in records',
@@ -429,9 +431,11 @@ export const defences: readonly Defence[] = [
   },
   {
     known: 'GHSA-82j2-j2ch-gfr8 (webpki), CVE-2026-28388 (OpenSSL)',
-    attack: 'A malformed revocation list ends the process, or the lists that were in force',
-    test: ['test/fuzz/crl.fuzz.ts', 'octets that were never DER are refused too'],
+    attack:
+      'A malformed or unsigned revocation list ends the process, or is believed before its signature is looked at',
+    test: ['test/fuzz/crl.fuzz.ts', 'nothing that the CA has not signed says that a certificate is good'],
     source: 'src/tls/crl.ts',
+    mutation: [['named.filter((list) => list.isSignedBy(issuer) !== false)', 'named']],
   },
   {
     known: 'A foreign hand in the revocation list',
