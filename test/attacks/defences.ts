@@ -346,6 +346,7 @@ export const defences: readonly Defence[] = [
       'alternative names with NUL, wildcards, dots, blanks, line ends, lists',
     ],
     source: 'src/tls/partners/partners.ts',
+    mutation: [['values.has(value)', '[...values].some((each) => value.includes(each))']],
   },
   {
     known: 'CVE-2023-2422, where keys are pinned',
