@@ -9,6 +9,13 @@ import { permissions } from '../src/config/codec.ts'
 import { displayName, displayScopes } from '../src/config/known-names.ts'
 import { knownOptions } from '../src/config/known-options.ts'
 import type { OptionRow } from '../src/config/option-row.ts'
+import {
+  dmarcOptions,
+  openarcOptions,
+  opendkimOptions,
+  signingOptions,
+  spfOptions,
+} from '../src/config/options-authenticity.ts'
 import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
 import { pipeOptions, webhookOptions } from '../src/config/options-delivery.ts'
 import { inboundOptions } from '../src/config/options-inbound.ts'
@@ -41,6 +48,7 @@ import {
   bounceLoggerNotes,
   controlNotes,
   datasourceNotes,
+  dmarcNotes,
   globalNotes,
   hostNotes,
   httpNotes,
@@ -48,9 +56,13 @@ import {
   loggerNotes,
   maildirNotes,
   ocspNotes,
+  openarcNotes,
+  opendkimNotes,
   outboundNotes,
   partnerNotes,
   pipeNotes,
+  signingNotes,
+  spfNotes,
   tlsLogNotes,
   webhookNotes,
 } from './option-notes.ts'
@@ -134,6 +146,26 @@ ${table(ocspOptions, ocspNotes)}
 Whose a verified certificate is, and what that is worth: see [partners.md](partners.md).
 
 ${table(partnerOptions, partnerNotes)}
+
+## \`spf_v1 "name" { }\`
+
+SPF for mail that comes in; [message-authentication.md](message-authentication.md) tells more of this and the next three.
+
+${table(spfOptions, spfNotes)}
+
+## \`opendkim "name" { dkim_domain "example.com" { } }\`
+
+DKIM: signatures of mail that leaves, and verification of mail that comes in.
+
+${table({ ...opendkimOptions, ...signingOptions }, { ...opendkimNotes, ...signingNotes })}
+
+## \`openarc { }\`
+
+${table(openarcOptions, openarcNotes)}
+
+## \`dmarc { }\` +
+
+${table(dmarcOptions, dmarcNotes)}
 
 ## \`maildir "name" { }\` +
 

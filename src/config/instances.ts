@@ -8,6 +8,7 @@ import { formatCidr } from './address.ts'
 import { CidrTrie } from './cidr-trie.ts'
 import { network } from './codec-mail.ts'
 import type { Position } from './diagnostic.ts'
+import { AuthenticityInstances } from './instances-authenticity.ts'
 import { OutboundInstances } from './instances-outbound.ts'
 import { displayName } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
@@ -35,6 +36,7 @@ export class Instances {
   readonly #pathways = new Map<string, PathwayStanza & { readonly at: Position }>()
   readonly #groups = new Map<string, Stanza>()
   readonly #outbound: OutboundInstances
+  readonly #authenticity: AuthenticityInstances
   readonly #scripts = new Map<string, NamedStanza>()
   readonly #loggers = new Map<string, NamedStanza>()
   readonly #bounceLoggers = new Map<string, NamedStanza>()
@@ -55,6 +57,7 @@ export class Instances {
   constructor(report: Report) {
     this.#report = report
     this.#outbound = new OutboundInstances(report, this.#global)
+    this.#authenticity = new AuthenticityInstances(report)
   }
 
   get model(): Model {
@@ -75,6 +78,7 @@ export class Instances {
       webhooks: this.#webhooks,
       partners: this.#partners,
       ocsp: this.#ocsp,
+      authenticity: this.#authenticity,
       security: this.#security,
       datasources: this.#datasources,
       authSchemes: this.#authSchemes,
@@ -157,6 +161,13 @@ export class Instances {
         return this.#partner(instance)
       case 'tls_ocsp':
         return this.#named(this.#ocsp, scope, instance)
+      case 'spf_v1':
+      case 'opendkim':
+      case 'openarc':
+      case 'dmarc':
+        return this.#authenticity.open(scope, instance)
+      case 'dkim_domain':
+        return this.#authenticity.domain(instance, node.name.at, parent)
       case 'tls_sni':
         return this.#sniOf(instance, node.name.at, parent)
       case 'security':
@@ -352,6 +363,7 @@ const named: readonly ScopeName[] = [
   'scheme',
   'tls_sni',
   'tls_ocsp',
+  'dkim_domain',
 ]
 
 /** what `uri` means without auth_ds */

@@ -7,6 +7,13 @@ import { joinWith } from './codec.ts'
 import { type KnownNames, knownOptions } from './known-options.ts'
 import { acceptedStanzas, knownStanzas } from './known-stanzas.ts'
 import { type OptionRow, type ScopeName, sessionAndGlobal } from './option-row.ts'
+import {
+  dmarcOptions,
+  openarcOptions,
+  opendkimOptions,
+  signingOptions,
+  spfOptions,
+} from './options-authenticity.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
@@ -128,6 +135,11 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   authenticate: ['scheme'],
   tls_sni: [...sessionAndGlobal],
   tls_ocsp: ['global'],
+  spf_v1: ['global'],
+  opendkim: ['global'],
+  dkim_domain: ['opendkim'],
+  openarc: ['global'],
+  dmarc: ['global'],
   partner: ['global'],
   control_listener: ['global'],
   http_listener: ['global'],
@@ -156,6 +168,16 @@ const moduleOptions: readonly KnownNames[] = [
   },
   { scopes: 'ec_logger', names: 'importlog acctlog_mode importlog_mode' },
   { scopes: 'bounce_logger', names: 'log_outofband_bounces' },
+  {
+    scopes: 'spf_v1',
+    names: `
+      default_rule delay_check fail_code fail_fallback_string nxdomain_code nxdomain_override_string pass_code
+      permerror_code softfail_code softfail_fallback_string temperror_override_string unknown_code
+    `,
+  },
+  { scopes: 'opendkim dkim_domain', names: 'key_cache_size neg_keycache_ttl pos_keycache_ttl testing' },
+  { scopes: 'opendkim', names: 'copy_headers keycache_size' },
+  { scopes: 'openarc spf_v1 opendkim', names: 'debug_level enabled' },
   { scopes: 'maildir', names: 'all_domains createusers dirmode domain filemode' },
   {
     scopes: 'scriptlet',
@@ -193,6 +215,11 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     partnerOptions,
     sniOptions,
     ocspOptions,
+    spfOptions,
+    opendkimOptions,
+    signingOptions,
+    openarcOptions,
+    dmarcOptions,
     controlOptions,
     httpOptions,
   ]
@@ -239,6 +266,11 @@ const wholeNames: Readonly<Record<string, string>> = {
   webhook: 'webhook',
   url: 'URL',
   scriptlet: 'scriptlet',
+  spf_v1: 'spf_v1',
+  opendkim: 'opendkim',
+  dkim_domain: 'dkim_domain',
+  openarc: 'openarc',
+  dmarc: 'dmarc',
   script: 'script',
   snmp: 'SNMP',
   san_dns: 'SAN_DNS',

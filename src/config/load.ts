@@ -10,6 +10,7 @@
 import { statSync } from 'node:fs'
 import path from 'node:path'
 import { checkAuthSchemes } from './auth-schemes.ts'
+import { authenticitySettings, checkAuthenticity } from './authenticity.ts'
 import { check } from './check.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { bindAddresses } from './listen-address.ts'
@@ -64,6 +65,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   checkAuthSchemes(model, report)
   checkPartners(model, report)
   checkServices(model, report)
+  checkAuthenticity(model.authenticity, report)
   warnOfTraps(model, report)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
   const diagnostics = sortDiagnostics(all, source.files)
@@ -123,6 +125,7 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
         stanza.settings.get(option)?.at ?? ('default' as const),
     })),
     ocsp: stanzas(model.ocsp, ocspOptions),
+    authenticity: authenticitySettings(model.authenticity),
     security: model.security && {
       at: model.security.at,
       ...valuesOf(model.security.stanza, securityOptions),

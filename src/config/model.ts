@@ -88,6 +88,19 @@ export interface ServiceStanza extends NamedStanza {
   readonly listens: ReadonlyMap<string, ListenStanza>
 }
 
+/** An opendkim stanza, with its dkim_domain ones by domain in lower case. */
+export interface OpendkimStanza extends NamedStanza {
+  readonly domains: ReadonlyMap<string, NamedStanza>
+}
+
+/** By name. */
+export interface AuthenticityStanzas {
+  readonly spf: ReadonlyMap<string, NamedStanza>
+  readonly opendkim: ReadonlyMap<string, OpendkimStanza>
+  readonly openarc: ReadonlyMap<string, NamedStanza>
+  readonly dmarc: ReadonlyMap<string, NamedStanza>
+}
+
 export interface Model {
   readonly global: Stanza
   readonly listener: Stanza
@@ -109,6 +122,7 @@ export interface Model {
   readonly partners: ReadonlyMap<string, NamedStanza>
   /** every TLS_OCSP, by name */
   readonly ocsp: ReadonlyMap<string, NamedStanza>
+  readonly authenticity: AuthenticityStanzas
   readonly security: NamedStanza | undefined
   readonly datasources: ReadonlyMap<string, NamedStanza>
   /** of auth_ds, by name in lower case */

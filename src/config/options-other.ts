@@ -61,6 +61,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
 
 export const outboundOptions: OptionTable<OutboundValues> = {
   ...queueOptions,
+  opendkim_sign: { codec: bool, default: true, scopes: destinationScopes },
   gateway: { codec: nextHop, default: undefined, scopes: destinationScopes },
   routes: { codec: routes, default: Object.freeze([]), scopes: domainScopes },
   remote_smtp_port: {

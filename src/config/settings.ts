@@ -8,6 +8,7 @@
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { WaysOut } from './settings-delivery.ts'
+import type { AuthenticitySettings } from './settings-authenticity.ts'
 import type { OcspSettings } from './settings-ocsp.ts'
 import type { PartnerSettings } from './settings-partner.ts'
 import type { BindingNames, Egress, HostScope, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
@@ -128,6 +129,8 @@ export interface GlobalValues extends SessionGlobals, QueueGlobals {
 
 /** Options of the outbound scopes that act, for one destination domain. */
 export interface OutboundValues extends OutboundSessionValues, OutboundQueueValues {
+  /** whether mail of a dkim_domain is signed */
+  readonly opendkim_sign: boolean
   /** host, address or `[v6]:port` */
   readonly gateway: string | undefined
   readonly routes: readonly string[]
@@ -373,6 +376,7 @@ export interface Settings extends BindingNames, WaysOut {
   readonly partners: readonly PartnerSettings[]
   /** of TLS_OCSP */
   readonly ocsp: readonly OcspSettings[]
+  readonly authenticity: AuthenticitySettings
   readonly security: SecuritySettings | undefined
   readonly datasources: readonly DatasourceSettings[]
   /** of auth_ds */

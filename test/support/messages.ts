@@ -20,6 +20,7 @@ const queueDefaults = Object.fromEntries(
 export const outboundDefaults: OutboundValues = {
   ...queueDefaults,
   ...sessionDefaults,
+  opendkim_sign: true,
   gateway: undefined,
   routes: [],
   remote_smtp_port: 25,
