@@ -326,8 +326,8 @@ export const defences: readonly Defence[] = [
     known: 'CVE-2009-4565, on a terminal',
     attack: 'Escape sequences in a certificate or a greeting reach the operator’s console',
     test: [
-      'test/gate/console.test.ts',
-      'nothing hostile in a certificate or a greeting reaches the terminal of any command',
+      'src/console/words-and-render.test.ts',
+      'nothing that a terminal would act on comes through, in text or JSON',
     ],
     source: 'src/console/render.ts',
     mutation: [['const UNSEEN = /[\\p{Cc}\\p{Cf}', 'const UNSEEN = /[']],
