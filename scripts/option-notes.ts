@@ -13,13 +13,13 @@ import type {
   OutboundValues,
   TlsLogSettings,
 } from '../src/config/settings.ts'
-import type { PipeValues, WebhookValues } from '../src/config/settings-delivery.ts'
 import type {
   CheckSettings,
   OpendkimSettings,
   SigningValues,
   SpfSettings,
 } from '../src/config/settings-authenticity.ts'
+import type { PipeValues, WebhookValues } from '../src/config/settings-delivery.ts'
 import type { PartnerValues } from '../src/config/settings-partner.ts'
 import type { HostValues, OutboundQueueValues, QueueGlobals } from '../src/config/settings-queue.ts'
 
@@ -86,6 +86,8 @@ export const inboundNotes: Notes<InboundValues> = {
   reconfig_message: 'text of the 421 that a session meets after a reload',
   open_relay: 'anybody in this scope may relay',
   relay_hosts: 'networks that may relay',
+  bounce_domains:
+    'domains to which reports about our mail come back; taken from everybody as far as Bounce_Pattern fits; see [delivery.md](delivery.md)',
   relay_domains:
     'recipient domains that are accepted from anybody; `*.example.com` and `*example.com` are patterns',
   relay_for_sending_domains: 'sender domains that may relay; an empty list means any sender',
@@ -161,6 +163,7 @@ const queueGlobalNotes: Notes<QueueGlobals> = {
 }
 
 export const globalNotes: Notes<GlobalValues> = {
+  bounce_suppress_list: 'addresses, and `@domain`, that a report is never taken to be about',
   hostname: 'this host’s name; default: the system’s',
   spoolbase: 'folder of the spool; a change needs a restart',
   spool_mode: 'permissions of new spool files; a change needs a restart',
@@ -240,9 +243,23 @@ export const outboundNotes: Notes<OutboundValues> = {
   host_failure_retry:
     'seconds for which a host that could not be connected to is not tried again, at most Retry_Interval',
   generate_bounces:
-    'whether the sender is told of a failure; without it, failures are logged and the message is forgotten; see [delivery.md](delivery.md)',
+    'whether senders are told of failures, and of success and delays that they asked about; without it, failures are logged and the message is forgotten; see [delivery.md](delivery.md)',
   mailerdaemon: 'the From of bounces; default: mailer-daemon at Hostname',
-  bounces_inline_original: 'how much of the message a bounce brings along: `headers`, `all` or `none`',
+  bounces_inline_original:
+    'how much of the message a bounce brings along at most: `headers`, `all` (up to 1 MiB) or `none`; a sender may ask for less',
+  mdn_failures_notify:
+    'the mailbox that is told of mail from the null sender that cannot be delivered; never of what was sent to it for that',
+  generate_delay_dsn: 'whether senders are told that mail is late; see [delivery.md](delivery.md)',
+  delay_dsn_retry_interval: 'seconds to the first such notice; the time to the next one doubles',
+  delay_dsn_max_retry_interval: 'the longest time between two of them; 0 = no bound',
+  send_8bitmime:
+    'whether `BODY=8BITMIME` is said to hosts that know it: `ifavailable` or `no` (differs: Momentum says `no` unless it is set)',
+  transform_8bitmime_content:
+    'eight-bit parts for a host without 8BITMIME: `ifneeded` and `strict` encode them (what cannot be is refused, `554 5.6.3`), `no` sends them as they are, `strip` takes the eighth bit of the body off',
+  bounce_pattern:
+    'which addresses in Bounce_Domains are meant: a regular expression of JavaScript over the whole address, domain in lower case',
+  bounce_behavior:
+    'what becomes of a report for such an address: `pass`, or `blackhole`: it is logged and dropped',
   ehlo_hostname: 'the name we give ourselves; default: Hostname',
   idle_timeout: 'seconds for which a connection is kept for the next message to the same host; 0 = it is not',
   tls: 'whether sessions are encrypted: `no`, `ifavailable` or `required`; see [delivery.md](delivery.md#tls)',
@@ -355,6 +372,7 @@ export const bounceLoggerNotes: Notes<Omit<BounceLoggerSettings, 'name' | 'at'>>
   bouncelog_mode: 'permissions',
   heartbeat: 'seconds between marker lines; 0 = none',
   log_inband_bounces: 'B lines',
+  log_outofband_bounces: 'B lines of reports that came back (Bounce_Domains)',
   log_transient_failures: 'T lines',
 }
 

@@ -167,7 +167,6 @@ const moduleOptions: readonly KnownNames[] = [
     names: 'pool serialized assume_charset connection_cache_size connection_cache_life long_threshold',
   },
   { scopes: 'ec_logger', names: 'importlog acctlog_mode importlog_mode' },
-  { scopes: 'bounce_logger', names: 'log_outofband_bounces' },
   {
     scopes: 'spf_v1',
     names: `

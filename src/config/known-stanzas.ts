@@ -59,4 +59,4 @@ export const restrictingStanzas: Readonly<
 }
 
 /** Stanzas that are accepted and not needed: no warning. */
-export const acceptedStanzas: readonly string[] = ['ac_auth', 'alerting', 'dane', 'outbound_smtp_auth']
+export const acceptedStanzas: readonly string[] = ['ac_auth', 'alerting', 'dane', 'delay_dsn', 'outbound_smtp_auth']

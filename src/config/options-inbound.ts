@@ -76,6 +76,7 @@ const receptionOptions: OptionTable<Omit<InboundValues, keyof typeof tlsOptions>
   open_relay: { codec: bool, default: false, scopes: sessionScopes },
   relay_hosts: { codec: networks, default: Object.freeze([]), scopes: sessionAndGlobal },
   relay_domains: { codec: domainGlobs, default: Object.freeze([]), scopes: bundleScopes },
+  bounce_domains: { codec: domainGlobs, default: Object.freeze([]), scopes: bundleScopes },
   relay_for_sending_domains: { codec: domainGlobs, default: undefined, scopes: sessionScopes },
   allow_ip_literal: { codec: bool, default: true, scopes: sessionAndGlobal },
   allow_null_envelope_sender: { codec: bool, default: true, scopes: sessionAndGlobal },

@@ -13,14 +13,14 @@ import {
   hostname,
   line,
   longSeconds,
-  oneOf,
   permissions,
   seconds,
   size,
 } from './codec.ts'
-import { domains, ehloName, nameServers, networks, nextHop, originator, routes } from './codec-mail.ts'
+import { domains, ehloName, nameServers, networks, nextHop, routes } from './codec-mail.ts'
 import { warningDays } from './codec-tls.ts'
 import { destinationScopes, domainScopes, type OptionTable, type ScopeName } from './option-row.ts'
+import { noticeOptions, suppressList } from './options-notices.ts'
 import { queueGlobals, queueOptions } from './options-queue.ts'
 import { sessionGlobals, sessionOptions } from './options-session.ts'
 import type {
@@ -55,6 +55,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
   tls_expiry_warning: { codec: warningDays, default: Object.freeze([30, 14, 7, 1]), scopes: global },
   /** + */
   dns_servers: { codec: nameServers, default: Object.freeze([]), scopes: global },
+  bounce_suppress_list: { codec: suppressList, default: Object.freeze([]), scopes: global },
   ...queueGlobals,
   ...sessionGlobals,
 }
@@ -75,13 +76,7 @@ export const outboundOptions: OptionTable<OutboundValues> = {
   use_ipv6: { codec: bool, default: false, scopes: global },
   prefer_ipv6_mxs: { codec: bool, default: false, scopes: global },
   host_failure_retry: { codec: longSeconds, default: 120, scopes: domainScopes },
-  generate_bounces: { codec: bool, default: true, scopes: destinationScopes },
-  mailerdaemon: { codec: originator, default: undefined, scopes: destinationScopes },
-  bounces_inline_original: {
-    codec: oneOf(['none', 'headers', 'all']),
-    default: 'headers',
-    scopes: destinationScopes,
-  },
+  ...noticeOptions,
   ehlo_hostname: { codec: ehloName, default: undefined, scopes: destinationScopes },
   idle_timeout: { codec: seconds, default: 5, scopes: destinationScopes },
   ...sessionOptions,
@@ -117,6 +112,7 @@ export const bounceLoggerOptions: OptionTable<Omit<BounceLoggerSettings, 'name' 
   bouncelog_mode: { codec: permissions, default: 0o644, scopes: bounceLogger },
   heartbeat: { codec: seconds, default: 60, scopes: bounceLogger },
   log_inband_bounces: { codec: bool, default: true, scopes: bounceLogger },
+  log_outofband_bounces: { codec: bool, default: true, scopes: bounceLogger },
   log_transient_failures: { codec: bool, default: true, scopes: bounceLogger },
 }
 

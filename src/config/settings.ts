@@ -7,8 +7,9 @@
 
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
-import type { WaysOut } from './settings-delivery.ts'
 import type { AuthenticitySettings } from './settings-authenticity.ts'
+import type { WaysOut } from './settings-delivery.ts'
+import type { NoticeValues } from './settings-notices.ts'
 import type { OcspSettings } from './settings-ocsp.ts'
 import type { PartnerSettings } from './settings-partner.ts'
 import type { BindingNames, Egress, HostScope, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
@@ -77,6 +78,8 @@ export interface InboundValues extends TlsValues {
   readonly open_relay: boolean
   readonly relay_hosts: readonly Cidr[]
   readonly relay_domains: readonly string[]
+  /** where reports about mail of ours come back to; taken like relay_domains, as far as bounce_pattern lets them */
+  readonly bounce_domains: readonly string[]
   /** undefined = not set; an empty list = any sender (that is Momentum's meaning, and an open relay) */
   readonly relay_for_sending_domains: readonly string[] | undefined
   readonly allow_ip_literal: boolean
@@ -110,6 +113,8 @@ export interface InboundValues extends TlsValues {
 
 /** Options of the global scope that act by themselves. */
 export interface GlobalValues extends SessionGlobals, QueueGlobals {
+  /** addresses, and `@domain`, that no report of failure is about; lower case */
+  readonly bounce_suppress_list: readonly string[]
   readonly hostname: string | undefined
   readonly spoolbase: FilePath
   readonly spool_mode: number
@@ -128,7 +133,7 @@ export interface GlobalValues extends SessionGlobals, QueueGlobals {
 }
 
 /** Options of the outbound scopes that act, for one destination domain. */
-export interface OutboundValues extends OutboundSessionValues, OutboundQueueValues {
+export interface OutboundValues extends NoticeValues, OutboundSessionValues, OutboundQueueValues {
   /** whether mail of a dkim_domain is signed */
   readonly opendkim_sign: boolean
   /** host, address or `[v6]:port` */
@@ -146,12 +151,6 @@ export interface OutboundValues extends OutboundSessionValues, OutboundQueueValu
   readonly prefer_ipv6_mxs: boolean
   /** seconds for which a host that could not be connected to is left alone */
   readonly host_failure_retry: number
-  /** whether the sender is told of a failure; otherwise it is logged and the message forgotten */
-  readonly generate_bounces: boolean
-  /** the From of bounces, as it stands in a header; undefined = mailer-daemon at Hostname */
-  readonly mailerdaemon: string | undefined
-  /** how much of the message a bounce brings along */
-  readonly bounces_inline_original: 'none' | 'headers' | 'all'
   readonly ehlo_hostname: string | undefined
   /** seconds for which a connection is kept for the next message; 0 = it is not */
   readonly idle_timeout: number
@@ -247,6 +246,7 @@ export interface BounceLoggerSettings {
   /** seconds between marker lines, 0 = none */
   readonly heartbeat: number
   readonly log_inband_bounces: boolean
+  readonly log_outofband_bounces: boolean
   readonly log_transient_failures: boolean
   readonly at: Position
 }

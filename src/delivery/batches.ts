@@ -6,7 +6,7 @@
 
 import type { EventSink } from '../events/events.ts'
 import { routingDomain } from '../mail/envelope.ts'
-import type { Spool, StoredMessage } from '../spool/spool.ts'
+import type { DeliveryState, Spool, StoredMessage } from '../spool/spool.ts'
 import {
   type AttemptEnding,
   type Attempted,
@@ -33,6 +33,12 @@ export interface BatchesOptions {
   readonly delay: (number: number, until: number) => void
   /** takes a message that failed for good, as the spool knows already */
   readonly fail: (number: number) => void
+  /** an outcome is durable and told: the time to tell the sender that the message is late. Never rejects */
+  readonly settled: (
+    number: number,
+    message: StoredMessage,
+    state: DeliveryState | undefined,
+  ) => Promise<void>
 }
 
 interface Loaded {
@@ -166,6 +172,7 @@ export class Batches {
     residents.take(number, queues.of(number))
     open.delete(number)
     this.#tell(message, attempted)
+    await this.#options.settled(number, message, state)
     if (state === undefined) table.remove(number)
     else if (state.failed) fail(number)
     else delay(number, state.nextAttempt)

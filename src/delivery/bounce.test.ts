@@ -2,14 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { contentOf, storedMessage } from '../../test/support/messages.ts'
+import { toUtf8 } from '../mail/utf8.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
-import { type Bounce, type BounceOptions, bouncedId, makeBounce } from './bounce.ts'
-import { isPlain, quotedPrintable } from './quoted-printable.ts'
+import { type Bounce, type BounceOptions, makeBounce } from './bounce.ts'
+import { bouncedId, delayNoticeOf } from './notices/due.ts'
 
 const options: BounceOptions = {
   bounces_inline_original: 'headers',
   mailerdaemon: undefined,
   hostname: 'mx.test',
+  to: { local: 'alice', domain: 'example.org' },
   id: 'A0/00-00001-00000001',
   batchId: 'B0/00-00001-00000001',
   now: 1_700_000_000_000,
@@ -115,13 +117,6 @@ test('From is what Mailerdaemon says', async () => {
   )
 })
 
-test('a message from the null sender makes none', () => {
-  assert.throws(
-    () => makeBounce(failed('550', storedMessage('a', { sender: undefined })), content, options),
-    TypeError,
-  )
-})
-
 test('a bounce of ours is known by its envelope, and nothing that came in passes for one', () => {
   const { envelope } = storedMessage('b', { sender: undefined, messageContext: { bounce_of: 'a' } })
   assert.equal(bouncedId(envelope), undefined)
@@ -165,22 +160,70 @@ test('whatever a client and a next hop said, a bounce has its three parts, short
   )
 })
 
-function decodeQuotedPrintable(text: string): string {
-  return text
-    .replace(/=\r\n/g, '')
-    .replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-}
+const asked = storedMessage('a', {
+  dsn: {
+    envid: 'QQ 314+1',
+    ret: 'FULL',
+    notify: ['FAILURE'],
+    originalRecipient: { type: 'rfc822', address: 'Bob+x@old.example' },
+  },
+})
 
-test('quoted-printable comes back as it was', () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
-      const text = Buffer.from(bytes).toString('latin1')
-      const encoded = quotedPrintable(text)
-      assert.equal(decodeQuotedPrintable(encoded), text)
-      assert.ok(encoded.split('\r\n').every((line) => line.length <= 76))
-      assert.ok(isPlain(encoded))
-    }),
-    { interruptAfterTimeLimit: 1000 },
+test('a report tells the sender its own words: ENVID and ORCPT', async () => {
+  const [, status = ''] = partsOf(await bounceOf(failed('550 5.1.1 never', asked)))
+  assert.match(
+    status,
+    /\r\n\r\nOriginal-Envelope-Id: QQ 314\+1\r\nReporting-MTA: .*\r\nArrival-Date: .*\r\n\r\nOriginal-Recipient: rfc822; Bob\+x@old\.example\r\nFinal-Recipient: /,
   )
-  assert.ok(!isPlain('\xfc') && !isPlain('a\rb') && !isPlain('a\nb') && !isPlain('x'.repeat(995)))
+})
+
+test('RET asks for less than the operator allows, never for more; a large original does not go along', async () => {
+  const part = async (
+    ret: 'FULL' | 'HDRS',
+    most: BounceOptions['bounces_inline_original'],
+    body = 'body\r\n',
+  ) => {
+    const message = failed('550 no', storedMessage('a', { dsn: { ret } }))
+    const original = contentOf('Subject: x\r\n\r\n', body)
+    const parts = partsOf(await bounceOf(message, { bounces_inline_original: most }, original))
+    return /^Content-Type: (\S+)/.exec(parts[2] ?? '')?.[1]
+  }
+  assert.equal(await part('FULL', 'all'), 'message/rfc822')
+  assert.equal(await part('HDRS', 'all'), 'text/rfc822-headers')
+  assert.equal(await part('FULL', 'headers'), 'text/rfc822-headers')
+  assert.equal(await part('FULL', 'none'), undefined)
+  assert.equal(await part('FULL', 'all', 'x'.repeat(1024 * 1024)), 'text/rfc822-headers')
+})
+
+test('success and delay are reports of their own kind, with a status of theirs and the header alone', async () => {
+  const relayed = {
+    ...asked,
+    state: { ...failed().state, success: 'relayed', lastText: '250 kept' } as const,
+  }
+  const text = await bounceOf(relayed, { bounces_inline_original: 'all' })
+  assert.match(text, /\r\nAction: relayed\r\nStatus: 2\.0\.0\r\nDiagnostic-Code: smtp; 250 kept\r\n/)
+  assert.match(text, /^Content-Type: text\/rfc822-headers\r$/m)
+  const delivered = { ...asked, state: { ...failed().state, success: 'delivered', lastText: '' } as const }
+  assert.match(await bounceOf(delivered), /\r\nAction: delivered\r\nStatus: 2\.0\.0\r\n\r\n/)
+  const late = makeBounce(failed('451 4.4.1 later', asked), content, { ...options, delayNumber: 2 })
+  assert.match(await textOf(late), /\r\nAction: delayed\r\nStatus: 4\.4\.1\r\n/)
+  assert.deepEqual(delayNoticeOf(late.envelope(1)), { id: 'a', number: 2 })
+  assert.equal(bouncedId(late.envelope(1)), undefined)
+  assert.deepEqual(late.envelope(1).dsn, { notify: 'NEVER' })
+})
+
+test('a recipient with UTF-8 is told in ASCII to a sender without, and as it is to one who has it', async () => {
+  const recipient = { local: toUtf8('josé'), domain: 'xn--bcher-kva.example' }
+  const plain = await bounceOf(failed('550 no', storedMessage('a', { recipient, smtpUtf8: true })))
+  assert.match(plain, /\r\nFinal-Recipient: utf-8; jos\\x\{E9\}@xn--bcher-kva\.example\r\n/)
+  assert.match(plain, /^[\t\r\n -~]*$/)
+  const to = { local: toUtf8('ánn'), domain: 'example.org' }
+  const bounce = makeBounce(failed('550 no', storedMessage('a', { recipient })), content, { ...options, to })
+  const text = await textOf(bounce)
+  assert.ok(text.includes(`\r\nFinal-Recipient: utf-8; ${toUtf8('josé')}@`))
+  assert.ok(text.includes(`\r\nTo: <${toUtf8('ánn')}@example.org>\r\n`))
+  assert.match(text, /^Content-Type: message\/global-delivery-status\r$/m)
+  assert.match(text, /^Content-Type: message\/global-headers\r$/m)
+  const { smtpUtf8, bodyType } = bounce.envelope(1)
+  assert.deepEqual([smtpUtf8, bodyType], [true, '8BITMIME'])
 })

@@ -1,5 +1,5 @@
 /**
- * The end of a message that failed: first its bounce is durable, then it is forgotten, then the bounce is sent. A kill at
+ * The end of a message that failed, or that was delivered and whose sender is to be told: first its bounce is durable, then it is forgotten, then the bounce is sent. A kill at
  * any step neither loses the news nor tells it twice (bouncing.ts).
  */
 
@@ -51,7 +51,7 @@ export class Endings {
       if (failed === undefined) return { kind: 'over', bounce }
       bounce ??= await this.#bouncing.make(failed, options)
       await spool.remove(id)
-      if (bounce === undefined && untold) this.#notice(failed)
+      if (bounce === undefined && untold && failed.state.success === undefined) this.#notice(failed)
     } catch (error) {
       panic(`a bounce cannot be made now: ${describe(error)}`, 'once')
       return { kind: 'later', bounce }

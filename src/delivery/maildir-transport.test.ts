@@ -66,7 +66,14 @@ test('a message lands in new with LF line ends and one Return-Path on top', asyn
   const basedir = newPlace()
   const result = await deliver({ settings: made(basedir) })
   const bytes = content.header.length + content.bodySize
-  assert.deepEqual(result, { kind: 'delivered', stage: 9, text: '', bytes, remote: '' })
+  assert.deepEqual(result, {
+    kind: 'delivered',
+    stage: 9,
+    text: '',
+    bytes,
+    remote: '',
+    notice: 'delivered',
+  })
   assert.equal(
     await readFile(join(basedir, 'bob/new', NAME), 'latin1'),
     'Return-Path: <alice@example.org>\nReceived: by x\nSubject: hi\n\none\ntwo\n.\n',

@@ -72,7 +72,14 @@ export class MaildirTransport implements Transport<MaildirRoute> {
       throw error
     }
     const bytes = content.header.length + content.bodySize
-    return { kind: 'delivered', stage: stages.confirmation, text: '', bytes, remote: '' }
+    return {
+      kind: 'delivered',
+      stage: stages.confirmation,
+      text: '',
+      bytes,
+      remote: '',
+      notice: 'delivered',
+    }
   }
 
   /** The mailbox's path once all its directories are there, for good; undefined when there is none and none is made. */

@@ -4,13 +4,14 @@
  *
  * The n-th failure is followed by a wait of Retry_Interval · 2^(n-1), at most Max_Retry_Interval. The last attempt is
  * made when Message_Expiration is up, or is the one that Max_Retries allows. A message that was refused for good, or has
- * expired, is kept as failed until its bounce is.
+ * expired, is kept as failed until its bounce is; so is one that was delivered and whose sender asked to be told.
  */
 
 import type { OutboundValues } from '../config/settings.ts'
 import type { DeliveryOutcome } from '../events/events.ts'
 import type { DeliveryState, StoredMessage } from '../spool/spool.ts'
-import { LAST_ANSWER } from './bounce.ts'
+import { wantsSuccess } from './notices/due.ts'
+import { LAST_ANSWER } from './notices/report.ts'
 import { type AttemptResult, stages } from './transport.ts'
 
 export const EXPIRED = '554 5.4.7 [internal] exceeded max time without delivery'
@@ -63,9 +64,13 @@ export function judge(
   now: number,
 ): Outcome {
   const { text } = result
-  if (result.kind === 'delivered') return { state: undefined, told: [{ kind: 'delivery', text }] }
   const attempts = message.state.attempts + 1
   const failed = { attempts, nextAttempt: 0, failed: true }
+  if (result.kind === 'delivered') {
+    const success = wantsSuccess(message.envelope) ? result.notice : undefined
+    const state = success === undefined ? undefined : { ...failed, lastText: text, success }
+    return { state, told: [{ kind: 'delivery', text }] }
+  }
   if (result.kind === 'permanent') {
     return { state: { ...failed, lastText: text }, told: [{ kind: 'permanent-failure', text }] }
   }
@@ -79,7 +84,9 @@ export function judge(
   }
   const expires = expiry(message, options)
   const nextAttempt = Math.min(now + retryWait(attempts, options), expires)
-  return { state: { attempts, nextAttempt, failed: false, lastText: text }, told }
+  const { delayNotices } = message.state
+  const late = delayNotices === undefined ? {} : { delayNotices }
+  return { state: { attempts, nextAttempt, failed: false, lastText: text, ...late }, told }
 }
 
 /** Why there is no further attempt after one that failed; undefined: there is one. */

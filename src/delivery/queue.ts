@@ -16,6 +16,7 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredMessage } from '../spool/spool.ts'
 import { Attempts, describe } from './attempts.ts'
 import { Batches, TRY_AGAIN_MS } from './batches.ts'
+import type { NoticeOptions } from './bouncing.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DelayedHeap } from './delayed-heap.ts'
 import { DomainQueues, type QueueRules } from './domain-queues.ts'
@@ -24,6 +25,7 @@ import { Fifo } from './fifo.ts'
 import { HostGates } from './host-gates.ts'
 import { MessageTable } from './message-table.ts'
 import { type Recovered, recover } from './recovery.ts'
+import { DelayNotices } from './notices/delays.ts'
 import { Residents } from './residents.ts'
 import { Router } from './route.ts'
 import { Throttles } from './throttle.ts'
@@ -85,6 +87,7 @@ export class DeliveryQueue {
   readonly #batches: Batches
   readonly #endings: Endings
   /** bounces in the spool whose failed message is there too, by its number */
+  readonly #delays: DelayNotices
   readonly #bounces = new Map<number, StoredMessage>()
   /** failed messages whose bounce is to be made */
   readonly #toEnd = new Fifo<number>()
@@ -131,7 +134,13 @@ export class DeliveryQueue {
         this.#fail(number)
       },
     })
-    this.#endings = new Endings({ spool, ids, clock: this.#clock, events, panic })
+      settled: async (number, { envelope }, state) => {
+        if (state === undefined || state.failed) this.#delays.release(envelope.id)
+        else await this.#delays.failedForNow({ envelope, state }, state, this.#noticeOptions(number))
+      },
+    const parts = { spool, ids, clock: this.#clock, events, panic }
+    this.#endings = new Endings(parts)
+    this.#delays = new DelayNotices({ ...parts, send: (notice) => this.#sendNotice(notice) })
   }
 
   get counts(): QueueCounts {
@@ -224,6 +233,7 @@ export class DeliveryQueue {
   #takeOver(recovered: Recovered): void {
     if (recovered.kind === 'due') this.#add(recovered.message, 'recovered')
     else {
+    else if (recovered.kind === 'late') this.#delays.hold(recovered.message, recovered.about)
       const number = this.#enter(recovered.message)
       if (number === undefined) return
       if (recovered.bounce !== undefined) this.#bounces.set(number, recovered.bounce)
@@ -323,11 +333,21 @@ export class DeliveryQueue {
   }
 
   async #end(number: number): Promise<void> {
+  #noticeOptions(number: number): NoticeOptions {
+    return { ...this.#queues.scope(this.#queues.of(number)).options, hostname: this.#hostname }
+  }
+
+  /** Begins with a notice that its message counts already. */
+  #sendNotice(notice: StoredMessage): void {
+    const { envelope } = notice
+    this.#events.emit({ kind: 'reception', at: envelope.receivedAt, envelope, protocol: 'internal' })
+    this.enqueue([notice])
+  }
+
     const queue = this.#queues.of(number)
-    const { options } = this.#queues.scope(queue)
     const end = await this.#endings.end(this.#table.id(number), {
       bounce: this.#bounces.get(number),
-      options: { ...options, hostname: this.#hostname },
+      options: this.#noticeOptions(number),
       untold: !this.#table.is(number, 'told'),
     })
     if (end.kind === 'later') {

@@ -7,10 +7,12 @@
  */
 
 import type { Spool, StoredMessage } from '../spool/spool.ts'
-import { bouncedId } from './bounce.ts'
+import { bouncedId, delayNoticeOf } from './notices/due.ts'
 
 export type Recovered =
   | { readonly kind: 'due'; readonly message: StoredMessage }
+  /** a notice of delay that its message may not count yet */
+  | { readonly kind: 'late'; readonly message: StoredMessage; readonly about: string }
   | { readonly kind: 'failed'; readonly message: StoredMessage; readonly bounce: StoredMessage | undefined }
 
 export interface RecoveryHost {
@@ -27,6 +29,7 @@ export async function recover(spool: Spool, host: RecoveryHost): Promise<void> {
   const failed: string[] = []
   /** by the id of the message that they are about */
   const bounces = new Map<string, StoredMessage>()
+  const late: StoredMessage[] = []
   let count = 0
   const piece = async (): Promise<void> => {
     count++
@@ -41,6 +44,7 @@ export async function recover(spool: Spool, host: RecoveryHost): Promise<void> {
     if (state.failed) failed.push(envelope.id)
     else if (about !== undefined && spool.contentKey(about) !== undefined && !bounces.has(about))
       bounces.set(about, message)
+    else if (delayNoticeOf(envelope) !== undefined) late.push(message)
     else host.take({ kind: 'due', message })
     await piece()
   }
@@ -54,5 +58,20 @@ export async function recover(spool: Spool, host: RecoveryHost): Promise<void> {
     await piece()
   }
   for (const message of bounces.values()) host.take({ kind: 'due', message })
+  for (const notice of late) {
+    if (host.stopped()) return
+    host.take(await lateOrDue(spool, notice))
+    await piece()
+  }
   host.pause()
+}
+
+async function lateOrDue(spool: Spool, notice: StoredMessage): Promise<Recovered> {
+  const due: Recovered = { kind: 'due', message: notice }
+  const about = delayNoticeOf(notice.envelope)
+  if (about === undefined) return due
+  const message = await spool.message(about.id)
+  if (message === undefined || message.state.failed) return due
+  if ((message.state.delayNotices ?? 0) >= about.number) return due
+  return { kind: 'late', message: notice, about: about.id }
 }

@@ -38,6 +38,8 @@ export interface AttemptResult {
   readonly bytes: number
   /** address of the remote host, '' when there was none */
   readonly remote: string
+  /** delivered: what the sender is told if it asked; absent where the next hop tells it itself (RFC 3461 §5.2) */
+  readonly notice?: 'delivered' | 'relayed'
   /** how the session was protected; absent where nobody asked for TLS, and where there was none */
   readonly tls?: OutboundTlsFacts
 }

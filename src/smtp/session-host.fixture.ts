@@ -192,6 +192,7 @@ const defaults: InboundValues = {
   open_relay: false,
   relay_hosts: [],
   relay_domains: [],
+  bounce_domains: [],
   relay_for_sending_domains: undefined,
   allow_ip_literal: true,
   allow_null_envelope_sender: true,

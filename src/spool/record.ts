@@ -6,7 +6,7 @@
  * endian:
  *
  *     0 u8  format (1)          22 f64 nextAttempt       42 u16 id length
- *     1 u8  1 failed, 2 file    30 u32 attempts          44 u32 envelope length
+ *     1 u8  flags, see below    30 u32 attempts          44 u32 envelope length
  *     2 u32 CRC-32 of the rest  34 u32 header size       48     id, envelope (JSON), lastText; all UTF-8
  *     6 f64 body key            38 u32 keys back to the first record with the same content
  *    14 f64 body size
@@ -14,7 +14,7 @@
 
 import { crc32 } from 'node:zlib'
 import type { Envelope } from '../mail/envelope.ts'
-import type { DeliveryState, StoredMessage } from './spool.ts'
+import { type DeliveryState, MAX_DELAY_NOTICES, type StoredMessage } from './spool.ts'
 
 /** Where a message's header and body are. */
 export interface ContentPlace {
@@ -42,8 +42,12 @@ export class DamagedRecordError extends Error {
 
 const FORMAT = 1
 const FIXED = 48
+/** flags; a record of an earlier version has none but the first two. The upper four bits count delay notices */
 const FAILED = 1
 const IN_FILE = 2
+const DELIVERED = 4
+const RELAYED = 8
+const NOTICES_SHIFT = 4
 /** the CRC covers what follows it, and the two bytes before it */
 const AFTER_CRC = 6
 
@@ -71,7 +75,7 @@ export function encodeRecord(envelope: Envelope, place: ContentPlace, state: Del
 export function withState(record: Buffer, state: DeliveryState): Buffer {
   const end = FIXED + record.readUInt16LE(42) + record.readUInt32LE(44)
   const bytes = Buffer.concat([record.subarray(0, end), Buffer.from(state.lastText)])
-  bytes[1] = (record.readUInt8(1) & IN_FILE) | (state.failed ? FAILED : 0)
+  bytes[1] = (record.readUInt8(1) & IN_FILE) | flagsOf(state)
   bytes.writeDoubleLE(state.nextAttempt, 22)
   bytes.writeUInt32LE(state.attempts, 30)
   bytes.writeUInt32LE(checksum(bytes), 2)
@@ -108,8 +112,20 @@ export function decodeRecord(record: Buffer): StoredMessage {
       nextAttempt: record.readDoubleLE(22),
       failed: (record.readUInt8(1) & FAILED) !== 0,
       lastText: record.toString('utf8', end),
+      ...readNotices(record.readUInt8(1)),
     },
   }
+}
+
+function flagsOf({ failed, success, delayNotices = 0 }: DeliveryState): number {
+  const outcome = success === undefined ? 0 : success === 'relayed' ? RELAYED : DELIVERED
+  return (failed ? FAILED : 0) | outcome | (Math.min(delayNotices, MAX_DELAY_NOTICES) << NOTICES_SHIFT)
+}
+
+function readNotices(flags: number): Pick<DeliveryState, 'success' | 'delayNotices'> {
+  const delayNotices = flags >> NOTICES_SHIFT
+  const success = (flags & RELAYED) !== 0 ? 'relayed' : (flags & DELIVERED) !== 0 ? 'delivered' : undefined
+  return { ...(success === undefined ? {} : { success }), ...(delayNotices === 0 ? {} : { delayNotices }) }
 }
 
 function checksum(record: Buffer): number {

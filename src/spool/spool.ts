@@ -20,13 +20,20 @@ export interface NewMessage {
   readonly body?: Uint8Array
 }
 
+/** as many as a record can count */
+export const MAX_DELAY_NOTICES = 15
+
 /** Where a message stands on its way out. */
 export interface DeliveryState {
   readonly attempts: number
   /** milliseconds since the epoch; 0 = at once */
   readonly nextAttempt: number
-  /** kept, not tried again: it expired or was refused for good, and its bounce is not made yet */
+  /** kept, not tried again: its end, and the notice of it, is not settled yet */
   readonly failed: boolean
+  /** it did not fail at all: it has left, and its sender is to be told (RFC 3461 §5.2) */
+  readonly success?: 'delivered' | 'relayed'
+  /** how often its sender was told that it is late; absent = never. At most MAX_DELAY_NOTICES */
+  readonly delayNotices?: number
   /** the last answer, '' before the first attempt */
   readonly lastText: string
 }

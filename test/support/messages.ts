@@ -1,8 +1,10 @@
 /** Messages and settings as the delivery tests need them. */
 
+import { noticeOptions } from '../../src/config/options-notices.ts'
 import { queueOptions } from '../../src/config/options-queue.ts'
 import { sessionOptions } from '../../src/config/options-session.ts'
 import type { MaildirSettings, OutboundValues } from '../../src/config/settings.ts'
+import type { NoticeValues } from '../../src/config/settings-notices.ts'
 import type { Egress, HostScope, OutboundQueueValues, QueueGlobals } from '../../src/config/settings-queue.ts'
 import type { OutboundSessionValues } from '../../src/config/settings-session.ts'
 import type { HostGate } from '../../src/delivery/transport.ts'
@@ -17,11 +19,16 @@ const queueDefaults = Object.fromEntries(
   Object.entries(queueOptions).map(([name, row]) => [name, row.default]),
 ) as unknown as OutboundQueueValues
 
+const noticeDefaults = Object.fromEntries(
+  Object.entries(noticeOptions).map(([name, row]) => [name, row.default]),
+) as unknown as NoticeValues
+
 export const outboundDefaults: OutboundValues = {
   ...queueDefaults,
   ...sessionDefaults,
-  opendkim_sign: true,
+  ...noticeDefaults,
   gateway: undefined,
+  opendkim_sign: true,
   routes: [],
   remote_smtp_port: 25,
   mx_failures_fallback_to_a: 3,
@@ -33,9 +40,6 @@ export const outboundDefaults: OutboundValues = {
   retry_interval: 1200,
   max_retry_interval: 43_200,
   message_expiration: 86_400,
-  generate_bounces: true,
-  mailerdaemon: undefined,
-  bounces_inline_original: 'headers',
   suspend_delivery: false,
   ehlo_hostname: undefined,
   max_outbound_connections: 32,

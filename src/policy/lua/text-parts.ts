@@ -4,7 +4,7 @@ import type { HeaderBlock } from '../../mail/headers.ts'
 import { type ContentFacts, type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
 import type { MessageContent } from '../phases.ts'
 import { fromCharset, toCharset } from './lib/charsets.ts'
-import { decodeQuotedPrintable, encodeQuotedPrintable } from './lib/quoted-printable.ts'
+import { decodeQuotedPrintable, encodeQuotedPrintable } from '../../mail/quoted-printable.ts'
 
 /** The part's text in UTF-8. What cannot be decoded stays as it is. */
 export function decodeText(part: MimePart, body: string): string {
@@ -95,7 +95,7 @@ export function fitting(octets: string): '7bit' | 'quoted-printable' {
 }
 
 export function encodeTransfer(octets: string, encoding: string): string {
-  if (encoding === 'quoted-printable') return encodeQuotedPrintable(octets, false)
+  if (encoding === 'quoted-printable') return encodeQuotedPrintable(octets, { lineEnds: 'any' })
   if (encoding !== 'base64') return octets
   const text = Buffer.from(octets, 'latin1').toString('base64')
   return (text.match(/.{1,76}/g) ?? []).join('\r\n')

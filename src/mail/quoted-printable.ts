@@ -1,14 +1,29 @@
-/** Quoted-printable (RFC 2045 §6.7) over byte strings. */
+/**
+ * Quoted-printable (RFC 2045 §6.7) over byte strings. What is a line end is said by whoever encodes; everything else, a
+ * lone CR or LF among it, is encoded and comes back as it was.
+ */
 
 const lineLength = 76
 
-/**
- * Lines of at most 76 characters with CRLF between them; line ends of the text (CRLF or LF) stay line ends.
- * @param stuff whether a dot at the start of a line that the encoding made is doubled (RFC 5321 §4.5.2)
- */
-export function encodeQuotedPrintable(text: string, stuff: boolean): string {
-  const lines = text.split(/\r?\n/)
+export interface QuotedPrintableOptions {
+  /** `crlf`: that alone, as mail on its way has it; `any`: CRLF and LF, both become CRLF */
+  readonly lineEnds: 'crlf' | 'any'
+  /** a dot at the start of a line that the encoding made is doubled (RFC 5321 §4.5.2) */
+  readonly stuff?: boolean
+}
+
+/** Lines of at most 76 characters with CRLF between them; line ends of the text stay line ends. */
+export function encodeQuotedPrintable(
+  text: string,
+  { lineEnds, stuff = false }: QuotedPrintableOptions,
+): string {
+  const lines = text.split(lineEnds === 'crlf' ? '\r\n' : /\r?\n/)
   return lines.map((line) => encodeLine(line, stuff)).join('\r\n')
+}
+
+/** Whether a text goes as it is: printable ASCII in lines that are not too long, with CRLF everywhere. */
+export function isPlainText(text: string): boolean {
+  return !/[^\t\r\n -~]|\r(?!\n)|(?<!\r)\n|[^\r\n]{990}/.test(text)
 }
 
 function encodeLine(line: string, stuff: boolean): string {

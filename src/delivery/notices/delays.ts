@@ -1,0 +1,71 @@
+/**
+ * Tells senders that their mail is late (notices/due.ts says when), after an attempt that failed for a while.
+ *
+ * First the notice is durable, then the message's state counts it, then it is sent; so a kill at any step neither loses
+ * it nor sends it twice. A notice that was found in the spool and is not counted yet is held until its message has its
+ * next outcome, whatever that is.
+ */
+
+import type { IdGenerator } from '../../mail/message-id.ts'
+import type { DeliveryState, Spool, StoredMessage } from '../../spool/spool.ts'
+import { Bouncing, type NoticeOptions } from '../bouncing.ts'
+import type { Clock } from '../clock.ts'
+import { delayNoticeOf, dueDelayNotice } from './due.ts'
+
+export interface DelayNoticesOptions {
+  readonly spool: Spool
+  readonly ids: Pick<IdGenerator, 'next'>
+  readonly clock: Clock
+  /** takes a notice that is to be sent */
+  readonly send: (notice: StoredMessage) => void
+  readonly panic: (text: string, once?: 'once') => void
+}
+
+export class DelayNotices {
+  readonly #options: DelayNoticesOptions
+  readonly #bouncing: Bouncing
+  /** notices that are not counted yet, by the id of their message */
+  readonly #held = new Map<string, StoredMessage>()
+
+  constructor(options: DelayNoticesOptions) {
+    this.#options = options
+    this.#bouncing = new Bouncing(options)
+  }
+
+  /** Takes a notice that an earlier process made and may not have counted. */
+  hold(notice: StoredMessage, about: string): void {
+    this.#held.set(about, notice)
+    if (this.#options.spool.contentKey(about) === undefined) this.release(about)
+  }
+
+  /** The message has come to its end: what was told of it is true all the same. */
+  release(id: string): void {
+    const notice = this.#held.get(id)
+    this.#held.delete(id)
+    // it may have been sent by another way
+    if (notice !== undefined && this.#options.spool.contentKey(notice.envelope.id) !== undefined) {
+      this.#options.send(notice)
+    }
+  }
+
+  /** A message is to be tried again; its state is durable. Never rejects. */
+  async failedForNow(message: StoredMessage, state: DeliveryState, options: NoticeOptions): Promise<void> {
+    const { spool, clock, panic } = this.#options
+    const { envelope } = message
+    const { id } = envelope
+    const held = this.#held.get(id)
+    const late = { envelope, state }
+    const number =
+      held === undefined ? dueDelayNotice(late, options, clock.now()) : delayNoticeOf(held.envelope)?.number
+    if (number === undefined) return
+    try {
+      const notice = held ?? (await this.#bouncing.makeDelay(late, number, options))
+      this.#held.set(id, notice)
+      await spool.update(id, { ...state, delayNotices: Math.max(number, state.delayNotices ?? 0) })
+      this.release(id)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      panic(`a notice of delay cannot be made now: ${reason}`, 'once')
+    }
+  }
+}

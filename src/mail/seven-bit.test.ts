@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { HeaderBlock } from './headers.ts'
+import { parseMime, walkMime } from './mime.ts'
+import { decodeQuotedPrintable } from './quoted-printable.ts'
+import { stripEighthBit, toSevenBit } from './seven-bit.ts'
+
+/** The content of each leaf, decoded. */
+function leaves({ header, body }: { readonly header: string; readonly body: string }): string[] {
+  return [...walkMime(parseMime(new HeaderBlock(header), body))]
+    .filter(({ parts }) => parts.length === 0)
+    .map(({ start, end, encoding }) => {
+      const text = body.slice(start, end)
+      if (encoding === 'base64') return Buffer.from(text, 'base64').toString('latin1')
+      return encoding === 'quoted-printable' ? (decodeQuotedPrintable(text) ?? '?') : text
+    })
+}
+
+const MIXED =
+  'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'
+
+test('text becomes quoted-printable, all else base64, and what was plain stays as it was', () => {
+  const parts = [
+    'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ncaf\xc3\xa9 \r\n.\r\n',
+    'Content-Type: application/x-y\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xff\xfe\r\n',
+    'Content-Type: text/plain\r\n\r\nplain = plain',
+  ]
+  const body = `--b\r\n${parts.join('\r\n--b\r\n')}\r\n--b--\r\n`
+  const made = toSevenBit(MIXED, body)
+  assert.ok(made)
+  assert.match(made.header + made.body, /^[\t\r\n -~]*$/)
+  assert.deepEqual(leaves(made), ['caf\xc3\xa9 \r\n.\r\n', '\xff\xfe\r\n', 'plain = plain'])
+  assert.match(made.header, /Content-Transfer-Encoding: 7bit/)
+  assert.ok(made.body.endsWith('Content-Type: text/plain\r\n\r\nplain = plain\r\n--b--\r\n'))
+})
+
+test('a text without MIME is labelled as what it is: nobody knows', () => {
+  const made = toSevenBit('Subject: x\r\n\r\n', 'caf\xe9\r\n')
+  assert.equal(
+    made?.header,
+    'Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n',
+  )
+  assert.equal(made.body, 'caf=E9\r\n')
+})
+
+test('a message in a message is converted inside: it has no encoding of its own', () => {
+  const inner = 'Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xe9\r\n'
+  const header =
+    'MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'
+  const made = toSevenBit(header, inner)
+  assert.match(made?.header ?? '', /Content-Transfer-Encoding: 7bit/)
+  assert.equal(
+    made?.body,
+    'Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E9\r\n',
+  )
+})
+
+test('what cannot be converted without harm is not', () => {
+  const signed = '--b\r\nContent-Type: text/plain\r\n\r\n\xe9\r\n--b\r\n\r\nsignature\r\n--b--\r\n'
+  const refused: readonly (readonly [string, string])[] = [
+    ['Content-Type: multipart/signed; boundary=b\r\n\r\n', signed],
+    [
+      MIXED,
+      `--b\r\nContent-Type: multipart/signed; boundary=c\r\n\r\n--c\r\n\r\n\xe9\r\n--c--\r\n\r\n--b--\r\n`,
+    ],
+    // the header, that of a part, the preamble
+    ['Subject: \xe9\r\n\r\n', 'x'],
+    [MIXED, '--b\r\nX: \xe9\r\n\r\nx\r\n--b--\r\n'],
+    [MIXED, '\xe9\r\n--b\r\n\r\nx\r\n--b--\r\n'],
+    // no structure, or one that is not what it says
+    ['Content-Type: multipart/mixed; boundary=b\r\n\r\n', '\xe9'],
+    ['MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n', '\xe9'],
+    ['MIME-Version: 1.0\r\nContent-Transfer-Encoding: binary\r\n\r\n', 'x'],
+    ['MIME-Version: 1.0\r\nContent-Type: message/partial\r\n\r\n', '\xe9'],
+  ]
+  for (const [header, body] of refused) assert.equal(toSevenBit(header, body), undefined, header)
+  const plain = signed.replace('\xe9', 'e')
+  const kept = toSevenBit('Content-Type: multipart/signed; boundary=b\r\n\r\n', plain)
+  assert.equal(kept?.body, plain)
+})
+
+test('messages in messages end', () => {
+  const layer = 'Content-Type: message/rfc822\r\n\r\n'
+  assert.equal(toSevenBit(layer, `${layer.repeat(50)}A: b\r\n\r\n\xe9`), undefined)
+})
+
+test('any octets are converted to seven bits or refused, and a part says what it said', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (bytes, isText) => {
+      const content = Buffer.from(bytes).toString('latin1')
+      const type = isText ? 'text/plain' : 'application/octet-stream'
+      const made = toSevenBit(`MIME-Version: 1.0\r\nContent-Type: ${type}\r\n\r\n`, content)
+      assert.ok(made)
+      assert.doesNotMatch(made.body, /[\x80-\xff]/)
+      assert.deepEqual(leaves(made), [content])
+    }),
+    { interruptAfterTimeLimit: 1000 },
+  )
+})
+
+test('the eighth bit can be stripped, and no octet becomes a line end by it', () => {
+  assert.equal(stripEighthBit('a\xe9\x8d\x8a\x80\xff\r\n'), 'ai????\r\n')
+})

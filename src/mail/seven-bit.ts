@@ -1,0 +1,105 @@
+/**
+ * A message with eight-bit parts → the same message in seven bits, for a host without 8BITMIME (RFC 6152 §3).
+ *
+ * Each part with octets beyond ASCII gets another Content-Transfer-Encoding: quoted-printable for text, base64 for all
+ * else. Nothing else is touched; what is signed is not touched at all. A message that cannot be converted, because it is
+ * signed, its structure is broken or its header has eight bits, is refused: undefined. Pure and synchronous; text is byte
+ * strings with CRLF.
+ */
+
+import { HeaderBlock } from './headers.ts'
+import { readContentHeader } from './mime.ts'
+import { MimeNode } from './mime-tree.ts'
+import { encodeQuotedPrintable } from './quoted-printable.ts'
+import { isNonAscii } from './utf8.ts'
+
+export interface SevenBitMessage {
+  /** ends with the empty line */
+  readonly header: string
+  readonly body: string
+}
+
+/** messages inside messages */
+const MAX_NESTING = 10
+
+/** @param header with its empty line */
+export function toSevenBit(header: string, body: string): SevenBitMessage | undefined {
+  try {
+    const made = convertMessage(header, body, 0)
+    return made === undefined || isNonAscii(made.header) || isNonAscii(made.body) ? undefined : made
+  } catch (error) {
+    // a part that would end its container, or a container that cannot be read
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+/** The eighth bit of every octet is lost: what RFC 6152 forbids, and an operator may want (`strip`). */
+export function stripEighthBit(text: string): string {
+  return text.replace(/[\x80-\xff]/g, (octet) => {
+    const stripped = octet.charCodeAt(0) & 0x7f
+    // never a line end, a NUL or a delete that was not there
+    return stripped < 0x20 || stripped === 0x7f ? '?' : String.fromCharCode(stripped)
+  })
+}
+
+function convertMessage(header: string, body: string, nesting: number): SevenBitMessage | undefined {
+  const headers = new HeaderBlock(header)
+  if (isNonAscii(body) && headers.count('mime-version') === 0 && headers.count('content-type') === 0) {
+    // RFC 1428: text of which nobody knows what it is
+    headers.append('MIME-Version', '1.0')
+    headers.append('Content-Type', 'text/plain; charset=unknown-8bit')
+  }
+  const top = MimeNode.parse(headers, body)
+  if (!convert(top, nesting)) return undefined
+  return {
+    header: headers.edited ? headers.toBytes().toString('latin1') : header,
+    body: top.content,
+  }
+}
+
+/** False where it cannot be done. */
+function convert(node: MimeNode, nesting: number): boolean {
+  const { content } = node
+  const { type, encoding } = readContentHeader(node.headers)
+  const eightBit = isNonAscii(content)
+  if (!eightBit) {
+    if (encoding === '8bit') setEncoding(node.headers, '7bit')
+    return encoding !== 'binary'
+  }
+  if (!['7bit', '8bit'].includes(encoding)) return false
+  if (type === 'multipart/signed' || type === 'multipart/encrypted') return false
+  if (node.isContainer) {
+    if (!node.children.every((child) => convert(child, nesting))) return false
+    if (encoding === '8bit') setEncoding(node.headers, '7bit')
+    return true
+  }
+  if (type === 'message/rfc822' || type === 'message/global') return convertEmbedded(node, content, nesting)
+  // RFC 2046 §5: what is made of parts or messages has no encoding of its own
+  if (type.startsWith('multipart/') || type.startsWith('message/')) return false
+  const isText = type.startsWith('text/')
+  node.content = isText ? encodeQuotedPrintable(content, { lineEnds: 'crlf' }) : base64(content)
+  setEncoding(node.headers, isText ? 'quoted-printable' : 'base64')
+  return true
+}
+
+function convertEmbedded(node: MimeNode, content: string, nesting: number): boolean {
+  if (nesting >= MAX_NESTING) return false
+  const end = content.indexOf('\r\n\r\n')
+  if (end < 0) return false
+  const made = convertMessage(content.slice(0, end + 4), content.slice(end + 4), nesting + 1)
+  if (made === undefined) return false
+  node.content = made.header + made.body
+  setEncoding(node.headers, '7bit')
+  return true
+}
+
+function setEncoding(headers: HeaderBlock, encoding: string): void {
+  headers.delete('Content-Transfer-Encoding')
+  headers.append('Content-Transfer-Encoding', encoding)
+}
+
+function base64(content: string): string {
+  const text = Buffer.from(content, 'latin1').toString('base64')
+  return (text.match(/.{1,76}/g) ?? []).join('\r\n')
+}
