@@ -4,6 +4,8 @@
  */
 
 import { dirname } from 'node:path'
+import { Authenticity } from './authenticity/authenticity.ts'
+import { loadSigningKeys, type SigningKeys } from './authenticity/signing-keys.ts'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
 import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import { restartWarnings } from './config/restart.ts'
@@ -18,7 +20,7 @@ import type { SharedStores } from './policy/lua/lib/stores.ts'
 import type { Policy } from './policy/phases.ts'
 import { createPolicy } from './policy/run.ts'
 import type { PolicyDefinition } from './policy/typescript/definition.ts'
-import { scriptLibrary, scriptStores } from './script-library.ts'
+import { scriptLibrary, scriptStores, stubResolver } from './script-library.ts'
 import { auditAuth } from './smtp/auth/audit.ts'
 import type { HashQueue } from './smtp/auth/hash-queue.ts'
 import { findSchemes } from './smtp/auth/schemes.ts'
@@ -52,6 +54,8 @@ export interface Generation {
   /** certificates and CAs of sessions with next hops */
   readonly sessionMaterial: SessionMaterial
   readonly stores: CredentialStores
+  /** where mail comes from, and signatures of our own; undefined: no stanza asks for either */
+  readonly authenticity: Authenticity | undefined
   readonly warnings: readonly Diagnostic[]
 }
 
@@ -83,7 +87,8 @@ export async function buildGeneration(options: {
   const audited = await auditAuth(settings, stores)
   const sessionMaterial = new SessionMaterial(settings.global.mta_sts_ca)
   const outbound = await auditSessions(settings, sessionMaterial, Date.now())
-  const more = [...diagnostics, ...unfit, ...found.diagnostics, ...audited, ...outbound]
+  const { keys, diagnostics: unsigned } = await loadSigningKeys(settings.authenticity)
+  const more = [...diagnostics, ...unfit, ...found.diagnostics, ...audited, ...outbound, ...unsigned]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
   const started = previous?.started ?? settings
   return {
@@ -98,8 +103,16 @@ export async function buildGeneration(options: {
     maildirs: new Maildirs(settings.maildirs),
     sessionMaterial,
     stores,
+    authenticity: authenticityOf(settings, keys),
     warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
   }
+}
+
+function authenticityOf(settings: Settings, keys: SigningKeys): Authenticity | undefined {
+  const { spf, opendkim, openarc, dmarc } = settings.authenticity
+  if (spf === undefined && opendkim.length === 0 && openarc === undefined && dmarc === undefined)
+    return undefined
+  return new Authenticity({ settings: settings.authenticity, keys, resolver: stubResolver(settings) })
 }
 
 /**

@@ -24,13 +24,19 @@ export function scriptStores(events: EventBus): SharedStores {
   return stores
 }
 
+/** Asks the servers that the configuration names, or those of the system. */
+export function stubResolver({ global }: Settings): StubResolver {
+  const servers = global.dns_servers.map(parseServer).filter((server) => server !== undefined)
+  return new StubResolver({
+    concurrency,
+    ...(servers.length === 0 ? {} : { servers: fixedServers(servers) }),
+  })
+}
+
 export function scriptLibrary(settings: Settings, stores: SharedStores): Partial<LibraryServices> {
-  const servers = settings.global.dns_servers.map(parseServer).filter((server) => server !== undefined)
   return {
     stores,
-    records: new DnsRecords(
-      new StubResolver({ concurrency, ...(servers.length === 0 ? {} : { servers: fixedServers(servers) }) }),
-    ),
+    records: new DnsRecords(stubResolver(settings)),
     config: (words) => askConfiguration(settings, words),
   }
 }

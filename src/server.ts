@@ -335,6 +335,7 @@ export class Server {
       version: this.#options.version,
       tls: generation.tls.watch(),
       partners: generation.partners,
+      ...(generation.authenticity === undefined ? {} : { authenticity: generation.authenticity }),
       policy: generation.policy,
       spool: this.#parts.spool,
       local: generation.maildirs,

@@ -67,6 +67,12 @@ export interface MessageOutcome {
   readonly arc?: ArcOutcome
 }
 
+/** What was found out about the message under way. */
+export interface Origin {
+  readonly spf?: SpfOutcome
+  readonly message?: MessageOutcome
+}
+
 /** A name that can be told anywhere: a domain, a selector, in lower case. */
 export function tellable(name: unknown): string | undefined {
   if (typeof name !== 'string' || name.length > 253) return undefined
@@ -103,4 +109,25 @@ export function dmarcStatement({ result, policy, domain }: DmarcOutcome): string
 
 export function arcStatement({ result, instance }: ArcOutcome): string {
   return `arc=${result}${instance === undefined ? '' : ` (i=${instance})`}`
+}
+
+/** The value of Received-SPF (RFC 7208 §9.1). */
+export function receivedSpf(
+  { result, identity, domain, helo }: SpfOutcome,
+  about: { readonly address: string; readonly hostname: string; readonly local: string | undefined },
+): string {
+  const { address, hostname, local } = about
+  const plain = local !== undefined && /^[\w+=-]+(?:\.[\w+=-]+)*$/.test(local) && local.length <= 64
+  const pairs = [
+    ...(/^[0-9a-f:.]+$/i.test(address)
+      ? [`client-ip=${address.includes(':') ? `"${address}"` : address}`]
+      : []),
+    ...(identity === 'mailfrom' && plain && domain !== undefined
+      ? [`envelope-from="${local}@${domain}"`]
+      : []),
+    ...(helo.domain === undefined ? [] : [`helo=${helo.domain}`]),
+    ...(tellable(hostname) === undefined ? [] : [`receiver=${hostname}`]),
+    `identity=${identity}`,
+  ]
+  return `${result} ${pairs.join(';\r\n')}`
 }

@@ -22,4 +22,5 @@ export const connectionKeys: readonly string[] = words(`
 export const messageKeys: readonly string[] = words(`
   mailfrom_string mailfrom_localpart mailfrom_domain rcptto_string rcptto_localpart rcptto_domain
   rfc2822_date_missing pathway
+  spf_status spf_helo_status dkim_status dkim_domains dmarc_status dmarc_policy dmarc_domain arc_cv
 `)

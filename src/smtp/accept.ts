@@ -21,12 +21,14 @@ import { Injection } from './inject.ts'
 import { keepMessages } from './keep.ts'
 import { codeOf } from './mail-from.ts'
 import { BodyContent } from './message-content.ts'
+import { addReceivedSpf, checkMessage } from './origin.ts'
 import { setRecipientKeys } from './rcpt-to.ts'
 import { receivedValue } from './received.ts'
 import type { ReceptionState } from './reception-states.ts'
 import { recipientLimit, TransactionRecipients } from './recipient-list.ts'
 import { Refusal, refuse, spoolFull, tellRejection } from './reject.ts'
 import type { AcceptedRecipient, Session, Transaction } from './session-state.ts'
+import { CopySigner } from './signing.ts'
 
 interface ReceivedMessage {
   readonly header: string
@@ -55,6 +57,7 @@ export async function acceptMessage(
   const message = messageOf(session, transaction, received, headers)
   const thanks = { code: 250, text: `2.0.0 message ${transaction.id} accepted` }
   if (transaction.discarded) return finish(session, thanks)
+  await checkMessage(session, received)
   let answer: Answer = { kind: 'proceed', reply: undefined }
   for (const phase of ['data', 'rcptto_list', 'rcptto_list_final', 'data_spool'] as const) {
     const state = STATES[phase]
@@ -71,7 +74,7 @@ export async function acceptMessage(
     tellDiscard(session, { kind: 'discard', text, module: 'scriptlet' }, STATES.rcptto_list_final)
     return finish(session, thanks)
   }
-  const messages = await messagesOf(session, transaction, message, received.bodySize)
+  const messages = await messagesOf(session, transaction, message, received)
   if (messages.length > 0) await keep(session, received.writer, messages)
   return finish(session, replyOf(answer, thanks.code, thanks.text))
 }
@@ -129,11 +132,12 @@ async function messagesOf(
   session: Session,
   transaction: Transaction,
   message: Message,
-  bodySize: number,
+  { bodySize, writer }: ReceivedMessage,
 ): Promise<NewMessage[]> {
   const { policy } = session.services
   const asked = COPY_PHASES.some((phase) => policy.wants(phase))
   const bytes = headerBytes(session, transaction, message)
+  const signer = new CopySigner(session, writer)
   const messages: NewMessage[] = []
   let octets = 0
   let refusal: Refusal | undefined
@@ -153,7 +157,7 @@ async function messagesOf(
       refusal ??= error
       continue
     }
-    const header = bytes(copy.headers)
+    const header = await signer.sign(copy, bytes(copy.headers))
     octets += header.length
     if (octets > session.limits.headerCopies) {
       throw refuse(552, '5.3.4 header too large for so many recipients', { state: 'reading body' })
@@ -233,6 +237,7 @@ function headerBytes(session: Session, transaction: Transaction, message: Messag
     if (transaction.scope.options.rfc2822_trace_headers) {
       headers.prepend('Received', receivedValue(session, transaction, message.sender))
     }
+    addReceivedSpf(session, transaction, headers)
     addResults(session, transaction, headers)
     return headers.toBytes()
   }

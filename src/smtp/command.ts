@@ -25,6 +25,8 @@ interface CommandRow<A, P extends Phase> {
   readonly phase?: P
   /** sets the context keys of the phase and gathers its facts */
   readonly facts?: (session: Session, args: A, line: string) => AnyFacts[P]
+  /** finds out more for the context; undefined where there is nothing to wait for */
+  readonly inform?: (session: Session, args: A) => Promise<void> | undefined
   /** takes back what `facts` set, after the command was refused */
   readonly undo?: (session: Session) => void
   /**
@@ -60,7 +62,10 @@ export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Comm
       let answer = UNASKED
       if (phase !== undefined && facts !== undefined) {
         session.takeBack = () => row.undo?.(session)
-        answer = await consult(session, phase, facts(session, args, line))
+        const given = facts(session, args, line)
+        const informed = row.inform?.(session, args)
+        if (informed !== undefined) await informed
+        answer = await consult(session, phase, given)
       }
       return row.proceed(session, args, answer)
     },

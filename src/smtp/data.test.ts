@@ -216,6 +216,7 @@ test('memory and spool see a large message in pieces', async () => {
       return total
     },
     read: async () => new Uint8Array(),
+    async *chunks() {},
     reserve: () => true,
     append: (chunk) => {
       largest = Math.max(largest, chunk.length)

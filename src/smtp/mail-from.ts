@@ -12,6 +12,7 @@ import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
 import { followMessagePathway } from './consult.ts'
+import { checkSender } from './origin.ts'
 import { badValue, checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
 import { checkSenderDomain } from './partner.ts'
 import { refuse, tellRejection } from './reject.ts'
@@ -57,6 +58,7 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
     context.set('connection', 'connection_message_count', String(session.receptions + 1))
     return { session: session.facts, line, sender, parameters }
   },
+  inform: (session, { sender }) => checkSender(session, sender),
   undo: (session) => session.resetTransaction(),
   proceed(session, { sender, bodyType, smtpUtf8, dsn }, answer) {
     if (answer.kind === 'discard') {

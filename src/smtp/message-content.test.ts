@@ -12,6 +12,7 @@ function writerWith(octets: number): ReceptionWriter {
     size: 0,
     append: () => undefined,
     read: async () => new Uint8Array(),
+    async *chunks() {},
     reserve: (wanted) => {
       if (wanted > left) return false
       left -= wanted

@@ -3,8 +3,9 @@
  * the configuration; the sessions of that generation share it.
  */
 
-import type { Cidr, InboundScope, ListenSettings } from '../config/settings.ts'
-import type { BindingNames, OutboundQueueValues, QueueGlobals } from '../config/settings-queue.ts'
+import type { Authenticity } from '../authenticity/authenticity.ts'
+import type { Cidr, InboundScope, ListenSettings, OutboundValues } from '../config/settings.ts'
+import type { BindingNames, Egress, QueueGlobals } from '../config/settings-queue.ts'
 import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
 import type { LiveSessions } from '../events/live.ts'
@@ -19,7 +20,10 @@ import type { StoreDirectory } from './auth/stores.ts'
 /** What the ways out have to say already at reception. */
 export interface OutboundRules extends BindingNames {
   readonly global: Pick<QueueGlobals, 'default_binding'>
-  resolveOutbound(domain: string): { readonly options: Pick<OutboundQueueValues, 'blackhole'> }
+  resolveOutbound(
+    domain: string,
+    egress?: Egress,
+  ): { readonly options: Pick<OutboundValues, 'blackhole' | 'opendkim_sign'> }
 }
 
 export interface SessionServices {
@@ -34,6 +38,8 @@ export interface SessionServices {
   readonly spool: Spool
   /** where mail leaves; absent: by the default binding, without a rule */
   readonly outbound?: OutboundRules
+  /** where mail comes from, and signatures of our own; absent: nobody asks */
+  readonly authenticity?: Authenticity
   /** which recipients end here */
   readonly local: LocalRecipients
   readonly events: EventSink

@@ -5,6 +5,7 @@
  * writes never changes a field, with two documented exceptions: `can_relay` and `pathway` (Momentum: §5.2, §2.4).
  */
 
+import type { Origin } from '../authenticity/outcome.ts'
 import { cidrContains } from '../config/address.ts'
 import type { InboundScope } from '../config/settings.ts'
 import type { Connection } from '../listener/connection.ts'
@@ -103,6 +104,8 @@ export class Session {
   /** recipients accepted on this connection */
   recipients = 0
   transaction: Transaction | undefined
+  /** of the message under way */
+  origin: Origin = {}
   /** keys of the connection that a trusted proxy set (XSETCONTEXT) */
   readonly toldKeys = new Map<string, string>()
   /** no further command is read */
@@ -257,6 +260,7 @@ export class Session {
   resetTransaction(): void {
     void this.transaction?.reception?.drop()
     this.transaction = undefined
+    this.origin = {}
     this.context.clearMessage()
     this.context.connection.delete('message_rcpt_count')
   }

@@ -74,6 +74,11 @@ export class MemorySpool implements Spool {
         await Promise.resolve()
         return Buffer.concat(chunks)
       },
+      chunks: async function* () {
+        if (!open) throw new Error('this reception cannot be read')
+        await Promise.resolve()
+        yield Buffer.concat(chunks)
+      },
       reserve: () => open,
       commit: async (messages) => {
         if (!open) throw new Error('this reception cannot be committed')

@@ -118,6 +118,25 @@ export class Reception implements ReceptionWriter {
     return bytes
   }
 
+  async *chunks(): AsyncIterable<Uint8Array> {
+    const file = this.#file
+    const written = file === undefined ? 0 : this.#size - this.#held
+    for (let at = 0; at < written; at += FILE_CHUNK) {
+      if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
+      const bytes = Buffer.allocUnsafe(Math.min(FILE_CHUNK, written - at))
+      const work = file === undefined ? Promise.resolve() : readInto(file.handle, bytes, at)
+      this.#busy = work
+      try {
+        await work
+      } finally {
+        this.#busy = undefined
+      }
+      yield bytes
+    }
+    if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
+    if (this.#chunks.length > 0) yield Buffer.concat(this.#chunks, this.#held)
+  }
+
   reserve(octets: number): boolean {
     if (this.#state === 'done' || !this.#host.budget.take(octets)) return false
     this.#reserved += octets
@@ -206,10 +225,10 @@ export class Reception implements ReceptionWriter {
   }
 }
 
-/** Reads from the start, without moving the place where the file is written. */
-async function readInto(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Reads without moving the place where the file is written. */
+async function readInto(handle: FileHandle, bytes: Uint8Array, from = 0): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
-    const { bytesRead } = await handle.read(bytes, at, bytes.length - at, at)
+    const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at)
     if (bytesRead === 0) throw new Error('the body file is shorter than what was written to it')
     at += bytesRead
   }

@@ -66,6 +66,11 @@ export interface ReceptionWriter {
    * @throws when appending has failed or is under way
    */
   read(): Promise<Uint8Array>
+  /**
+   * The body so far, piece by piece: it takes no more memory however large it is. Nothing may be appended meanwhile.
+   * @throws when appending has failed or is under way
+   */
+  chunks(): AsyncIterable<Uint8Array>
   /** Takes memory from the budget that all receptions share, until commit or abort; false when there is none. */
   reserve(octets: number): boolean
   /** Makes the messages durable. Resolves after the flush. The writer is used up. @throws SpoolFullError */

@@ -1,5 +1,6 @@
 /**
- * Authentication-Results (RFC 8601): the field that says who logged in and what came of the certificate, and the removal of fields that claim to be ours.
+ * Authentication-Results (RFC 8601): the field that says who logged in, what came of the certificate and of the checks of
+ * the message's origin, and the removal of fields that claim to be ours.
  *
  * Whatever a user's name holds, it can neither end its value nor start a line. A field of the client's that bears our
  * name was not written by us (RFC 8601 §5), and one of which no name can be read might be taken for ours: both go.
@@ -7,6 +8,7 @@
 
 import type { HeaderBlock } from '../../mail/headers.ts'
 import { certificateResult } from '../../tls/result-statement.ts'
+import { originStatements } from '../origin.ts'
 import type { Session, Transaction } from '../session-state.ts'
 
 const FIELD = 'Authentication-Results'
@@ -32,6 +34,7 @@ export function addResults(session: Session, transaction: Transaction, headers: 
   const results = [
     loginResult(session, options.authentication_results),
     options.tls_authentication_results ? certificateResult(session.peer, session.partner) : undefined,
+    ...originStatements(session),
   ].filter((each) => each !== undefined)
   if (results.length === 0) return
   headers.prepend(FIELD, [authservId(session, transaction), ...results].join(';\r\n'))
