@@ -6,6 +6,7 @@ import { after, before, suite, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { OcspSettings } from '../../src/config/settings.ts'
 import type { ServerEvent } from '../../src/events/events.ts'
+import { OcspClient } from '../../src/tls/ocsp/client.ts'
 import { type AskedFor, encodeError, encodeResponse, scriptedResponder } from '../support/ocsp-responder.ts'
 import { issueClient } from '../support/test-ca.ts'
 import { file } from './gate-harness.ts'
@@ -180,6 +181,28 @@ suite('what is remembered', () => {
     for (let i = 0; i < 150 && (await verdict()) === 'verified'; i += 1) await delay(20)
     assert.equal(await verdict(), 'ocsp-invalid OCSP_INVALID 0')
     await contexts.close()
+  })
+
+  test('who was revoked, and nobody else, when the lists change; and that comes to an end', async () => {
+    await using one = await timed()
+    const others = await Promise.all(['a', 'b'].map((subject) => issueClient({ subject })))
+    one.responder.answer = (asked) => one.say(asked, 'revoked')
+    for (const other of others) assert.equal(await verdict(other), 'revoked OCSP_REVOKED 0')
+    one.responder.answer = (asked) => one.say(asked)
+    assert.equal(await verdict(), 'verified')
+    const memory = one.contexts.shared.ocsp
+    let left = 10
+    const set = memory.entries.set.bind(memory.entries)
+    memory.entries.set = (key, entry) => {
+      left -= 1
+      assert.ok(left > 0, 'it goes round in circles')
+      return set(key, entry)
+    }
+    new OcspClient({ events: { emit: () => undefined }, clock: () => one.time.now, memory }).forget()
+    assert.deepEqual(
+      [...memory.entries.values()].map((entry) => entry.answer?.status),
+      ['revoked', 'revoked'],
+    )
   })
 
   test('over a reload, and not where the responder is another', async () => {

@@ -84,9 +84,11 @@ export class OcspClient {
 
   /** Revocation lists have changed, and with them perhaps who may sign answers: only who is revoked is remembered. */
   forget(): void {
-    for (const [key, { answer }] of this.memory.entries) {
-      if (answer?.status === 'revoked') this.#keep(key, { answer, fault: undefined, until: 0 })
-      else this.memory.entries.delete(key)
+    const { entries } = this.memory
+    for (const [key, { answer }] of entries) {
+      // in its place: an entry that is put at the end would be met again, without end
+      if (answer?.status === 'revoked') entries.set(key, { answer, fault: undefined, until: 0 })
+      else entries.delete(key)
     }
   }
 
