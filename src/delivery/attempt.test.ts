@@ -261,7 +261,11 @@ test('what a host cannot take is not offered to it', async () => {
   const eight = storedMessage('e', { bodyType: '8BITMIME' })
   const declared = await against({}, { message: eight })
   assert.match(declared.sink.received[0]?.mail ?? '', / BODY=8BITMIME$/)
-  const refused = await against({ extensions: ['SIZE'] }, { message: eight })
+  const signed = contentOf(
+    'Content-Type: multipart/signed; boundary=b\r\n\r\n',
+    '--b\r\n\r\n\xe9\r\n--b--\r\n',
+  )
+  const refused = await against({ extensions: ['SIZE'] }, { message: eight, content: signed })
   assert.deepEqual([refused.result.kind, refused.result.text.slice(0, 9)], ['permanent', '554 5.6.3'])
   const large = await against({ extensions: ['SIZE 20'] })
   assert.deepEqual([large.result.kind, large.result.text.slice(0, 9)], ['permanent', '552 5.3.4'])

@@ -13,16 +13,18 @@ import { cidrContains } from '../config/address.ts'
 import type { Cidr, OutboundValues } from '../config/settings.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { LookupError } from '../dns/resolver.ts'
+import { isInternational } from '../mail/address.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
 import { HostFailures } from './host-failures.ts'
 import { type Found, type Host, LOOKUP_FAILED, type MxHosts, NO_HOSTS } from './mx.ts'
+import { Conversions, fitToHost } from './outgoing.ts'
 import type { NextHop, SmtpRoute } from './route.ts'
 import { loginOf } from './session/login.ts'
 import type { TlsPlanner } from './session/planner.ts'
 import { Sessions, type UsableSession } from './session/sessions.ts'
 import { type SessionPlan, SetupEnd } from './session/setup.ts'
 import { introductionOf } from './session/xclient.ts'
-import { SmtpTransaction } from './smtp-transaction.ts'
+import { type Sent, SmtpTransaction } from './smtp-transaction.ts'
 import {
   type AttemptContext,
   type AttemptResult,
@@ -59,6 +61,8 @@ type Tried =
 
 /** connections that one attempt makes at most */
 const MAX_TRIES = 30
+/** before a message is tried again for whose conversion there was no memory */
+const BUSY_MS = 1000
 
 export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #resolver: Resolver
@@ -66,6 +70,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #hostname: string
   readonly #failures: HostFailures
   readonly #sessions = new Sessions()
+  readonly #conversions = new Conversions()
   readonly #tls: SmtpTransportOptions['tls']
   readonly #clock: () => number
 
@@ -212,26 +217,63 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     const session = await this.#open(plan, use, context)
     if ('until' in session) return session
     if ('kind' in session) return { passedOver: session }
-    const { connection, bytesBefore, tls } = session
     try {
-      const envelopes = messages.map(({ envelope }) => envelope)
-      const lmtp = context.options.delivery_method === 'LMTP'
-      const job = { envelopes, content, extensions: session.extensions, lmtp }
-      const sent = await new SmtpTransaction(connection, context.options, job).run()
-      const octets = connection.bytesSent - bytesBefore
-      if (sent.connection === 'broken') connection.destroy()
-      else if (sent.connection === 'quit') connection.quit()
+      const sent = await this.#send(session, messages, content, context)
+      if (sent === 'busy') {
+        this.#sessions.keep(session, plan, use)
+        return { kind: 'deferred', until: this.#clock() + BUSY_MS }
+      }
+      if (sent.connection === 'broken') session.connection.destroy()
+      else if (sent.connection === 'quit') session.connection.quit()
       else this.#sessions.keep(session, plan, use)
-      const size = content.header.length + content.bodySize
-      const results = sent.answers.map((answer): MessageResult => {
-        if (answer.kind === 'deferred') return answer
-        const bytes = answer.kind === 'delivered' ? size : octets
-        return { ...answer, bytes, remote: host.address, ...(tls === undefined ? {} : { tls }) }
-      })
-      return { results }
+      const { results } = sent
+      return { results: results.map((each) => ('until' in each ? each : { ...each, remote: host.address })) }
     } catch (error) {
-      connection.destroy()
+      session.connection.destroy()
       throw error
+    }
+  }
+
+  /** The message in the form in which this host takes it, and what came of each recipient. */
+  // oxlint-disable-next-line max-params -- the delivery, and the session for it
+  async #send(
+    { connection, bytesBefore, extensions, tls }: UsableSession,
+    messages: readonly StoredMessage[],
+    content: StoredContent,
+    { options }: HostContext,
+  ): Promise<
+    'busy' | { readonly results: readonly MessageResult[]; readonly connection: Sent['connection'] }
+  > {
+    const envelopes = messages.map(({ envelope }) => envelope)
+    const [envelope] = envelopes
+    if (envelope === undefined) throw new Error('an attempt without a message')
+    const internationalRecipient = envelopes.some(({ recipient }) => isInternational(recipient))
+    const job = { envelope, internationalRecipient, content, extensions, options }
+    const fit = await fitToHost(job, this.#conversions)
+    if (fit.kind === 'busy') return 'busy'
+    const protectedBy = tls === undefined ? {} : { tls }
+    const own = { remote: '', ...protectedBy }
+    if (fit.kind === 'unfit') {
+      const failure = { ...fit.failure, bytes: connection.bytesSent - bytesBefore, ...own }
+      return { results: messages.map(() => failure), connection: 'again' }
+    }
+    try {
+      const lmtp = options.delivery_method === 'LMTP'
+      const { answers, connection: left } = await new SmtpTransaction(connection, options, {
+        ...fit,
+        envelopes,
+        extensions,
+        lmtp,
+      }).run()
+      const octets = connection.bytesSent - bytesBefore
+      const size = fit.content.header.length + fit.content.bodySize
+      const results = answers.map((answer): MessageResult => {
+        if (answer.kind === 'deferred') return answer
+        return { ...answer, bytes: answer.kind === 'delivered' ? size : octets, ...own }
+      })
+      return { results, connection: left }
+    } finally {
+      fit.leave()
     }
   }
 

@@ -178,10 +178,11 @@ export function sameTransaction(a: StoredMessage, b: StoredMessage): boolean {
 
 /** Everything of an envelope, besides the recipient, that a session or MAIL FROM depends on. */
 function transactionKey({ envelope }: StoredMessage): string {
-  const { sender, bodyType, client, connectionContext, messageContext } = envelope
+  const { sender, bodyType, smtpUtf8, dsn, client, connectionContext, messageContext } = envelope
   const login = ['type', 'user', 'pass'].map((key) => messageContext[`outbound_smtp_auth_${key}`])
   const { ehlo_domain, auth_user } = connectionContext
-  return JSON.stringify([sender, bodyType, client.address, client.port, ehlo_domain, auth_user, login])
+  const asked = [smtpUtf8, dsn?.ret, dsn?.envid]
+  return JSON.stringify([sender, bodyType, asked, client.address, client.port, ehlo_domain, auth_user, login])
 }
 
 export function localFailure(text: string): AttemptResult {

@@ -72,7 +72,6 @@ test('a message lands in new with LF line ends and one Return-Path on top', asyn
     text: '',
     bytes,
     remote: '',
-    notice: 'delivered',
   })
   assert.equal(
     await readFile(join(basedir, 'bob/new', NAME), 'latin1'),

@@ -10,10 +10,10 @@
 import { constants } from 'node:fs'
 import * as fsPromises from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { formatPath } from '../mail/address.ts'
 import type { Envelope } from '../mail/envelope.ts'
-import { HeaderBlock } from '../mail/headers.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
+import { wantsSuccess } from './notices/due.ts'
+import { withReturnPath } from './return-path.ts'
 import type { MaildirRoute } from './route.ts'
 import { type AttemptContext, type AttemptResult, type Stage, stages, type Transport } from './transport.ts'
 import { UnixLines } from './unix-lines.ts'
@@ -78,7 +78,7 @@ export class MaildirTransport implements Transport<MaildirRoute> {
       text: '',
       bytes,
       remote: '',
-      notice: 'delivered',
+      ...(wantsSuccess(message.envelope) ? { notice: 'delivered' } : {}),
     }
   }
 
@@ -225,14 +225,6 @@ function escapeName(text: string): string {
     /[^A-Za-z0-9_.-]/g,
     (character) => `\\${(character.charCodeAt(0) & 0xff).toString(8).padStart(3, '0')}`,
   )
-}
-
-/** RFC 5321 §4.4: final delivery puts the reverse path on top; what a client wrote under that name goes. */
-function withReturnPath(header: Uint8Array, envelope: Envelope): Buffer {
-  const block = new HeaderBlock(Buffer.from(header).toString('latin1'))
-  block.delete('Return-Path')
-  block.prepend('Return-Path', formatPath(envelope.sender))
-  return block.toBytes()
 }
 
 function hasCode(error: unknown, ...codes: readonly string[]): boolean {

@@ -10,7 +10,6 @@
 import type { OutboundValues } from '../config/settings.ts'
 import type { DeliveryOutcome } from '../events/events.ts'
 import type { DeliveryState, StoredMessage } from '../spool/spool.ts'
-import { wantsSuccess } from './notices/due.ts'
 import { LAST_ANSWER } from './notices/report.ts'
 import { type AttemptResult, stages } from './transport.ts'
 
@@ -67,7 +66,7 @@ export function judge(
   const attempts = message.state.attempts + 1
   const failed = { attempts, nextAttempt: 0, failed: true }
   if (result.kind === 'delivered') {
-    const success = wantsSuccess(message.envelope) ? result.notice : undefined
+    const success = result.notice
     const state = success === undefined ? undefined : { ...failed, lastText: text, success }
     return { state, told: [{ kind: 'delivery', text }] }
   }
@@ -83,7 +82,7 @@ export function judge(
     }
   }
   const expires = expiry(message, options)
-  const nextAttempt = Math.min(now + retryWait(attempts, options), expires)
+  const nextAttempt = Math.min(result.retryAt ?? now + retryWait(attempts, options), expires)
   const { delayNotices } = message.state
   const late = delayNotices === undefined ? {} : { delayNotices }
   return { state: { attempts, nextAttempt, failed: false, lastText: text, ...late }, told }

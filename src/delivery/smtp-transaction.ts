@@ -1,28 +1,30 @@
 /**
  * One mail transaction over a connection that has been greeted (RFC 5321 §3.3): MAIL, a RCPT for each recipient, DATA and
- * the message. Where PIPELINING is offered all commands go out together (RFC 2920).
+ * the message. What the commands say: smtp-envelope.ts. Where PIPELINING is offered all commands go out together (RFC 2920).
  *
  * What the host says is an answer to each recipient, never an error: a recipient that was refused has its own answer,
  * the others share what became of the message. When every recipient was refused and DATA was on its way already, a
  * message without a line ends it (RFC 2920 §3.1), and whatever is said to that counts for nobody. A host that takes no
  * more recipients for now (452) has not refused those that are left: they are deferred (RFC 5321 §4.5.3.1.10).
- * SIZE: RFC 1870. 8BITMIME: RFC 6152.
+ * Where CHUNKING is offered the message goes out by BDAT (smtp-chunks.ts).
  *
  * With LMTP (RFC 2033) each recipient that was taken has an answer to the message too. A connection that breaks among
  * them takes nothing back: those who have their answer keep it, the others are tried again.
  */
 
-import { formatPath } from '../mail/address.ts'
-import type { Envelope, Mailbox } from '../mail/envelope.ts'
+import type { Envelope } from '../mail/envelope.ts'
 import type { Reply } from '../mail/status.ts'
 import type { StoredContent } from '../spool/spool.ts'
 import { DataEncoder } from '../wire/encoder.ts'
+import { wantsSuccess } from './notices/due.ts'
+import { sendChunks, smallMessage } from './smtp-chunks.ts'
 import { type ClientOptions, type Extensions, replyText, unexpected } from './smtp-client.ts'
 import { ConnectionError, type SmtpConnection } from './smtp-connection.ts'
+import { type Failure, mailCommand, rcptCommand } from './smtp-envelope.ts'
 import { type AttemptResult, type Deferred, type Stage, stages } from './transport.ts'
 
 /** What was said to one recipient. */
-export type Answer = Pick<AttemptResult, 'kind' | 'stage' | 'text'> | Deferred
+export type Answer = Pick<AttemptResult, 'kind' | 'stage' | 'text' | 'notice'> | Deferred
 
 export interface Sent {
   /** one for each envelope, in their order */
@@ -36,11 +38,19 @@ export interface Job {
   readonly envelopes: readonly Envelope[]
   readonly content: StoredContent
   readonly extensions: Extensions
+  /** BODY=8BITMIME is to be said */
+  readonly eightBit: boolean
+  /** SMTPUTF8 is to be said */
+  readonly utf8: boolean
   /** every recipient has an answer of its own to the message */
   readonly lmtp?: boolean
 }
 
-type Failure = Pick<AttemptResult, 'kind' | 'stage' | 'text'>
+/** A recipient that the host is asked about, by its place. */
+interface Asked {
+  readonly index: number
+  readonly command: string
+}
 
 /** It is over for every recipient that has no answer yet. `broken`: the connection is of no use any more. */
 class End extends Error {
@@ -60,6 +70,7 @@ export class SmtpTransaction {
   readonly #job: Job
   readonly #answers: (Answer | undefined)[]
   readonly #pipelining: boolean
+  readonly #chunking: boolean
   /** the recipients that were taken, by index */
   #accepted: readonly number[] = []
   #stage: Stage = stages.afterEhlo
@@ -70,6 +81,8 @@ export class SmtpTransaction {
     this.#job = job
     this.#answers = job.envelopes.map(() => undefined)
     this.#pipelining = job.extensions.has('PIPELINING')
+    // an answer to each chunk from each recipient would be LMTP's way; DATA does as well
+    this.#chunking = job.extensions.has('CHUNKING') && job.lmtp !== true
   }
 
   /** @throws an abort signal's reason, or what reading the content throws; the connection is of no use then */
@@ -91,17 +104,25 @@ export class SmtpTransaction {
 
   async #transact(): Promise<void> {
     const { envelopes, content } = this.#job
-    const mail = this.#mailCommand()
-    const asked = envelopes.flatMap(({ recipient }, index) => {
-      const address = path(recipient)
-      if (address === undefined) this.#answers[index] = needsSmtpUtf8
-      return address === undefined ? [] : [{ index, command: `RCPT TO:${address}` }]
+    const size = content.header.length + content.bodySize
+    const [first] = envelopes
+    if (first === undefined) return
+    const mail = mailCommand(first, { ...this.#job, size })
+    if (typeof mail !== 'string') throw new End(mail, false)
+    const asked = envelopes.flatMap((envelope, index) => {
+      const command = rcptCommand(envelope, this.#job)
+      if (typeof command === 'string') return [{ index, command }]
+      this.#answers[index] = command
+      return []
     })
     if (asked.length === 0) return
-    if (this.#pipelining) {
-      const commands = [mail, ...asked.map(({ command }) => command), 'DATA']
-      this.#connection.send(`${commands.join('\r\n')}\r\n`)
-    }
+    const commands = [mail, ...asked.map(({ command }) => command)]
+    if (this.#chunking) await this.#transactInChunks(commands, asked)
+    else await this.#transactWithData(commands, asked)
+  }
+
+  async #transactWithData([mail = '', ...rcpt]: readonly string[], asked: readonly Asked[]): Promise<void> {
+    if (this.#pipelining) this.#connection.send(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`)
     const accepted = await this.#envelope(mail, asked)
     // without pipelining DATA is not said for nobody
     if (accepted.length === 0 && !this.#pipelining) return
@@ -113,8 +134,32 @@ export class SmtpTransaction {
     this.#expect(3, data)
     this.#accepted = accepted
     if (this.#job.lmtp === true) this.#connection.expect(accepted.length)
-    await this.#sendContent(content)
+    await this.#sendContent(this.#job.content)
     await this.#confirm()
+  }
+
+  /** RFC 3030. A small message goes out with its envelope; if then nobody is there to take it, it is not kept. */
+  async #transactInChunks([mail = '', ...rcpt]: readonly string[], asked: readonly Asked[]): Promise<void> {
+    const { content } = this.#job
+    const { body_timeout: seconds } = this.#timeouts
+    const small = this.#pipelining ? await smallMessage(content) : undefined
+    if (this.#pipelining) this.#connection.send(`${[mail, ...rcpt].join('\r\n')}\r\n`)
+    if (small !== undefined) {
+      this.#connection.send(`BDAT ${small.length} LAST\r\n`)
+      this.#stage = stages.afterEhlo
+      await this.#connection.write(small, seconds)
+    }
+    const accepted = await this.#envelope(mail, asked)
+    if (accepted.length === 0 && small === undefined) return
+    this.#stage = stages.sendingBody
+    const reply =
+      small === undefined
+        ? await sendChunks(this.#connection, content, { pipelining: this.#pipelining, seconds })
+        : await this.#connection.reply(seconds, 'waiting for the reply to BDAT')
+    if (accepted.length === 0) return
+    this.#stage = stages.confirmation
+    this.#expect(2, reply)
+    this.#fillDelivered(reply)
   }
 
   /** What the host says to the whole message: to all, or with LMTP to each recipient that was taken (RFC 2033 §4.2). */
@@ -124,20 +169,17 @@ export class SmtpTransaction {
     if (this.#job.lmtp === true) {
       for (const index of this.#accepted) {
         const reply = await next()
-        this.#answers[index] = this.#refusal(2, reply) ?? delivered(reply)
+        this.#answers[index] = this.#refusal(2, reply) ?? this.#delivered(reply, index)
       }
       return
     }
     const confirmation = await next()
     this.#expect(2, confirmation)
-    this.#fill(delivered(confirmation))
+    this.#fillDelivered(confirmation)
   }
 
   /** MAIL and RCPT; the indices of the recipients that were taken. Those that were not have their answer. */
-  async #envelope(
-    mail: string,
-    asked: readonly { readonly index: number; readonly command: string }[],
-  ): Promise<readonly number[]> {
+  async #envelope(mail: string, asked: readonly Asked[]): Promise<readonly number[]> {
     const refused = this.#refusal(
       2,
       await this.#reply(mail, stages.afterMailFrom, this.#timeouts.mailfrom_timeout),
@@ -201,7 +243,9 @@ export class SmtpTransaction {
 
   /** A connection that fails ends it where it was; the answer that explains it may have come first. */
   async #cut(error: ConnectionError): Promise<End> {
-    if (this.#stage === stages.sendingBody && this.#connection.unread > 0) return await this.#interrupted()
+    // with chunks answers come all along
+    if (this.#stage === stages.sendingBody && this.#connection.unread > 0 && !this.#chunking)
+      return await this.#interrupted()
     return new End({ kind: 'transient', stage: this.#stage, text: error.text }, true)
   }
 
@@ -227,56 +271,23 @@ export class SmtpTransaction {
     if (failure !== undefined) throw new End(failure, false)
   }
 
+  #fillDelivered(reply: Reply): void {
+    for (const index of this.#answers.keys()) this.#answers[index] ??= this.#delivered(reply, index)
+  }
+
+  /** Where the host offers DSN, telling the sender is its business from now on (RFC 3461 §5.2.1). */
+  #delivered(reply: Reply, index: number): Answer {
+    const { envelopes, extensions, lmtp } = this.#job
+    const envelope = envelopes[index]
+    const tells = envelope !== undefined && wantsSuccess(envelope) && !extensions.has('DSN')
+    const answer = { kind: 'delivered', stage: stages.confirmation, text: replyText(reply) } as const
+    return tells ? { ...answer, notice: lmtp === true ? 'delivered' : 'relayed' } : answer
+  }
+
   /** The same for everybody who has no answer yet. */
   #fill(answer: Answer): void {
     for (const [index, known] of this.#answers.entries()) this.#answers[index] = known ?? answer
   }
-
-  /** @throws End where the next hop cannot take the message */
-  #mailCommand(): string {
-    const { envelopes, content, extensions } = this.#job
-    const [first] = envelopes
-    const sender = path(first?.sender)
-    if (sender === undefined) throw new End(needsSmtpUtf8, false)
-    let parameters = ''
-    const limit = extensions.get('SIZE')
-    if (limit !== undefined) {
-      const size = content.header.length + content.bodySize
-      // RFC 1870 §4: 0 or nothing is no limit
-      if (/^[1-9]\d*$/.test(limit) && size > Number(limit)) throw new End(tooLarge(size, limit), false)
-      parameters += ` SIZE=${size}`
-    }
-    if (first?.bodyType === '8BITMIME') {
-      if (!extensions.has('8BITMIME')) throw new End(needs8BitMime, false)
-      parameters += ' BODY=8BITMIME'
-    }
-    return `MAIL FROM:${sender}${parameters}`
-  }
-}
-
-function delivered(reply: Reply): Answer {
-  return { kind: 'delivered', stage: stages.confirmation, text: replyText(reply) }
-}
-
-function unsuitable(text: string): Failure {
-  return { kind: 'permanent', stage: stages.afterEhlo, text }
-}
-
-function tooLarge(size: number, limit: string): Failure {
-  return unsuitable(
-    `552 5.3.4 [internal] Message of ${size} octets is larger than the remote host takes (${limit})`,
-  )
-}
-
-const needs8BitMime = unsuitable(
-  '554 5.6.3 [internal] Conversion of 8BITMIME content required, but not supported',
-)
-const needsSmtpUtf8 = unsuitable('553 5.6.7 [internal] The address cannot be sent without SMTPUTF8')
-
-/** undefined: it cannot be said in a command */
-function path(mailbox: Mailbox | undefined): string | undefined {
-  const text = formatPath(mailbox)
-  return /^<[ -~]*>$/.test(text) ? text : undefined
 }
 
 /** RFC 5321 §4.5.3.1.10, where 552 is also known. 452 is said of a full mailbox too, with 4.2.x. */

@@ -38,8 +38,10 @@ export interface AttemptResult {
   readonly bytes: number
   /** address of the remote host, '' when there was none */
   readonly remote: string
-  /** delivered: what the sender is told if it asked; absent where the next hop tells it itself (RFC 3461 §5.2) */
+  /** delivered: what the sender, who asked for it, is to be told; absent where the next hop tells it (RFC 3461 §5.2) */
   readonly notice?: 'delivered' | 'relayed'
+  /** transient: when the next hop wants to be asked again, milliseconds since the epoch, in place of our own wait */
+  readonly retryAt?: number
   /** how the session was protected; absent where nobody asked for TLS, and where there was none */
   readonly tls?: OutboundTlsFacts
 }

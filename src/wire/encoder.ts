@@ -1,5 +1,5 @@
 /**
- * A message → the octets after DATA: doubles dots at line starts and adds the end (RFC 5321 §4.5.2).
+ * A message → the octets after DATA: doubles dots at line starts and adds the end (RFC 5321 §4.5.2); or those of BDAT.
  *
  * The inverse of `DataDecoder` for every message with proper line ends. A lone CR or LF becomes CRLF, so that whatever
  * is in a message, the next hop cannot be made to see an end of data in the middle of it, however lax it is.
@@ -8,9 +8,15 @@
 const CRLF = '\r\n'
 
 export class DataEncoder {
+  readonly #form: 'data' | 'chunks'
   #lineStart = true
   /** the last octet was a CR that was held back: what becomes of it depends on the next one */
   #heldCr = false
+
+  /** @param form `chunks`: for BDAT (RFC 3030), which has neither dots nor an end */
+  constructor(form: 'data' | 'chunks' = 'data') {
+    this.#form = form
+  }
 
   /** The octets to send for this piece of the message: the piece itself where nothing has to change. */
   encode(chunk: Buffer): Buffer {
@@ -22,7 +28,7 @@ export class DataEncoder {
     let cr = -1
     let lf = -1
     while (at < text.length) {
-      if (this.#lineStart && text[at] === '.') edit.replace(at, at, '.')
+      if (this.#form === 'data' && this.#lineStart && text[at] === '.') edit.replace(at, at, '.')
       if (cr < at) cr = find(text, '\r', at)
       if (lf < at) lf = find(text, '\n', at)
       const end = Math.min(cr, lf)
@@ -41,7 +47,8 @@ export class DataEncoder {
 
   /** The octets that end the message; the line end before the dot is added where the message lacks it. */
   end(): Buffer {
-    return Buffer.from(this.#lineStart && !this.#heldCr ? '.\r\n' : '\r\n.\r\n')
+    const lineEnd = this.#lineStart && !this.#heldCr ? '' : '\r\n'
+    return Buffer.from(this.#form === 'data' ? `${lineEnd}.\r\n` : lineEnd)
   }
 
   /** Puts the line end out to which the held CR belongs; where to go on. */

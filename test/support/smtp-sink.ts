@@ -21,6 +21,8 @@ export interface SinkScript {
   readonly rcpt?: SinkAnswer | ((line: string) => SinkAnswer)
   /** unless given, DATA without a recipient that was taken is refused */
   readonly data?: SinkAnswer
+  /** the answer to a chunk, by its command line; unless given, one without a recipient that was taken is refused */
+  readonly bdat?: (line: string) => SinkAnswer | undefined
   readonly rset?: SinkAnswer
   /** the answer to the final dot */
   readonly message?: SinkAnswer
@@ -159,6 +161,9 @@ class SinkSession {
   /** answers to AUTH that are left; undefined outside of it */
   #auth: SinkAnswer[] | undefined
   #inData = false
+  /** a chunk whose octets are coming */
+  #chunk: { readonly line: string; readonly octets: number; readonly last: boolean } | undefined
+  #chunked = ''
   #dataOctets = 0
   #spoke = false
   /** how far the message has been searched for its end */
@@ -176,7 +181,9 @@ class SinkSession {
   take(text: string): void {
     if (!this.#inData) this.#sink.chunks.push(text)
     this.#input += text
-    while (this.#inData ? this.#takeMessage() : this.#takeCommand()) {
+    while (
+      this.#chunk ? this.#takeChunk(this.#chunk) : this.#inData ? this.#takeMessage() : this.#takeCommand()
+    ) {
       // until more octets are needed
     }
   }
@@ -242,7 +249,14 @@ class SinkSession {
         this.#searched = 0
         return this.answer(answer)
       }
+      case 'BDAT': {
+        const [, octets = '0', last] = line.split(' ')
+        this.#chunk = { line, octets: Number(octets), last: last?.toUpperCase() === 'LAST' }
+        return undefined
+      }
       case 'RSET':
+        this.#chunked = ''
+        this.#rcpt = []
         return this.answer(script.rset ?? '250 2.0.0 ok')
       case 'STARTTLS':
         return this.#startTls()
@@ -306,6 +320,24 @@ class SinkSession {
     this.#socket = socket
     this.#sink.listen(socket, this)
     return undefined
+  }
+
+  #takeChunk({ line, octets, last }: { line: string; octets: number; last: boolean }): boolean {
+    if (this.#input.length < octets) return false
+    this.#chunk = undefined
+    this.#chunked += this.#input.slice(0, octets)
+    this.#input = this.#input.slice(octets)
+    const usual = this.#rcpt.length > 0 ? '250 2.0.0 kept' : '503 5.5.1 no valid recipients'
+    const answer = this.#script.bdat?.(line) ?? usual
+    if (takes(answer) && last) {
+      this.#sink.received.push({ mail: this.#mail, rcpt: this.#rcpt, content: this.#chunked })
+    }
+    if (!takes(answer) || last) {
+      this.#chunked = ''
+      this.#rcpt = []
+    }
+    this.answer(answer)
+    return true
   }
 
   #takeMessage(): boolean {

@@ -29,7 +29,8 @@ test('success is told to whoever asked for it, where the next hop does not tell 
     [undefined, true, []],
   ]
   for (const [notify, isOurs, expected] of cases) {
-    const run = new Run({ deliver: () => (isOurs ? relayed : done) })
+    const asked = Array.isArray(notify) && notify.includes('SUCCESS')
+    const run = new Run({ deliver: ({ envelope }) => (isOurs && asked && envelope.sender ? relayed : done) })
     await run.accept(asking(notify))
     await run.start()
     assert.deepEqual(actions(run), expected, String(notify))
@@ -54,8 +55,10 @@ test('NOTIFY governs bounces, too', async () => {
   }
 })
 
+/** A host that takes everything and tells nobody. */
+const deliver = ({ envelope }: StoredMessage) => (envelope.sender === undefined ? done : relayed)
+
 test('a kill at any step loses no notice of success, delivers nothing twice and tells nothing twice', async () => {
-  const deliver = ({ envelope }: StoredMessage) => (envelope.sender === undefined ? done : relayed)
   const whole = new Kill()
   const run = new Run({ kill: whole, deliver })
   await run.accept(asking(['SUCCESS']))
