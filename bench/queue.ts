@@ -78,7 +78,7 @@ async function measure(path: string): Promise<void> {
   const queue = new DeliveryQueue({
     spool,
     settings,
-    transports: { smtp: transport, maildir: transport },
+    transports: { smtp: transport, maildir: transport, pipe: transport, webhook: transport },
     events: { emit: () => undefined },
     ids: { next: () => 'c' },
     hostname: 'bench.test',

@@ -10,9 +10,11 @@ import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
 import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import { restartWarnings } from './config/restart.ts'
 import type { Settings } from './config/settings.ts'
-import { Maildirs } from './delivery/maildir.ts'
+import { auditWaysOut } from './delivery/audit-ways-out.ts'
+import { EndRecipients } from './delivery/end-recipients.ts'
 import { auditSessions } from './delivery/session/audit.ts'
 import { SessionMaterial } from './delivery/session/material.ts'
+import { WebhookMaterial } from './delivery/webhook/material.ts'
 import type { EventBus } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
 import { Datasources } from './policy/datasource/datasource.ts'
@@ -50,9 +52,11 @@ export interface Generation {
   readonly partners: Partners
   readonly policy: Policy
   readonly datasources: Datasources
-  readonly maildirs: Maildirs
+  /** recipients whose mail ends here */
+  readonly local: EndRecipients
   /** certificates and CAs of sessions with next hops */
   readonly sessionMaterial: SessionMaterial
+  readonly webhookMaterial: WebhookMaterial
   readonly stores: CredentialStores
   /** where mail comes from, and signatures of our own; undefined: no stanza asks for either */
   readonly authenticity: Authenticity | undefined
@@ -86,7 +90,10 @@ export async function buildGeneration(options: {
   const { partners, diagnostics: unfit } = await loadPartners(settings)
   const audited = await auditAuth(settings, stores)
   const sessionMaterial = new SessionMaterial(settings.global.mta_sts_ca)
-  const outbound = await auditSessions(settings, sessionMaterial, Date.now())
+  const outbound = [
+    ...(await auditSessions(settings, sessionMaterial, Date.now())),
+    ...(await auditWaysOut(settings)),
+  ]
   const { keys, diagnostics: unsigned } = await loadSigningKeys(settings.authenticity)
   const more = [...diagnostics, ...unfit, ...found.diagnostics, ...audited, ...outbound, ...unsigned]
   if (more.some(({ severity }) => severity === 'error')) throw new ConfigError(more)
@@ -100,8 +107,9 @@ export async function buildGeneration(options: {
     partners,
     policy,
     datasources,
-    maildirs: new Maildirs(settings.maildirs),
+    local: new EndRecipients(settings),
     sessionMaterial,
+    webhookMaterial: new WebhookMaterial(),
     stores,
     authenticity: authenticityOf(settings, keys),
     warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],

@@ -151,7 +151,11 @@ export class Server {
       clock: Date.now,
       events,
     })
-    const transports = transportsOf(settings, { events, material: generation.sessionMaterial })
+    const transports = transportsOf(settings, {
+      events,
+      material: generation.sessionMaterial,
+      webhooks: generation.webhookMaterial,
+    })
     const queue = new DeliveryQueue({
       spool,
       settings,
@@ -243,8 +247,8 @@ export class Server {
         this.#services = services
         this.#parts.partnerReport.expect(generation.partners.pins, warningTime(generation.settings))
         this.#parts.reserve.octets = generation.settings.global.spool_min_free
-        const { settings, sessionMaterial: material } = generation
-        queue.reload(settings, transportsOf(settings, { events, material }), hostnameOf(settings))
+        const { settings, sessionMaterial: material, webhookMaterial: webhooks } = generation
+        queue.reload(settings, transportsOf(settings, { events, material, webhooks }), hostnameOf(settings))
       })
     await this.#operations.follow(generation.settings, change).catch((error: unknown) => {
       // it never came into force, and must not go on watching files or running timers
@@ -338,7 +342,7 @@ export class Server {
       ...(generation.authenticity === undefined ? {} : { authenticity: generation.authenticity }),
       policy: generation.policy,
       spool: this.#parts.spool,
-      local: generation.maildirs,
+      local: generation.local,
       events: this.#parts.events,
       ids: this.#parts.ids,
       clock: Date.now,

@@ -7,11 +7,14 @@ import { SmtpTransport } from './delivery/attempt.ts'
 import { MaildirTransport } from './delivery/maildir-transport.ts'
 import { MxHosts } from './delivery/mx.ts'
 import { OwnHosts } from './delivery/own-hosts.ts'
+import { PipeTransport } from './delivery/pipe/pipe-transport.ts'
 import type { SessionMaterial } from './delivery/session/material.ts'
 import { TlsPlanner } from './delivery/session/planner.ts'
 import { StsPolicies } from './delivery/session/sts-policies.ts'
 import { StsStore } from './delivery/session/sts-store.ts'
 import type { Transports } from './delivery/transport.ts'
+import type { WebhookMaterial } from './delivery/webhook/material.ts'
+import { WebhookTransport } from './delivery/webhook/webhook-transport.ts'
 import { DnsHosts } from './dns/dns-hosts.ts'
 import { fixedServers, parseServer } from './dns/name-servers.ts'
 import { SystemResolver } from './dns/resolver.ts'
@@ -24,9 +27,12 @@ export interface Surroundings {
   readonly events: EventSink
   /** certificates and CAs of sessions with next hops */
   readonly material: SessionMaterial
+  /** keys and certificates of webhooks */
+  readonly webhooks: WebhookMaterial
 }
 
 export function transportsOf(settings: Settings, surroundings: Surroundings): Transports {
+  const { webhooks } = surroundings
   const hostname = hostnameOf(settings)
   const servers = settings.global.dns_servers.map(parseServer).filter((server) => server !== undefined)
   // a server that the configuration names is believed what it says of signatures
@@ -35,6 +41,8 @@ export function transportsOf(settings: Settings, surroundings: Surroundings): Tr
   const listens = settings.listens.map(({ address }) => address)
   return {
     maildir: new MaildirTransport({ hostname }),
+    webhook: new WebhookTransport({ material: webhooks }),
+    pipe: new PipeTransport({ folder: path.join(settings.global.spoolbase.path, 'pipe') }),
     smtp: new SmtpTransport({
       // the system knows more than the DNS does, /etc/hosts for one
       resolver: servers.length === 0 ? new SystemResolver() : new DnsHosts(dns),

@@ -7,6 +7,7 @@ import { hostname as systemHostname } from 'node:os'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
+import { auditWaysOut } from '../delivery/audit-ways-out.ts'
 import { auditSessions } from '../delivery/session/audit.ts'
 import { SessionMaterial } from '../delivery/session/material.ts'
 import { Datasources } from '../policy/datasource/datasource.ts'
@@ -51,6 +52,7 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
   return [
     ...tls,
     ...sessions,
+    ...(await auditWaysOut(settings, process.getuid?.())),
     ...(await auditPartners(settings, Date.now())),
     ...policy.diagnostics,
     ...auth,

@@ -34,6 +34,8 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
     if (bouncelog !== undefined) add(path.dirname(bouncelog.path), 0o755, false)
   for (const { tlslog } of settings.tlsLogs)
     if (tlslog !== undefined) add(path.dirname(tlslog.path), 0o755, false)
+  for (const { output_file: output, error_file: errors } of settings.pipes)
+    for (const file of [output, errors]) if (file !== undefined) add(path.dirname(file.path), 0o755, false)
   const { tls_rpt_log: reports, mta_sts_policy_store: policies } = settings.global
   if (reports !== undefined) add(path.dirname(reports.path), 0o755, false)
   if (policies !== undefined) add(policies.path, 0o700, false)

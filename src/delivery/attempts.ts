@@ -131,6 +131,9 @@ export class Attempts {
     const gate = this.#options.gates.gate(scope, egress, (names, of) => router.host(names, of))
     const context = { options: scope.options, mayRepeat, gate, signal }
     if (route.kind === 'smtp') return await transports.smtp.deliver(messages, content, { ...context, route })
+    if (route.kind === 'webhook')
+      return await transports.webhook.deliver(messages, content, { ...context, route })
+    if (route.kind === 'pipe') return await transports.pipe.deliver(messages, content, { ...context, route })
     const results: MessageResult[] = []
     for (const message of messages) {
       // a mailbox is one recipient's, and so is what goes wrong with it

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeClock } from '../../test/support/fake-clock.ts'
-import { contentOf, maildirSettings, settingsFor, storedMessage } from '../../test/support/messages.ts'
+import {
+  contentOf,
+  maildirSettings,
+  noTargets,
+  settingsFor,
+  storedMessage,
+} from '../../test/support/messages.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { MemorySpool, type MemoryStorage } from '../spool/memory-spool.ts'
@@ -86,6 +92,7 @@ class Bench {
               return await Promise.resolve(messages.map((message) => this.answer(message)))
             }),
         },
+        ...noTargets,
         maildir: {
           deliver: async (messages) => {
             this.attempts.push(messages.map(({ envelope }) => envelope.recipient.local).join(' '))

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { FakeClock } from '../../test/support/fake-clock.ts'
-import { contentOf, settingsFor } from '../../test/support/messages.ts'
+import { contentOf, noTargets, settingsFor } from '../../test/support/messages.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { MemorySpool, type MemoryStorage } from '../spool/memory-spool.ts'
@@ -89,6 +89,7 @@ export class Run {
               return [answer(message)]
             }),
         },
+        ...noTargets,
         maildir: { deliver: () => Promise.reject(new Error('no maildir here')) },
       },
       events: { emit: (event) => this.events.push(event) },

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { FakeClock } from '../../test/support/fake-clock.ts'
-import { contentOf, settingsFor, storedMessage } from '../../test/support/messages.ts'
+import { contentOf, noTargets, settingsFor, storedMessage } from '../../test/support/messages.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { MemorySpool } from '../spool/memory-spool.ts'
 import type { StoredMessage } from '../spool/spool.ts'
@@ -68,6 +68,7 @@ class World {
       settings: this.settings(),
       transports: {
         smtp: { deliver: async (messages) => await this.#attempt(messages) },
+        ...noTargets,
         maildir: { deliver: () => Promise.reject(new Error('no maildir here')) },
       },
       events: { emit: (event) => this.#hear(event) },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeClock } from '../../test/support/fake-clock.ts'
-import { contentOf, settingsFor, storedMessage } from '../../test/support/messages.ts'
+import { contentOf, noTargets, settingsFor, storedMessage } from '../../test/support/messages.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import type { DeliveryOutcome, ServerEvent } from '../events/events.ts'
 import { MemorySpool, type MemoryStorage } from '../spool/memory-spool.ts'
@@ -79,6 +79,7 @@ class Bench {
       settings: settingsFor(this.settings()),
       transports: {
         smtp: transport,
+        ...noTargets,
         maildir: { deliver: () => Promise.reject(new Error('no maildir here')) },
       },
       events: {

@@ -20,20 +20,22 @@ import type { NoticeOptions } from './bouncing.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DelayedHeap } from './delayed-heap.ts'
 import { DomainQueues, type QueueRules } from './domain-queues.ts'
+import type { EndSettings } from './domain-targets.ts'
 import { Endings } from './endings.ts'
 import { Fifo } from './fifo.ts'
 import { HostGates } from './host-gates.ts'
 import { MessageTable } from './message-table.ts'
-import { type Recovered, recover } from './recovery.ts'
 import { DelayNotices } from './notices/delays.ts'
+import { type Recovered, recover } from './recovery.ts'
 import { Residents } from './residents.ts'
 import { Router } from './route.ts'
 import { Throttles } from './throttle.ts'
 import type { Transports } from './transport.ts'
 
-type QueueSettings = Pick<Settings, 'maildirs' | 'resolveOutbound' | 'resolveHost'> & {
-  readonly global: QueueGlobals
-}
+type QueueSettings = EndSettings &
+  Pick<Settings, 'resolveOutbound' | 'resolveHost'> & {
+    readonly global: QueueGlobals
+  }
 
 export interface DeliveryQueueOptions {
   readonly spool: Spool
@@ -86,8 +88,8 @@ export class DeliveryQueue {
   readonly #residents = new Residents()
   readonly #batches: Batches
   readonly #endings: Endings
-  /** bounces in the spool whose failed message is there too, by its number */
   readonly #delays: DelayNotices
+  /** bounces in the spool whose failed message is there too, by its number */
   readonly #bounces = new Map<number, StoredMessage>()
   /** failed messages whose bounce is to be made */
   readonly #toEnd = new Fifo<number>()
@@ -133,11 +135,11 @@ export class DeliveryQueue {
         this.#table.mark(number, 'told')
         this.#fail(number)
       },
-    })
       settled: async (number, { envelope }, state) => {
         if (state === undefined || state.failed) this.#delays.release(envelope.id)
         else await this.#delays.failedForNow({ envelope, state }, state, this.#noticeOptions(number))
       },
+    })
     const parts = { spool, ids, clock: this.#clock, events, panic }
     this.#endings = new Endings(parts)
     this.#delays = new DelayNotices({ ...parts, send: (notice) => this.#sendNotice(notice) })
@@ -232,8 +234,8 @@ export class DeliveryQueue {
 
   #takeOver(recovered: Recovered): void {
     if (recovered.kind === 'due') this.#add(recovered.message, 'recovered')
-    else {
     else if (recovered.kind === 'late') this.#delays.hold(recovered.message, recovered.about)
+    else {
       const number = this.#enter(recovered.message)
       if (number === undefined) return
       if (recovered.bounce !== undefined) this.#bounces.set(number, recovered.bounce)
@@ -332,7 +334,6 @@ export class DeliveryQueue {
     this.#running.set(running, attempt)
   }
 
-  async #end(number: number): Promise<void> {
   #noticeOptions(number: number): NoticeOptions {
     return { ...this.#queues.scope(this.#queues.of(number)).options, hostname: this.#hostname }
   }
@@ -344,6 +345,7 @@ export class DeliveryQueue {
     this.enqueue([notice])
   }
 
+  async #end(number: number): Promise<void> {
     const queue = this.#queues.of(number)
     const end = await this.#endings.end(this.#table.id(number), {
       bounce: this.#bounces.get(number),

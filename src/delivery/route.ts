@@ -1,16 +1,17 @@
 /**
- * Recipient → the way out: a maildir, or the hosts to try in order, or neither (Momentum: config/ref-gateway,
- * config/ref-routes).
+ * Recipient → the way out: a maildir, a program, a receiver of HTTP POST, or the hosts to try in order, or none (Momentum:
+ * config/ref-gateway, config/ref-routes).
  *
- * A domain of a maildir goes there, whatever else is said about it. Then `Gateway` counts, then `Routes`, then the MX
- * records of the domain; an address literal is its own host. Unlike in Momentum, the Domain stanza that names the
- * Gateway keeps supplying every other option. Nothing is looked up here.
+ * A domain of a maildir, a pipe_transport or a webhook goes there, whatever else is said about it. Then `Gateway` counts,
+ * then `Routes`, then the MX records of the domain; an address literal is its own host. Unlike in Momentum, the Domain
+ * stanza that names the Gateway keeps supplying every other option. Nothing is looked up here.
  */
 
 import { isIP, isIPv6 } from 'node:net'
-import type { MaildirSettings, OutboundScope, OutboundValues, Settings } from '../config/settings.ts'
+import type { OutboundScope, OutboundValues, Settings } from '../config/settings.ts'
 import { defaultEgress, type Egress, type HostScope } from '../config/settings-queue.ts'
 import type { Mailbox } from '../mail/envelope.ts'
+import { DomainTargets, type EndSettings, type PipeRoute, type WebhookRoute } from './domain-targets.ts'
 import { LocalDomains, type MailboxPlace } from './maildir.ts'
 
 export interface NextHop {
@@ -45,30 +46,35 @@ export interface NoRoute {
   readonly problem: string
 }
 
-/** A route that a transport can take. LMTP, pipes and HTTP will be further kinds. */
-export type DeliverableRoute = MaildirRoute | SmtpRoute
+/** A route that a transport can take. */
+export type DeliverableRoute = MaildirRoute | PipeRoute | WebhookRoute | SmtpRoute
 export type Route = DeliverableRoute | NoRoute
 
 export class Router {
   readonly #settings: Pick<Settings, 'resolveOutbound' | 'resolveHost'>
   readonly #local: LocalDomains
+  readonly #targets: DomainTargets
   readonly #random: () => number
 
   /** @param random in [0, 1), for hosts of equal preference */
   constructor(
-    settings: { readonly maildirs: readonly MaildirSettings[] } & Pick<
-      Settings,
-      'resolveOutbound' | 'resolveHost'
-    >,
+    settings: EndSettings & Pick<Settings, 'resolveOutbound' | 'resolveHost'>,
     random: () => number = Math.random,
   ) {
     this.#settings = settings
     this.#local = new LocalDomains(settings.maildirs)
+    this.#targets = new DomainTargets(settings)
     this.#random = random
   }
 
+  /** A program or a receiver takes one message at a time, and so many at once. */
   scope(domain: string, egress: Egress): OutboundScope {
-    return this.#settings.resolveOutbound(domain, egress)
+    const scope = this.#settings.resolveOutbound(domain, egress)
+    const target = this.#targets.of(domain)
+    if (target === undefined) return scope
+    const { max_concurrent } = target.kind === 'pipe' ? target.pipe : target.webhook
+    const max_outbound_connections = Math.min(scope.options.max_outbound_connections, max_concurrent)
+    return { ...scope, options: { ...scope.options, max_recipients_per_batch: 1, max_outbound_connections } }
   }
 
   host(names: readonly string[], egress: Egress): HostScope | undefined {
@@ -85,6 +91,8 @@ export class Router {
   ): Route {
     const place = this.#local.place(recipient)
     if (place !== undefined) return { kind: 'maildir', place }
+    const target = this.#targets.of(recipient.domain)
+    if (target !== undefined) return target
     const port = options.delivery_method === 'LMTP' ? options.lmtp_port : options.remote_smtp_port
     if (options.gateway !== undefined) return this.#gateway(options.gateway, port)
     const mx = mailHop(recipient.domain, port)

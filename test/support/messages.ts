@@ -1,13 +1,20 @@
 /** Messages and settings as the delivery tests need them. */
 
+import { pipeOptions, webhookOptions } from '../../src/config/options-delivery.ts'
 import { noticeOptions } from '../../src/config/options-notices.ts'
 import { queueOptions } from '../../src/config/options-queue.ts'
 import { sessionOptions } from '../../src/config/options-session.ts'
 import type { MaildirSettings, OutboundValues } from '../../src/config/settings.ts'
+import type {
+  PipeSettings,
+  PipeValues,
+  WebhookSettings,
+  WebhookValues,
+} from '../../src/config/settings-delivery.ts'
 import type { NoticeValues } from '../../src/config/settings-notices.ts'
 import type { Egress, HostScope, OutboundQueueValues, QueueGlobals } from '../../src/config/settings-queue.ts'
 import type { OutboundSessionValues } from '../../src/config/settings-session.ts'
-import type { HostGate } from '../../src/delivery/transport.ts'
+import type { HostGate, Transports } from '../../src/delivery/transport.ts'
 import type { Envelope } from '../../src/mail/envelope.ts'
 import type { StoredContent, StoredMessage } from '../../src/spool/spool.ts'
 
@@ -22,6 +29,14 @@ const queueDefaults = Object.fromEntries(
 const noticeDefaults = Object.fromEntries(
   Object.entries(noticeOptions).map(([name, row]) => [name, row.default]),
 ) as unknown as NoticeValues
+
+const pipeDefaults = Object.fromEntries(
+  Object.entries(pipeOptions).map(([name, row]) => [name, row.default]),
+) as unknown as PipeValues
+
+const webhookDefaults = Object.fromEntries(
+  Object.entries(webhookOptions).map(([name, row]) => [name, row.default]),
+) as unknown as WebhookValues
 
 export const outboundDefaults: OutboundValues = {
   ...queueDefaults,
@@ -123,5 +138,35 @@ export function contentOf(header: string, ...body: readonly (string | Buffer)[])
     body: async function* () {
       for (const chunk of chunks) yield await Promise.resolve(chunk)
     },
+  }
+}
+
+/** Ways out that nobody takes. */
+export const noTargets: Pick<Transports, 'pipe' | 'webhook'> = {
+  pipe: { deliver: () => Promise.reject(new Error('no program here')) },
+  webhook: { deliver: () => Promise.reject(new Error('no receiver here')) },
+}
+
+/** A pipe_transport as the defaults make it. */
+export function pipeSettings(program: string, changes: Partial<PipeSettings> = {}): PipeSettings {
+  return {
+    name: 'program',
+    at: { file: 'gate.conf', line: 1, column: 1, length: 1 },
+    ...pipeDefaults,
+    program_name: { path: program, text: program },
+    domain: ['example.com'],
+    ...changes,
+  }
+}
+
+/** A webhook as the defaults make it. */
+export function webhookSettings(url: string, changes: Partial<WebhookSettings> = {}): WebhookSettings {
+  return {
+    name: 'app',
+    at: { file: 'gate.conf', line: 1, column: 1, length: 1 },
+    ...webhookDefaults,
+    url,
+    domains: ['example.com'],
+    ...changes,
   }
 }

@@ -100,6 +100,16 @@ function explainRoute(steps: Steps, settings: Settings, recipient: Mailbox): voi
         describeOrigin(route.place.maildir.at),
       )
       return
+    case 'pipe':
+      steps.detail(
+        'route',
+        `the program of pipe_transport "${route.pipe.name}"`,
+        describeOrigin(route.pipe.at),
+      )
+      return
+    case 'webhook':
+      steps.detail('route', `webhook "${route.webhook.name}"`, describeOrigin(route.webhook.at))
+      return
     case 'none':
       steps.detail('route', `none: ${route.problem}`)
       return

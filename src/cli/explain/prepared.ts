@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events'
 import { dirname } from 'node:path'
 import { ConfigError } from '../../config/diagnostic.ts'
 import type { Settings } from '../../config/settings.ts'
-import { Maildirs } from '../../delivery/maildir.ts'
+import { EndRecipients } from '../../delivery/end-recipients.ts'
 import type { EventSink, ServerEvent } from '../../events/events.ts'
 import { hostnameOf } from '../../hostname.ts'
 import { IdGenerator } from '../../mail/message-id.ts'
@@ -97,7 +97,7 @@ export function servicesOf(
     partners,
     policy: new RecordingPolicy(policy, steps),
     spool: new MemorySpool(),
-    local: new Maildirs(settings.maildirs),
+    local: new EndRecipients(settings),
     events: sink,
     ids: new IdGenerator({ pid: process.pid, clock: Date.now }),
     clock: Date.now,
