@@ -24,7 +24,7 @@ interface Step extends Block {
   readonly shown: string | undefined
 }
 
-const TIME_LIMIT = 60_000
+const TIME_LIMIT = 120_000
 /** the ports that the page uses */
 const PORTS = ['2525', '8080', '2560'] as const
 
