@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 
-/** `x:type` is an import of types alone. Files directly in src/ and in cli/ build and join: they may import all. */
+/** `x:type` is an import of types alone. Files directly in src/, in cli/ and in workers/ build and join: they may import all. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   mail: [],
   events: ['mail'],
@@ -24,13 +24,16 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   web: ['config', 'events', 'console', 'tls:type'],
 }
 
-/** Packages that belong to one folder. */
+/** Packages that belong to one folder; `workers/` builds and joins, and may have any. */
 const ownedPackages: Readonly<Record<string, string>> = {
   'wasmoon-lua5.1': 'policy/lua',
   pg: 'policy/datasource',
   lmdb: 'spool',
   'prom-client': 'web',
 }
+
+/** rooms that build and join */
+const joining: readonly string[] = ['.', 'cli', 'workers']
 
 const IMPORT =
   /^(?:import|export)\s(?<type>type\s)?[\w$*,{}\s]+?from\s*'(?<from>[^']+)'|\bimport\s*\(?\s*'(?<bare>[^']+)'/gm
@@ -41,15 +44,18 @@ for (const file of globSync('src/**/*.ts', { cwd: path.join(import.meta.dirname,
   const room = folder.split(path.sep)[0] ?? ''
 
   test(`${file} imports only what its folder may`, () => {
-    assert.ok(room === '.' || room === 'cli' || room in mayImport, `src/${room}/ has no row in the table`)
+    assert.ok(joining.includes(room) || room in mayImport, `src/${room}/ has no row in the table`)
     const text = readFileSync(path.join(import.meta.dirname, '..', file), 'utf8')
     for (const [name, owner] of Object.entries(ownedPackages)) {
       const used = text.includes(`'${name}'`) || text.includes(`'${name}/`)
-      assert.ok(!used || `${folder}/`.startsWith(`${owner}/`), `${name} belongs to src/${owner}/`)
+      assert.ok(
+        !used || room === 'workers' || `${folder}/`.startsWith(`${owner}/`),
+        `${name} belongs to src/${owner}/`,
+      )
     }
     for (const { groups } of text.matchAll(IMPORT)) {
       const specifier = groups?.['from'] ?? groups?.['bare'] ?? ''
-      if (!specifier.startsWith('.') || room === '.' || room === 'cli') continue
+      if (!specifier.startsWith('.') || joining.includes(room)) continue
       const target = path.relative('src', path.join(path.dirname(file), specifier)).split(path.sep)[0] ?? ''
       if (target === room) continue
       const allowed = mayImport[room] ?? []

@@ -8,6 +8,7 @@
  * has a message, and nothing here goes over all queues or messages but `reload` and `all`.
  */
 
+import type { Budget, LimitCounts } from '../config/limit-counts.ts'
 import type { OutboundScope } from '../config/settings.ts'
 import type { Egress } from '../config/settings-queue.ts'
 import { DueHeap } from './due-heap.ts'
@@ -62,12 +63,16 @@ export interface QueueRules {
   /** attempts under way at once, in all, and how many of these are for queues that have none */
   readonly capacity: number
   readonly reserve: number
+  /** connections under way in all processes of the node, where there are several */
+  readonly places?: LimitCounts | undefined
 }
 
 /** queues that are looked at in one go: after a reload all have to be, and others want to work in between */
 const MAX_LOOKS = 1000
 /** queues that are looked at again when an attempt has ended: any number of them may wait for a place */
 const LOOKED_AT_AGAIN = 16
+/** before other processes are asked for a place again */
+const FULL_MS = 200
 
 export class DomainQueues {
   readonly #table: MessageTable
@@ -223,6 +228,10 @@ export class DomainQueues {
       const throttle = this.#throttles.of(queue.scope, 'outbound_throttle_messages')
       const allowed = this.#allowed(queue, now)
       if (allowed === 0) continue
+      if (this.#rules.places?.take(budgetsOf(queue)) === false) {
+        this.block(queue, now + FULL_MS)
+        continue
+      }
       const { max_recipients_per_batch: most, max_recipients_per_connection: inAll } = options
       const limit = Math.min(most, inAll === 0 ? most : inAll, allowed)
       const messages = this.#batch(queue, limit)
@@ -241,6 +250,7 @@ export class DomainQueues {
     queue.active -= messages.length
     queue.attempts--
     this.#attempts--
+    this.#rules.places?.give(budgetsOf(queue).map(({ counter }) => counter))
     for (let n = 0; n < LOOKED_AT_AGAIN; n++) {
       const waiting = this.#crowdedOut.shift()
       if (waiting === undefined) break
@@ -334,4 +344,11 @@ export class DomainQueues {
     if (this.#attempts >= scope.options.server_max_outbound_connections) return true
     return attempts > 0 && this.#attempts >= capacity - reserve
   }
+}
+
+function budgetsOf({ domain, bindingGroup, binding, scope: { options } }: DomainQueue): readonly Budget[] {
+  return [
+    { counter: `out ${bindingGroup}/${binding}/${domain}`, limit: options.max_outbound_connections },
+    { counter: 'out', limit: options.server_max_outbound_connections },
+  ]
 }

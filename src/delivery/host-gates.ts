@@ -7,6 +7,7 @@
  * full is told to come back a little after those who were told before.
  */
 
+import { type LimitCounts, LocalCounts } from '../config/limit-counts.ts'
 import type { OutboundScope } from '../config/settings.ts'
 import type { Egress, HostScope } from '../config/settings-queue.ts'
 import type { Throttles } from './throttle.ts'
@@ -28,12 +29,15 @@ const BETWEEN_MS = 20
 export class HostGates {
   readonly #throttles: Throttles
   readonly #now: () => number
+  readonly #counts: LimitCounts
   /** hosts with a connection under way, by name */
   readonly #busy = new Map<string, Busy>()
 
-  constructor(throttles: Throttles, now: () => number) {
+  /** @param counts what connections are counted by; of this process alone unless given */
+  constructor(throttles: Throttles, now: () => number, counts: LimitCounts = new LocalCounts()) {
     this.#throttles = throttles
     this.#now = now
+    this.#counts = counts
   }
 
   /** The gate for an attempt of one domain in one binding. */
@@ -67,17 +71,19 @@ export class HostGates {
     const now = this.#now()
     const limit = scope.options.max_outbound_connections ?? Number.POSITIVE_INFINITY
     const busy = this.#busy.get(name) ?? { connections: 0, promised: 0 }
-    if (busy.connections >= limit) {
+    const window = this.#throttles.of(scope, 'outbound_throttle_messages')
+    const allowed = Math.min(messages, window?.available(now) ?? messages)
+    const counter = `host ${name}`
+    if (busy.connections >= limit || (allowed > 0 && !this.#counts.take([{ counter, limit }]))) {
       busy.promised = Math.max(now + FULL_MS, busy.promised + BETWEEN_MS)
       return { kind: 'deferred', until: busy.promised }
     }
-    const window = this.#throttles.of(scope, 'outbound_throttle_messages')
-    const allowed = Math.min(messages, window?.available(now) ?? messages)
     if (allowed === 0 && window !== undefined) return { kind: 'deferred', until: window.promise(now) }
     window?.take(now, allowed)
     busy.connections++
     this.#busy.set(name, busy)
     const leave = (): void => {
+      this.#counts.give([counter])
       busy.connections--
       if (busy.connections === 0) this.#busy.delete(name)
     }

@@ -8,6 +8,7 @@
  * than a moment, going over the whole spool at the start, is done piece by piece.
  */
 
+import type { LimitCounts } from '../config/limit-counts.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Egress, QueueGlobals } from '../config/settings-queue.ts'
 import type { EventSink } from '../events/events.ts'
@@ -49,6 +50,8 @@ export interface DeliveryQueueOptions {
   readonly clock?: Clock
   /** attempts under way at once, over all domains; each may hold a socket */
   readonly concurrency?: number
+  /** set where several processes of a node deliver: what limits are counted by, and how many processes there are */
+  readonly node?: { readonly counts: LimitCounts; readonly workers: number } | undefined
 }
 
 /** How many messages are where. A message under way is in `active` only. */
@@ -82,6 +85,7 @@ export class DeliveryQueue {
   readonly #events: EventSink
   readonly #clock: Clock
   readonly #concurrency: number
+  readonly #node: DeliveryQueueOptions['node']
   readonly #table = new MessageTable()
   readonly #queues: DomainQueues
   readonly #delayed = new DelayedHeap(this.#table)
@@ -116,7 +120,8 @@ export class DeliveryQueue {
     this.#hostname = options.hostname
     this.#settings = options.settings
     this.#router = new Router(options.settings)
-    const throttles = new Throttles()
+    const node = (this.#node = options.node)
+    const throttles = new Throttles(node?.workers)
     this.#queues = new DomainQueues(this.#table, throttles, this.#rules())
     const now = (): number => this.#clock.now()
     const { spool, ids, events } = options
@@ -129,7 +134,7 @@ export class DeliveryQueue {
       table: this.#table,
       queues: this.#queues,
       residents: this.#residents,
-      attempts: new Attempts({ spool, ids, now, gates: new HostGates(throttles, now), panic }),
+      attempts: new Attempts({ spool, ids, now, gates: new HostGates(throttles, now, node?.counts), panic }),
       delay: (number, until) => this.#delay(number, until),
       fail: (number) => {
         this.#table.mark(number, 'told')
@@ -172,7 +177,16 @@ export class DeliveryQueue {
   start(): void {
     if (this.#phase !== 'new') return
     this.#phase = 'running'
-    const recovering = recover(this.#spool, {
+    this.#recover(this.#spool)
+  }
+
+  /** Takes over what a part of the spool holds that was opened later. */
+  adopt(part: Spool): void {
+    if (this.#phase === 'running') this.#recover(part)
+  }
+
+  #recover(part: Spool): void {
+    const recovering = recover(part, {
       take: (recovered) => this.#takeOver(recovered),
       pause: () => this.#pump(),
       stopped: () => this.#phase === 'stopped',
@@ -229,6 +243,7 @@ export class DeliveryQueue {
       defaultSuspended: default_binding === 'suspended',
       capacity: this.#concurrency,
       reserve: Math.min(reserve, Math.floor(this.#concurrency / 4)),
+      places: this.#node?.counts,
     }
   }
 

@@ -94,14 +94,21 @@ export class ThrottleWindow {
 /** The throttles of a configuration, by where they are written. They outlive a reload where they stay as they are. */
 export class Throttles {
   readonly #windows = new Map<string, ThrottleWindow>()
+  readonly #sharers: number
+
+  /** @param sharers processes that have the same throttles: each has its part of them */
+  constructor(sharers = 1) {
+    this.#sharers = sharers
+  }
 
   /** undefined: there is none */
   of(
     scope: OutboundScope | HostScope,
     option: 'outbound_throttle_messages' | 'outbound_throttle_connections',
   ): ThrottleWindow | undefined {
-    const throttle = scope.options[option]
-    if (throttle === undefined) return undefined
+    const whole = scope.options[option]
+    if (whole === undefined) return undefined
+    const throttle = partOf(whole, this.#sharers)
     const key = `${option} ${scope.definition(option)}`
     let window = this.#windows.get(key)
     if (window === undefined || window.count !== throttle.count || window.seconds !== throttle.seconds) {
@@ -110,4 +117,10 @@ export class Throttles {
     }
     return window
   }
+}
+
+/** All parts together never allow more than the whole. */
+function partOf({ count, seconds }: Throttle, sharers: number): Throttle {
+  if (count >= sharers) return { count: Math.floor(count / sharers), seconds }
+  return { count: 1, seconds: Math.ceil((seconds * sharers) / count) }
 }

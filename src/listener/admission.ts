@@ -11,6 +11,7 @@
  */
 
 import { describeOrigin, type Origin } from '../config/diagnostic.ts'
+import { type Budget, type LimitCounts, LocalCounts } from '../config/limit-counts.ts'
 import type { InboundScope, ListenSettings } from '../config/settings.ts'
 
 /** What a session is counted by. */
@@ -24,14 +25,30 @@ export interface Slot {
   release(): void
 }
 
+export interface AdmissionOptions {
+  /** what is counted by; of this process alone unless given */
+  readonly counts?: LimitCounts
+}
+
+/** What holds over all Listens. */
+export interface SessionLimits {
+  /** of this process, at least 1 */
+  readonly most: number
+  /** Max_Sessions of the whole node, where it is several processes; 0 = none */
+  readonly node?: number
+  /** false: no Listen limits Service_Sessions by itself, and nobody has to be counted for it */
+  readonly service?: boolean
+}
+
 export class Admission<Key> {
-  #maxSessions: number
-  readonly #counts = new Map<string, number>()
+  #limits: SessionLimits
+  readonly #counts: LimitCounts
   readonly #held = new Map<Slot, { readonly key: Key; counters: readonly string[] }>()
 
-  /** @param maxSessions at least 1 */
-  constructor(maxSessions: number) {
-    this.#maxSessions = maxSessions
+  /** @param limits a number is `most` */
+  constructor(limits: number | SessionLimits, { counts = new LocalCounts() }: AdmissionOptions = {}) {
+    this.#limits = limitsOf(limits)
+    this.#counts = counts
   }
 
   /** Sessions that hold a slot. */
@@ -56,13 +73,11 @@ export class Admission<Key> {
    * @param key what `recount` is asked with after a reload
    */
   admit(placement: Placement, key: Key): Slot | undefined {
-    if (this.#held.size >= this.#maxSessions) return undefined
-    const budgets = budgetsOf(placement)
-    if (budgets.some(({ counter, limit }) => limit > 0 && this.#count(counter) >= limit)) return undefined
+    if (this.#held.size >= this.#limits.most) return undefined
+    const budgets = this.#budgetsOf(placement)
+    if (budgets.length > 0 && !this.#counts.take(budgets)) return undefined
     const slot: Slot = { release: () => this.#release(slot) }
-    const counters = budgets.map(({ counter }) => counter)
-    for (const counter of counters) this.#add(counter, 1)
-    this.#held.set(slot, { key, counters })
+    this.#held.set(slot, { key, counters: budgets.map(({ counter }) => counter) })
     return slot
   }
 
@@ -74,13 +89,10 @@ export class Admission<Key> {
   move(slot: Slot, placement: Placement | undefined, key: Key): boolean {
     const held = this.#held.get(slot)
     if (held === undefined) return false
-    const budgets = placement === undefined ? [] : budgetsOf(placement)
-    for (const counter of held.counters) this.#add(counter, -1)
-    const room = budgets.every(({ counter, limit }) => limit === 0 || this.#count(counter) < limit)
-    const counters = room ? budgets.map(({ counter }) => counter) : held.counters
-    for (const counter of counters) this.#add(counter, 1)
-    if (room) this.#held.set(slot, { key, counters })
-    return room
+    const budgets = this.#budgetsOf(placement)
+    if (!this.#counts.swap(held.counters, budgets)) return false
+    this.#held.set(slot, { key, counters: budgets.map(({ counter }) => counter) })
+    return true
   }
 
   /**
@@ -88,13 +100,12 @@ export class Admission<Key> {
    * admits nobody until enough have left.
    * @param place where a session stands now; undefined when its Listen is gone: then only Max_Sessions counts it
    */
-  recount(maxSessions: number, place: (key: Key) => Placement | undefined): void {
-    this.#maxSessions = maxSessions
-    this.#counts.clear()
+  recount(limits: number | SessionLimits, place: (key: Key) => Placement | undefined): void {
+    this.#limits = limitsOf(limits)
     for (const held of this.#held.values()) {
-      const placement = place(held.key)
-      held.counters = placement === undefined ? [] : budgetsOf(placement).map(({ counter }) => counter)
-      for (const counter of held.counters) this.#add(counter, 1)
+      const budgets = this.#budgetsOf(place(held.key)).map(({ counter }) => ({ counter, limit: 0 }))
+      if (held.counters.length + budgets.length > 0) this.#counts.swap(held.counters, budgets)
+      held.counters = budgets.map(({ counter }) => counter)
     }
   }
 
@@ -102,24 +113,19 @@ export class Admission<Key> {
     const held = this.#held.get(slot)
     if (held === undefined) return
     this.#held.delete(slot)
-    for (const counter of held.counters) this.#add(counter, -1)
+    if (held.counters.length > 0) this.#counts.give(held.counters)
   }
 
-  #count(counter: string): number {
-    return this.#counts.get(counter) ?? 0
-  }
-
-  #add(counter: string, change: 1 | -1): void {
-    const count = this.#count(counter) + change
-    if (count === 0) this.#counts.delete(counter)
-    else this.#counts.set(counter, count)
+  #budgetsOf(placement: Placement | undefined): Budget[] {
+    const { node = 0, service = true } = this.#limits
+    const budgets = placement === undefined ? [] : budgetsOf(placement)
+    const counted = budgets.filter(({ limit }) => limit > 0 || service)
+    return node === 0 ? counted : [...counted, { counter: 'sessions', limit: node }]
   }
 }
 
-interface Budget {
-  readonly counter: string
-  /** 0 = counted, not limited */
-  readonly limit: number
+function limitsOf(limits: number | SessionLimits): SessionLimits {
+  return typeof limits === 'number' ? { most: limits } : limits
 }
 
 function budgetsOf({ listen, scope }: Placement): Budget[] {

@@ -28,11 +28,16 @@ export class BindError extends Error {
   }
 }
 
+export interface BindPlan extends Planned {
+  /** the socket is another process's, which cleared its path and shares it (node:cluster) */
+  readonly shared?: boolean
+}
+
 /** Binds and listens. @throws BindError */
-export async function bind(planned: Planned, onSocket: (socket: Socket) => void): Promise<Server> {
-  const { target, listen } = planned
+export async function bind(planned: BindPlan, onSocket: (socket: Socket) => void): Promise<Server> {
+  const { target, listen, shared = false } = planned
   const { listen_backlog: backlog, disable_nagle_algorithm: noDelay } = listen.scope.options
-  if (target.kind === 'unix') await clearStaleSocket(target.path)
+  if (target.kind === 'unix' && !shared) await clearStaleSocket(target.path)
   // Replies are whole writes, so Nagle's algorithm saves nothing and can hold a reply back until the client's delayed
   // acknowledgement. It is on only where somebody wrote `Disable_Nagle_Algorithm = false`.
   const immediate = noDelay || listen.scope.origin('disable_nagle_algorithm') === 'default'
@@ -104,8 +109,8 @@ function listenOnPath(server: Server, path: string, backlog: number): void {
   }
 }
 
-/** @throws BindError when the path is taken by something that is alive or is no socket */
-async function clearStaleSocket(path: string): Promise<void> {
+/** Makes room for a UNIX socket. @throws BindError when the path is taken by something that is alive or is no socket */
+export async function clearStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (found === undefined) {
     // The system's own answer would be "permission denied".

@@ -11,9 +11,10 @@
 import type { Server, Socket } from 'node:net'
 import { cidrContains } from '../config/address.ts'
 import type { Diagnostic } from '../config/diagnostic.ts'
+import type { LimitCounts } from '../config/limit-counts.ts'
 import type { Cidr, ListenSettings, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
-import { Admission, type Placement } from './admission.ts'
+import { Admission, type Placement, type SessionLimits } from './admission.ts'
 import { applyFileMode, BindError, bind } from './bind.ts'
 import type { Connection } from './connection.ts'
 import { descriptorLimit, sessionBudget } from './descriptors.ts'
@@ -33,6 +34,15 @@ export interface ListenersOptions {
   readonly clock: () => number
   /** open files that the process may have; read from the system when not given */
   readonly descriptors?: number
+  /** set where several processes of a node have the same sockets, which the first of them has bound for all */
+  readonly node?: { readonly counts: LimitCounts } | undefined
+}
+
+/** A change that can still be taken back. */
+export interface PreparedListeners {
+  /** @param onSwitch called at the moment of the change, before the first connection under the new settings comes in */
+  commit(onSwitch?: () => void): void
+  rollback(): Promise<void>
 }
 
 /** Where a Listen is bound, with the real port when it asked for port 0. */
@@ -73,7 +83,7 @@ export class Listeners {
     this.#options = options
     this.#settings = options.settings
     this.#descriptors = options.descriptors ?? descriptorLimit()
-    this.#admission = new Admission(this.#sessionLimit(options.settings))
+    this.#admission = new Admission(this.#sessionLimits(options.settings), options.node)
     this.#entrance = new Entrance({
       ...options,
       admission: this.#admission,
@@ -125,28 +135,49 @@ export class Listeners {
   }
 
   async #replace(settings: Settings, onSwitch: () => void): Promise<void> {
+    const prepared = await this.prepare(settings)
+    prepared.commit(onSwitch)
+  }
+
+  /**
+   * Binds what is new, beside what is open. Nothing else may change until it is committed or rolled back.
+   * @throws ListenError when a socket cannot be bound; then everything is as it was before
+   */
+  async prepare(settings: Settings): Promise<PreparedListeners> {
     const wanted = uniqueTargets(settings.listens)
     const added = [...wanted.values()].filter(({ key }) => !this.#endpoints.has(key))
     const removed = [...this.#endpoints].filter(([key]) => !wanted.has(key))
     const attempt = await this.#bindAll(added)
     // A socket that is to go may stand in the way of one that comes, as when `:25` is split into two families.
-    const blocking =
+    const inTheWay =
       attempt.failures.length === 0 ? [] : removed.filter(([, old]) => blocks(old, attempt.failures))
-    for (const [, endpoint] of blocking) closeEndpoint(endpoint)
+    // other processes have that one too, and nobody could have it back if one of them failed
+    const blocking = this.#options.node === undefined ? inTheWay.map(([, endpoint]) => endpoint) : []
+    for (const endpoint of blocking) closeEndpoint(endpoint)
     if (blocking.length > 0) {
       const again = await this.#bindAll(attempt.failures.map(({ planned }) => planned))
       attempt.bound.push(...again.bound)
       attempt.failures.splice(0, attempt.failures.length, ...again.failures)
     }
-    if (attempt.failures.length > 0 || this.#closed) {
+    const rollback = async (): Promise<void> => {
       for (const endpoint of attempt.bound) closeEndpoint(endpoint)
-      if (!this.#closed) await this.#reopen(blocking.map(([, endpoint]) => endpoint))
-      if (attempt.failures.length > 0) throw new ListenError(attempt.failures.map(toDiagnostic))
-      return
+      if (!this.#closed) await this.#reopen(blocking)
     }
-    for (const [, endpoint] of removed) closeEndpoint(endpoint)
-    onSwitch()
-    this.#putInForce(settings, wanted, attempt.bound)
+    if (attempt.failures.length > 0) {
+      await rollback()
+      const diagnostics = attempt.failures.map(toDiagnostic)
+      throw new ListenError(inTheWay.length > blocking.length ? diagnostics.map(needsStart) : diagnostics)
+    }
+    const commit = (onSwitch: () => void = () => undefined): void => {
+      if (this.#closed) {
+        for (const endpoint of attempt.bound) closeEndpoint(endpoint)
+        return
+      }
+      for (const [, endpoint] of removed) closeEndpoint(endpoint)
+      onSwitch()
+      this.#putInForce(settings, wanted, attempt.bound)
+    }
+    return { commit, rollback }
   }
 
   async #bindAll(planned: readonly Planned[]): Promise<{ bound: Endpoint[]; failures: Failure[] }> {
@@ -166,7 +197,8 @@ export class Listeners {
   async #open(planned: Planned): Promise<Endpoint> {
     const waiting: Socket[] = []
     const holder: { endpoint?: Endpoint } = {}
-    const server = await bind(planned, (socket) => {
+    const shared = this.#options.node !== undefined
+    const server = await bind({ ...planned, shared }, (socket) => {
       if (holder.endpoint === undefined) waiting.push(socket)
       else this.#arrive(holder.endpoint, socket)
     })
@@ -199,7 +231,7 @@ export class Listeners {
       this.#adopt(endpoint, planned)
       this.#endpoints.set(key, endpoint)
     }
-    this.#admission.recount(this.#sessionLimit(settings), (session) => this.#placeOf(session))
+    this.#admission.recount(this.#sessionLimits(settings), (session) => this.#placeOf(session))
     for (const endpoint of this.#endpoints.values()) this.#admitWaiting(endpoint)
   }
 
@@ -244,10 +276,14 @@ export class Listeners {
       : { listen, scope: this.#settings.resolveInbound(listen, address) }
   }
 
-  #sessionLimit(settings: Settings): number {
-    const budget = sessionBudget(settings.global.max_sessions, this.#descriptors)
+  #sessionLimits({ global, listens }: Settings): SessionLimits {
+    const budget = sessionBudget(global.max_sessions, this.#descriptors)
     if (budget.warning !== undefined) this.#panic('warning', budget.warning)
-    return budget.sessions
+    return {
+      most: budget.sessions,
+      node: this.#options.node === undefined ? 0 : global.max_sessions,
+      service: listens.some(({ scope }) => scope.options.service_sessions > 0),
+    }
   }
 
   #panic(level: 'warning' | 'error' | 'critical', text: string): void {
@@ -276,6 +312,12 @@ function uniqueTargets(listens: readonly ListenSettings[]): Map<string, Planned>
   }
   if (diagnostics.length > 0) throw new ListenError(diagnostics)
   return wanted
+}
+
+/** What one process can do by closing the old socket first. */
+function needsStart(diagnostic: Diagnostic): Diagnostic {
+  const message = `${diagnostic.message}; with several workers, a Listen that takes the place of another one needs a start`
+  return { ...diagnostic, message }
 }
 
 function toDiagnostic({ planned, error }: Failure): Diagnostic {

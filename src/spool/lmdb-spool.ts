@@ -50,6 +50,8 @@ export interface SpoolOptions {
   readonly events: EventSink
   /** which partition under `path`; 0 unless said otherwise */
   readonly partition?: number
+  /** processes of this node, each with partitions of its own on the same file system; 1 unless given */
+  readonly sharers?: number
 }
 
 /** Where a body is kept. */
@@ -91,6 +93,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
       clock: options.clock,
       inMemory: () => budget.used,
       pageUse: () => store.pageUse(),
+      sharers: options.sharers,
     })
     undo.push(() => space.close())
     const commits = new GroupCommit(commitTarget(options, store, space))

@@ -43,6 +43,8 @@ export interface SpaceOptions {
   /** octets of bodies under reception that are in memory only */
   readonly inMemory: () => number
   readonly pageUse: () => PageUse
+  /** processes that write to this file system at the same time, each for itself; 1 unless given */
+  readonly sharers?: number | undefined
 }
 
 /** What a batch asks of the data file. */
@@ -113,7 +115,8 @@ export class Space {
     // a look for each batch: what others can write between it and the batch's own writes must be less than the margin
     this.fileGone()
     if (need.newMail && this.room() + this.#options.inMemory() < octets) throw new SpoolFullError()
-    if (this.#diskFree() - octets >= reserve + COMFORT_OCTETS) return
+    const sharers = this.#options.sharers ?? 1
+    if (this.#diskFree() - sharers * octets >= reserve + sharers * COMFORT_OCTETS) return
     await this.#fillHoles()
     this.#tail = this.#measureTail()
     if (need.divisible && octets > TAIL_OCTETS / 2) throw new SpoolFullError()

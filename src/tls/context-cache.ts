@@ -7,6 +7,7 @@
  */
 
 import type { SecureContext, TLSSocket } from 'node:tls'
+import { type LimitCounts, LocalCounts } from '../config/limit-counts.ts'
 
 /** octets, estimated */
 const DEFAULT_BUDGET = 128 * 1024 * 1024
@@ -120,19 +121,22 @@ export class ContextCache {
 
 /** Handshakes under way, by client address. */
 export class HandshakeSlots {
-  readonly #underWay = new Map<string, number>()
+  readonly #counts: LimitCounts
+
+  constructor(counts: LimitCounts = new LocalCounts()) {
+    this.#counts = counts
+  }
 
   /** Takes a slot; false when the address has as many as it may. @param limit 0 = no limit */
   take(address: string, limit: number): boolean {
-    const count = this.#underWay.get(address) ?? 0
-    if (limit > 0 && count >= limit) return false
-    this.#underWay.set(address, count + 1)
-    return true
+    return this.#counts.take([{ counter: counterOf(address), limit }])
   }
 
   release(address: string): void {
-    const count = (this.#underWay.get(address) ?? 0) - 1
-    if (count > 0) this.#underWay.set(address, count)
-    else this.#underWay.delete(address)
+    this.#counts.give([counterOf(address)])
   }
+}
+
+function counterOf(address: string): string {
+  return `handshake ${address}`
 }

@@ -16,6 +16,7 @@ import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { SecureContext, TLSSocket } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
+import type { LimitCounts } from '../config/limit-counts.ts'
 import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import type { Ending } from '../events/expiry.ts'
@@ -54,6 +55,8 @@ export interface LoadTlsOptions {
   readonly withheldOcsp?: OcspGateOptions['withheld']
   /** milliseconds between two looks at the revocation lists */
   readonly watchInterval?: number
+  /** what handshakes under way are counted by; of this process alone unless given */
+  readonly counts?: LimitCounts | undefined
 }
 
 /** milliseconds */
@@ -109,7 +112,7 @@ export class TlsContexts implements TlsGate {
     this.diagnostics = loaded.diagnostics
     this.#policyFiles = new PolicyFiles(options.folder ?? '.')
     this.#cache = options.previous?.shared.cache ?? new ContextCache()
-    this.#slots = options.previous?.shared.slots ?? new HandshakeSlots()
+    this.#slots = options.previous?.shared.slots ?? new HandshakeSlots(options.counts)
     this.#crlWatch = new CrlWatch({
       uses: loaded.crlUses,
       current: (path) => this.files.crls.get(path),
