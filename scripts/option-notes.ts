@@ -80,14 +80,14 @@ export const inboundNotes: Notes<InboundValues> = {
   received_hostname: 'the `by` name in Received',
   require_ehlo: 'commands before EHLO or HELO are refused',
   smtp_extensions:
-    '`STARTTLS`, `ENHANCEDSTATUSCODES`, `AUTH` with PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5 or EXTERNAL, `XDUMPCONTEXT`, and for proxies that are trusted `XCLIENT`, `XREMOTEIP`, `XSETCONTEXT` ([proxies.md](proxies.md)); what is not listed is not offered (PIPELINING, 8BITMIME and SIZE always are)',
+    '`STARTTLS`, `ENHANCEDSTATUSCODES`, `AUTH` with PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5 or EXTERNAL, `XDUMPCONTEXT`, `DSN`, `SMTPUTF8`, `CHUNKING` ([extensions.md](extensions.md)), and for proxies that are trusted `XCLIENT`, `XREMOTEIP`, `XSETCONTEXT` ([proxies.md](proxies.md)); what is not listed is not offered (PIPELINING, 8BITMIME and SIZE always are)',
   context: 'keys that are put into the connection context at connect; merged over the scopes, key by key',
   pathway: 'the Pathway whose options count as if they were written here',
   reconfig_message: 'text of the 421 that a session meets after a reload',
   open_relay: 'anybody in this scope may relay',
   relay_hosts: 'networks that may relay',
   bounce_domains:
-    'domains to which reports about our mail come back; taken from everybody as far as Bounce_Pattern fits; see [delivery.md](delivery.md)',
+    'domains to which reports about our mail come back; taken from everybody as far as Bounce_Pattern fits; see [extensions.md](extensions.md#reports-that-come-back)',
   relay_domains:
     'recipient domains that are accepted from anybody; `*.example.com` and `*example.com` are patterns',
   relay_for_sending_domains: 'sender domains that may relay; an empty list means any sender',
@@ -249,7 +249,7 @@ export const outboundNotes: Notes<OutboundValues> = {
     'how much of the message a bounce brings along at most: `headers`, `all` (up to 1 MiB) or `none`; a sender may ask for less',
   mdn_failures_notify:
     'the mailbox that is told of mail from the null sender that cannot be delivered; never of what was sent to it for that',
-  generate_delay_dsn: 'whether senders are told that mail is late; see [delivery.md](delivery.md)',
+  generate_delay_dsn: 'whether senders are told that mail is late; see [extensions.md](extensions.md)',
   delay_dsn_retry_interval: 'seconds to the first such notice; the time to the next one doubles',
   delay_dsn_max_retry_interval: 'the longest time between two of them; 0 = no bound',
   send_8bitmime:

@@ -5,7 +5,7 @@
  * handed to `onListenerError`; it never reaches who told the fact.
  */
 
-import type { ContextSnapshot, Endpoint, Envelope } from '../mail/envelope.ts'
+import type { ContextSnapshot, Endpoint, Envelope, Mailbox } from '../mail/envelope.ts'
 import type { DecisionRecord } from './decision.ts'
 import type { ExpiryWarning } from './expiry.ts'
 import type { OutboundTlsFacts, TlsSessionFact } from './outbound-tls.ts'
@@ -44,6 +44,30 @@ export interface DeliveryOutcome {
 
 /** A command, message or connection was refused. One rejectlog line. */
 export interface Rejection {
+/** A report came back that mail of ours was not delivered elsewhere. bouncelog `B`, stage 21. */
+export interface OutOfBandBounce {
+  readonly kind: 'out-of-band-bounce'
+  readonly at: number
+  /** of the report */
+  readonly messageId: string
+  readonly batchId: string
+  readonly connectionId: string
+  /** of the mail that it is about, as it says; undefined: it names none that counts */
+  readonly recipient: Mailbox | undefined
+  /** of that mail: the address to which the report came */
+  readonly sender: Mailbox
+  readonly bindingGroup: string
+  readonly binding: string
+  /** octets of the report */
+  readonly size: number
+  /** address of the client that brought it */
+  readonly remote: string
+  /** `5.1.1`; '' when there is none */
+  readonly status: string
+  /** the answer that it reports; a byte string on one line */
+  readonly text: string
+}
+
   readonly kind: 'rejection'
   readonly at: number
   readonly connectionId: string
@@ -157,6 +181,7 @@ export type ServerEvent =
   | DeliveryOutcome
   | TlsSessionFact
   | Rejection
+  | OutOfBandBounce
   | Panic
   | ConnectionFact
   | TlsFact

@@ -18,7 +18,7 @@ import type { DecisionRecord } from '../events/decision.ts'
 import type { ServerEvent } from '../events/events.ts'
 import type { TlsSessionFact } from '../events/outbound-tls.ts'
 import { formatAcctlog } from './acctlog.ts'
-import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
+import { bouncelogHeartbeat, formatBouncelog, formatOutOfBand } from './bouncelog.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
@@ -236,6 +236,8 @@ function writeFailure({ settings, bouncelog }: OpenBounceLogger, event: ServerEv
     bouncelog?.write(formatBouncelog(event))
   if (event.kind === 'transient-failure' && settings.log_transient_failures)
     bouncelog?.write(formatBouncelog(event))
+  if (event.kind === 'out-of-band-bounce' && settings.log_outofband_bounces)
+    bouncelog?.write(formatOutOfBand(event))
 }
 
 function writeEvent(logger: OpenLogger, event: ServerEvent): void {
@@ -262,7 +264,8 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
     case 'authentication':
       if (event.account) acctlog?.write(formatAcctlog(event))
       return
-    // these loggers have no line for them; the tls_log, the console and the metrics listen to them
+    // these loggers have no line for them; the bouncelog, the tls_log, the console and the metrics listen to them
+    case 'out-of-band-bounce':
     case 'connected':
     case 'disconnected':
     case 'tls-session':

@@ -21,6 +21,7 @@ type Grants = Partial<
     | 'open_relay'
     | 'relay_hosts'
     | 'relay_domains'
+    | 'bounce_domains'
     | 'relay_for_sending_domains'
     | 'tls_verified_peer_can_relay'
   >
@@ -31,6 +32,7 @@ function scope(grants: Grants): InboundScope {
     open_relay: false,
     relay_hosts: [],
     relay_domains: [],
+    bounce_domains: [],
     relay_for_sending_domains: undefined,
     tls_verified_peer_can_relay: false,
     ...grants,
@@ -137,6 +139,15 @@ test('relay_domains grants by the recipient alone', () => {
     'relay',
   )
   assert.equal(ask({ relay_domains: ['from.example'] }), 'denied')
+})
+
+test('bounce_domains grants as far as the pattern fits the whole address', () => {
+  const recipient = mailbox('b-12@bounces.example')
+  const options = { bounce_domains: ['*bounces.example'] }
+  assert.equal(ask(options, { recipient }), 'relay')
+  assert.equal(ask(options, { recipient, bouncePattern: '^b-[0-9]+@' }), 'relay')
+  assert.equal(ask(options, { recipient, bouncePattern: '^c-' }), 'denied')
+  assert.equal(ask(options, { recipient: mailbox('b-12@away.example') }), 'denied')
 })
 
 test('relay_for_sending_domains grants by the sender; an empty list is any sender, a list never the null sender', () => {

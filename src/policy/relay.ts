@@ -1,6 +1,6 @@
 /**
  * Who may relay (Momentum: config/ref-relay-hosts, ref-relay-domains, ref-relay-for-sending-domains, ref-open-relay,
- * ref-tls-verified-peer-can-relay). By default nobody: every grant is configured or given by a script.
+ * ref-tls-verified-peer-can-relay, ref-bounce-domains). By default nobody: every grant is configured or given by a script.
  *
  * Mail that ends here is taken from everybody; a mailbox that does not exist here is refused to everybody. A recipient
  * without a domain (`<postmaster>`, RFC 5321 §4.5.1) is never relayed: whoever keeps the mailboxes says whether there
@@ -9,7 +9,7 @@
 
 import { cidrContains } from '../config/address.ts'
 import type { InboundScope, InboundValues } from '../config/settings.ts'
-import { domainMatches } from '../mail/address.ts'
+import { domainMatches, formatMailbox } from '../mail/address.ts'
 import type { Mailbox } from '../mail/envelope.ts'
 import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { Peer, VerifiedPeer } from '../tls/peer.ts'
@@ -32,6 +32,8 @@ export interface RelayQuestion {
   /** undefined is the null reverse path */
   readonly sender: Mailbox | undefined
   readonly recipient: Mailbox
+  /** Bounce_Pattern of the recipient's domain */
+  readonly bouncePattern?: string | undefined
   readonly local: LocalRecipients
 }
 
@@ -41,6 +43,7 @@ export type RelayGrant =
   | 'open_relay'
   | 'relay_hosts'
   | 'relay_domains'
+  | 'bounce_domains'
   | 'relay_for_sending_domains'
   | 'tls_verified_peer_can_relay'
   | 'partner'
@@ -64,6 +67,7 @@ export function relayGrant({
   canRelay,
   sender,
   recipient,
+  bouncePattern,
 }: Omit<RelayQuestion, 'local'>): RelayGrant | undefined {
   if (options.open_relay) return 'open_relay'
   if (options.relay_hosts.some((block) => cidrContains(block, clientAddress))) return 'relay_hosts'
@@ -71,7 +75,21 @@ export function relayGrant({
   if (partner?.peer === peer && partner !== undefined && partnerMayRelay(partner)) return 'partner'
   if (canRelay) return 'can_relay'
   if (domainMatches(options.relay_domains, recipient.domain)) return 'relay_domains'
+  if (isBounceMailbox(options, bouncePattern, recipient)) return 'bounce_domains'
   return senderMayRelay(options, sender) ? 'relay_for_sending_domains' : undefined
+}
+
+/**
+ * Whether reports about our mail come back to this address: of a domain in Bounce_Domains those that Bounce_Pattern fits, or
+ * all where there is none (Momentum: config/ref-bounce-pattern).
+ */
+export function isBounceMailbox(
+  { bounce_domains }: Pick<InboundValues, 'bounce_domains'>,
+  pattern: string | undefined,
+  mailbox: Mailbox,
+): boolean {
+  if (mailbox.domain === '' || !domainMatches(bounce_domains, mailbox.domain)) return false
+  return pattern === undefined || new RegExp(pattern).test(formatMailbox(mailbox))
 }
 
 /** An empty list means any sender, the null one included; a list never means the null sender, not even `*`. */

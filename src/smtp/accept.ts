@@ -14,6 +14,7 @@ import type { MessageFacts } from '../policy/phases.ts'
 import type { NewMessage, ReceptionWriter } from '../spool/spool.ts'
 import { SpoolFullError } from '../spool/spool.ts'
 import { addResults, removeForgedResults } from './auth/results.ts'
+import { takeBounces } from './bounces.ts'
 import { replyOf } from './command.ts'
 import type { Answer } from './consult.ts'
 import { consult } from './consult.ts'
@@ -74,8 +75,10 @@ export async function acceptMessage(
     tellDiscard(session, { kind: 'discard', text, module: 'scriptlet' }, STATES.rcptto_list_final)
     return finish(session, thanks)
   }
+  const tellBounces = await takeBounces(session, transaction, message)
   const messages = await messagesOf(session, transaction, message, received)
   if (messages.length > 0) await keep(session, received.writer, messages)
+  tellBounces()
   return finish(session, replyOf(answer, thanks.code, thanks.text))
 }
 

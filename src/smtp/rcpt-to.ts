@@ -12,6 +12,7 @@ import { decideRelay } from '../policy/relay.ts'
 import type { Parameters } from '../wire/command.ts'
 import { parseRcptCommand } from '../wire/command.ts'
 import { parseNotify, parseOrcpt } from '../wire/dsn.ts'
+import { bouncePatternOf } from './bounces.ts'
 import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, replyOf } from './command.ts'
@@ -118,6 +119,7 @@ function checkRelay(session: Session, recipient: Mailbox, transaction: Transacti
     canRelay: session.canRelay,
     sender: transaction.sender,
     recipient,
+    bouncePattern: bouncePatternOf(session, recipient.domain),
     local: session.services.local,
   })
   switch (decision) {

@@ -4,7 +4,7 @@
  */
 
 import type { Authenticity } from '../authenticity/authenticity.ts'
-import type { Cidr, InboundScope, ListenSettings, OutboundValues } from '../config/settings.ts'
+import type { Cidr, GlobalValues, InboundScope, ListenSettings, OutboundValues } from '../config/settings.ts'
 import type { BindingNames, Egress, QueueGlobals } from '../config/settings-queue.ts'
 import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
@@ -19,11 +19,16 @@ import type { StoreDirectory } from './auth/stores.ts'
 
 /** What the ways out have to say already at reception. */
 export interface OutboundRules extends BindingNames {
-  readonly global: Pick<QueueGlobals, 'default_binding'>
+  readonly global: Pick<QueueGlobals, 'default_binding'> & Pick<GlobalValues, 'bounce_suppress_list'>
   resolveOutbound(
     domain: string,
     egress?: Egress,
-  ): { readonly options: Pick<OutboundValues, 'blackhole' | 'opendkim_sign'> }
+  ): {
+    readonly options: Pick<
+      OutboundValues,
+      'blackhole' | 'opendkim_sign' | 'bounce_pattern' | 'bounce_behavior'
+    >
+  }
 }
 
 export interface SessionServices {
@@ -36,6 +41,8 @@ export interface SessionServices {
   readonly partners?: Partners
   readonly policy: Policy
   readonly spool: Spool
+  /** names of headers, in lower case, whose first values go with the envelope into logs; absent: none */
+  readonly loggedHeaders?: readonly string[]
   /** where mail leaves; absent: by the default binding, without a rule */
   readonly outbound?: OutboundRules
   /** where mail comes from, and signatures of our own; absent: nobody asks */

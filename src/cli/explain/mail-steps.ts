@@ -7,6 +7,7 @@ import { type NextHop, Router } from '../../delivery/route.ts'
 import type { Mailbox } from '../../mail/envelope.ts'
 import { relayGrant } from '../../policy/relay.ts'
 import { offeredMechanisms } from '../../smtp/auth/offer.ts'
+import { bouncePatternOf } from '../../smtp/bounces.ts'
 import type { Session } from '../../smtp/session-state.ts'
 import { playMechanism } from './assumed-login.ts'
 import type { Conversation, Reply } from './conversation.ts'
@@ -76,7 +77,16 @@ function explainRelay({ steps, session }: Talk, sender: Mailbox | undefined, rec
   }
   const { scope, peer, partner, canRelay, connection } = session
   const clientAddress = connection.remote.address
-  const grant = relayGrant({ peer, partner, scope, clientAddress, canRelay, sender, recipient })
+  const grant = relayGrant({
+    peer,
+    partner,
+    scope,
+    clientAddress,
+    canRelay,
+    sender,
+    recipient,
+    bouncePattern: bouncePatternOf(session, recipient.domain),
+  })
   if (grant === 'can_relay') {
     const by = session.authenticated === undefined ? 'a script has set can_relay' : 'the client has logged in'
     steps.detail('relay', `granted: ${by}`)
