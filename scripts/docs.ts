@@ -16,6 +16,7 @@ import {
   signingOptions,
   spfOptions,
 } from '../src/config/options-authenticity.ts'
+import { customLoggerOptions } from '../src/config/options-custom-logger.ts'
 import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
 import { pipeOptions, webhookOptions } from '../src/config/options-delivery.ts'
 import { inboundOptions } from '../src/config/options-inbound.ts'
@@ -47,6 +48,7 @@ import {
   authenticateNotes,
   bounceLoggerNotes,
   controlNotes,
+  customLoggerNotes,
   datasourceNotes,
   dmarcNotes,
   globalNotes,
@@ -130,6 +132,12 @@ ${table(loggerOptions, loggerNotes)}
 ## \`bounce_logger "name" { }\`
 
 ${table(bounceLoggerOptions, bounceLoggerNotes)}
+
+## \`custom_logger "name" { }\`
+
+Lines of your own; [logs.md](logs.md#custom_logger) has the macros.
+
+${table(customLoggerOptions, customLoggerNotes)}
 
 ## \`tls_log "name" { }\` +
 

@@ -19,6 +19,7 @@ import type {
   SigningValues,
   SpfSettings,
 } from '../src/config/settings-authenticity.ts'
+import type { CustomLoggerValues } from '../src/config/settings-custom-logger.ts'
 import type { PipeValues, WebhookValues } from '../src/config/settings-delivery.ts'
 import type { PartnerValues } from '../src/config/settings-partner.ts'
 import type { HostValues, OutboundQueueValues, QueueGlobals } from '../src/config/settings-queue.ts'
@@ -412,6 +413,38 @@ export const openarcNotes: Notes<Pick<CheckSettings, 'validate'>> = {
 
 export const dmarcNotes: Notes<Pick<CheckSettings, 'validate'>> = {
   validate: 'whether the policy of the author’s domain is looked at for every message',
+}
+
+export const customLoggerNotes: Notes<CustomLoggerValues> = {
+  reception_logfile: 'file of this stage; without it the lines go to `Mainlog`',
+  delivery_logfile: 'the same',
+  transient_failure_logfile: 'the same',
+  permanent_failure_logfile: 'the same',
+  rejection_logfile: 'the same',
+  reception_format:
+    'the line of a message that was accepted, made of text and macros; see [logs.md](logs.md#custom_logger)',
+  delivery_format: 'of one that was delivered',
+  transient_failure_format: 'of an attempt that failed for now',
+  permanent_failure_format: 'of one that failed for good',
+  rejection_format: 'of a command, message or connection that was refused',
+  reception_log_mode: 'permissions of the file of the stage',
+  delivery_log_mode: 'the same',
+  transient_failure_log_mode: 'the same',
+  permanent_failure_log_mode: 'the same',
+  rejection_log_mode: 'the same',
+  mainlog: 'file of the stages that have none of their own',
+  mainlog_mode: 'permissions',
+  paniclog: 'file of what an operator must know',
+  paniclog_mode: 'permissions',
+  log_receptions: 'whether the stage is logged; not set: if it has a format',
+  log_deliveries: 'the same',
+  log_transient_failures: 'the same',
+  log_permanent_failures: 'the same',
+  log_rejections: 'the same',
+  log_errors: 'whether `Paniclog` is written',
+  namespace: 'where macros are looked for; `outbound_tls` has those about TLS',
+  sanitize:
+    '`tr/from/to/` exchanges characters of values, `non_printable` writes octets that are not printable ASCII as `\\` and three decimal digits, `special_characters` is always on',
 }
 
 export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {

@@ -9,6 +9,7 @@
 
 import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { loggedHeaders } from './config/custom-loggers.ts'
 import type { Diagnostic } from './config/diagnostic.ts'
 import type { Settings } from './config/settings.ts'
 import { DeliveryQueue } from './delivery/queue.ts'
@@ -351,6 +352,7 @@ export class Server {
         this.#parts.queue.enqueue(messages.map(({ envelope }) => ({ envelope, state: FRESH }))),
       superseded: () => this.#generation.number !== generation.number,
       outbound: settings,
+      loggedHeaders: loggedHeaders(settings.customLoggers),
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       liveDecisions: this.#parts.decisions,

@@ -4,6 +4,7 @@
 
 import { lchownSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { customLogFiles } from '../config/custom-loggers.ts'
 import type { Settings } from '../config/settings.ts'
 
 export interface FolderNeed {
@@ -32,6 +33,9 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
   }
   for (const { bouncelog } of settings.bounceLoggers)
     if (bouncelog !== undefined) add(path.dirname(bouncelog.path), 0o755, false)
+  for (const logger of settings.customLoggers) {
+    for (const file of customLogFiles(logger)) add(path.dirname(file.path), 0o755, false)
+  }
   for (const { tlslog } of settings.tlsLogs)
     if (tlslog !== undefined) add(path.dirname(tlslog.path), 0o755, false)
   for (const { output_file: output, error_file: errors } of settings.pipes)

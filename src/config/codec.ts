@@ -9,7 +9,7 @@ import path from 'node:path'
 import type { Position } from './diagnostic.ts'
 import { nearest } from './edit-distance.ts'
 import { quote } from './render.ts'
-import type { FilePath } from './settings.ts'
+import type { FilePath } from './settings-tls.ts'
 import type { Scalar, Value } from './tree.ts'
 
 export interface CodecContext {

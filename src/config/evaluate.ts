@@ -11,6 +11,7 @@ import { ConfigError, type Origin } from './diagnostic.ts'
 import { suggestion } from './edit-distance.ts'
 import { displayName, displayScopes, findOption } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
+import { customLoggerOptions } from './options-custom-logger.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
 import {
@@ -213,6 +214,7 @@ function asText(context: Readonly<Record<string, string>>): Readonly<Record<stri
 const moduleTables = [
   loggerOptions,
   bounceLoggerOptions,
+  customLoggerOptions,
   tlsLogOptions,
   maildirOptions,
   pipeOptions,

@@ -40,6 +40,7 @@ export class Instances {
   readonly #scripts = new Map<string, NamedStanza>()
   readonly #loggers = new Map<string, NamedStanza>()
   readonly #bounceLoggers = new Map<string, NamedStanza>()
+  readonly #customLoggers = new Map<string, NamedStanza>()
   readonly #tlsLogs = new Map<string, NamedStanza>()
   readonly #maildirs = new Map<string, NamedStanza>()
   readonly #pipes = new Map<string, NamedStanza>()
@@ -51,6 +52,19 @@ export class Instances {
   readonly #partners = new Map<string, NamedStanza>()
   readonly #ocsp = new Map<string, NamedStanza>()
   readonly #sni: NamedStanza[] = []
+  /** the scopes whose instances have nothing but a name and options */
+  readonly #byName: Readonly<Partial<Record<ScopeName, Map<string, NamedStanza>>>> = {
+    script: this.#scripts,
+    ec_logger: this.#loggers,
+    bounce_logger: this.#bounceLoggers,
+    custom_logger: this.#customLoggers,
+    tls_log: this.#tlsLogs,
+    maildir: this.#maildirs,
+    pipe_transport: this.#pipes,
+    webhook: this.#webhooks,
+    datasource: this.#datasources,
+    tls_ocsp: this.#ocsp,
+  }
   #scriptlet: NamedStanza | undefined
   #security: NamedStanza | undefined
 
@@ -72,6 +86,7 @@ export class Instances {
       scripts: this.#scripts,
       loggers: this.#loggers,
       bounceLoggers: this.#bounceLoggers,
+      customLoggers: this.#customLoggers,
       tlsLogs: this.#tlsLogs,
       maildirs: this.#maildirs,
       pipes: this.#pipes,
@@ -110,6 +125,8 @@ export class Instances {
   /** undefined: it belongs to nothing, either because of an error or because nothing acts on it yet. */
   #find(node: StanzaNode, scope: ScopeName, parent: Stanza): Stanza | undefined {
     const instance = node.instance ?? { ...node.name, text: scope }
+    const byName = this.#byName[scope]
+    if (byName !== undefined) return this.#named(byName, scope, instance)
     switch (scope) {
       case 'esmtp_listener':
         return this.#listener
@@ -137,30 +154,12 @@ export class Instances {
         return this.#outbound.group(instance, node.name.at)
       case 'scriptlet':
         return this.#onlyScriptlet(instance, node.name.at)
-      case 'script':
-        return this.#named(this.#scripts, scope, instance)
-      case 'ec_logger':
-        return this.#named(this.#loggers, scope, instance)
-      case 'bounce_logger':
-        return this.#named(this.#bounceLoggers, scope, instance)
-      case 'tls_log':
-        return this.#named(this.#tlsLogs, scope, instance)
-      case 'maildir':
-        return this.#named(this.#maildirs, scope, instance)
-      case 'pipe_transport':
-        return this.#named(this.#pipes, scope, instance)
-      case 'webhook':
-        return this.#named(this.#webhooks, scope, instance)
-      case 'datasource':
-        return this.#named(this.#datasources, scope, instance)
       case 'scheme':
         return this.#authScheme(instance)
       case 'authenticate':
         return [...this.#authSchemes.values()].find(({ stanza }) => stanza === parent)?.authenticate
       case 'partner':
         return this.#partner(instance)
-      case 'tls_ocsp':
-        return this.#named(this.#ocsp, scope, instance)
       case 'spf_v1':
       case 'opendkim':
       case 'openarc':

@@ -14,6 +14,7 @@ import {
   signingOptions,
   spfOptions,
 } from './options-authenticity.ts'
+import { customLoggerOptions } from './options-custom-logger.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
@@ -125,6 +126,7 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   script: ['scriptlet'],
   ec_logger: ['global'],
   bounce_logger: ['global'],
+  custom_logger: ['global'],
   tls_log: ['global'],
   maildir: ['global'],
   pipe_transport: ['global'],
@@ -159,7 +161,7 @@ const serviceScopes = new Set<string>(Object.entries(listenOf).flat())
 /** Options of the modules that are read, besides those that act. */
 const moduleOptions: readonly KnownNames[] = [
   {
-    scopes: 'ec_logger bounce_logger maildir pipe_transport scriptlet auth_ds',
+    scopes: 'ec_logger bounce_logger custom_logger maildir pipe_transport scriptlet auth_ds',
     names: 'enabled debug_level',
   },
   {
@@ -167,6 +169,11 @@ const moduleOptions: readonly KnownNames[] = [
     names: 'pool serialized assume_charset connection_cache_size connection_cache_life long_threshold',
   },
   { scopes: 'ec_logger', names: 'importlog acctlog_mode importlog_mode' },
+  // no cluster to transfer in, no threads to write with
+  {
+    scopes: 'custom_logger',
+    names: 'concurrency thread_pool log_xfers xfer_format xfer_logfile xfer_log_mode',
+  },
   {
     scopes: 'spf_v1',
     names: `
@@ -203,6 +210,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     hostOptions,
     bounceLoggerOptions,
     loggerOptions,
+    customLoggerOptions,
     tlsLogOptions,
     maildirOptions,
     pipeOptions,
@@ -254,6 +262,7 @@ const wholeNames: Readonly<Record<string, string>> = {
   authorizationparameters: 'AuthorizationParameters',
   ec_logger: 'ec_logger',
   bounce_logger: 'bounce_logger',
+  custom_logger: 'custom_logger',
   tls_log: 'tls_log',
   auth_ds: 'auth_ds',
   control_listen: 'a Listen of a Control_Listener',

@@ -27,14 +27,14 @@ export const knownStanzas: readonly KnownNames[] = [
     names: `
       adaptive alias antivirus apn apn_logger as_logger auth_radius beik bind_address_secondary
       bounce_classifier_override brightmail bzip2io cassandra_client chunk_logger cidrdb clamav cloudmark cluster
-      commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger custom_logger delay_dsn dk_sign dkim2 dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
+      commtouch_ctasd compress_spool conntrol csapi csapi4 custom_bounce_logger delay_dsn dk_sign dkim2 dk_validate dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ds_mysql ds_pgsql
       ds_sqlite eleven engagement_tracker event_hydrant exim_logger fbl fingerprint gcm gcm_logger gzipio
       ha_proxy_client http_logger httpsrv icu ilf_logger inbound_audit ipv6_lookup jlog live_bounce_updates mail_loop
       mm7 mm7_serv mms_bounce_logger mms_logger msg_gen msgc_client msgc_server mxip outbound_audit
       outbound_smtp_auth_v0 persist_io pipe_io postfix_logger reception_timing reception_timing_logger
       response_transcode restinjector sched securecreds seedlist senderid sendmail_logger smpp smpp_bounce_logger
       smpp_logger smtp_auth_proxy smtp_cbv smtp_rcptto_proxy smtpapi spamassassin spf_macros static_routes
-      suppress_spool syslog_io tls_macros url_ripper
+      suppress_spool syslog_io url_ripper
     `,
   },
 ]
@@ -59,4 +59,11 @@ export const restrictingStanzas: Readonly<
 }
 
 /** Stanzas that are accepted and not needed: no warning. */
-export const acceptedStanzas: readonly string[] = ['ac_auth', 'alerting', 'dane', 'delay_dsn', 'outbound_smtp_auth']
+export const acceptedStanzas: readonly string[] = [
+  'ac_auth',
+  'alerting',
+  'dane',
+  'delay_dsn',
+  'outbound_smtp_auth',
+  'tls_macros',
+]

@@ -12,10 +12,12 @@ import path from 'node:path'
 import { checkAuthSchemes } from './auth-schemes.ts'
 import { authenticitySettings, checkAuthenticity } from './authenticity.ts'
 import { check } from './check.ts'
+import { checkCustomLoggers } from './custom-loggers.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { bindAddresses } from './listen-address.ts'
 import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
+import { customLoggerOptions } from './options-custom-logger.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { ocspOptions } from './options-ocsp.ts'
@@ -65,6 +67,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   checkAuthSchemes(model, report)
   checkPartners(model, report)
   checkServices(model, report)
+  checkCustomLoggers(model, report)
   checkAuthenticity(model.authenticity, report)
   warnOfTraps(model, report)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
@@ -113,6 +116,8 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     scripts: named(model.scripts, (stanza, name) => makeScript(stanza, name, directory)),
     loggers: stanzas(model.loggers, loggerOptions),
     bounceLoggers: stanzas(model.bounceLoggers, bounceLoggerOptions),
+    customLoggers: stanzas(model.customLoggers, customLoggerOptions),
+    pathwayGroup: (pathway: string) => model.pathways.get(pathway)?.group?.instance ?? 'default',
     tlsLogs: stanzas(model.tlsLogs, tlsLogOptions),
     maildirs: stanzas(model.maildirs, maildirOptions),
     pipes: stanzas(model.pipes, pipeOptions),
@@ -172,7 +177,6 @@ function serviceListens(model: Model, service: ServiceStanza): readonly ListenSe
 }
 
 function httpListens(model: Model, service: ServiceStanza): readonly HttpListenSettings[] {
-  const name = 'tls_verified_peer_is_authorized'
   const stanzas = [...service.listens.values()].map(({ stanza }) => stanza)
   return serviceListens(model, service).map((listen) => {
     const own = stanzas.find(({ instance }) => instance === listen.instance)

@@ -114,6 +114,7 @@ export interface Model {
   readonly scripts: ReadonlyMap<string, NamedStanza>
   readonly loggers: ReadonlyMap<string, NamedStanza>
   readonly bounceLoggers: ReadonlyMap<string, NamedStanza>
+  readonly customLoggers: ReadonlyMap<string, NamedStanza>
   readonly tlsLogs: ReadonlyMap<string, NamedStanza>
   readonly maildirs: ReadonlyMap<string, NamedStanza>
   readonly pipes: ReadonlyMap<string, NamedStanza>

@@ -19,6 +19,7 @@ export type ScopeName =
   | 'script'
   | 'ec_logger'
   | 'bounce_logger'
+  | 'custom_logger'
   | 'tls_log'
   | 'maildir'
   | 'pipe_transport'

@@ -8,7 +8,9 @@
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { AuthenticitySettings } from './settings-authenticity.ts'
+import type { CustomLoggerSettings } from './settings-custom-logger.ts'
 import type { WaysOut } from './settings-delivery.ts'
+import type { BounceLoggerSettings, LoggerSettings, TlsLogSettings } from './settings-logs.ts'
 import type { NoticeValues } from './settings-notices.ts'
 import type { OcspSettings } from './settings-ocsp.ts'
 import type { PartnerSettings } from './settings-partner.ts'
@@ -28,6 +30,7 @@ export interface Cidr {
 /** A dictionary value, keys as written. */
 export type Dictionary = Readonly<Record<string, string>>
 
+export type { BounceLoggerSettings, LoggerSettings, TlsLogSettings } from './settings-logs.ts'
 export type { OcspSettings } from './settings-ocsp.ts'
 export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
 
@@ -217,50 +220,6 @@ export interface ScriptSettings {
   readonly at: Position
 }
 
-export interface LoggerSettings {
-  readonly name: string
-  readonly mainlog: FilePath | undefined
-  readonly rejectlog: FilePath | undefined
-  readonly paniclog: FilePath | undefined
-  readonly acctlog: FilePath | undefined
-  readonly mainlog_mode: number
-  readonly rejectlog_mode: number
-  readonly paniclog_mode: number
-  /** Momentum spells this one differently */
-  readonly acctlog_log_mode: number
-  /** seconds between marker lines, 0 = none */
-  readonly heartbeat: number
-  readonly log_receptions: boolean
-  readonly log_deliveries: boolean
-  readonly log_transient_failures: boolean
-  readonly log_permanent_failures: boolean
-  readonly log_rejections: boolean
-  readonly log_errors: boolean
-  readonly at: Position
-}
-
-export interface BounceLoggerSettings {
-  readonly name: string
-  readonly bouncelog: FilePath | undefined
-  readonly bouncelog_mode: number
-  /** seconds between marker lines, 0 = none */
-  readonly heartbeat: number
-  readonly log_inband_bounces: boolean
-  readonly log_outofband_bounces: boolean
-  readonly log_transient_failures: boolean
-  readonly at: Position
-}
-
-/** + */
-export interface TlsLogSettings {
-  readonly name: string
-  readonly tlslog: FilePath | undefined
-  readonly tlslog_mode: number
-  /** seconds between marker lines, 0 = none */
-  readonly heartbeat: number
-  readonly at: Position
-}
-
 export interface MaildirSettings {
   readonly name: string
   readonly basedir: FilePath
@@ -371,11 +330,15 @@ export interface Settings extends BindingNames, WaysOut {
   readonly scripts: readonly ScriptSettings[]
   readonly loggers: readonly LoggerSettings[]
   readonly bounceLoggers: readonly BounceLoggerSettings[]
+  readonly customLoggers: readonly CustomLoggerSettings[]
   readonly tlsLogs: readonly TlsLogSettings[]
   readonly maildirs: readonly MaildirSettings[]
+  /** the Pathway_Group of a Pathway, `default` for one outside any group */
+  pathwayGroup(pathway: string): string
   readonly partners: readonly PartnerSettings[]
   /** of TLS_OCSP */
   readonly ocsp: readonly OcspSettings[]
+  /** of spf_v1, opendkim, openarc, dmarc */
   readonly authenticity: AuthenticitySettings
   readonly security: SecuritySettings | undefined
   readonly datasources: readonly DatasourceSettings[]

@@ -252,7 +252,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     const fit = await fitToHost(job, this.#conversions)
     if (fit.kind === 'busy') return 'busy'
     const protectedBy = tls === undefined ? {} : { tls }
-    const own = { remote: '', ...protectedBy }
+    const own = { remote: '', local: connection.localAddress, ...protectedBy }
     if (fit.kind === 'unfit') {
       const failure = { ...fit.failure, bytes: connection.bytesSent - bytesBefore, ...own }
       return { results: messages.map(() => failure), connection: 'again' }

@@ -179,7 +179,7 @@ export class Batches {
   }
 
   #tell({ envelope, state }: StoredMessage, { at, connectionId, outcome, result }: Attempted): void {
-    const { stage, bytes, remote, tls } = result
+    const { stage, bytes, remote, local, tls } = result
     const facts = { at, envelope, connectionId, domain: routingDomain(envelope), stage, bytes, remote }
     for (const { kind, text } of outcome.told) {
       this.#options.events.emit({
@@ -187,6 +187,7 @@ export class Batches {
         text,
         retries: state.attempts,
         ...facts,
+        ...(local === undefined ? {} : { local }),
         ...(tls === undefined ? {} : { tls }),
       })
     }

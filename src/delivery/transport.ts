@@ -32,6 +32,8 @@ export type Stage = (typeof stages)[keyof typeof stages]
 export interface AttemptResult {
   readonly kind: 'delivered' | 'transient' | 'permanent'
   readonly stage: Stage
+  /** our own address on the connection; absent without one */
+  readonly local?: string
   /** the next hop's answer on one line, or our own `[internal]` text */
   readonly text: string
   /** delivered: octets of the message; otherwise octets that were sent, 0 when no connection came about */

@@ -38,12 +38,12 @@ export interface DeliveryOutcome {
   readonly remote: string
   /** what the next hop answered, or our own `[internal]` text; '' for a plain success */
   readonly text: string
+  /** our own address on that connection; absent without one */
+  readonly local?: string
   /** how the session was protected; absent where nobody asked for TLS, and where there was none */
   readonly tls?: OutboundTlsFacts
 }
 
-/** A command, message or connection was refused. One rejectlog line. */
-export interface Rejection {
 /** A report came back that mail of ours was not delivered elsewhere. bouncelog `B`, stage 21. */
 export interface OutOfBandBounce {
   readonly kind: 'out-of-band-bounce'
@@ -68,6 +68,8 @@ export interface OutOfBandBounce {
   readonly text: string
 }
 
+/** A command, message or connection was refused. One rejectlog line. */
+export interface Rejection {
   readonly kind: 'rejection'
   readonly at: number
   readonly connectionId: string
@@ -179,9 +181,9 @@ export interface AuthenticationFact {
 export type ServerEvent =
   | Reception
   | DeliveryOutcome
+  | OutOfBandBounce
   | TlsSessionFact
   | Rejection
-  | OutOfBandBounce
   | Panic
   | ConnectionFact
   | TlsFact

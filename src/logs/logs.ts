@@ -1,5 +1,5 @@
 /**
- * The log files of every `ec_logger`, `bounce_logger` and `tls_log` stanza: facts come in, lines go to files (Momentum,
+ * The log files of every `ec_logger`, `bounce_logger`, `custom_logger` and `tls_log` stanza: facts come in, lines go to files (Momentum,
  * modules/ec-logger, modules/bounce-logger; the tls_log is an extension).
  *
  * Nothing here can stop mail: lines are written in the background, and a file that cannot be written costs its own
@@ -19,6 +19,7 @@ import type { ServerEvent } from '../events/events.ts'
 import type { TlsSessionFact } from '../events/outbound-tls.ts'
 import { formatAcctlog } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog, formatOutOfBand } from './bouncelog.ts'
+import { filesOf, type OpenCustomLogger, openCustomLogger, writeCustomLog } from './custom-logs.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
@@ -35,7 +36,7 @@ export interface LogsOptions {
 
 /** The stanzas that name log files. */
 export type LogStanzas = Pick<Settings, 'loggers'> &
-  Partial<Pick<Settings, 'bounceLoggers' | 'tlsLogs' | 'global'>>
+  Partial<Pick<Settings, 'bounceLoggers' | 'customLoggers' | 'pathwayGroup' | 'tlsLogs' | 'global'>>
 
 export interface Logs {
   /** Takes a fact; returns at once and never throws. For `EventBus.subscribe`. */
@@ -90,14 +91,17 @@ class FileLogs implements Logs {
   readonly #writers = new Map<string, LogWriter>()
   #loggers: readonly OpenLogger[]
   #bounceLoggers: readonly OpenBounceLogger[]
+  #customLoggers: readonly OpenCustomLogger[]
   #tlsLogs: readonly OpenTlsLog[]
   readonly #tlsReports = new TlsReports()
   #reports: OpenReports
   /** lines given up by files that are closed */
   #droppedBefore = 0
 
-  constructor({ loggers, bounceLoggers = [], tlsLogs = [], global }: LogStanzas, options: LogsOptions) {
+  constructor(stanzas: LogStanzas, options: LogsOptions) {
+    const { loggers, bounceLoggers = [], tlsLogs = [], global } = stanzas
     this.#options = options
+    this.#customLoggers = this.#openCustom(stanzas)
     this.#loggers = loggers.map((logger) => this.#open(logger))
     this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
     this.#tlsLogs = tlsLogs.map((log) => this.#openTlsLog(log))
@@ -112,6 +116,7 @@ class FileLogs implements Logs {
     try {
       for (const logger of this.#loggers) writeEvent(logger, event)
       for (const logger of this.#bounceLoggers) writeFailure(logger, event)
+      for (const logger of this.#customLoggers) writeCustomLog(logger, event)
       if (event.kind === 'decision') this.#writeDecision(event)
       if (event.kind === 'tls-session') this.#countSession(event)
     } catch (error) {
@@ -123,17 +128,20 @@ class FileLogs implements Logs {
     await Promise.all([...this.#writers.values()].map((writer) => writer.reopen()))
   }
 
-  async replace({ loggers, bounceLoggers = [], tlsLogs = [], global }: LogStanzas): Promise<void> {
+  async replace(stanzas: LogStanzas): Promise<void> {
+    const { loggers, bounceLoggers = [], tlsLogs = [], global } = stanzas
     stopHeartbeats([...this.#loggers, ...this.#bounceLoggers, ...this.#tlsLogs, this.#reports])
     this.#loggers = loggers.map((logger) => this.#open(logger))
     this.#bounceLoggers = bounceLoggers.map((logger) => this.#openBounces(logger))
     this.#tlsLogs = tlsLogs.map((log) => this.#openTlsLog(log))
     this.#reports = this.#openReports(global)
+    this.#customLoggers = this.#openCustom(stanzas)
     const used = new Set([
       this.#reports.file,
       ...this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
       ...this.#bounceLoggers.map(({ bouncelog }) => bouncelog),
       ...this.#tlsLogs.map(({ tlslog }) => tlslog),
+      ...this.#customLoggers.flatMap((one) => filesOf(one)),
     ])
     await this.#closeWriters([...this.#writers.values()].filter((writer) => !used.has(writer)))
   }
@@ -144,6 +152,7 @@ class FileLogs implements Logs {
     this.#loggers = []
     this.#bounceLoggers = []
     this.#tlsLogs = []
+    this.#customLoggers = []
     await this.#closeWriters(this.#writers.values())
   }
 
@@ -171,6 +180,14 @@ class FileLogs implements Logs {
     const bouncelog = this.#writer(settings.bouncelog, settings.bouncelog_mode)
     const beat = (): void => bouncelog?.write(bouncelogHeartbeat(this.#options.clock()))
     return { settings, bouncelog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
+  }
+
+  #openCustom({
+    customLoggers = [],
+    pathwayGroup = () => 'default',
+  }: LogStanzas): readonly OpenCustomLogger[] {
+    const writer = (file: FilePath | undefined, mode: number) => this.#writer(file, mode)
+    return customLoggers.map((each) => openCustomLogger(each, { writer, pathwayGroup }))
   }
 
   #openTlsLog(settings: TlsLogSettings): OpenTlsLog {

@@ -58,7 +58,35 @@ const patterns: readonly (readonly [number, RegExp])[] = [
   [40, /\b5\.(?:3|5|6)\.\d+\b/],
 ]
 
+/** Momentum's name of a class; one that is not known is undetermined. */
+export function bounceClassName(number: number): string {
+  return names[number] ?? 'Undetermined'
+}
+
 /** @param text an SMTP answer on one line, its code first */
 export function bounceClass(text: string): number {
   return patterns.find(([, pattern]) => pattern.test(text))?.[0] ?? UNDETERMINED
+}
+
+const names: Readonly<Record<number, string>> = {
+  1: 'Undetermined',
+  10: 'Invalid Recipient',
+  20: 'Soft Bounce',
+  21: 'DNS Failure',
+  22: 'Mailbox Full',
+  23: 'Too Large',
+  24: 'Timeout',
+  25: 'Admin Failure',
+  30: 'Generic Bounce: No RCPT',
+  40: 'Generic Bounce',
+  50: 'Mail Block',
+  51: 'Spam Block',
+  52: 'Spam Content',
+  53: 'Prohibited Attachment',
+  54: 'Relaying Denied',
+  60: 'Auto-Reply',
+  70: 'Transient Failure',
+  80: 'Subscribe',
+  90: 'Unsubscribe',
+  100: 'Challenge-Response',
 }
