@@ -5,12 +5,13 @@
  * with a single certificate.
  */
 
-import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { readCertificate } from './certificate.ts'
 import { type ChainElement, chainElement } from './chain-element.ts'
 import { MalformedCertificate } from './der.ts'
 import type { CertificateFacts } from './peer.ts'
 import { blocksOf, MAX_CERTIFICATE_FILE, PemError, parsePem, readBounded, toPem } from './pem.ts'
+import { certificateOf } from './x509.ts'
 
 /** The certificate that a scope shows to clients, with its chain and key. */
 export interface ServerCertificate {
@@ -117,7 +118,7 @@ export async function loadClientCas(path: string): Promise<ClientCas> {
 
 function readOne(der: Buffer, index: number): { facts: CertificateFacts; certificate: X509Certificate } {
   try {
-    return { facts: readCertificate(der), certificate: new X509Certificate(der) }
+    return { facts: readCertificate(der), certificate: certificateOf(der) }
   } catch (error) {
     const reason = error instanceof MalformedCertificate ? error.message : 'OpenSSL cannot read it'
     throw new PemError(`certificate ${index + 1} is malformed: ${reason}`, { cause: error })

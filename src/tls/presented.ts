@@ -5,10 +5,11 @@
  * the leaf (24.21: 9 KB for each, outside of the heap), so that clients with long chains would fill the memory.
  */
 
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import { openSslVerdict } from './openssl-verdict.ts'
 import type { TlsFacts, VerifyFailure } from './peer.ts'
+import { certificateOf } from './x509.ts'
 
 /** What the client presented and what OpenSSL said of it. */
 export interface Presented {
@@ -44,7 +45,7 @@ function shownBy(socket: TLSSocket): X509Certificate[] {
   const seen = new Set<unknown>()
   while (next?.raw !== undefined && !seen.has(next)) {
     seen.add(next)
-    chain.push(new X509Certificate(next.raw))
+    chain.push(certificateOf(next.raw))
     // a root is its own issuer
     next = next.issuerCertificate
   }

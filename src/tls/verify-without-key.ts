@@ -9,13 +9,13 @@
  * Whatever goes wrong on the way is a failure: "no error" comes from OpenSSL alone. Node's own roots are never used.
  */
 
-import { X509Certificate } from 'node:crypto'
 import { Duplex } from 'node:stream'
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import { selfSigned } from './authority.ts'
 import type { VerifyFailure } from './peer.ts'
 import { blocksOf } from './pem.ts'
 import { type Presented, presentedSoFar } from './presented.ts'
+import { certificateOf } from './x509.ts'
 
 export type Purpose = 'clientAuth' | 'serverAuth'
 
@@ -171,7 +171,7 @@ async function outcomeOf(socket: TLSSocket): Promise<Presented> {
 /** A client asks for a suite; what a server shows must fit to it. */
 function suiteFor(leaf: Buffer): number {
   try {
-    const type = new X509Certificate(leaf).publicKey.asymmetricKeyType ?? ''
+    const type = certificateOf(leaf).publicKey.asymmetricKeyType ?? ''
     return type.startsWith('rsa') ? SUITES.rsa : SUITES.ecdsa
   } catch {
     // a key that cannot be read fits to nothing

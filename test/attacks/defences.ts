@@ -275,6 +275,19 @@ export const defences: readonly Defence[] = [
     mutation: [['leaf: leaf && readLeaf(leaf.raw),', 'leaf: leaf && readLeaf((sent.at(-1) ?? leaf).raw),']],
   },
   {
+    known: 'Polyglots; Node’s X509Certificate, which looks for PEM in DER',
+    attack: 'A certificate carries the PEM of another one in a name: one is verified, the other is believed',
+    test: ['test/attacks/certificate-in-certificate.test.ts', 'in ${where}: it is nobody but itself'],
+    source: 'src/tls/x509.ts',
+    mutation: [
+      ["new X509Certificate(toPem('CERTIFICATE', der))", 'new X509Certificate(der)'],
+      [
+        "  if (!certificate.raw.equals(der)) throw new MalformedCertificate('it reads as another certificate')\n",
+        '',
+      ],
+    ],
+  },
+  {
     known: 'CVE-2019-3814 (Dovecot)',
     attack: 'A certificate without the name that is looked for counts as any name',
     test: [

@@ -7,13 +7,14 @@
  * accepts as of a TLS server, and one of the names. A record of a bare key (2 1 0) counts where the host sent that CA.
  */
 
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import type { TlsaData } from '../../dns/message.ts'
 import { readSpki } from '../../tls/certificate.ts'
 import { MalformedCertificate } from '../../tls/der.ts'
 import type { CertificateFacts } from '../../tls/peer.ts'
 import { causeOf, type VerifyCause } from '../../tls/peer.ts'
 import { ChainVerifier } from '../../tls/verify-without-key.ts'
+import { certificateOf } from '../../tls/x509.ts'
 import { certificateNames } from './host-names.ts'
 
 /** One that can be used. */
@@ -93,7 +94,7 @@ function anchorsOf(records: readonly TlsaRecord[], sent: readonly X509Certificat
     if (selector !== 'certificate' || matching !== 'whole' || among.some(({ raw }) => raw.equals(data)))
       return []
     try {
-      return [new X509Certificate(data)]
+      return [certificateOf(data)]
     } catch {
       // whoever publishes it can only shut himself out
       return []

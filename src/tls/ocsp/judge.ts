@@ -10,11 +10,12 @@
  * `revoked` counts however old it is: only a newer answer takes it back. Everything else is an `OcspFault`.
  */
 
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { type ChainElement, chainElement, KEY_USAGE } from '../chain-element.ts'
 import { crlStatus, type ParsedCrl } from '../crl.ts'
 import { MalformedCertificate } from '../der.ts'
 import { verifySignature } from '../signature.ts'
+import { certificateOf } from '../x509.ts'
 import { type Subject, speaksOf } from './cert-id.ts'
 import { certificateParts } from './certificate-parts.ts'
 import { OcspFault } from './fault.ts'
@@ -155,7 +156,7 @@ function checkInDate({ facts }: ChainElement, now: number): void {
 function readElement(der: Buffer): ChainElement[] {
   try {
     certificateParts(der)
-    const element = chainElement(new X509Certificate(der))
+    const element = chainElement(certificateOf(der))
     // the key is read here, where it may fail
     return element.certificate.publicKey.type === 'public' ? [element] : []
   } catch {

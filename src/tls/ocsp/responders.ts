@@ -5,13 +5,14 @@
  * looked at. An https responder is verified against Responder_CA alone.
  */
 
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Diagnostic, Position } from '../../config/diagnostic.ts'
 import type { FilePath, OcspSettings, Settings } from '../../config/settings.ts'
 import { type ChainElement, chainElement, isIssuedBy } from '../chain-element.ts'
 import { loadChain } from '../material.ts'
 import { PemError } from '../pem.ts'
 import { tlsScopes } from '../tls-scopes.ts'
+import { certificateOf } from '../x509.ts'
 
 export interface Responder {
   readonly settings: OcspSettings
@@ -100,7 +101,7 @@ async function loadResponder(
 }
 
 function elementOf(der: Buffer): ChainElement {
-  return chainElement(new X509Certificate(der))
+  return chainElement(certificateOf(der))
 }
 
 /** Scopes that ask and have nobody to ask, and the other way round. */
