@@ -44,6 +44,8 @@ export const httpNotes: Notes<HttpValues> = {
   tls_verify_mode:
     '`none` asks for no certificate, `require` demands one, unset asks; none of them decides who is answered',
   tls_verified_peer_is_authorized: 'only a client whose certificate verifies is answered, the others get 403',
+  script_endpoints:
+    '+ whether what scripts register with `msys.httpsrv.register` is served here; see [metrics.md](metrics.md#endpoints-of-scripts)',
   tls_ciphers: 'OpenSSL cipher list up to TLS 1.2',
   tlsv13_ciphersuites: 'suites of TLS 1.3',
   tls_protocols: 'such as `+ALL:-TLSv1.2`',

@@ -171,6 +171,7 @@ export class Operations implements LiveSessions {
         ['/metrics', async () => ({ contentType: metrics.contentType, text: await metrics.text() })],
         ['/healthz', async () => ({ contentType: 'text/plain; charset=utf-8', text: 'ok\n' })],
       ]),
+      endpoint: async (request) => await this.#host.generation().policy.offers?.request(request),
       onError: (text) => events.emit({ kind: 'panic', at: Date.now(), level: 'error', module: 'web', text }),
     })
     this.#web = { server, metrics }
@@ -202,7 +203,11 @@ export class Operations implements LiveSessions {
       socket.destroy()
       return
     }
-    const about = { byCertificate: listen.authorizedByCertificate, place: listen.instance }
+    const about = {
+      byCertificate: listen.authorizedByCertificate,
+      scripts: listen.scriptEndpoints,
+      place: listen.instance,
+    }
     if (!listen.scope.options.use_ssl) {
       web.take(socket, { ...about, visitor: { kind: 'anybody' } })
       return

@@ -178,11 +178,15 @@ function serviceListens(model: Model, service: ServiceStanza): readonly ListenSe
 
 function httpListens(model: Model, service: ServiceStanza): readonly HttpListenSettings[] {
   const stanzas = [...service.listens.values()].map(({ stanza }) => stanza)
-  const name = 'tls_verified_peer_is_authorized'
   return serviceListens(model, service).map((listen) => {
     const own = stanzas.find(({ instance }) => instance === listen.instance)
-    const setting = own?.settings.get(name) ?? service.stanza.settings.get(name)
-    return Object.freeze({ ...listen, authorizedByCertificate: setting?.value === true })
+    const isOn = (name: string): boolean =>
+      (own?.settings.get(name) ?? service.stanza.settings.get(name))?.value === true
+    return Object.freeze({
+      ...listen,
+      authorizedByCertificate: isOn('tls_verified_peer_is_authorized'),
+      scriptEndpoints: isOn('script_endpoints'),
+    })
   })
 }
 

@@ -31,6 +31,8 @@ export type ControlValues = Pick<InboundValues, SocketName>
 export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
   /** a request is answered only where the client's certificate verifies */
   readonly tls_verified_peer_is_authorized: boolean
+  /** whether the endpoints that scripts register are served */
+  readonly script_endpoints: boolean
 }
 
 export const controlOptions: OptionTable<ControlValues> = {
@@ -51,6 +53,7 @@ export const httpOptions: OptionTable<HttpValues> = {
   tls_client_ocsp: within(inboundOptions.tls_client_ocsp, http),
   tls_verify_mode: within(inboundOptions.tls_verify_mode, http),
   tls_verified_peer_is_authorized: { codec: bool, default: false, scopes: http },
+  script_endpoints: { codec: bool, default: false, scopes: http },
   tls_ciphers: within(inboundOptions.tls_ciphers, http),
   tlsv13_ciphersuites: within(inboundOptions.tlsv13_ciphersuites, http),
   tls_protocols: within(inboundOptions.tls_protocols, http),

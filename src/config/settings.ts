@@ -209,6 +209,8 @@ export interface ListenSettings {
 export interface HttpListenSettings extends ListenSettings {
   /** a request is answered only where the client's certificate verifies */
   readonly authorizedByCertificate: boolean
+  /** the endpoints of scripts are served here */
+  readonly scriptEndpoints: boolean
 }
 
 export interface ScriptSettings {

@@ -1,6 +1,6 @@
 /**
- * What scripts offer to the rest of the server besides answers: console commands (`msys.registerControl`) and
- * authentication schemes (`msys.registerAuth`).
+ * What scripts offer to the rest of the server besides answers: console commands (`msys.registerControl`),
+ * authentication schemes (`msys.registerAuth`) and endpoints of HTTP (`msys.httpsrv.register`).
  */
 
 export type AuthAnswer = 'ok' | 'fail' | 'error'
@@ -19,6 +19,29 @@ export type CommandAnswer =
   | { readonly kind: 'done'; readonly output: string }
   | { readonly kind: 'failed'; readonly output: string; readonly message: string }
 
+/** What is asked of an endpoint. Byte strings. */
+export interface EndpointRequest {
+  readonly method: string
+  /** of the URL, without its query */
+  readonly path: string
+  /** path and query, as the client wrote them */
+  readonly url: string
+}
+
+export type EndpointAnswer =
+  | {
+      readonly kind: 'answered'
+      /** 200 to 599 */
+      readonly status: number
+      readonly contentType: string
+      /** octets */
+      readonly body: string
+    }
+  | { readonly kind: 'wrong-method'; readonly allowed: readonly string[] }
+  | { readonly kind: 'failed' }
+  /** too many are under way */
+  | { readonly kind: 'busy' }
+
 export interface PolicyOffers {
   /** first words of the console commands that scripts registered */
   readonly commands: readonly string[]
@@ -31,4 +54,6 @@ export interface PolicyOffers {
    * panic log.
    */
   authenticate(scheme: string, attempt: AuthAttempt): Promise<AuthAnswer | undefined>
+  /** Asks a script's endpoint. Undefined when no script has the path. Never rejects. */
+  request(request: EndpointRequest): Promise<EndpointAnswer | undefined>
 }

@@ -1,9 +1,10 @@
 /**
- * HTTP for whoever watches: `/metrics` and `/healthz`, GET and HEAD, nothing else. Takes connections that others have
- * accepted, with TLS or without.
+ * HTTP for whoever watches: `/metrics` and `/healthz`, GET and HEAD, and, on places that want them, the endpoints of
+ * scripts. Takes connections that others have accepted, with TLS or without.
  *
  * One request per connection, and one deadline for all of it, so that no client can hold a connection longer than that;
- * connections and octets of a request's head are bounded, and a body is never read. Nothing here changes anything.
+ * connections and octets of a request's head are bounded, and a body is never read. Nothing here changes anything, but an endpoint
+ * may.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -25,9 +26,33 @@ export interface Page {
   readonly text: string
 }
 
+/** What is asked of an endpoint. Byte strings. */
+export interface ScriptRequest {
+  readonly method: string
+  /** of the URL, without its query */
+  readonly path: string
+  /** path and query, as the client wrote them */
+  readonly url: string
+}
+
+export type ScriptAnswer =
+  | {
+      readonly kind: 'answered'
+      readonly status: number
+      readonly contentType: string
+      /** octets */
+      readonly body: string
+    }
+  | { readonly kind: 'wrong-method'; readonly allowed: readonly string[] }
+  | { readonly kind: 'failed' }
+  /** too many are under way */
+  | { readonly kind: 'busy' }
+
 export interface WebServerOptions {
   /** by path */
   readonly pages: ReadonlyMap<string, () => Page | Promise<Page>>
+  /** asks a script; undefined when none has the path */
+  readonly endpoint?: (request: ScriptRequest) => Promise<ScriptAnswer | undefined>
   readonly onError: (text: string) => void
   readonly limits?: Partial<WebLimits>
 }
@@ -37,6 +62,8 @@ export interface WebConnection {
   readonly visitor: Visitor
   /** only a visitor with a verified certificate is answered */
   readonly byCertificate: boolean
+  /** whether the endpoints of scripts are there, too */
+  readonly scripts: boolean
   /** on which socket it came in; `end` ends all of a place */
   readonly place: string
 }
@@ -109,7 +136,7 @@ export class WebServer {
     }
     const page = this.#options.pages.get(pathOf(request))
     if (page === undefined) {
-      refuse(response, 404)
+      await this.#answerByScript(request, response, connection.scripts)
       return
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -125,13 +152,39 @@ export class WebServer {
       if (!response.headersSent) refuse(response, 500)
     }
   }
+
+  /** The panic log has it already when a script fails. */
+  async #answerByScript(request: IncomingMessage, response: ServerResponse, scripts: boolean): Promise<void> {
+    const { url = '', method = '' } = request
+    const ask = scripts ? this.#options.endpoint : undefined
+    const answer = await ask?.({ method, path: pathOf(request), url })
+    if (answer === undefined) {
+      refuse(response, 404)
+      return
+    }
+    switch (answer.kind) {
+      case 'answered':
+        send(response, answer.status, answer.contentType, Buffer.from(answer.body, 'latin1'))
+        break
+      case 'wrong-method':
+        response.setHeader('Allow', answer.allowed.join(', '))
+        refuse(response, 405)
+        break
+      case 'failed':
+        refuse(response, 500)
+        break
+      case 'busy':
+        refuse(response, 503)
+    }
+  }
 }
 
 const sentences: Readonly<Record<number, string>> = {
   403: 'A client certificate that verifies is needed here.',
   404: 'There is nothing here.',
-  405: 'Only GET and HEAD.',
+  405: 'Not this method.',
   417: 'No expectations.',
+  503: 'Too many requests are under way.',
   500: 'This went wrong inside the server; its panic log has the reason.',
 }
 
@@ -140,11 +193,12 @@ function refuse(response: ServerResponse, status: number): void {
 }
 
 // oxlint-disable-next-line max-params -- the parts of a response
-function send(response: ServerResponse, status: number, contentType: string, text: string): void {
-  const body = Buffer.from(text, 'utf8')
+function send(response: ServerResponse, status: number, contentType: string, content: string | Buffer): void {
+  const body = typeof content === 'string' ? Buffer.from(content, 'utf8') : content
+  const length = status === 204 || status === 304 ? undefined : { 'Content-Length': body.length }
   response.writeHead(status, {
     'Content-Type': contentType,
-    'Content-Length': body.length,
+    ...length,
     Connection: 'close',
     'Cache-Control': 'no-store',
     'Content-Security-Policy':

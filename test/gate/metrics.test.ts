@@ -215,7 +215,7 @@ describe('HTTP', () => {
       limits: { connections: 1, deadline: 80 },
     })
     const listener = createServer({ pauseOnConnect: true }, (socket) =>
-      server.take(socket, { visitor: { kind: 'anybody' }, byCertificate: false, place: '' }),
+      server.take(socket, { visitor: { kind: 'anybody' }, byCertificate: false, scripts: false, place: '' }),
     ).listen(0, '127.0.0.1')
     await once(listener, 'listening')
     t.after(() => listener.close())

@@ -151,7 +151,7 @@ test('before the message is there, and while a binding is chosen, less is possib
 test('what is recognised and not built says so', async () => {
   for (const [body, name] of [
     ['msys.bounce.classify("a")', 'msys.bounce.classify'],
-    ['msys.httpsrv.register("GET", "/")', 'msys.httpsrv.register'],
+    ['msys.threadpool.count()', 'msys.threadpool.count'],
     ['curl.new()', 'curl.new'],
     ['local x = ac.inst', 'ac.inst'],
   ] as const) {

@@ -72,7 +72,6 @@ export const unbuiltFunctions: readonly string[] = [
   ...names('msys.core.', 'dict_iter2 dict_next dict_iter2_free'),
   ...names('msys.os.', 'statvfs_subscribe statvfs_read'),
   ...names('msys.threadpool.', 'count find stat'),
-  ...names('msys.httpsrv.', 'register'),
   ...names('msys.bounce.', 'classify classify_smtp_response'),
   ...names(
     'msys.rfc3464.',
@@ -138,7 +137,7 @@ export const placingMethods: readonly string[] = names(
 /** Modules that belong to engines, channels and tools which are not here. */
 const modulesOfOthers: readonly string[] = [
   ...names('msys.', 'adaptive apn av beta.chunk_logger_int beta.rcptto_proxy brightmail cloudmark commtouch'),
-  ...names('msys.', 'expurgate extended.httpsrv gcm getopt httpclnt mstore sign.dk spamc symantec_beik'),
+  ...names('msys.', 'expurgate gcm getopt httpclnt mstore sign.dk spamc symantec_beik'),
   ...names('msys.', 'policyeditor ts.chunk_logger validate.dkim validate.dkim2'),
   ...names('', 'strict opendkim.dkim'),
 ]
@@ -152,7 +151,7 @@ export const knownModules: readonly string[] = [
   ),
   ...names(
     'msys.',
-    'os threadpool httpsrv bounce rfc3464 tls_params validate.opendkim validate.dk validate.openarc delivery pbp',
+    'os threadpool httpsrv extended.httpsrv bounce rfc3464 tls_params validate.opendkim validate.dk validate.openarc delivery pbp',
   ),
   ...names('', 'msys json curl xml thread'),
   ...modulesOfOthers,
@@ -165,7 +164,7 @@ export function isUnbuiltModule(name: string): boolean {
 
 /** Modules of which nothing works. */
 export const unbuiltModules: readonly string[] = [
-  ...names('msys.', 'os threadpool httpsrv bounce rfc3464'),
+  ...names('msys.', 'os threadpool bounce rfc3464'),
   ...names('msys.', 'validate.opendkim validate.dk validate.openarc delivery pbp'),
   ...names('', 'curl xml'),
   ...modulesOfOthers,

@@ -1,11 +1,19 @@
 /**
- * What scripts offer to the rest of the server besides answers: console commands (`msys.registerControl`) and
- * authentication schemes (`msys.registerAuth`). Each runs in a callout of its own.
+ * What scripts offer to the rest of the server besides answers: console commands (`msys.registerControl`),
+ * authentication schemes (`msys.registerAuth`) and endpoints of HTTP. Each runs in a callout of its own.
  */
 
-import type { AuthAnswer, AuthAttempt, CommandAnswer, PolicyOffers } from '../offers.ts'
+import type {
+  AuthAnswer,
+  AuthAttempt,
+  CommandAnswer,
+  EndpointAnswer,
+  EndpointRequest,
+  PolicyOffers,
+} from '../offers.ts'
 import type { ScriptLog } from './callout.ts'
 import { constants } from './catalogue.ts'
+import { ScriptEndpoints } from './endpoints.ts'
 import type { Outcome, Task } from './outcome.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 
@@ -22,11 +30,13 @@ export class ScriptOffers implements PolicyOffers {
   /** registry references: functions by prefix, tables by scheme */
   readonly #commands = new Map<string, number>()
   readonly #schemes = new Map<string, number>()
+  readonly endpoints: ScriptEndpoints
 
   constructor(host: { readonly state: LuaState; readonly log: ScriptLog; readonly run: RunTask }) {
     this.#log = host.log
     this.#state = host.state
     this.#run = host.run
+    this.endpoints = new ScriptEndpoints(host)
   }
 
   /** First words of the console commands that scripts registered. */
@@ -64,6 +74,10 @@ export class ScriptOffers implements PolicyOffers {
     return outcome.kind === 'returned'
       ? { kind: 'done', output }
       : { kind: 'failed', output, message: outcome.message }
+  }
+
+  request(request: EndpointRequest): Promise<EndpointAnswer | undefined> {
+    return this.endpoints.request(request)
   }
 
   async authenticate(scheme: string, attempt: AuthAttempt): Promise<AuthAnswer | undefined> {

@@ -203,7 +203,14 @@ export const surface: readonly SurfaceGroup[] = [
   {
     title: 'HTTP',
     prefix: '',
-    rows: [same('msys.http.client.new'), notYet('curl.new curl.escape curl.unescape msys.httpsrv.register')],
+    rows: [
+      same('msys.http.client.new'),
+      differs(
+        'msys.httpsrv.register',
+        'on an `HTTP_Listener` with `Script_Endpoints = true`; the third argument is the function; the path is compared whole, a slash at its end does not count. `session:request_url_get` returns a table, whose `attrs` is a table too; `session:response_status_set_std` takes a status from 200 to 599 and at most 1 MiB; the body of a request is not read',
+      ),
+      notYet('curl.new curl.escape curl.unescape'),
+    ],
   },
   {
     title: 'The HTTP client',

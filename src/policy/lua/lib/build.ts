@@ -14,6 +14,7 @@ import { dnsFamily } from './dns-lookup.ts'
 import type { Family, LibraryHost } from './family.ts'
 import { fileFamily } from './files.ts'
 import { httpFamily } from './http-client.ts'
+import { httpsrvFamily } from './httpsrv.ts'
 import { jsonFamily } from './json.ts'
 import { lockFamily } from './locks.ts'
 import { pcreFamily } from './pcre.ts'
@@ -34,6 +35,7 @@ export function buildLibrary(host: LibraryHost): Library {
     dnsFamily(host),
     dbFamily(host),
     httpFamily(host),
+    httpsrvFamily(host, boxes),
     fileFamily(host),
     cidrFamily(host),
     pcreFamily(state),

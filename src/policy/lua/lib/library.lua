@@ -271,6 +271,10 @@ class("http client", {
     return headers
   end,
 })
+class("ec_httpsrv_session", {
+  request_url_get = function(session) return host.httpsrv_url(session) end,
+  response_status_set_std = function(session, code, text, kind) host.httpsrv_answer(code, text, kind, session) end,
+})
 place("msys.http.client.new", function()
   local object = host.box_new("http client")
   client_of[object] = { names = {}, values = {} }
