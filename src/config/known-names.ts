@@ -317,6 +317,8 @@ const wordForms: Readonly<Record<string, string>> = {
   ttl: 'TTL',
   starttls: 'STARTTLS',
   mta: 'MTA',
+  dsn: 'DSN',
+  mdn: 'MDN',
   sts: 'STS',
   dane: 'DANE',
   rpt: 'RPT',

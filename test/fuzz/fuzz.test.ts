@@ -4,10 +4,12 @@
  */
 
 import './address.fuzz.ts'
+import './chunk.fuzz.ts'
 import './command.fuzz.ts'
 import './config.fuzz.ts'
 import './crl.fuzz.ts'
 import './data.fuzz.ts'
+import './dsn.fuzz.ts'
 import './headers.fuzz.ts'
 import './lines.fuzz.ts'
 import './ocsp.fuzz.ts'

@@ -301,6 +301,34 @@ const changingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] =
     },
   ],
   [
+    'what the sender is told, and how often it was told of a delay, is part of the state, and goes with the next one',
+    async (place) => {
+      const first = await place.open()
+      await keep(first, 'a', bytes(100))
+      await keep(first, 'b', bytes(500_000))
+      const told = {
+        attempts: 1,
+        nextAttempt: 0,
+        failed: true,
+        lastText: '250 kept',
+        success: 'relayed',
+      } as const
+      const late = { attempts: 2, nextAttempt: 9, failed: false, lastText: '451 later', delayNotices: 15 }
+      await first.update('a', told)
+      await first.update('b', late)
+      const again = await reopen(place, first)
+      assert.deepEqual((await again.message('a'))?.state, told)
+      assert.deepEqual((await again.message('b'))?.state, late)
+      assert.deepEqual(await bodyOf(again, 'b'), bytes(500_000))
+      const { success: _, ...plain } = told
+      await again.update('a', { ...plain, success: 'delivered' })
+      assert.equal((await again.message('a'))?.state.success, 'delivered')
+      await again.update('a', plain)
+      assert.deepEqual((await again.message('a'))?.state, plain)
+      await again.close()
+    },
+  ],
+  [
     'what was removed stays gone, and removing it again is harmless',
     async (place) => {
       const first = await place.open()
