@@ -13,6 +13,7 @@ import { arc } from 'mailauth/lib/arc/index.js'
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js'
 import { evaluateDmarc } from 'mailauth/lib/dmarc/index.js'
 import { HeaderBlock } from '../mail/headers.ts'
+import { boundedLines, LongLineError } from './lines.ts'
 import { boundedLookup } from './lookups.ts'
 import {
   type ArcOutcome,
@@ -52,20 +53,32 @@ const MAX_FROM = 8192
 export async function verifyMessage(question: MessageQuestion, bounds: CheckBounds): Promise<MessageOutcome> {
   const { checks, spf } = question
   const prepared = prepare(question.header)
-  if (prepared === undefined) return tooMuch(checks)
-  const signal = AbortSignal.any([bounds.signal, AbortSignal.timeout(bounds.timeout)])
-  const resolver = boundedLookup({ resolver: bounds.resolver, signal, most: MOST_QUESTIONS })
-  const verified = await dkimVerify(Readable.from(content(prepared, question.body), { objectMode: false }), {
-    resolver,
-    ...STRICT,
-  })
+  if (prepared === undefined) return tooMuch(checks, 'header too large')
+  const resolver = lookupWithin(bounds)
+  let verified: DKIMVerifyResult
+  try {
+    const input = Readable.from(content(prepared, question.body), { objectMode: false })
+    verified = await dkimVerify(input, { resolver, ...STRICT })
+  } catch (error) {
+    if (error instanceof LongLineError) return tooMuch(checks, 'line too long')
+    throw error
+  }
   const dkim = dkimOutcome(verified.results, prepared.surplus)
   const sealed = checks.arc ? await arc(chainOf(verified), { resolver, ...STRICT }) : undefined
+  // with time of its own: names that a forger brings along must not use it up
+  const dmarc = checks.dmarc
+    ? await checkDmarc({ verified, dkim, spf, resolver: lookupWithin(bounds) })
+    : undefined
   return {
     ...(checks.dkim ? { dkim } : {}),
     ...(sealed === undefined ? {} : { arc: arcOutcome(sealed) }),
-    ...(checks.dmarc ? { dmarc: await checkDmarc({ verified, dkim, spf, resolver }) } : {}),
+    ...(dmarc === undefined ? {} : { dmarc }),
   }
+}
+
+function lookupWithin({ resolver, signal, timeout }: CheckBounds): DNSResolver {
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
+  return boundedLookup({ resolver, signal: ended, most: MOST_QUESTIONS })
 }
 
 /** mailauth follows the RFCs where it is otherwise lenient; not in all of its types */
@@ -104,12 +117,12 @@ async function* content(
   body: MessageQuestion['body'],
 ): AsyncIterable<Uint8Array> {
   yield header
-  if (signed) yield* body()
+  if (signed) yield* boundedLines(body())
 }
 
-function tooMuch(checks: MessageQuestion['checks']): MessageOutcome {
+function tooMuch(checks: MessageQuestion['checks'], reason: string): MessageOutcome {
   return {
-    ...(checks.dkim ? { dkim: { result: 'policy', signatures: [unread('header too large')] } } : {}),
+    ...(checks.dkim ? { dkim: { result: 'policy', signatures: [unread(reason)] } } : {}),
     ...(checks.arc ? { arc: { result: 'fail', instance: undefined } } : {}),
     ...(checks.dmarc ? { dmarc: { result: 'permerror', policy: undefined, domain: undefined } } : {}),
   }
