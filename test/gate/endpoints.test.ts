@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { testPki } from '../support/test-ca.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
@@ -14,7 +16,7 @@ HTTP_Listener "scripts" {
   Listen "127.0.0.2:0" { }
   Listen "127.0.0.3:0" { Script_Endpoints = false }
 }
-scriptlet "scriptlet" { script "mod" { source = "mod.lua" } }
+scriptlet "scriptlet" { script "mod" { source = "mod.lua" } script "greeter" { source = "greeter.lua" } }
 ${MAILDIR}
 `
 const SCRIPT = String.raw`
@@ -60,17 +62,24 @@ end
 msys.registerModule("mod", mod)
 `
 
+const page = readFileSync(path.join(import.meta.dirname, '..', '..', 'docs', 'metrics.md'), 'utf8')
+const GREETER = /```lua\n([^]*?)```/.exec(page)?.[1] ?? ''
+
 let gate: TestGate
 before(async () => {
-  gate = await startTestGate({ pki: await testPki(), conf: CONF, files: { 'mod.lua': SCRIPT } })
+  gate = await startTestGate({
+    pki: await testPki(),
+    conf: CONF,
+    files: { 'mod.lua': SCRIPT, 'greeter.lua': GREETER },
+  })
 })
 after(() => gate.stop())
 
 const place = (address: string): string =>
   gate.server.serviceAddresses.http.find((each) => each.startsWith(address)) ?? ''
-const at = (path: string): string => `http://${place('127.0.0.2')}${path}`
-const ask = async (path: string, init: RequestInit = {}): Promise<string> => {
-  const response = await fetch(at(path), init)
+const at = (target: string): string => `http://${place('127.0.0.2')}${target}`
+const ask = async (target: string, init: RequestInit = {}): Promise<string> => {
+  const response = await fetch(at(target), init)
   return `${response.status} ${await response.text()}`
 }
 
@@ -91,13 +100,18 @@ describe('msys.httpsrv.register', () => {
     assert.equal((await fetch(at('/metrics'))).status, 200)
   })
 
+  test('the example of docs/metrics.md', async () => {
+    assert.equal(await ask('/greet'), '200 hello you\n')
+    assert.equal(await ask('/greet?name=ann%20%c3%a9'), '200 hello ann é\n')
+  })
+
   test('it is there only where Script_Endpoints says so', async () => {
     for (const address of ['127.0.0.1', '127.0.0.3'])
       assert.equal((await fetch(`http://${place(address)}/hello`)).status, 404)
   })
 
   test('a script that fails, or loops, or says what cannot be sent is a 500, and the panic log has the reason', async () => {
-    for (const [path, reason] of [
+    for (const [target, reason] of [
       ['/fail', /GET \/fail error: mod\.lua:\d+: no such thing/],
       ['/loop', /GET \/loop error: .*(?:budget|CPU|too long)/i],
       ['/header', /GET \/header error: .*a type is written as/],
@@ -105,14 +119,14 @@ describe('msys.httpsrv.register', () => {
       ['/odd', /GET \/odd error: .*#1 to .*from 200 to 599/],
       ['/kept', /GET \/kept error: .*the request of this session is over/],
     ] as const) {
-      if (path === '/kept') await ask('/any')
-      const response = await fetch(at(path))
-      assert.equal(response.status, 500, path)
+      if (target === '/kept') await ask('/any')
+      const response = await fetch(at(target))
+      assert.equal(response.status, 500, target)
       assert.equal(response.headers.get('set-cookie'), null)
       assert.doesNotMatch(await response.text(), /mod\.lua/)
       assert.ok(
         panics().some((text) => reason.test(text)),
-        `${path}: ${panics().at(-1)}`,
+        `${target}: ${panics().at(-1)}`,
       )
     }
   })
