@@ -2,9 +2,9 @@
 
 import type { HeaderBlock } from '../../mail/headers.ts'
 import { type ContentFacts, type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
+import { decodeQuotedPrintable, encodeQuotedPrintable } from '../../mail/quoted-printable.ts'
 import type { MessageContent } from '../phases.ts'
 import { fromCharset, toCharset } from './lib/charsets.ts'
-import { decodeQuotedPrintable, encodeQuotedPrintable } from '../../mail/quoted-printable.ts'
 
 /** The part's text in UTF-8. What cannot be decoded stays as it is. */
 export function decodeText(part: MimePart, body: string): string {

@@ -1,11 +1,11 @@
 /** `msys.base64`, `msys.qp`, `msys.idn`: codecs, with charsets where Momentum has them. */
 
 import { domainToASCII, domainToUnicode } from 'node:url'
+import { decodeQuotedPrintable, encodeQuotedPrintable } from '../../../mail/quoted-printable.ts'
 import { ScriptError } from '../state.ts'
 import { Arguments } from './arguments.ts'
 import { fromCharset, toCharset } from './charsets.ts'
 import type { Family, LibraryHost } from './family.ts'
-import { decodeQuotedPrintable, encodeQuotedPrintable } from '../../../mail/quoted-printable.ts'
 import { fromBytes, pushValues, toBytes } from './values.ts'
 
 /** octets of one text: what is made of it lives outside of Lua's memory for a moment */
@@ -30,10 +30,13 @@ export function codecFamily({ state }: LibraryHost): Family {
       },
       'msys.qp.encode': (L) => {
         const args = new Arguments(state, L, 'msys.qp.encode')
-        state.push(L, encodeQuotedPrintable(converted(args, 2, toCharset, text(args)), {
+        state.push(
+          L,
+          encodeQuotedPrintable(converted(args, 2, toCharset, text(args)), {
             lineEnds: 'any',
             stuff: args.truth(3),
-          }))
+          }),
+        )
         return 1
       },
       'msys.qp.decode': (L) => {
