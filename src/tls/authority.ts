@@ -117,7 +117,7 @@ export class Authority {
 
   /** A self-signed root. */
   static root(request: AuthorityRequest): Authority {
-    const subject = newIdentity(request.subject)
+    const subject = newIdentity(request.subject, request.key)
     const credential = certify(request, subject, subject, caExtensions(request))
     return new Authority(credential, subject)
   }
@@ -137,7 +137,7 @@ export class Authority {
   }
 
   intermediate(request: AuthorityRequest): Authority {
-    const subject = newIdentity(request.subject)
+    const subject = newIdentity(request.subject, request.key)
     const credential = certify(request, subject, this.#identity, caExtensions(request))
     return new Authority(credential, subject)
   }

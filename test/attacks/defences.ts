@@ -480,6 +480,42 @@ export const defences: readonly Defence[] = [
     mutation: [['|| !lacksOnlyLists(', '|| false && !lacksOnlyLists(']],
   },
   {
+    known: 'Soft revocation, by OCSP',
+    attack:
+      'A client hides a revoked CA behind another one of its name, and soft forgives what was not asked',
+    test: ['test/attacks/ocsp.test.ts', 'a revoked CA that its client hides behind one of the same name'],
+    source: 'src/tls/ocsp/check.ts',
+    mutation: [['revoked === undefined && whole && question', 'revoked === undefined && question']],
+  },
+  {
+    known: 'Malleable signatures',
+    attack: 'A revoked certificate comes again in another encoding, which nobody remembers as revoked',
+    test: ['test/attacks/ocsp.test.ts', 'who was revoked is revoked in every encoding of the signature'],
+    source: 'src/tls/ocsp/client.ts',
+    mutation: [['${keyOf(subject)}', '${keyOf(subject)} ${subject.element.facts.fingerprint}']],
+  },
+  {
+    known: 'Replayed OCSP answers',
+    attack: 'An answer of the same moment takes a revocation back',
+    test: ['test/attacks/ocsp.test.ts', 'what was said of the same moment does not take a revocation back'],
+    source: 'src/tls/ocsp/client.ts',
+    mutation: [["  if (before.status !== 'revoked' && fresh.thisUpdate ===", '  if (fresh.thisUpdate ===']],
+  },
+  {
+    known: 'Replayed OCSP answers, by time and nonce',
+    attack: 'An old answer, or one to another question, says that a client is good',
+    test: ['src/tls/ocsp/judge.test.ts', '${name}: refused'],
+    source: 'src/tls/ocsp/judge.ts',
+    mutation: [['    checkNonce(response, question)\n', '']],
+  },
+  {
+    known: 'A foreign hand in OCSP',
+    attack: 'An answer that a stranger, another CA’s client or a revoked signer has signed',
+    test: ['test/attacks/ocsp.test.ts', 'a signer of answers that a list revokes loses what it has said'],
+    source: 'src/tls/ocsp/judge.ts',
+    mutation: [["  if (status === 'revoked') throw invalid(\"the signer's certificate is revoked\")\n", '']],
+  },
+  {
     known: 'NODE_EXTRA_CA_CERTS, the system’s roots',
     attack: 'Any public CA makes a client verified',
     test: ['test/tls/roots.test.ts', 'a CA that Node trusts by NODE_EXTRA_CA_CERTS verifies nobody'],

@@ -254,6 +254,8 @@ suite('who is asked about', () => {
     gone.add(octets(middle.credential))
     assert.equal(await verdict(chain), 'revoked OCSP_REVOKED 1')
     gone.clear()
+    // nothing of before is remembered
+    await ask(two)
     assert.equal(await verdict(chain), 'verified')
     gone.add(octets(leaf))
     assert.equal(await verdict(chain), 'revoked OCSP_REVOKED 0')

@@ -3,7 +3,8 @@
  *
  * The client's own certificate must have a responder. A CA between it and the root is asked about where its issuer has
  * one. Everything that the chain could be made of is asked about, not only the path that we see, and nothing of it may
- * be revoked. It can only lower a verdict; `soft` forgives an answer that is missing or worth nothing, never `revoked`.
+ * be revoked. It can only lower a verdict; `soft` forgives an answer that is missing or worth nothing, never `revoked`,
+ * and never a chain that we cannot follow: a client could hide a CA so, and of whom nobody was asked nothing is missing.
  */
 
 import type { ChainElement } from '../chain-element.ts'
@@ -52,7 +53,9 @@ export async function checkChain(client: OcspClient, question: ChainQuestion): P
   const revoked = all.find(({ found }) => found.kind === 'revoked')
   const bad = revoked ?? all.find(({ found }) => found.kind !== 'fine')
   if (bad === undefined || bad.found.kind === 'fine') return { withdrawal: undefined, forgiven: false }
-  if (revoked === undefined && question.mode === 'soft') return { withdrawal: undefined, forgiven: true }
+  if (revoked === undefined && whole && question.mode === 'soft') {
+    return { withdrawal: undefined, forgiven: true }
+  }
   const depth = bad.element === undefined ? -1 : path.indexOf(bad.element)
   const { subject = '', subjectOneline = '' } = bad.element?.facts ?? {}
   return {

@@ -12,7 +12,7 @@ import { randomBytes } from 'node:crypto'
 import type { EventSink, Panic } from '../../events/events.ts'
 import type { ChainElement } from '../chain-element.ts'
 import type { ParsedCrl } from '../crl.ts'
-import type { Subject } from './cert-id.ts'
+import { certIdOf, type Subject } from './cert-id.ts'
 import { OcspFault } from './fault.ts'
 import { postRequest } from './fetch.ts'
 import { type Answer, judgeResponse } from './judge.ts'
@@ -52,6 +52,10 @@ export class OcspMemory {
   readonly entries = new Map<string, Entry>()
   /** by responder: when its failure was told last */
   readonly failing = new Map<string, number>()
+  /** how often lists have changed: what was asked before is not kept */
+  epoch = 0
+  /** the lists by which answers were judged */
+  lists: string | undefined
 }
 
 export class OcspClient {
@@ -69,14 +73,18 @@ export class OcspClient {
    * @throws OcspFault when nothing can be said
    */
   async ask(subject: Subject, responder: Responder, lists: readonly ParsedCrl[]): Promise<Answer> {
-    const key = `${responder.digest} ${subject.issuer.facts.spki} ${subject.element.facts.fingerprint}`
+    this.#follow(lists)
+    const key = `${responder.digest} ${keyOf(subject)}`
     const known = this.memory.entries.get(key)
     if (known !== undefined && this.#options.clock() < known.until) return worth(known)
     let question = this.#underWay.get(key)
     if (question === undefined) {
       if (this.#underWay.size >= MAX_UNDER_WAY)
         throw new OcspFault('ocsp-unavailable', 'too many questions are under way')
-      question = this.#find(key, { subject, responder, lists }).finally(() => this.#underWay.delete(key))
+      const asked = this.#find(key, { subject, responder, lists }).finally(() => {
+        if (this.#underWay.get(key) === asked) this.#underWay.delete(key)
+      })
+      question = asked
       this.#underWay.set(key, question)
     }
     return await question
@@ -85,6 +93,8 @@ export class OcspClient {
   /** Revocation lists have changed, and with them perhaps who may sign answers: only who is revoked is remembered. */
   forget(): void {
     const { entries } = this.memory
+    this.memory.epoch += 1
+    this.#underWay.clear()
     for (const [key, { answer }] of entries) {
       // in its place: an entry that is put at the end would be met again, without end
       if (answer?.status === 'revoked') entries.set(key, { answer, fault: undefined, until: 0 })
@@ -92,7 +102,16 @@ export class OcspClient {
     }
   }
 
+  /** A reload may bring lists that nobody has told of. */
+  #follow(lists: readonly ParsedCrl[]): void {
+    const now = JSON.stringify(lists.map(({ facts }) => facts))
+    const before = this.memory.lists
+    this.memory.lists = now
+    if (before !== undefined && before !== now) this.forget()
+  }
+
   async #find(key: string, question: Asked): Promise<Answer> {
+    const { epoch } = this.memory
     const { clock, failureTime = FAILURE_TIME } = this.#options
     const before = this.memory.entries.get(key)?.answer
     let entry: Entry
@@ -110,7 +129,7 @@ export class OcspClient {
       this.#tellFailing(question.responder, error)
       entry = without(before, error, { now: clock(), failureTime, nonce: question.responder.settings.nonce })
     }
-    this.#keep(key, entry)
+    if (epoch === this.memory.epoch) this.#keep(key, entry)
     return worth(entry)
   }
 
@@ -154,6 +173,13 @@ export class OcspClient {
   }
 }
 
+/** Issuer and serial, as answers have it: a certificate may be encoded in several ways, and is revoked in all of them. */
+function keyOf(subject: Subject): string {
+  const id = certIdOf(subject)
+  if (id === undefined) throw new TypeError('SHA-1 is always known')
+  return [id.nameHash, id.keyHash, id.serial].map((octets) => octets.toString('hex')).join(' ')
+}
+
 function pemOf({ certificate }: ChainElement): string {
   return certificate.toString()
 }
@@ -166,7 +192,8 @@ interface Asked {
 
 /** @throws OcspFault */
 function newer(before: Answer | undefined, fresh: Answer, now: number): Answer {
-  if (before === undefined || fresh.thisUpdate >= before.thisUpdate) return fresh
+  if (before === undefined || fresh.thisUpdate > before.thisUpdate) return fresh
+  if (before.status !== 'revoked' && fresh.thisUpdate === before.thisUpdate) return fresh
   if (before.status === 'revoked' || now < before.until) return before
   if (fresh.status === 'revoked') return fresh
   throw new OcspFault('ocsp-invalid', 'the answer is older than one that was seen before')
