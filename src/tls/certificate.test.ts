@@ -73,7 +73,7 @@ suite('facts', () => {
     assert.equal(utf8(facts.subjectCn), 'Zoë/x=y\\\\z')
   })
 
-  test('alternative names are words of printable ASCII, addresses in one form', async () => {
+  test('alternative names are words of printable ASCII, addresses in one form, and no IPv6 address is an IPv4 address', async () => {
     const { authority } = await testPki()
     const altNames: AltName[] = [
       { kind: 'dns', value: 'Mail.Example' },
@@ -89,7 +89,7 @@ suite('facts', () => {
     assert.deepEqual(facts.sanDns, ['mail.example', 'a\\20b\\0D\\0Ac\\00d\\\\'])
     assert.deepEqual(facts.sanEmail, ['\\C3\\9Cser@example.com'])
     assert.deepEqual(facts.sanUri, ['spiffe://example/x\\20y'])
-    assert.deepEqual(facts.sanIp, ['2001:db8::1', '192.0.2.1', '10.0.0.1', '#010203'])
+    assert.deepEqual(facts.sanIp, ['2001:db8::1', '::ffff:c000:201', '10.0.0.1', '#010203'])
   })
 
   test('thousands of names are cut visibly and quickly', async () => {

@@ -161,12 +161,13 @@ function listFor(tag: number, names: AltNames): string[] | undefined {
   }
 }
 
-/** Dotted IPv4, IPv6 by RFC 5952; an IPv4 address mapped into IPv6 is that IPv4 address. */
+/**
+ * Dotted IPv4, IPv6 by RFC 5952. Sixteen octets are never an IPv4 address, unlike those of a client: a CA whose name
+ * constraints keep it from an IPv4 address may well write the same address mapped into IPv6 (RFC 5280 §4.2.1.10).
+ */
 function addressText(bytes: Buffer): string {
   if (bytes.length === 4) return bytes.join('.')
   if (bytes.length !== 16) return `#${bytes.subarray(0, 64).toString('hex')}`
-  const mapped = bytes.subarray(0, 12).equals(Buffer.from('00000000000000000000ffff', 'hex'))
-  if (mapped) return bytes.subarray(12).join('.')
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(i * 2).toString(16))
   return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1)
 }

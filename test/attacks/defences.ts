@@ -388,6 +388,18 @@ export const defences: readonly Defence[] = [
     ],
   },
   {
+    known: 'CVE-2025-61727 (Go), by address',
+    attack: 'A CA that name constraints keep from an IPv4 address writes it mapped into IPv6',
+    test: ['src/tls/certificate.test.ts', 'alternative names are words of printable ASCII'],
+    source: 'src/tls/certificate.ts',
+    mutation: [
+      [
+        '  if (bytes.length !== 16) return',
+        "  if (bytes[10] === 0xff) return bytes.subarray(12).join('.')\n  if (bytes.length !== 16) return",
+      ],
+    ],
+  },
+  {
     known: 'RFC 5322 comments',
     attack: 'A name ends the comment of the Received field and writes what it likes behind it',
     test: [
