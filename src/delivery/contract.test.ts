@@ -166,6 +166,10 @@ transportContract<PipeRoute>('a pipe', async () => {
   }
 })
 
+function webhookRoute(port: number): WebhookRoute {
+  return { kind: 'webhook', webhook: webhookSettings(`http://127.0.0.1:${port}/`, { name: String(port) }) }
+}
+
 transportContract<WebhookRoute>('a webhook', async () => {
   const key = 'k'.repeat(32)
   const receiver = await WebhookReceiver.start(key)
@@ -175,12 +179,9 @@ transportContract<WebhookRoute>('a webhook', async () => {
   const transport = new WebhookTransport({
     material: { files: () => Promise.resolve({ keys: [Buffer.from(key)], tls: undefined }) },
   })
-  const route = (port: number): WebhookRoute => {
-    return { kind: 'webhook', webhook: webhookSettings(`http://127.0.0.1:${port}/`, { name: String(port) }) }
-  }
   return {
     transport,
-    route: route(receiver.port),
+    route: webhookRoute(receiver.port),
     repeats: 1,
     slow: (milliseconds) => {
       receiver.answer = (_, response) => void setTimeout(() => response.writeHead(200).end(), milliseconds)
@@ -190,7 +191,7 @@ transportContract<WebhookRoute>('a webhook', async () => {
     },
     stuck: async () => {
       const server = await startStuck((socket) => socket.pause())
-      return { ...server, route: route(server.port) }
+      return { ...server, route: webhookRoute(server.port) }
     },
     arrived: () => Promise.resolve(receiver.kept.map(({ body }) => body)),
     close: async () => {

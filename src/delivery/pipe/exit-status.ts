@@ -23,22 +23,14 @@ export function answerOf(pipe: Pick<PipeSettings, 'name' | 'code' | 'timeout'>, 
   const said = firstLine(end.output)
   const tail = said === '' ? '' : `: ${said}`
   const program = `the program of pipe_transport "${pipe.name}"`
-  switch (end.kind) {
-    case 'not-started':
-      return transient(
-        stages.notConnected,
-        `451 4.3.5 [internal] ${program} cannot be started (${end.reason})`,
-      )
-    case 'killed':
-      return transient(stages.sendingBody, `451 4.3.0 [internal] ${program} was ended by ${end.by}${tail}`)
-    case 'timed-out':
-      return transient(
-        stages.sendingBody,
-        `451 4.4.2 [internal] ${program} took longer than ${pipe.timeout} s${tail}`,
-      )
-    case 'exited':
-      return ofStatus(pipe, end.status, { program, tail })
-  }
+  if (end.kind === 'exited') return ofStatus(pipe, end.status, { program, tail })
+  if (end.kind === 'not-started')
+    return transient(stages.notConnected, `451 4.3.5 [internal] ${program} cannot be started (${end.reason})`)
+  const why =
+    end.kind === 'killed'
+      ? `451 4.3.0 [internal] ${program} was ended by ${end.by}`
+      : `451 4.4.2 [internal] ${program} took longer than ${pipe.timeout} s`
+  return transient(stages.sendingBody, `${why}${tail}`)
 }
 
 function ofStatus(
