@@ -80,6 +80,10 @@ export function checkAuthenticity(stanzas: AuthenticityStanzas, report: Report):
       if (domain.key === undefined) report.error('dkim_domain needs a key, here or in opendkim', domain.at)
       if (domain.selector === undefined)
         report.error('dkim_domain needs a selector, here or in opendkim', domain.at)
+      if (domain.sign_condition === 'none') {
+        const text = 'sign_condition = "none" signs whatever comes in this domain’s name, from anybody'
+        report.warning(text, domain.origin('sign_condition'))
+      }
       if (domain.skip_headerlist.includes('from')) {
         report.error('a signature covers From: it cannot be skipped', domain.origin('skip_headerlist'))
       }
