@@ -201,6 +201,13 @@ const keepingCases: readonly [string, (place: SpoolPlace) => Promise<void>][] = 
       assert.deepEqual(Buffer.from(await writer.read()), body.subarray(0, 300_000))
       await appendAll(writer, body.subarray(300_000))
       assert.deepEqual(Buffer.from(await writer.read()), body)
+      for (let time = 0; time < 2; time++) {
+        const pieces: Uint8Array[] = []
+        for await (const piece of writer.chunks()) pieces.push(piece)
+        assert.deepEqual(Buffer.concat(pieces), body)
+      }
+      // whoever stops half way is in nobody's way
+      for await (const piece of writer.chunks()) if (piece.length > 0) break
       assert.equal(writer.reserve(1000), true)
       await writer.commit([{ envelope: envelope('read'), header: HEADER }])
       assert.deepEqual(await bodyOf(spool, 'read'), body)
