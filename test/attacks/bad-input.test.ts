@@ -104,7 +104,7 @@ describe('command lines', { concurrency: true }, () => {
     ['a domain of 256 octets', `MAIL FROM:<a@${'a'.repeat(254)}.b>\r\n`, /^501 5\./],
     ['a thousand parameters', `MAIL FROM:<a@b.example>${' A=b'.repeat(400)}\r\n`, /^555 5\.5\.4 /],
     ['a size beyond all integers', `MAIL FROM:<a@b.example> SIZE=${'9'.repeat(20)}\r\n`, /^552 5\.3\.4 /],
-    ['BDAT, which is not offered', 'BDAT 0 LAST\r\n', /^500 5\.5\.2 /],
+    ['BDAT, which is not offered', 'BDAT 0 LAST\r\n', /^502 5\.5\.1 /],
     ['an octet string that is no word', '\xff\xfe\x01\x02\r\n', /^500 5\.5\.2 /],
   ]
   for (const [what, bytes, reply] of lines) {

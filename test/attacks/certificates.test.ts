@@ -11,9 +11,11 @@ import path from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
 import type { ConnectionOptions } from 'node:tls'
 import { type AltName, Authority, type Credential, type NameAttribute } from '../../src/tls/authority.ts'
+import { walkChain } from '../../src/tls/chain-walk.ts'
 import { TAG } from '../../src/tls/der-writer.ts'
 import { toPem } from '../../src/tls/pem.ts'
 import type { Pki } from '../../src/tls/pki.ts'
+import { certificateOf } from '../../src/tls/x509.ts'
 import { ConnectionLost, SmtpClient } from '../support/smtp-client.ts'
 import { hostileNames, testPki } from '../support/test-ca.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
@@ -304,15 +306,25 @@ describe('chains', { concurrency: true }, () => {
     elsewhere.destroy()
   })
 
+  test('a walk of the chain ends at a key that cannot be read', () => {
+    const stranger = Authority.root({ subject: 'Stranger' })
+    const broken = withoutPoint(stranger)
+    const leaf = certificateOf(stranger.issue({ subject: 'client' }).der)
+    const sent = [certificateOf(broken)]
+    const found = walkChain({ leaf, sent, resumed: false, cas: undefined, lists: [], now: Date.now() })
+    assert.deepEqual(
+      found.problems.map(({ cause, depth }) => `${cause} ${depth}`),
+      ['untrusted 0'],
+    )
+  })
+
   test('an intermediate whose key is no point of its curve, where the chain is walked for the cause', {
     skip:
       spawnSync('gnutls-cli', ['--version']).status !== 0 &&
       'gnutls-cli, which would send it, is not installed',
   }, async () => {
     const stranger = Authority.root({ subject: 'Stranger' })
-    const broken = Buffer.from(stranger.credential.der)
-    const point = broken.indexOf(Buffer.from('2a8648ce3d030107034200', 'hex')) + 12
-    broken.fill(0xff, point, point + 64)
+    const broken = withoutPoint(stranger)
     const leaf = stranger.issue({ subject: 'client' })
     const chain = path.join(gate.folder, 'broken.pem')
     writeFileSync(chain, `${leaf.cert}\n${toPem('CERTIFICATE', broken)}`)
@@ -356,6 +368,13 @@ describe('chains', { concurrency: true }, () => {
     })
   }
 })
+
+/** Its certificate with a key that is no point of the curve. */
+function withoutPoint({ credential: { der } }: Authority): Buffer {
+  const broken = Buffer.from(der)
+  const point = broken.indexOf(Buffer.from('2a8648ce3d030107034200', 'hex')) + 12
+  return broken.fill(0xff, point, point + 64)
+}
 
 /** A handshake of TLS 1.2, where the certificate goes out in clear and can be changed on its way. */
 async function refusal(cn: string, replacement: Buffer, tag: number = TAG.utf8String): Promise<string> {

@@ -446,7 +446,7 @@ export const defences: readonly Defence[] = [
   {
     known: 'CVE-2023-30588 (Node)',
     attack: 'A public key that cannot be read, where the chain is walked',
-    test: ['test/attacks/certificates.test.ts', 'an intermediate whose key is no point of its curve'],
+    test: ['test/attacks/certificates.test.ts', 'a walk of the chain ends at a key that cannot be read'],
     source: 'src/tls/chain-element.ts',
     mutation: [
       [
