@@ -11,8 +11,10 @@ import type { DnsResolver } from '../dns/stub-resolver.ts'
 
 export interface LookupBounds {
   readonly resolver: DnsResolver
-  /** aborted when the time for all questions is over */
+  /** aborted when nobody waits for answers any more */
   readonly signal: AbortSignal
+  /** milliseconds for all questions, from the first: a body may take its time before */
+  readonly timeout: number
   /** how many questions may be put */
   readonly most: number
 }
@@ -36,10 +38,13 @@ class LookupFailure extends Error {
 }
 
 /** What mailauth calls: `(name, 'TXT')` and so on, with the answers of `dns.resolve`, of which its type knows a part. */
-export function boundedLookup({ resolver, signal, most }: LookupBounds): DNSResolver {
+export function boundedLookup({ resolver, signal: gone, timeout, most }: LookupBounds): DNSResolver {
   let left = most
+  let ended: AbortSignal | undefined
   const lookup = async (name: string, type: string): Promise<unknown[]> => {
     left--
+    ended ??= AbortSignal.any([gone, AbortSignal.timeout(timeout)])
+    const signal = ended
     if (left < 0) throw new LookupFailure('EINVALIDVAL', 'too many DNS queries', true)
     if (signal.aborted) throw new LookupFailure('ETIMEOUT', 'no time is left for DNS')
     if (!isAsked(type)) throw new LookupFailure('ENODATA', 'no records')

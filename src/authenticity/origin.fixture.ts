@@ -24,7 +24,11 @@ export async function* pieces(...texts: readonly string[]): AsyncIterable<Uint8A
 }
 
 /** The header with a signature above it. */
-export async function sign(header = FROM, changes: Partial<SigningKey> = {}): Promise<string> {
+export async function sign(
+  header = FROM,
+  changes: Partial<SigningKey> = {},
+  body: () => AsyncIterable<Uint8Array> = () => pieces(BODY),
+): Promise<string> {
   const key: SigningKey = {
     domain: 'bank.example',
     selector: 's1',
@@ -36,7 +40,7 @@ export async function sign(header = FROM, changes: Partial<SigningKey> = {}): Pr
     lifetime: 0,
     ...changes,
   }
-  return `${(await dkimSignature(header, new BodyHashes(() => pieces(BODY)), key, Date.now())) ?? ''}${header}`
+  return `${(await dkimSignature(header, new BodyHashes(body), key, Date.now())) ?? ''}${header}`
 }
 
 export interface Lab {

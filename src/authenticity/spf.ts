@@ -50,12 +50,11 @@ export async function checkSpf(question: SpfQuestion, bounds: CheckBounds): Prom
 async function evaluate(
   { address, helo, hostname }: SpfQuestion,
   sender: SpfQuestion['sender'],
-  { resolver, signal, timeout }: CheckBounds,
+  bounds: CheckBounds,
 ): Promise<SpfResult> {
   // what is no domain name has no policy (RFC 7208 §4.3)
   if (sender !== undefined && tellable(sender.domain) === undefined) return 'none'
   if (sender === undefined && !(tellable(helo)?.includes('.') ?? false)) return 'none'
-  const ended = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
   try {
     const { status } = await spf({
       ip: address,
@@ -63,8 +62,8 @@ async function evaluate(
       sender: sender === undefined ? '' : `${sender.local.slice(0, MAX_LOCAL)}@${sender.domain}`,
       mta: hostname,
       strict: true,
-      maxElapsedTime: timeout,
-      resolver: boundedLookup({ resolver, signal: ended, most: MOST_QUESTIONS }),
+      maxElapsedTime: bounds.timeout,
+      resolver: boundedLookup({ ...bounds, most: MOST_QUESTIONS }),
     })
     return RESULTS.find((each) => each === status.result) ?? 'temperror'
   } catch {

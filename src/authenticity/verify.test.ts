@@ -227,3 +227,20 @@ test('a chain of ARC passes, and fails once the message or a seal was changed', 
   assert.equal((await verify(zone, header.replace('dkim=pass', 'dkim=fail'))).arc?.result, 'fail')
   assert.equal((await verify({}, header)).arc?.result, 'fail')
 })
+
+test('a large message streams: signing and verifying it takes no memory that grows with it', async () => {
+  const line = Buffer.from('Hello there, this is a line of some text.\r\n'.repeat(1500))
+  const before = process.memoryUsage().arrayBuffers
+  let most = 0
+  const chunks = async function* (): AsyncIterable<Uint8Array> {
+    for (let octets = 0; octets < 64 * 1024 ** 2; octets += line.length) {
+      yield line
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+      // as a file would be read
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const header = await sign(FROM, {}, chunks)
+  assert.equal((await verify(REJECTS, header, { chunks })).dkim?.result, 'pass')
+  assert.ok(most < 32 * 1024 ** 2, `${most} octets`)
+})

@@ -54,7 +54,7 @@ export async function verifyMessage(question: MessageQuestion, bounds: CheckBoun
   const { checks, spf } = question
   const prepared = prepare(question.header)
   if (prepared === undefined) return tooMuch(checks, 'header too large')
-  const resolver = lookupWithin(bounds)
+  const resolver = boundedLookup({ ...bounds, most: MOST_QUESTIONS })
   let verified: DKIMVerifyResult
   try {
     const input = Readable.from(content(prepared, question.body), { objectMode: false })
@@ -67,18 +67,13 @@ export async function verifyMessage(question: MessageQuestion, bounds: CheckBoun
   const sealed = checks.arc ? await arc(chainOf(verified), { resolver, ...STRICT }) : undefined
   // with time of its own: names that a forger brings along must not use it up
   const dmarc = checks.dmarc
-    ? await checkDmarc({ verified, dkim, spf, resolver: lookupWithin(bounds) })
+    ? await checkDmarc({ verified, dkim, spf, resolver: boundedLookup({ ...bounds, most: MOST_QUESTIONS }) })
     : undefined
   return {
     ...(checks.dkim ? { dkim } : {}),
     ...(sealed === undefined ? {} : { arc: arcOutcome(sealed) }),
     ...(dmarc === undefined ? {} : { dmarc }),
   }
-}
-
-function lookupWithin({ resolver, signal, timeout }: CheckBounds): DNSResolver {
-  const ended = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
-  return boundedLookup({ resolver, signal: ended, most: MOST_QUESTIONS })
 }
 
 /** mailauth follows the RFCs where it is otherwise lenient; not in all of its types */

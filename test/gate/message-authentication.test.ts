@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { authenticate } from 'mailauth'
@@ -196,6 +196,44 @@ async function keys(name: string): Promise<string[][]> {
   }
   throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
 }
+
+function confWith(selector: string): string {
+  return `ESMTP_Listener { Listen "127.0.0.1:0" { Open_Relay = true } }
+opendkim "o" { key = "%{s}.key" selector = "${selector}" dkim_domain "gate.example" { } }\n${MAILDIR}`
+}
+
+test('a reload brings another key, and one that cannot be used leaves the old one in force', async () => {
+  const files = { 'one.key': FILES['ed.key'], 'two.key': FILES['gate.example.rsa.key'] }
+  const gate = await startTestGate({ conf: confWith('one'), files })
+  try {
+    const selectorOf = async (user: string): Promise<string> => {
+      const client = await SmtpClient.connect(gate.address())
+      await client.reply()
+      await client.ehlo()
+      assert.match(
+        await client.deliver('a@b.example', `${user}@gate.example`, 'From: a@gate.example\n\nx'),
+        /^250/,
+      )
+      client.destroy()
+      await gate.event('delivery', ({ envelope }) => envelope.recipient.local === user)
+      const folder = path.join(gate.folder, 'mail', user, 'new')
+      const mail = readFileSync(path.join(folder, readdirSync(folder)[0] ?? ''), 'latin1')
+      return /; s=(\w+);/.exec(mail)?.[1] ?? ''
+    }
+    const file = path.join(gate.folder, 'gate.conf')
+    const rewrite = (from: string, to: string): void =>
+      writeFileSync(file, readFileSync(file, 'utf8').replace(`"${from}"`, `"${to}"`))
+    assert.equal(await selectorOf('ann'), 'one')
+    rewrite('one', 'two')
+    await gate.server.reload()
+    assert.equal(await selectorOf('bob'), 'two')
+    rewrite('two', 'three')
+    await assert.rejects(gate.server.reload(), ConfigError)
+    assert.equal(await selectorOf('cid'), 'two')
+  } finally {
+    await gate.stop()
+  }
+})
 
 test('a key that cannot be used keeps the gate from starting, and says which', async () => {
   const small = generateKeyPairSync('rsa', { modulusLength: 768 }).privateKey.export(PKCS8).toString()
