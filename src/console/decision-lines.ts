@@ -1,6 +1,11 @@
 /** A decision record, for people: in the order in which things happened, each with the place that decided. */
 
-import type { DecisionAnswer, DecisionIdentity, DecisionRecord } from '../events/decision.ts'
+import type {
+  DecisionAnswer,
+  DecisionIdentity,
+  DecisionOcspAnswer,
+  DecisionRecord,
+} from '../events/decision.ts'
 import { clientAddress } from './places.ts'
 import { fromBytes } from './render.ts'
 import { dateTime } from './times.ts'
@@ -10,6 +15,7 @@ export function decisionLines(record: DecisionRecord): readonly string[] {
     `Connection ${record.connectionId} from ${clientAddress(record.remote)}, ${dateTime(record.at)}`,
     ...scopeLines(record),
     ...trustLines(record),
+    ...ocspLines(record),
     ...verdictLines(record),
     ...shadowLines(record),
     ...answerLines(record),
@@ -40,6 +46,25 @@ function trustLines({ ca, crl, mode }: DecisionRecord): readonly string[] {
     field('CAs', authorities),
     field('revocation', crl.forgiven ? `${lists}; forgiven, since TLS_Client_CRL_Mode is soft` : lists),
   ]
+}
+
+function ocspLines({ ocsp }: DecisionRecord): readonly string[] {
+  if (ocsp === undefined) return []
+  const { mode, forgiven, asked, askedLeftOut } = ocsp
+  return [
+    ...asked.map((answer) => field('OCSP', ocspText(answer))),
+    ...(askedLeftOut === 0 ? [] : [field('OCSP', `${askedLeftOut} more were asked about`)]),
+    ...(forgiven ? [field('OCSP', `forgiven, since TLS_Client_OCSP_Mode is ${mode}`)] : []),
+  ]
+}
+
+function ocspText({ depth, subject, responder, answer, reason, from, age }: DecisionOcspAnswer): string {
+  const place = depth === undefined ? 'beside the chain' : `depth ${depth}`
+  const who = responder === undefined ? '' : `, by TLS_OCSP "${responder}"`
+  const why = reason === '' ? '' : `: ${reason}`
+  const known = age === undefined ? '' : `, ${age} s old`
+  const where = from === 'memory' ? `${known}, remembered` : known
+  return `${answer}${why}${who}${where} (${place}, ${fromBytes(subject)})`
 }
 
 function verdictLines(record: DecisionRecord): readonly string[] {

@@ -8,7 +8,7 @@
 import type { Endpoint } from '../mail/envelope.ts'
 
 /** entries that a record keeps of each kind */
-export const decisionLimits = { answers: 32, alternativeNames: 32, text: 512 } as const
+export const decisionLimits = { answers: 32, alternativeNames: 32, ocsp: 8, text: 512 } as const
 
 /** Where a certificate stood when a handshake came to its end; `failed`: there was no end. */
 export type DecisionOutcome = 'failed' | 'anonymous' | 'unverified' | 'verified'
@@ -31,8 +31,8 @@ export interface DecisionRecord {
   /** what certificates were verified against; absent where no TLS_Client_CA is set: then nothing verifies */
   readonly ca?: { readonly path: string; readonly digest: string }
   readonly crl?: DecisionCrl
-  /** it verifies although no OCSP answer that counts was to be had (TLS_Client_OCSP_Mode = soft) */
-  readonly ocspForgiven?: true
+  /** absent where no responder was asked about anybody */
+  readonly ocsp?: DecisionOcsp
   readonly outcome: DecisionOutcome
   /** why the certificate does not verify, in `tls/peer.ts`' words, or what ended the handshake; '' otherwise */
   readonly cause: string
@@ -105,6 +105,34 @@ export interface DecisionCrl {
   readonly nextUpdate?: number
   /** the verdict needed TLS_Client_CRL_Mode = soft */
   readonly forgiven: boolean
+}
+
+/** What OCSP responders were asked, and what came of it. */
+export interface DecisionOcsp {
+  /** effective TLS_Client_OCSP_Mode */
+  readonly mode: 'hard' | 'soft'
+  /** the certificate verifies although an answer is missing or worth nothing */
+  readonly forgiven: boolean
+  /** the client's certificate and the CAs that have a responder, the client's first */
+  readonly asked: readonly DecisionOcspAnswer[]
+  /** certificates that there was no room for; those of which nothing bad was said go first */
+  readonly askedLeftOut: number
+}
+
+export interface DecisionOcspAnswer {
+  /** place in the chain, 0 is the client's own; absent for a certificate from which another chain could be made */
+  readonly depth?: number
+  readonly subject: string
+  /** name of the TLS_OCSP stanza; absent where none speaks for the certificate's issuer */
+  readonly responder?: string
+  /** `withheld`: nobody was asked, because nothing goes out (postern explain) */
+  readonly answer: 'good' | 'revoked' | 'unknown' | 'unavailable' | 'invalid' | 'withheld'
+  /** why there is no answer, or none that counts; '' otherwise. Printable ASCII */
+  readonly reason: string
+  /** `memory`: said before, to another connection; absent where nobody was asked */
+  readonly from?: 'responder' | 'memory'
+  /** seconds since what the answer says was known to be so; absent without an answer */
+  readonly age?: number
 }
 
 export interface DecisionIdentity {

@@ -55,7 +55,22 @@ export const fullDecision: Required<DecisionRecord> = {
     nextUpdate: AT + 2000,
     forgiven: true,
   },
-  ocspForgiven: true,
+  ocsp: {
+    mode: 'soft',
+    forgiven: true,
+    asked: [
+      {
+        depth: 40_010,
+        subject: 'CN=asked-about',
+        responder: 'responder-name',
+        answer: 'invalid',
+        reason: 'answer-reason',
+        from: 'memory',
+        age: 40_011,
+      },
+    ],
+    askedLeftOut: 40_012,
+  },
   outcome: 'unverified',
   cause: 'expired',
   code: 'CERT_HAS_EXPIRED',

@@ -10,7 +10,7 @@ import { Authority } from '../tls/authority.ts'
 import { readCertificate } from '../tls/certificate.ts'
 import { PemError, parsePem } from '../tls/pem.ts'
 import { decision, fullDecision } from './decision.fixture.ts'
-import { formatTlsLog, tlsLogAnswerKeys, tlsLogHeartbeat, tlsLogKeys } from './tls-log.ts'
+import { formatTlsLog, tlsLogAnswerKeys, tlsLogHeartbeat, tlsLogKeys, tlsLogOcspKeys } from './tls-log.ts'
 
 const page = readFileSync(path.join(import.meta.dirname, '../../docs/decision-record.md'), 'utf8')
 
@@ -33,6 +33,8 @@ test('every value of a record is in its line, and every key has a value', () => 
   )
   const [answer] = parsed(record)['answers'] as Record<string, unknown>[]
   assert.deepEqual(Object.keys(answer ?? {}), Object.keys(tlsLogAnswerKeys))
+  const [asked] = parsed(record)['ocsp'] as Record<string, unknown>[]
+  assert.deepEqual(Object.keys(asked ?? {}), Object.keys(tlsLogOcspKeys))
 })
 
 test('a key without a value is absent', () => {
@@ -49,9 +51,16 @@ suite('docs/decision-record.md', () => {
   for (const [key, meaning] of Object.entries(tlsLogAnswerKeys)) {
     test(`documents ${key} of an answer`, () => assert.ok(page.includes(`| \`${key}\` | ${meaning} |`)))
   }
+  for (const [key, meaning] of Object.entries(tlsLogOcspKeys)) {
+    test(`documents ${key} of an OCSP answer`, () => assert.ok(page.includes(`| \`${key}\` | ${meaning} |`)))
+  }
   test('documents nothing that is not there', () => {
     const documented = [...page.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, name]) => name)
-    assert.deepEqual(documented, [...tlsLogKeys.map(({ key }) => key), ...Object.keys(tlsLogAnswerKeys)])
+    assert.deepEqual(documented, [
+      ...tlsLogKeys.map(({ key }) => key),
+      ...Object.keys(tlsLogAnswerKeys),
+      ...Object.keys(tlsLogOcspKeys),
+    ])
   })
 })
 

@@ -6,7 +6,7 @@
  * neither end the line, nor the JSON, nor do anything to a terminal. Times are ISO 8601 in UTC.
  */
 
-import type { DecisionAnswer, DecisionRecord } from '../events/decision.ts'
+import type { DecisionAnswer, DecisionOcspAnswer, DecisionRecord } from '../events/decision.ts'
 
 export interface TlsLogKey {
   readonly key: string
@@ -60,10 +60,19 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
   key('crl_this_update', 'when the oldest of them was made', ({ crl }) => crl && time(crl.thisUpdate)),
   key('crl_next_update', 'when the first of them ends', ({ crl }) => crl && time(crl.nextUpdate)),
   key('crl_forgiven', 'whether the verdict needed TLS_Client_CRL_Mode = soft', ({ crl }) => crl?.forgiven),
+  key('ocsp_mode', 'TLS_Client_OCSP_Mode, where OCSP had a say', ({ ocsp }) => ocsp?.mode),
   key(
     'ocsp_forgiven',
     'it verifies although no OCSP answer that counts was to be had; absent otherwise',
-    ({ ocspForgiven }) => ocspForgiven,
+    ({ ocsp }) => ocsp?.forgiven || undefined,
+  ),
+  key('ocsp', 'what was asked of OCSP responders, by certificate, at most 8; see below', ({ ocsp }) =>
+    ocsp?.asked.map(ocspAnswerOf),
+  ),
+  key(
+    'ocsp_left_out',
+    'certificates beyond these, of which nothing bad was said where there was room for the others',
+    ({ ocsp }) => ocsp?.askedLeftOut || undefined,
   ),
   key('outcome', '`failed`, `anonymous`, `unverified` or `verified`', ({ outcome }) => outcome),
   key('cause', 'why not verified (see tls.md), or what ended the handshake', ({ cause }) => some(cause)),
@@ -122,6 +131,17 @@ export const tlsLogAnswerKeys: Readonly<Record<string, string>> = {
   from: '`FILE:LINE` of the call that answered, where it is known',
 }
 
+/** What an entry of `ocsp` holds, in the order of its keys. */
+export const tlsLogOcspKeys: Readonly<Record<string, string>> = {
+  depth: 'place in the chain, 0 is the client’s own; absent beside the chain that was found',
+  subject: 'of the certificate that was asked about',
+  responder: 'name of the TLS_OCSP stanza; absent where none speaks for the issuer',
+  answer: '`good`, `revoked`, `unknown`, `unavailable` or `invalid`',
+  reason: 'why there was no answer, or none that counts',
+  from: '`responder`, or `memory`: said before',
+  age: 'seconds since what the answer says was known to be so',
+}
+
 /** The line of a record, without its line ending. */
 export function formatTlsLog(record: DecisionRecord): string {
   const line: Record<string, JsonValue> = {}
@@ -147,6 +167,19 @@ function answerOf({ at, phase, answer, code, text: words, module, script }: Deci
     module,
     ...(script === undefined ? {} : { script: script.name, callout: script.callout }),
     ...(script?.from === undefined ? {} : { from: script.from }),
+  }
+}
+
+function ocspAnswerOf(asked: DecisionOcspAnswer): JsonValue {
+  const { depth, subject, responder, answer, reason, from, age } = asked
+  return {
+    ...(depth === undefined ? {} : { depth }),
+    subject: text(subject),
+    ...(responder === undefined ? {} : { responder }),
+    answer,
+    ...(reason === '' ? {} : { reason }),
+    ...(from === undefined ? {} : { from }),
+    ...(age === undefined ? {} : { age }),
   }
 }
 

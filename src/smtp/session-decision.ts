@@ -167,7 +167,7 @@ function handshakeOf(ingredients: Ingredients): Handshake {
 type Judged = Omit<Handshake, 'kind' | 'at' | 'connectionId' | 'remote' | 'local' | 'scope' | 'ca' | 'crl'>
 
 function shaken(scope: InboundScope, facts: TlsFacts): Judged {
-  const { mode, modeFrom, peer, protocol, cipher, sni, resumed } = facts
+  const { mode, modeFrom, peer, ocsp, protocol, cipher, sni, resumed } = facts
   const shadow = shadowVerdict(scope, { kind: 'done', mode, peer })
   const failing = peer.kind === 'unverified' ? peer.failing : undefined
   return {
@@ -178,7 +178,7 @@ function shaken(scope: InboundScope, facts: TlsFacts): Judged {
     cause: peer.kind === 'unverified' ? peer.cause : '',
     code: peer.kind === 'unverified' ? peer.code : '',
     ...(failing === undefined ? {} : { failing: { depth: failing.depth, subject: failing.subject } }),
-    ...(facts.ocspForgiven === true && peer.kind === 'verified' ? { ocspForgiven: true } : {}),
+    ...(ocsp === undefined ? {} : { ocsp: { ...ocsp, forgiven: ocsp.forgiven && peer.kind === 'verified' } }),
     ...(peer.kind === 'anonymous' ? {} : { identity: identityOf(peer.certificate) }),
     protocol,
     cipher,

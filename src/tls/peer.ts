@@ -6,6 +6,8 @@
  * grants nothing by itself.
  */
 
+import type { DecisionOcsp } from '../events/decision.ts'
+
 /** What a certificate says, read from DER (never from a printable rendering). Text is sanitised: see `names.ts`. */
 export interface CertificateFacts {
   /** RFC 4514 string, hostile characters escaped; printable ASCII and UTF-8 as a byte string */
@@ -112,6 +114,8 @@ export interface TlsFacts {
   readonly crlForgiven?: boolean
   /** it verifies although an OCSP answer is missing or worth nothing (TLS_Client_OCSP_Mode = soft) */
   readonly ocspForgiven?: boolean
+  /** what OCSP responders were asked; absent where none was */
+  readonly ocsp?: DecisionOcsp
   readonly peer: Exclude<Peer, PlaintextPeer>
 }
 

@@ -147,6 +147,18 @@ suite('the way in', () => {
     )
     assert.equal(told.conclusion.conditional, true)
     assert.equal(told.conclusion.peer, 'verified')
+    const asked = detail(told, 'handshake', 'OCSP')?.value
+    assert.equal(asked, 'TLS_OCSP "o" about depth 0, CN=client-valid.example: not asked here')
+  })
+
+  test('a certificate of a CA for which no TLS_OCSP speaks does not verify, whoever might be asked', async () => {
+    const file = write(
+      `${listener('Listen ":2525" { TLS_Client_OCSP = true }')}TLS_OCSP "o" { CA = "pki/server.pem" Responder = "http://127.0.0.1:9/" }\n`,
+    )
+    const told = await explain(file, { ...CLIENT, cert: pem('client-valid.pem') })
+    assert.equal(told.conclusion.peer, 'unverified')
+    const asked = detail(told, 'handshake', 'OCSP')?.value ?? ''
+    assert.match(asked, /^nobody about depth 0, .*: unavailable: no TLS_OCSP speaks for its issuer$/)
   })
 })
 

@@ -60,6 +60,13 @@ test('no SMTP reply comes before the answer of the responder, and policy reads w
     assert.deepEqual([told.outcome, told.cause, told.certificate], ['unverified', 'revoked', undefined])
     client.destroy()
     secure.destroy()
+    const { ocsp } = await gate.event('decision')
+    const [said] = ocsp?.asked ?? []
+    assert.deepEqual(
+      [said?.depth, said?.responder, said?.answer, said?.from],
+      [0, 'own', 'revoked', 'responder'],
+    )
+    assert.equal(ocsp?.forgiven, false)
   } finally {
     goOn(undefined)
     await gate.stop()

@@ -120,6 +120,7 @@ function explainCertificate(steps: Steps, { chain }: Client, { scope, session }:
   } else if (failure !== undefined && !second.serverOnly && asksLess(scope)) {
     steps.detail('second verification', 'none that would help')
   }
+  explainOcsp(steps, facts)
   if (peer.kind === 'unverified') explainCause(steps, peer)
   else steps.detail('verdict', 'verified')
   steps.detail('key', 'not needed here: a live client proves that it holds the key, or the handshake fails')
@@ -142,6 +143,19 @@ function explainCause(steps: Steps, { cause, code, failing }: UnverifiedPeer): v
   steps.detail('verdict', `unverified: ${cause} (${code})`)
   if (failing === undefined) return
   steps.detail('failing element', `depth ${failing.depth}: ${fromBytes(failing.subject)}`)
+}
+
+/** About whom a live gate would ask, and whom. */
+function explainOcsp(steps: Steps, { ocsp }: TlsFacts): void {
+  if (ocsp === undefined) return
+  for (const { depth, subject, responder, answer, reason } of ocsp.asked) {
+    const place = depth === undefined ? 'a certificate beside the chain' : `depth ${depth}`
+    const whom = responder === undefined ? 'nobody' : `TLS_OCSP "${responder}"`
+    const came = answer === 'withheld' ? 'not asked here' : `${answer}: ${reason}`
+    steps.detail('OCSP', `${whom} about ${place}, ${fromBytes(subject)}: ${came}`)
+  }
+  if (ocsp.askedLeftOut > 0) steps.detail('OCSP', `about ${ocsp.askedLeftOut} more`)
+  if (ocsp.forgiven) steps.detail('OCSP', 'forgiven (TLS_Client_OCSP_Mode = soft)')
 }
 
 /** A script's verify callback makes a verified peer an unverified one. */

@@ -37,6 +37,13 @@ interface Entry {
   readonly until: number
 }
 
+/** What is known of a certificate, or why nothing is. */
+export interface Told {
+  readonly answer: Answer | OcspFault
+  /** it was said before, and the responder not asked again, or in vain */
+  readonly remembered: boolean
+}
+
 const MAX_ENTRIES = 10_000
 const MAX_UNDER_WAY = 256
 const MAX_RESPONDERS = 1000
@@ -60,7 +67,7 @@ export class OcspMemory {
 
 export class OcspClient {
   readonly #options: OcspClientOptions
-  readonly #underWay = new Map<string, Promise<Answer>>()
+  readonly #underWay = new Map<string, Promise<Told>>()
   readonly memory: OcspMemory
 
   constructor(options: OcspClientOptions) {
@@ -68,19 +75,20 @@ export class OcspClient {
     this.memory = options.memory ?? new OcspMemory()
   }
 
-  /**
-   * @param lists all revocation lists that are at hand: they speak of those who sign answers
-   * @throws OcspFault when nothing can be said
-   */
-  async ask(subject: Subject, responder: Responder, lists: readonly ParsedCrl[]): Promise<Answer> {
+  /** @param lists all revocation lists that are at hand: they speak of those who sign answers */
+  async ask(subject: Subject, responder: Responder, lists: readonly ParsedCrl[]): Promise<Told> {
     this.#follow(lists)
     const key = `${responder.digest} ${keyOf(subject)}`
     const known = this.memory.entries.get(key)
-    if (known !== undefined && this.#options.clock() < known.until) return worth(known)
+    if (known !== undefined && this.#options.clock() < known.until) {
+      return { answer: worth(known), remembered: true }
+    }
     let question = this.#underWay.get(key)
     if (question === undefined) {
-      if (this.#underWay.size >= MAX_UNDER_WAY)
-        throw new OcspFault('ocsp-unavailable', 'too many questions are under way')
+      if (this.#underWay.size >= MAX_UNDER_WAY) {
+        const answer = new OcspFault('ocsp-unavailable', 'too many questions are under way')
+        return { answer, remembered: false }
+      }
       const asked = this.#find(key, { subject, responder, lists }).finally(() => {
         if (this.#underWay.get(key) === asked) this.#underWay.delete(key)
       })
@@ -110,7 +118,7 @@ export class OcspClient {
     if (before !== undefined && before !== now) this.forget()
   }
 
-  async #find(key: string, question: Asked): Promise<Answer> {
+  async #find(key: string, question: Asked): Promise<Told> {
     const { epoch } = this.memory
     const { clock, failureTime = FAILURE_TIME } = this.#options
     const before = this.memory.entries.get(key)?.answer
@@ -130,7 +138,8 @@ export class OcspClient {
       entry = without(before, error, { now: clock(), failureTime, nonce: question.responder.settings.nonce })
     }
     if (epoch === this.memory.epoch) this.#keep(key, entry)
-    return worth(entry)
+    const answer = worth(entry)
+    return { answer, remembered: answer === before }
   }
 
   async #fetch({ subject, responder, lists }: Asked): Promise<Answer> {
@@ -211,8 +220,8 @@ function without(
   return { answer: before, fault: undefined, until: Math.min(until, before.until) }
 }
 
-/** What is known, when the last attempt may have failed. @throws OcspFault */
-function worth({ answer, fault }: Entry): Answer {
+/** What is known, when the last attempt may have failed. */
+function worth({ answer, fault }: Entry): Answer | OcspFault {
   if (answer !== undefined && (fault === undefined || answer.status === 'revoked')) return answer
-  throw fault ?? new OcspFault('ocsp-unavailable', 'there is no answer')
+  return fault ?? new OcspFault('ocsp-unavailable', 'there is no answer')
 }

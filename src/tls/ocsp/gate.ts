@@ -7,7 +7,7 @@ import type { EventSink } from '../../events/events.ts'
 import type { WalkInput } from '../chain-walk.ts'
 import type { ParsedCrl } from '../crl.ts'
 import { type TlsFacts, withdraw } from '../peer.ts'
-import { checkChain } from './check.ts'
+import { checkChain, withheldAnswers } from './check.ts'
 import { OcspClient, type OcspMemory } from './client.ts'
 import type { Responder } from './responders.ts'
 
@@ -20,7 +20,7 @@ export interface OcspGateOptions {
   readonly clock: () => number
   /** what was learnt before a reload */
   readonly memory: OcspMemory | undefined
-  /** told which responders there are instead of one being asked: nothing goes out, and nobody is lowered */
+  /** told which responders there are instead of one being asked: nothing goes out, and nobody is revoked */
   readonly withheld?: ((responders: readonly Responder[]) => void) | undefined
 }
 
@@ -52,15 +52,14 @@ export class OcspGate {
   async judge(facts: TlsFacts, chain: WalkInput, mode: 'hard' | 'soft'): Promise<TlsFacts> {
     if (facts.peer.kind !== 'verified') return facts
     const { responders, lists, events, clock, withheld } = this.#options
-    if (withheld !== undefined) {
-      withheld(responders)
-      return facts
-    }
+    withheld?.(responders)
     try {
       const question = { chain, mode, responders, lists: lists() }
-      const { withdrawal, forgiven } = await checkChain(this.#client, question)
-      if (withdrawal !== undefined) return { ...facts, peer: withdraw(facts.peer, withdrawal) }
-      return forgiven ? { ...facts, ocspForgiven: true } : facts
+      const client = withheld === undefined ? this.#client : withheldAnswers
+      const { withdrawal, forgiven, account } = await checkChain(client, { ...question, now: clock() })
+      const told = { ...facts, ocsp: account }
+      if (withdrawal !== undefined) return { ...told, peer: withdraw(facts.peer, withdrawal) }
+      return forgiven ? { ...told, ocspForgiven: true } : told
     } catch (error) {
       const text = `OCSP: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
       events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'tls', text })

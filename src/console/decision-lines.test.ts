@@ -1,0 +1,62 @@
+/** What `tls why` says of a record. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { DecisionOcsp, DecisionRecord } from '../events/decision.ts'
+import { decisionLines } from './decision-lines.ts'
+
+const AT = Date.UTC(2026, 0, 2, 3, 4, 5)
+
+function record(given: Partial<DecisionRecord>): DecisionRecord {
+  return {
+    kind: 'decision',
+    at: AT,
+    connectionId: 'one',
+    remote: { address: '192.0.2.7', port: 40_001 },
+    local: { address: '192.0.2.1', port: 25 },
+    mode: 'unset',
+    modeFrom: 'default',
+    scope: { id: 'listen ":25"', listen: ':25', pathway: 'default', pathwayGroup: 'default' },
+    outcome: 'anonymous',
+    cause: '',
+    code: '',
+    protocol: 'TLSv1.3',
+    cipher: 'TLS_AES_256_GCM_SHA384',
+    sni: '',
+    resumed: false,
+    answers: [],
+    answersLeftOut: 0,
+    ...given,
+  }
+}
+
+const named = (name: string, lines: readonly string[]): string[] =>
+  lines.filter((line) => line.startsWith(`  ${name}:`)).map((line) => line.slice(name.length + 3).trim())
+
+test('OCSP: about whom, by whom, what, why, how old, and whether it was forgiven', () => {
+  const ocsp: DecisionOcsp = {
+    mode: 'soft',
+    forgiven: true,
+    asked: [
+      { depth: 0, subject: 'CN=a', responder: 'own', answer: 'good', reason: '', from: 'memory', age: 90 },
+      {
+        depth: 1,
+        subject: 'CN=b',
+        responder: 'own',
+        answer: 'invalid',
+        reason: 'no nonce',
+        from: 'responder',
+      },
+      { subject: 'CN=M\xc3\xbcller', answer: 'unavailable', reason: 'nobody' },
+    ],
+    askedLeftOut: 2,
+  }
+  assert.deepEqual(named('OCSP', decisionLines(record({ ocsp }))), [
+    'good, by TLS_OCSP "own", 90 s old, remembered (depth 0, CN=a)',
+    'invalid: no nonce, by TLS_OCSP "own" (depth 1, CN=b)',
+    'unavailable: nobody (beside the chain, CN=Müller)',
+    '2 more were asked about',
+    'forgiven, since TLS_Client_OCSP_Mode is soft',
+  ])
+  assert.deepEqual(named('OCSP', decisionLines(record({}))), [])
+})
