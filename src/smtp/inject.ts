@@ -11,10 +11,12 @@ import { formatDate } from '../mail/date.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
 import type { NewMail } from '../policy/phases.ts'
+import type { NewMessage } from '../spool/spool.ts'
 import { keepMessages } from './keep.ts'
 import { MAX_CONTENT, sendable } from './message-content.ts'
 import { madeHereValue } from './received.ts'
 import type { Session, Transaction } from './session-state.ts'
+import { CopySigner } from './signing.ts'
 
 const GENERATION = 'X-Postern-Generation'
 const MAX_GENERATIONS = 5
@@ -46,19 +48,24 @@ export class Injection {
     if (header.length > limits.header) throw new RangeError(`a header has at most ${limits.header} octets`)
     const eightBit = [header, body].some((bytes) => bytes.some((octet) => octet > 0x7f))
     const utf8 = mail.sender !== undefined && isInternational(mail.sender)
-    const messages = mail.recipients.map((recipient, index) => ({
-      header,
-      envelope: this.#envelope({
+    const writer = services.spool.create()
+    const signer = new CopySigner(this.#session, writer)
+    const { context } = this.#session
+    const messages: NewMessage[] = []
+    for (const [index, recipient] of mail.recipients.entries()) {
+      // by the same rule as what came in: it may be a stranger's that a script passes on
+      const signed = await signer.sign({ recipient, context, content: { replaced: body } }, header)
+      const envelope = this.#envelope({
         id: index === 0 ? batchId : services.ids.next(),
         batchId,
         sender: mail.sender,
         recipient,
         bodyType: eightBit ? '8BITMIME' : '7BIT',
         ...(utf8 || isInternational(recipient) ? { smtpUtf8: true } : {}),
-        size: header.length + body.length,
-      }),
-    }))
-    const writer = services.spool.create()
+        size: signed.length + body.length,
+      })
+      messages.push({ header: signed, envelope })
+    }
     try {
       await writer.append(body)
       await keepMessages(this.#session, writer, messages, 'internal')

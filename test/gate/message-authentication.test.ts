@@ -202,6 +202,48 @@ function confWith(selector: string): string {
 opendkim "o" { key = "%{s}.key" selector = "${selector}" dkim_domain "gate.example" { } }\n${MAILDIR}`
 }
 
+test('a script decides what is signed, of what it sends as well', async () => {
+  const script = `
+local core = require("msys.core") require("msys.extended.vctx") require("msys.extended.message")
+local mod = {}
+function mod:validate_data_spool(msg, ac, vctx)
+  if msg:header("Subject")[1] == "sign" then vctx:set(core.VCTX_MESS, "sign_me", "true") end
+  msg:inject("robot@gate.example", "copy@gate.example")
+  return core.VALIDATE_CONT
+end
+msys.registerModule("gate", mod)`
+  const gate = await startTestGate({
+    conf: `ESMTP_Listener { Listen "127.0.0.1:0" { } }
+opendkim "o" { key = "ed.key" selector = "s" sign_condition = sign_me dkim_domain "gate.example" { } }
+scriptlet "scriptlet" { script "gate" { source = "./gate.lua" } }\n${MAILDIR}`,
+    files: { ...FILES, 'gate.lua': script },
+  })
+  try {
+    const client = await SmtpClient.connect(gate.address())
+    await client.reply()
+    await client.ehlo()
+    const counts: number[] = []
+    for (const subject of ['sign', 'leave']) {
+      const text = `From: a@gate.example\nSubject: ${subject}\n\nx`
+      assert.match(await client.deliver('a@b.example', `${subject}@gate.example`, text), /^250/)
+      await gate.event('delivery', ({ envelope }) => envelope.recipient.local === subject)
+    }
+    client.destroy()
+    const copies = (): number =>
+      gate.events.filter((each) => each.kind === 'delivery' && each.envelope.recipient.local === 'copy')
+        .length
+    while (copies() < 2) await new Promise((resolve) => setImmediate(resolve))
+    for (const user of ['sign', 'leave', 'copy']) {
+      const folder = path.join(gate.folder, 'mail', user, 'new')
+      const mails = readdirSync(folder).map((name) => readFileSync(path.join(folder, name), 'latin1'))
+      counts.push(mails.filter((mail) => mail.includes('DKIM-Signature:')).length)
+    }
+    assert.deepEqual(counts, [1, 0, 1])
+  } finally {
+    await gate.stop()
+  }
+})
+
 test('a reload brings another key, and one that cannot be used leaves the old one in force', async () => {
   const files = { 'one.key': FILES['ed.key'], 'two.key': FILES['gate.example.rsa.key'] }
   const gate = await startTestGate({ conf: confWith('one'), files })
