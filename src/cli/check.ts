@@ -4,6 +4,7 @@
  */
 
 import { hostname as systemHostname } from 'node:os'
+import { loadSigningKeys } from '../authenticity/signing-keys.ts'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
@@ -54,6 +55,7 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
     ...sessions,
     ...(await auditWaysOut(settings, process.getuid?.())),
     ...(await auditPartners(settings, Date.now())),
+    ...(await loadSigningKeys(settings.authenticity)).diagnostics,
     ...policy.diagnostics,
     ...auth,
     ...silenceWarning(settings),

@@ -1,10 +1,13 @@
 /** SPF, DKIM and DMARC on a running gate: what scripts see, what the header says, and what leaves signed. */
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { promisify } from 'node:util'
 import { authenticate } from 'mailauth'
 import { BODY, KEY_RECORD, sign } from '../../src/authenticity/origin.fixture.ts'
 import { ConfigError } from '../../src/config/diagnostic.ts'
@@ -291,5 +294,20 @@ test('a key that cannot be used keeps the gate from starting, and says which', a
         error instanceof ConfigError &&
         words.test(error.diagnostics.map(({ message }) => message).join('\n')),
     )
+  }
+})
+
+test('check looks at the keys, too', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'postern-keys-'))
+  try {
+    const conf = 'opendkim "o" { key = "%{s}.key" selector = "s" dkim_domain "gate.example" { } }\n'
+    writeFileSync(path.join(folder, 'gate.conf'), conf)
+    const bin = path.join(import.meta.dirname, '../../bin/postern')
+    const checked = promisify(execFile)(bin, ['check', 'gate.conf'], { cwd: folder })
+    await assert.rejects(checked, { code: 1, stderr: /error: the signing key s\.key: no such file/ })
+    writeFileSync(path.join(folder, 's.key'), FILES['ed.key'], { mode: 0o600 })
+    await promisify(execFile)(bin, ['check', 'gate.conf'], { cwd: folder })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 })
