@@ -28,7 +28,8 @@ export interface Verdict {
 }
 
 /** An outcome is durable so many milliseconds after the 250 at the latest, on a machine with other work. */
-const KILL_WINDOW_MS = 5000
+const KILL_WINDOW_MS = 2000
+const READ_LATE_MS = 500
 const MAX_FAULTS = 20
 
 export class Ledger {
@@ -129,16 +130,20 @@ export class Ledger {
     const causes: [Cause, number][] = []
     let left = again
     for (const { at, state } of takes.slice(0, -1)) {
-      const soonAfter = (when: number): boolean => when >= at && when - at < KILL_WINDOW_MS
-      const kill = this.#kills.find(soonAfter)
-      const cut = state !== 'confirmed' && this.#restarts.some(soonAfter)
+      // what had arrived before a kill may be read a moment after it; whoever confirms is alive
+      const earliest = state === 'confirmed' ? at : at - READ_LATE_MS
+      const open = (when: number): boolean => when >= earliest && when - at < KILL_WINDOW_MS
+      const kill = this.#kills.find(open)
+      const cut = state !== 'confirmed' && this.#restarts.some(open)
       if (state === 'dropped' || cut) causes.push(['no answer heard', 0])
-      else if (kill !== undefined) causes.push(['killed around 250', state === 'confirmed' ? kill - at : 0])
-      else if (left-- > 0) causes.push(['client sent again', 0])
-      else
+      else if (left > 0) {
+        left -= 1
+        causes.push(['client sent again', 0])
+      } else if (kill === undefined) {
         this.fault(
           `unit ${unit} was taken ${takes.length} times, and nothing explains it: ${this.#story(takes)}`,
         )
+      } else causes.push(['killed around 250', state === 'confirmed' ? kill - at : 0])
     }
     return causes
   }
