@@ -6,7 +6,7 @@
  */
 
 /** octets; RFC 5322 §2.1.1 allows 998 */
-export const MAX_LINE = 256 * 1024
+const MAX_LINE = 256 * 1024
 
 export class LongLineError extends Error {
   constructor() {

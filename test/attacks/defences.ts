@@ -596,4 +596,41 @@ export const defences: readonly Defence[] = [
     source: 'src/listener/proxied.ts',
     mutation: [["  throw new ProxyHeaderError('this address is not among Proxy_Hosts')", '']],
   },
+  {
+    known: 'RFC 6376 §8.2',
+    attack: 'A signature with l= leaves the end of the body open, and somebody writes there',
+    test: ['src/authenticity/verify.test.ts', 'a signature of a part of the body does not pass'],
+    source: 'src/authenticity/verify.ts',
+    mutation: [
+      ["const partial = found === 'pass' && (signature.status.underSized ?? 0) > 0", 'const partial = false'],
+    ],
+  },
+  {
+    known: 'RFC 6376 §8.15',
+    attack: 'A second From or Subject is put on a message that we signed, and readers show that one',
+    test: [
+      'src/authenticity/sign.test.ts',
+      'what is signed cannot be changed, and what is oversigned cannot be added',
+    ],
+    source: 'src/authenticity/sign.ts',
+    mutation: [['    if (oversigned.includes(wanted)) names.push(wanted)\n', '']],
+  },
+  {
+    known: 'DMARC by a slow name',
+    attack:
+      'A forger signs with a name whose server never answers, so that a refusal becomes a temporary error',
+    test: [
+      'src/authenticity/verify.test.ts',
+      'a server that is silent is a temporary error, of DMARC only where it is the author’s',
+    ],
+    source: 'src/authenticity/verify.ts',
+    mutation: [['unanswered.some((domain) => related(domain, author))', 'unanswered.length > 0']],
+  },
+  {
+    known: 'Canonical forms in quadratic time',
+    attack: 'A signed message of one line costs the square of its size',
+    test: ['src/authenticity/verify.test.ts', 'a line without end is not gathered: nothing signed passes'],
+    source: 'src/authenticity/lines.ts',
+    mutation: [['const MAX_LINE = 256 * 1024', 'const MAX_LINE = Infinity']],
+  },
 ]
