@@ -43,6 +43,7 @@ function settingsOf(
   return {
     global: { spoolbase: { path: spool, text: spool } },
     maildirs: [],
+    pipes: [],
     loggers: [],
     bounceLoggers: [],
     customLoggers: [],
@@ -291,6 +292,7 @@ test('the folders are those of spool, mailboxes, UNIX sockets and logs, each onc
   const settings = {
     global: { spoolbase: file('/s/spool') },
     maildirs: [{ basedir: file('/s/mail') }],
+    pipes: [{ output_file: file('/s/pipe/out'), error_file: undefined }],
     loggers: [{ mainlog: file('/s/log/mainlog'), rejectlog: file('/s/log/rejectlog'), paniclog: undefined }],
     customLoggers: [],
     bounceLoggers: [{ bouncelog: file('/s/bounces/bouncelog') }],
@@ -317,6 +319,7 @@ test('the folders are those of spool, mailboxes, UNIX sockets and logs, each onc
       ['/s/console', true],
       ['/s/log', false],
       ['/s/bounces', false],
+      ['/s/pipe', false],
     ],
   )
 })

@@ -48,7 +48,7 @@ export const exitCodes: Codec<Readonly<Record<string, string>>> = (value, contex
   for (const [status, reply] of Object.entries(result.value)) {
     if (!/^\d{1,3}$/.test(status) || Number(status) > 255)
       return context.error(`has exit statuses from 0 to 255 as keys, not ${quote(status)}`, value.at)
-    if (!/^[245]\d\d(?: [\x20-\x7e]{1,200})?$/.test(reply))
+    if (!/^[245]\d\d(?: [\x20-\x7e]{0,200}[\x21-\x7e])?$/.test(reply))
       return context.error(
         `has replies that start with 2, 4 or 5, such as "450 try again later", not ${quote(reply)}`,
         value.at,
@@ -102,6 +102,8 @@ export const programEnvironment: Codec<Readonly<Record<string, Template>>> = (va
 function template(item: Scalar, context: CodecContext): Template | undefined {
   const { text, at } = item
   if (text.includes('\0')) return context.error('cannot hold a NUL', at)
+  if (text !== text.trim())
+    return context.error(`cannot begin or end with a blank, as ${quote(text)} does`, at)
   const parts: Template['parts'][number][] = []
   for (const [token] of text.matchAll(/%\{[^}]*\}|%%|%|[^%]+/g)) {
     const name = /^%\{([^}]*)\}$/.exec(token)?.[1]
@@ -114,6 +116,10 @@ function template(item: Scalar, context: CodecContext): Template | undefined {
       return context.error(`has no macro ${quote(token)}${near}`, at)
     }
   }
+  // a macro that was meant, and mistyped
+  const stray = text.replace(/%%|%\{[^}]*\}/g, (macro) => macro.slice(2, -1))
+  if (macros.some((each) => stray.includes(`{${each}`) || stray.includes(`${each}}`)))
+    return context.error(`has braces about the name of a macro in ${quote(text)}: write %{…}`, at)
   return Object.freeze({ text, parts: Object.freeze(parts) })
 }
 
@@ -122,7 +128,9 @@ export const webhookUrl: Codec<string> = scalar(
   'a URL such as "https://app.example.com/mail", without a user, a password or a fragment',
   (text) => {
     const url =
-      /^https?:\/\/[\x21-\x7e]{1,2000}$/i.test(text) && URL.canParse(text) ? new URL(text) : undefined
+      /^https?:\/\/[a-z0-9[][\x21-\x7e]{0,2000}$/i.test(text) && URL.canParse(text)
+        ? new URL(text)
+        : undefined
     if (url === undefined || url.username !== '' || url.password !== '' || text.includes('#'))
       return undefined
     return text

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { maildirSettings, settingsFor } from '../../test/support/messages.ts'
+import { maildirSettings, pipeSettings, settingsFor, webhookSettings } from '../../test/support/messages.ts'
+import { EndRecipients } from './end-recipients.ts'
 import { parseHop, Router } from './route.ts'
 
 const bob = { local: 'bob', domain: 'example.com' }
@@ -118,4 +119,58 @@ test('a route that makes no sense is named', () => {
     assert.match(route.problem, /is not a host, address or smtp:\/\/ URL/)
   }
   assert.equal(new Router(settingsFor({ gateway: 'a b' })).route(bob).kind, 'none')
+})
+
+test('a domain of a program or a webhook goes there, one message at a time, and so do no others', () => {
+  const pipe = pipeSettings('/bin/x', { domain: ['pipe.example'], max_concurrent: 3 })
+  const webhook = webhookSettings('http://127.0.0.1/', { domains: ['app.example'] })
+  const router = new Router({ ...settingsFor({ gateway: 'relay.test' }), pipes: [pipe], webhooks: [webhook] })
+  assert.deepEqual(router.route({ local: 'x', domain: 'PIPE.example' }), { kind: 'pipe', pipe })
+  assert.deepEqual(router.route({ local: 'x', domain: 'app.example' }), { kind: 'webhook', webhook })
+  assert.equal(router.route({ local: 'x', domain: 'sub.app.example' }).kind, 'smtp')
+  const egress = { bindingGroup: 'default', binding: 'default' }
+  const limits = (domain: string): readonly number[] => {
+    const { max_recipients_per_batch, max_outbound_connections } = router.scope(domain, egress).options
+    return [max_recipients_per_batch, max_outbound_connections]
+  }
+  assert.deepEqual(limits('pipe.example'), [1, 3])
+  assert.deepEqual(limits('app.example'), [1, 10])
+  assert.deepEqual(limits('other.example'), [100, 32])
+})
+
+test('a UNIX socket has no port, whatever is said about ports', () => {
+  const socket = { kind: 'smtp', hosts: [{ host: '/run/lmtp', port: 0 }] }
+  for (const options of [
+    { gateway: 'unix:/run/lmtp' },
+    { routes: ['unix:/run/lmtp'] },
+    { gateway: 'unix:/run/lmtp', delivery_method: 'LMTP' as const, lmtp_port: 24 },
+  ])
+    assert.deepEqual(new Router(settingsFor(options)).route(bob), socket)
+})
+
+test('LMTP_Port is for LMTP, Remote_SMTP_Port for the others', () => {
+  for (const [delivery_method, port] of [
+    ['LMTP', 2003],
+    ['ESMTP', 25],
+    ['SMTP', 25],
+  ] as const) {
+    const route = new Router(settingsFor({ gateway: 'store.test', delivery_method })).route(bob)
+    assert.deepEqual(route, { kind: 'smtp', hosts: [{ host: 'store.test', port }] })
+  }
+})
+
+test('RCPT knows whose mail ends here, and whom a program cannot be told of', () => {
+  const parts = [{ macro: 'recipient_local' as const }]
+  const pipes = [
+    pipeSettings('/x', { domain: ['named.example'], arguments: [{ text: '', parts }] }),
+    pipeSettings('/x', { domain: ['all.example'] }),
+  ]
+  const webhooks = [webhookSettings('http://127.0.0.1/', { domains: ['app.example'] })]
+  const recipients = new EndRecipients({ maildirs: [], pipes, webhooks })
+  const lookup = (local: string, domain: string): string => recipients.lookup({ local, domain })
+  assert.equal(lookup('bob', 'named.example'), 'local')
+  assert.equal(lookup('-rf', 'named.example'), 'unknown')
+  assert.equal(lookup('-rf', 'all.example'), 'local')
+  assert.equal(lookup("o'brien", 'app.example'), 'local')
+  assert.equal(lookup('bob', 'elsewhere.example'), 'elsewhere')
 })

@@ -51,6 +51,20 @@ Partner "«acme»" {
   Pathway = "«strict»"
 }
 Security { User = «"postern"» }
+Domain "«store.example»" { Gateway = "unix:«/run/lmtp»" Delivery_Method = "LMTP" LMTP_Port = «2424» }
+pipe_transport «"tickets"» {
+  program_name = "«/usr/local/bin/ticket»"
+  domain = ( "«tickets.example»" )
+  arguments = ( "«--»" "%{recipient_local}" )
+  code = [ «100» = "«550 no»" ]
+  max_concurrent = «3»
+}
+webhook «"app"» {
+  url = "https://«app.example/mail»"
+  domains = ( "«app.example»" )
+  key_file = "«app.key»"
+  tls_ca = "«app-ca.pem»"
+}
 maildir «"local"» {
   basedir = "«mail»"
   domains = ( "«example.com»" )
@@ -66,9 +80,10 @@ function meaning(settings: Settings): string {
     const { options, pathway, pathwayGroup } = settings.resolveInbound(listen, address)
     return { options, pathway, pathwayGroup }
   })
-  const { global, security, maildirs, partners, listens } = settings
+  const { global, security, maildirs, pipes, webhooks, partners, listens } = settings
+  const store = settings.resolveOutbound('store.example').options
   return JSON.stringify(
-    { clients, global, security, maildirs, partners, listens: listens.length },
+    { clients, global, security, maildirs, pipes, webhooks, store, partners, listens: listens.length },
     (key, value: unknown) => (key === 'at' || key === 'scope' ? undefined : value),
   )
 }

@@ -126,13 +126,16 @@ function explainRoute(steps: Steps, settings: Settings, recipient: Mailbox): voi
     case 'smtp': {
       const option = gateway !== undefined ? 'gateway' : routes.length > 0 ? 'routes' : undefined
       const from = option === undefined ? 'the domain itself' : describeOrigin(outbound.origin(option))
-      steps.detail('route', route.hosts.map(describeHop).join(', then '), from)
+      const { delivery_method: method } = outbound.options
+      const by = method === 'ESMTP' ? '' : `, by ${method}`
+      steps.detail('route', `${route.hosts.map(describeHop).join(', then ')}${by}`, from)
     }
   }
 }
 
 function describeHop({ host, port, mx }: NextHop): string {
   const name = fromBytes(host)
+  if (host.startsWith('/')) return `the UNIX socket ${name}`
   return mx === true
     ? `the MX hosts of ${name} (looked up at delivery), port ${port}`
     : `${name}, port ${port}`
