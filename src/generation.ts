@@ -7,9 +7,11 @@ import { dirname } from 'node:path'
 import { Authenticity } from './authenticity/authenticity.ts'
 import { loadSigningKeys, type SigningKeys } from './authenticity/signing-keys.ts'
 import { ConfigError, type Diagnostic } from './config/diagnostic.ts'
+import type { LimitCounts } from './config/limit-counts.ts'
 import { loadSettings, loadSettingsFromText } from './config/load.ts'
 import { restartWarnings } from './config/restart.ts'
 import type { Settings } from './config/settings.ts'
+import type { SourceFiles } from './config/source.ts'
 import { auditWaysOut } from './delivery/audit-ways-out.ts'
 import { EndRecipients } from './delivery/end-recipients.ts'
 import { auditSessions } from './delivery/session/audit.ts'
@@ -38,6 +40,8 @@ export interface ConfigurationSource {
   readonly file: string
   /** stands for the file's text, which is then not read */
   readonly text?: string
+  /** where its files are read; the disk unless given */
+  readonly files?: SourceFiles | undefined
   /** policies of an embedding program, asked after the scripts */
   readonly policies?: readonly PolicyDefinition[]
 }
@@ -71,14 +75,16 @@ export async function buildGeneration(options: {
   readonly ticketSecret: TicketSecret
   readonly hashQueue: HashQueue
   readonly previous?: Generation
+  /** what handshakes under way are counted by; of this process alone unless given */
+  readonly counts?: LimitCounts | undefined
 }): Promise<Generation> {
   const { events, ticketSecret, hashQueue, previous } = options
-  const { file, text, policies = [] } = options.source
+  const { file, text, files, policies = [] } = options.source
   const { settings, diagnostics: findings } = await (text === undefined
-    ? loadSettings(file)
+    ? loadSettings(file, files)
     : loadSettingsFromText(text, file))
   if (settings === undefined) throw new ConfigError(findings)
-  const tls = await tlsOf(settings, { ticketSecret, events, previous: previous?.tls })
+  const tls = await tlsOf(settings, { ticketSecret, events, previous: previous?.tls, counts: options.counts })
   const hostname = hostnameOf(settings)
   const counts = previous?.counts ?? scriptStores(events)
   const datasources = new Datasources(settings.datasources)
@@ -138,7 +144,7 @@ export async function withFreshTls(
 
 function tlsOf(
   settings: Settings,
-  options: Pick<LoadTlsOptions, 'events' | 'ticketSecret' | 'previous'>,
+  options: Pick<LoadTlsOptions, 'events' | 'ticketSecret' | 'previous' | 'counts'>,
 ): Promise<TlsContexts> {
   return loadTls(settings, { ...options, clock: Date.now, folder: dirname(settings.file) })
 }

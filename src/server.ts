@@ -12,26 +12,23 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { loggedHeaders } from './config/custom-loggers.ts'
 import type { Diagnostic } from './config/diagnostic.ts'
 import type { Settings } from './config/settings.ts'
-import { DeliveryQueue } from './delivery/queue.ts'
-import { EventBus, type Panic, type ServerEvent } from './events/events.ts'
+import type { SourceFiles } from './config/source.ts'
+import type { Panic } from './events/events.ts'
 import type { PartnerReport } from './events/partner-report.ts'
-import { buildGeneration, type ConfigurationSource, type Generation, withFreshTls } from './generation.ts'
+import { buildGeneration, type Generation, withFreshTls } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
-import { deliveryBudget } from './listener/descriptors.ts'
 import { Listeners } from './listener/listener.ts'
+import { LocalView } from './local-view.ts'
 import type { Decisions } from './logs/decisions.ts'
-import type { Logs } from './logs/logs.ts'
-import { IdGenerator } from './mail/message-id.ts'
 import { Operations } from './operations.ts'
-import { AuthFailures } from './smtp/auth/failures.ts'
-import { HashQueue } from './smtp/auth/hash-queue.ts'
+import { buildParts, type Parts, type ServerOptions } from './parts.ts'
+import type { AuthFailures } from './smtp/auth/failures.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
-import type { DeliveryState, Spool } from './spool/spool.ts'
-import { keepFacts, openSpoolOf, warningTime } from './standing-parts.ts'
+import type { DeliveryState } from './spool/spool.ts'
+import { openPartition, warningTime } from './standing-parts.ts'
 import { type Expiry, ExpiryWatch } from './tls/expiry-watch.ts'
-import { TicketSecret } from './tls/ticket-secret.ts'
 import { transportsOf } from './transports.ts'
 
 /** how long `stop` waits for sessions and deliveries under way */
@@ -39,32 +36,10 @@ const DRAIN_MS = 30_000
 /** how long sessions may take to notice that their connection is gone: one whose script still waits is left behind */
 const GIVE_UP_MS = 1000
 
-export interface ServerOptions extends ConfigurationSource {
-  readonly version: string
-  /** told every fact, beside the logs; for the terminal and for tests */
-  readonly onEvent?: (event: ServerEvent) => void
-  /** milliseconds that `stop` waits for sessions and deliveries under way; 30,000 unless given */
-  readonly drainTime?: number
-}
-
-/** The parts that outlive a reload. */
-interface Parts {
-  readonly events: EventBus
-  readonly ids: IdGenerator
-  readonly ticketSecret: TicketSecret
-  readonly logs: Logs
-  /** the decision records that can be asked for */
-  readonly decisions: Decisions
-  readonly partnerReport: PartnerReport
-  readonly spool: Spool
-  readonly queue: DeliveryQueue
-  readonly listeners: Listeners
-  /** Spool_Min_Free, which a reload may change */
-  readonly reserve: { octets: number }
-  /** failed logins, by address */
-  readonly authFailures: AuthFailures
-  /** what hashes passwords: few at once, over all generations */
-  readonly hashQueue: HashQueue
+/** A reload that can still be taken back. */
+export interface PreparedReload {
+  commit(): Promise<void>
+  rollback(): Promise<void>
 }
 
 /** where a message stands that was just accepted: due at once */
@@ -78,7 +53,9 @@ export class Server {
   /** policies that wait for their last session */
   readonly #retiring = new Set<Promise<void>>()
   readonly #expiry: ExpiryWatch
-  readonly #operations: Operations
+  readonly #view: LocalView
+  /** undefined in a worker */
+  readonly #operations: Operations | undefined
   /** reloads and the like follow one another */
   #lastChange: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | undefined
@@ -98,19 +75,22 @@ export class Server {
         nextConnectionId: () => parts.ids.next(),
         events: parts.events,
         clock: Date.now,
+        node: options.node,
       }),
     }
-    this.#operations = new Operations({
+    this.#view = new LocalView({
       ...parts,
       version: options.version,
       generation: () => this.#generation,
       reload: () => this.reload().then(() => this.warnings),
-      flushTls: () => this.#inTurn(() => this.#flushTls()),
+      flushTls: () => this.flushTls(),
       expiring: () => this.expiring,
     })
+    this.#operations = options.node === undefined ? this.#openOperations() : undefined
     this.#services = this.#servicesOf(generation)
     this.#expiry = new ExpiryWatch({
-      configured: () => this.#generation.tls.inventory,
+      // of what the configuration names the first worker warns, for all of them
+      configured: () => ((options.node?.index ?? 0) === 0 ? this.#generation.tls.inventory : []),
       thresholds: () => this.settings.global.tls_expiry_warning,
       events: parts.events,
       clock: Date.now,
@@ -124,59 +104,15 @@ export class Server {
    *   SpoolLockedError when another process serves this spool
    */
   static async start(options: ServerOptions): Promise<Server> {
-    const events = new EventBus((error) =>
-      process.stderr.write(`postern: a listener failed: ${String(error)}\n`),
-    )
-    if (options.onEvent !== undefined) events.subscribe(options.onEvent)
-    const ticketSecret = new TicketSecret()
-    const hashQueue = new HashQueue()
-    const generation = await buildGeneration({
-      source: options,
-      number: 1,
-      events,
-      ticketSecret,
-      hashQueue,
-    })
-    const { settings } = generation
-    const ids = new IdGenerator({ pid: process.pid, clock: Date.now })
-    const facts = keepFacts(settings, events)
-    const { spoolbase, spool_mode, spool_min_free, reception_memory } = settings.global
-    const reserve = { octets: spool_min_free }
-    const spool = await openSpoolOf(settings, {
-      path: spoolbase.path,
-      mode: spool_mode,
-      get minFree() {
-        return reserve.octets
-      },
-      receptionMemory: reception_memory,
-      clock: Date.now,
-      events,
-    })
-    const transports = transportsOf(settings, {
-      events,
-      material: generation.sessionMaterial,
-      webhooks: generation.webhookMaterial,
-    })
-    const queue = new DeliveryQueue({
-      spool,
-      settings,
-      transports,
-      events,
-      ids,
-      hostname: hostnameOf(settings),
-      concurrency: deliveryBudget(),
-    })
-    facts.partnerReport.expect(generation.partners.pins, warningTime(settings))
-    const authFailures = new AuthFailures(Date.now)
-    const parts = { events, ids, ticketSecret, ...facts, spool, queue, reserve, authFailures, hashQueue }
+    const { parts, generation } = await buildParts(options)
     const server = new Server(options, parts, generation)
     try {
-      await server.#operations.follow(settings, () => server.#parts.listeners.start())
+      await server.#bind()
     } catch (error) {
-      await Promise.allSettled([spool.close(), facts.logs.close()])
+      await Promise.allSettled([parts.spool.close(), parts.logs.close()])
       throw error
     }
-    queue.start()
+    parts.queue.start()
     server.#expiry.start()
     return server
   }
@@ -188,7 +124,7 @@ export class Server {
 
   /** The sockets of the console and of HTTP that are bound. */
   get serviceAddresses(): { readonly console: readonly string[]; readonly http: readonly string[] } {
-    return this.#operations.addresses()
+    return this.#operations?.addresses() ?? { console: [], http: [] }
   }
 
   get settings(): Settings {
@@ -220,44 +156,126 @@ export class Server {
     return this.#generation.warnings
   }
 
+  /** what an operator can ask this process */
+  get view(): LocalView {
+    return this.#view
+  }
+
+  /** failed logins, which the workers of a node tell each other */
+  get authFailures(): AuthFailures {
+    return this.#parts.authFailures
+  }
+
   /**
    * Reads the configuration again and puts it in force for new connections; reopens every log.
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
-  reload(): Promise<void> {
-    return this.#inTurn(() => this.#reload())
+  async reload(): Promise<void> {
+    await (await this.prepareReload()).commit()
   }
 
-  async #reload(): Promise<void> {
-    const { events, ticketSecret, logs, queue, listeners, hashQueue } = this.#parts
+  /**
+   * The first half of a reload: everything that can go wrong. No other change begins before the second half has ended.
+   * @throws ConfigError or ListenError; the configuration before stays in force
+   */
+  async prepareReload(files?: SourceFiles): Promise<PreparedReload> {
+    const { promise, resolve, reject } = Promise.withResolvers<PreparedReload>()
+    void this.#inTurn(async () => {
+      const { promise: over, resolve: end } = Promise.withResolvers<void>()
+      try {
+        const prepared = await this.#prepare(files)
+        resolve({
+          commit: () => prepared.commit().finally(end),
+          rollback: () => prepared.rollback().finally(end),
+        })
+        await over
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)))
+      }
+    })
+    return await promise
+  }
+
+  /** Delivers what a partition of the spool holds that no other process has. @throws SpoolLockedError, DataFileError */
+  async adopt(partition: number): Promise<void> {
+    const { spool, spoolOptions, queue } = this.#parts
+    const part = await openPartition(spoolOptions, partition)
+    spool.adopt(part)
+    queue.adopt(part)
+  }
+
+  async #prepare(files: SourceFiles | undefined): Promise<PreparedReload> {
+    const { events, ticketSecret, logs, listeners, hashQueue } = this.#parts
     await logs.reopen()
     const generation = await buildGeneration({
-      source: this.#options,
+      source: { ...this.#options, files },
       number: this.#generation.number + 1,
       events,
       ticketSecret,
       hashQueue,
       previous: this.#generation,
     })
-    const services = this.#servicesOf(generation)
-    const change = (): Promise<void> =>
-      listeners.replaceSettings(generation.settings, () => {
-        this.#generation.tls.handOver(generation.tls)
-        this.#retire(this.#generation)
-        this.#generation = generation
-        this.#services = services
-        this.#parts.partnerReport.expect(generation.partners.pins, warningTime(generation.settings))
-        this.#parts.reserve.octets = generation.settings.global.spool_min_free
-        const { settings, sessionMaterial: material, webhookMaterial: webhooks } = generation
-        queue.reload(settings, transportsOf(settings, { events, material, webhooks }), hostnameOf(settings))
-      })
-    await this.#operations.follow(generation.settings, change).catch((error: unknown) => {
+    const { settings } = generation
+    const undo: (() => Promise<void>)[] = []
+    const rollback = async (): Promise<void> => {
+      for (const step of undo.toReversed()) await step()
       // it never came into force, and must not go on watching files or running timers
       this.#retire(generation)
+    }
+    try {
+      const services = this.#servicesOf(generation)
+      await this.#view.prepare(settings)
+      const operations = await this.#operations?.prepare(settings)
+      undo.push(async () => await operations?.rollback())
+      const sockets = await listeners.prepare(settings)
+      undo.push(() => sockets.rollback())
+      const commit = async (): Promise<void> => {
+        sockets.commit(() => this.#switch(generation, services))
+        operations?.commit()
+        this.#expiry.look()
+        await logs.replace(settings)
+      }
+      return { commit, rollback }
+    } catch (error) {
+      await rollback()
       throw error
+    }
+  }
+
+  #switch(generation: Generation, services: SessionServices): void {
+    const { events, queue, partnerReport, reserve } = this.#parts
+    const { settings, sessionMaterial: material, webhookMaterial: webhooks, partners } = generation
+    this.#generation.tls.handOver(generation.tls)
+    this.#retire(this.#generation)
+    this.#generation = generation
+    this.#services = services
+    partnerReport.expect(partners.pins, warningTime(settings))
+    reserve.octets = settings.global.spool_min_free
+    queue.reload(settings, transportsOf(settings, { events, material, webhooks }), hostnameOf(settings))
+  }
+
+  async #bind(): Promise<void> {
+    await this.#view.prepare(this.settings)
+    const operations = await this.#operations?.prepare(this.settings)
+    try {
+      await this.#parts.listeners.start()
+    } catch (error) {
+      await operations?.rollback()
+      throw error
+    }
+    operations?.commit()
+  }
+
+  #openOperations(): Operations {
+    const view = this.#view
+    return new Operations({
+      events: this.#parts.events,
+      services: view.services,
+      metrics: async () => await view.metricsPage(),
+      endpoint: async (request) => await this.#generation.policy.offers?.request(request),
+      health: () => undefined,
+      accept: (socket, scope, address) => this.#generation.tls.accept(socket, scope, address),
     })
-    this.#expiry.look()
-    await logs.replace(generation.settings)
   }
 
   /**
@@ -272,7 +290,7 @@ export class Server {
   async #stop(): Promise<void> {
     const { listeners, queue, spool, logs } = this.#parts
     listeners.close()
-    this.#operations.close()
+    this.#operations?.close()
     this.#stopping.abort()
     this.#expiry.stop()
     const deadline = new AbortController()
@@ -284,7 +302,7 @@ export class Server {
     await Promise.race([Promise.all(this.#retiring), delay(GIVE_UP_MS, undefined, { ref: false })])
     await queue.stop(deadline.signal)
     clearTimeout(timer)
-    this.#operations.end()
+    this.#operations?.end()
     await spool.close()
     await logs.close()
   }
@@ -294,6 +312,11 @@ export class Server {
     const done = this.#lastChange.then(change)
     this.#lastChange = done.catch(() => undefined)
     return done
+  }
+
+  /** Certificates, CAs and lists are read anew, in their turn. @throws ConfigError; nothing has changed then */
+  flushTls(): Promise<void> {
+    return this.#inTurn(() => this.#flushTls())
   }
 
   /** Certificates, CAs and lists are read anew; everything else stays. Sessions under way keep what they began with. */
@@ -356,8 +379,8 @@ export class Server {
       resolveScope: (listen, address, pathway) => settings.resolveInbound(listen, address, pathway),
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       liveDecisions: this.#parts.decisions,
-      liveSessions: this.#operations,
-      policyTime: (phase, milliseconds) => this.#operations.policyTime(phase, milliseconds),
+      liveSessions: this.#view,
+      policyTime: (phase, milliseconds) => this.#view.policyTime(phase, milliseconds),
       shuttingDown: this.#stopping.signal,
     }
   }

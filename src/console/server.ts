@@ -25,8 +25,17 @@ export interface ConsoleLimits {
 
 export const consoleLimits: ConsoleLimits = { clients: 32, answer: 8 * 1024 * 1024, stall: 60_000 }
 
+/** What was gathered for one command. */
+export interface GatheredServices {
+  readonly services: ConsoleServices
+  /** whose part is not there: said in the answer, in words */
+  readonly missing: readonly string[]
+}
+
 export interface ConsoleServerOptions {
   readonly services: ConsoleServices
+  /** what one command works with, where it has to be gathered first; `services` otherwise */
+  readonly servicesFor?: ((words: readonly string[]) => Promise<GatheredServices>) | undefined
   readonly onPanic: (level: Panic['level'], text: string) => void
   readonly limits?: Partial<ConsoleLimits>
 }
@@ -50,8 +59,7 @@ export class ConsoleServer {
       socket.destroySoon()
       return
     }
-    const { services, onPanic } = this.#options
-    const client = new ConsoleClient(socket, { place, services, onPanic, limits: this.#limits })
+    const client = new ConsoleClient(socket, { ...this.#options, place, limits: this.#limits })
     this.#clients.set(socket, client)
     socket.once('close', () => this.#clients.delete(socket))
     client.start()
@@ -69,10 +77,8 @@ export class ConsoleServer {
   }
 }
 
-interface ClientOptions {
+interface ClientOptions extends ConsoleServerOptions {
   readonly place: string
-  readonly services: ConsoleServices
-  readonly onPanic: ConsoleServerOptions['onPanic']
   readonly limits: ConsoleLimits
 }
 
@@ -179,10 +185,12 @@ class ConsoleClient {
         this.#ending = true
         return { status: 'ok', text: '' }
       }
-      const answer = await runCommand(words, this.#options.services)
-      return json
-        ? { status: 'ok', text: this.#bounded(renderJson(answer), json) }
-        : { status: 'ok', text: this.#bounded(renderText(answer), json) }
+      const { services, missing } = await this.#gather(words)
+      const answer = await runCommand(words, services)
+      // a program must not take a part for the whole
+      if (json && missing.length > 0) throw new ConsoleError(missing.join('; '))
+      const text = json ? renderJson(answer) : `${renderText(answer)}${missing.map(printed).join('')}`
+      return { status: 'ok', text: this.#bounded(text, json) }
     } catch (error) {
       const message = error instanceof ConsoleError ? error.message : this.#unforeseen(error)
       return {
@@ -190,6 +198,11 @@ class ConsoleClient {
         text: json ? `${toJson({ error: message })}\n` : `${printableLines(message)}\n`,
       }
     }
+  }
+
+  async #gather(words: readonly string[]): Promise<GatheredServices> {
+    const { services, servicesFor } = this.#options
+    return (await servicesFor?.(words)) ?? { services, missing: [] }
   }
 
   #unforeseen(error: unknown): string {
@@ -218,6 +231,10 @@ class ConsoleClient {
     this.#socket.off('close', gone)
     return sent
   }
+}
+
+function printed(sentence: string): string {
+  return `${printable(sentence)}\n`
 }
 
 function describe(error: unknown): string {

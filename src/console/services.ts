@@ -18,8 +18,8 @@ export interface ConsoleServices {
   readonly clock: () => number
   readonly hostname: () => string
   readonly settings: () => Settings
-  readonly counters: Counters
-  readonly panics: PanicMemory
+  readonly counters: Pick<Counters, 'reset' | 'since' | 'counts' | 'rates'>
+  readonly panics: Pick<PanicMemory, 'entries'>
   /** inbound sessions under way, the oldest first */
   readonly sessions: () => readonly LiveSession[]
   readonly queue: QueueView

@@ -32,6 +32,8 @@ export interface LogsOptions {
   readonly clock: () => number
   /** Told when a file begins to fail, when it works again, and when lines are lost. */
   readonly onError: (message: string) => void
+  /** false: another process of the node writes the heartbeats */
+  readonly heartbeats?: boolean
 }
 
 /** The stanzas that name log files. */
@@ -172,14 +174,14 @@ class FileLogs implements Logs {
       mainlog?.write(mainlogHeartbeat(this.#options.clock()))
       rejectlog?.write(rejectlogHeartbeat(this.#options.clock()))
     }
-    const heartbeat = startHeartbeat(settings.heartbeat, beat)
+    const heartbeat = this.#startHeartbeat(settings.heartbeat, beat)
     return { settings, mainlog, rejectlog, paniclog, acctlog, heartbeat }
   }
 
   #openBounces(settings: BounceLoggerSettings): OpenBounceLogger {
     const bouncelog = this.#writer(settings.bouncelog, settings.bouncelog_mode)
     const beat = (): void => bouncelog?.write(bouncelogHeartbeat(this.#options.clock()))
-    return { settings, bouncelog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
+    return { settings, bouncelog, heartbeat: this.#startHeartbeat(settings.heartbeat, beat) }
   }
 
   #openCustom({
@@ -193,7 +195,11 @@ class FileLogs implements Logs {
   #openTlsLog(settings: TlsLogSettings): OpenTlsLog {
     const tlslog = this.#writer(settings.tlslog, settings.tlslog_mode)
     const beat = (): void => tlslog?.write(tlsLogHeartbeat(this.#options.clock()))
-    return { tlslog, heartbeat: startHeartbeat(settings.heartbeat, beat) }
+    return { tlslog, heartbeat: this.#startHeartbeat(settings.heartbeat, beat) }
+  }
+
+  #startHeartbeat(seconds: number, beat: () => void): NodeJS.Timeout | undefined {
+    return this.#options.heartbeats === false ? undefined : startHeartbeat(seconds, beat)
   }
 
   #openReports(global: LogStanzas['global']): OpenReports {

@@ -62,7 +62,7 @@ export class SpoolLock {
   }
 
   release(): void {
-    this.#database.close()
+    if (this.#database.isOpen) this.#database.close()
   }
 }
 

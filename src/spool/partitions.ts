@@ -27,12 +27,14 @@ export async function partitionsIn(folder: string): Promise<number[]> {
 export class Partitions implements Spool {
   readonly #own: Spool
   readonly #all: Spool[]
+  readonly #onClosed: () => void
   #closed: Promise<void> | undefined
 
-  /** @param own takes new mail */
-  constructor(own: Spool, others: readonly Spool[] = []) {
+  /** @param own takes new mail @param onClosed called when all are closed */
+  constructor(own: Spool, onClosed: () => void = () => undefined) {
     this.#own = own
-    this.#all = [own, ...others]
+    this.#all = [own]
+    this.#onClosed = onClosed
   }
 
   /** One more to deliver from: what it holds is among `messages` from now on. */
@@ -83,12 +85,14 @@ export class Partitions implements Spool {
 
   async #close(): Promise<void> {
     const ends = await Promise.allSettled(this.#all.map((spool) => spool.close()))
+    this.#onClosed()
     const failure = ends.find((end) => end.status === 'rejected')
     if (failure !== undefined) throw failure.reason
   }
 
   /** Where a message is; one that is nowhere is nowhere in the first one too. */
   #of(id: string): Spool {
+    if (this.#all.length === 1) return this.#own
     return this.#all.find((spool) => spool.contentKey(id) !== undefined) ?? this.#own
   }
 }

@@ -82,7 +82,7 @@ export class NodeCounts implements LimitCounts {
   clear(slot: number): void {
     const [start, end] = [`${slot}|`, `${slot}}`]
     this.#table.transactionSync(() => {
-      for (const { key, value } of this.#table.getRange({ start, end }).asArray) {
+      for (const { key, value } of [...this.#table.getRange({ start, end })]) {
         this.#change(`all|${key.slice(start.length)}`, -value)
         this.#table.removeSync(key)
       }

@@ -8,10 +8,19 @@
 
 import { parseAddress } from '../../config/address.ts'
 
+/** @see AuthFailures.add */
+export interface AuthFailure {
+  readonly address: string
+  /** seconds */
+  readonly window: number
+}
+
 interface Entry {
   readonly until: number
   readonly failures: number
 }
+
+export type AuthFailureEntries = readonly (readonly [string, Entry])[]
 
 const MAX_ADDRESSES = 20_000
 const FIRST_DELAY_MS = 250
@@ -22,10 +31,20 @@ export class AuthFailures {
   /** in the order of the first failure */
   readonly #entries = new Map<string, Entry>()
 
-  /** @param clock milliseconds */
-  constructor(clock: () => number, maximum = MAX_ADDRESSES) {
+  readonly #onFailure: (failure: AuthFailure) => void
+
+  /**
+   * @param clock milliseconds since the epoch
+   * @param onFailure told of each, so that other processes of the node can `note` it
+   */
+  constructor(
+    clock: () => number,
+    maximum = MAX_ADDRESSES,
+    onFailure: (failure: AuthFailure) => void = () => undefined,
+  ) {
     this.#clock = clock
     this.#maximum = maximum
+    this.#onFailure = onFailure
   }
 
   /** addresses that are remembered */
@@ -45,12 +64,28 @@ export class AuthFailures {
 
   /** Notes a failure. @param window seconds, for the first one. @returns how many there are now */
   add(address: string, window: number): number {
+    this.#onFailure({ address, window })
+    return this.note({ address, window })
+  }
+
+  /** A failure that another process has met. @returns how many there are now */
+  note({ address, window }: AuthFailure): number {
     const failures = this.count(address) + 1
     const key = addressKey(address)
     const known = this.#entries.get(key)
     if (known === undefined) this.#makeRoom()
     this.#entries.set(key, { failures, until: known?.until ?? this.#clock() + window * 1000 })
     return failures
+  }
+
+  /** All that is remembered, for a process that begins. */
+  entries(): AuthFailureEntries {
+    return [...this.#entries]
+  }
+
+  /** What another process remembers. */
+  restore(entries: AuthFailureEntries): void {
+    for (const [key, entry] of entries) this.#entries.set(key, entry)
   }
 
   #makeRoom(): void {

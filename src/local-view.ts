@@ -1,0 +1,129 @@
+/**
+ * What this process can say of itself: for the console, for `/metrics`, and for the supervisor that asks its workers.
+ * Outlives every reload. Metrics are counted from the moment when the first HTTP_Listener comes into force.
+ */
+
+import { statfs } from 'node:fs/promises'
+import type { Diagnostic } from './config/diagnostic.ts'
+import type { Settings } from './config/settings.ts'
+import { Counters } from './console/counters.ts'
+import { PanicMemory } from './console/panics.ts'
+import type { ConsoleServices, Expiry } from './console/services.ts'
+import type { DeliveryQueue } from './delivery/queue.ts'
+import type { EventBus } from './events/events.ts'
+import type { LiveSession, LiveSessions } from './events/live.ts'
+import type { PartnerReport } from './events/partner-report.ts'
+import type { Generation } from './generation.ts'
+import { hostnameOf } from './hostname.ts'
+import type { Decisions } from './logs/decisions.ts'
+import type { Logs } from './logs/logs.ts'
+import type { Gauges, Metrics } from './web/metrics.ts'
+import type { Page } from './web/server.ts'
+
+/** What the server gives, and what it can be asked to do. */
+export interface LocalViewHost {
+  readonly version: string
+  readonly events: EventBus
+  readonly logs: Logs
+  readonly queue: DeliveryQueue
+  readonly decisions: Decisions
+  readonly partnerReport: PartnerReport
+  /** what ends, the next one first */
+  readonly expiring: () => readonly Expiry[]
+  /** what is in force */
+  readonly generation: () => Generation
+  readonly reload: () => Promise<readonly Diagnostic[]>
+  /** TLS files are read anew, for handshakes from now on */
+  readonly flushTls: () => Promise<void>
+}
+
+export class LocalView implements LiveSessions {
+  readonly #host: LocalViewHost
+  readonly #sessions = new Set<() => LiveSession>()
+  readonly services: ConsoleServices
+  #metrics: Metrics | undefined
+
+  constructor(host: LocalViewHost) {
+    this.#host = host
+    this.services = this.#consoleServices()
+  }
+
+  /** A session begins. @returns what is called when it has ended */
+  add(look: () => LiveSession): () => void {
+    this.#sessions.add(look)
+    return () => void this.#sessions.delete(look)
+  }
+
+  /** Policy has answered in a phase. */
+  policyTime(phase: string, milliseconds: number): void {
+    this.#metrics?.policyTime(phase, milliseconds)
+  }
+
+  /** undefined: no HTTP_Listener has been in force */
+  get metrics(): Metrics | undefined {
+    return this.#metrics
+  }
+
+  /** What `/metrics` answers. */
+  async metricsPage(): Promise<Page> {
+    const metrics = this.#metrics
+    if (metrics === undefined) throw new Error('nothing was counted')
+    return { contentType: metrics.contentType, text: await metrics.text() }
+  }
+
+  /** A configuration comes into force: counting begins when somebody may ask for it. */
+  async prepare({ httpListens }: Settings): Promise<void> {
+    if (this.#metrics !== undefined || !httpListens.some(({ scope }) => scope.options.enable)) return
+    const { Metrics } = await import('./web/metrics.ts')
+    const { version, events } = this.#host
+    const metrics = new Metrics({ version, gauges: () => this.#gauges() })
+    this.#metrics = metrics
+    events.subscribe((event) => metrics.handle(event))
+  }
+
+  #consoleServices(): ConsoleServices {
+    const { version, events, logs, queue, generation, reload, flushTls, decisions, partnerReport, expiring } =
+      this.#host
+    const counters = new Counters(Date.now)
+    const panics = new PanicMemory()
+    events.subscribe((event) => counters.handle(event))
+    events.subscribe((event) => panics.handle(event))
+    return {
+      version,
+      pid: process.pid,
+      started: Date.now(),
+      clock: Date.now,
+      hostname: () => hostnameOf(generation().settings),
+      settings: () => generation().settings,
+      counters,
+      panics,
+      sessions: () => [...this.#sessions].map((look) => look()),
+      queue,
+      reload,
+      reopenLogs: () => logs.reopen(),
+      scripts: () => generation().policy.offers,
+      tls: { contexts: () => generation().tls.contexts, flush: flushTls },
+      decisions,
+      pins: () => partnerReport.pins(),
+      serverOnly: () => partnerReport.serverOnly(),
+      expiries: expiring,
+    }
+  }
+
+  async #gauges(): Promise<Gauges> {
+    const { queue, logs, generation, expiring } = this.#host
+    const { spoolbase, spool_min_free } = generation().settings.global
+    const { ready, active, delayed, failed } = queue.counts
+    const disk = await statfs(spoolbase.path).catch(() => undefined)
+    return {
+      sessions: this.#sessions.size,
+      queue: { ready, active, delayed, failed },
+      spool: { free: disk && disk.bavail * disk.bsize, reserve: spool_min_free },
+      logLinesDropped: logs.droppedLines,
+      certificates: expiring()
+        // who a client is it chooses itself; partners are told apart from the facts
+        .filter(({ what }) => what !== 'client')
+        .map(({ what, name, source, days }) => ({ kind: what, name, file: source, days })),
+    }
+  }
+}
