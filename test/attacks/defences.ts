@@ -633,4 +633,35 @@ export const defences: readonly Defence[] = [
     source: 'src/authenticity/lines.ts',
     mutation: [['const MAX_LINE = 256 * 1024', 'const MAX_LINE = Infinity']],
   },
+  {
+    known: 'CVE-2020-7247 (OpenSMTPD), CVE-2019-10149 (Exim)',
+    attack: 'An address of the envelope holds what a shell would run, or an option, on its way to a program',
+    test: [
+      'src/delivery/pipe/pipe.test.ts',
+      'a local part such as ${JSON.stringify(local)} is never put into a command',
+    ],
+    source: 'src/delivery/pipe/command-line.ts',
+    mutation: [
+      ['return /^[A-Za-z0-9_][A-Za-z0-9._+=-]{0,63}$/.test(local) ? local : undefined', 'return local'],
+    ],
+  },
+  {
+    known: 'Half a message for a whole one',
+    attack: 'A program is ended with the server, or stopped, and says that all is well',
+    test: [
+      'src/delivery/pipe/pipe.test.ts',
+      'one that says that all is well when it is told to end is not believed',
+    ],
+    source: 'src/delivery/pipe/run-program.ts',
+    mutation: [["if (this.#why === 'timed-out') return { kind: 'timed-out', output }", '']],
+  },
+  {
+    known: 'Replayed and forwarded webhooks',
+    attack: 'A signed request is sent again later, or for somebody else',
+    test: [
+      'src/delivery/webhook/webhook.test.ts',
+      'a request with another key, time, envelope or message is not signed',
+    ],
+    source: 'src/delivery/webhook/signature.ts',
+  },
 ]

@@ -167,12 +167,22 @@ test('a request with another key, time, envelope or message is not signed', asyn
     await send(url, { transport })
     transport.close()
     assert.equal(receiver.posts.length, 0, 'too old')
-    const { status } = await fetch(url, {
-      method: 'POST',
-      body: 'x',
-      headers: { 'postern-signature': `t=${Math.floor(Date.now() / 1000)},v1=${'0'.repeat(64)}` },
-    })
-    assert.equal(status, 401)
+    await send(url)
+    const [post] = receiver.posts
+    assert.ok(post !== undefined)
+    const again = async (changes: { readonly body?: string; readonly envelope?: string }) => {
+      const signature = String(post.headers['postern-signature'])
+      const envelope = changes.envelope ?? String(post.headers['postern-envelope'])
+      const headers = { 'postern-signature': signature, 'postern-envelope': envelope }
+      const { status } = await fetch(url, { method: 'POST', body: changes.body ?? post.body, headers })
+      return status
+    }
+    const forSomebodyElse = { ...post.envelope, recipient: 'root@example.com' }
+    const envelope = Buffer.from(JSON.stringify(forSomebodyElse)).toString('base64url')
+    assert.deepEqual(
+      [await again({}), await again({ body: `${post.body}x` }), await again({ envelope })],
+      [202, 401, 401],
+    )
   })
 })
 
