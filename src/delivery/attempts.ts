@@ -9,6 +9,7 @@ import { routingDomain } from '../mail/envelope.ts'
 import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
 import type { HostGates } from './host-gates.ts'
+import { wantsSuccess } from './notices/due.ts'
 import { foregone, judge, type Outcome } from './outcome.ts'
 import type { Route, Router } from './route.ts'
 import {
@@ -132,8 +133,9 @@ export class Attempts {
     const context = { options: scope.options, mayRepeat, gate, signal }
     if (route.kind === 'smtp') return await transports.smtp.deliver(messages, content, { ...context, route })
     if (route.kind === 'webhook')
-      return await transports.webhook.deliver(messages, content, { ...context, route })
-    if (route.kind === 'pipe') return await transports.pipe.deliver(messages, content, { ...context, route })
+      return arrived(messages, await transports.webhook.deliver(messages, content, { ...context, route }))
+    if (route.kind === 'pipe')
+      return arrived(messages, await transports.pipe.deliver(messages, content, { ...context, route }))
     const results: MessageResult[] = []
     for (const message of messages) {
       // a mailbox is one recipient's, and so is what goes wrong with it
@@ -146,7 +148,7 @@ export class Attempts {
           : { kind: 'deferred', until: 0 },
       )
     }
-    return results
+    return arrived(messages, results)
   }
 
   #route(message: StoredMessage | undefined, { options }: OutboundScope, router: Router): Route {
@@ -172,6 +174,18 @@ export class Attempts {
     }
     return localFailure('451 4.3.0 [internal] Local error in delivery')
   }
+}
+
+/** Mail that has come to its end here: whoever asked for it is told (RFC 3461 §5.2.3). */
+function arrived(
+  messages: readonly StoredMessage[],
+  results: readonly MessageResult[],
+): readonly MessageResult[] {
+  return results.map((result, index) => {
+    const envelope = messages[index]?.envelope
+    if (result.kind !== 'delivered' || envelope === undefined || !wantsSuccess(envelope)) return result
+    return { ...result, notice: 'delivered' }
+  })
 }
 
 /** Whether two messages with the same content can go in one transaction and over one session. */

@@ -4,13 +4,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { contentOf, openGate, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
 import { noMx } from '../../test/support/no-mx.ts'
-import { type SinkScript, SmtpSink } from '../../test/support/smtp-sink.ts'
+import { type ReceivedMail, type SinkScript, SmtpSink } from '../../test/support/smtp-sink.ts'
 import { StaticResolver } from '../../test/support/static-resolver.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { toUtf8 } from '../mail/utf8.ts'
 import type { StoredContent } from '../spool/spool.ts'
 import { SmtpTransport } from './attempt.ts'
+import { sameTransaction } from './attempts.ts'
 import type { MessageResult } from './transport.ts'
 
 const plain = contentOf('Subject: hi\r\n\r\n', 'one\r\n.two\r\n.\r\nthree')
@@ -102,15 +103,28 @@ test('UTF-8 goes to a host that offers SMTPUTF8; the others get what can do with
     assert.ok(!sink.commands.some((each) => each.startsWith('MAIL')))
 })
 
+test('what MAIL says of a message keeps it apart from others; what RCPT says does not', () => {
+  const a = storedMessage('a', { dsn: { notify: ['SUCCESS'] } })
+  assert.ok(sameTransaction(a, storedMessage('b', { dsn: { notify: 'NEVER' } })))
+  for (const changes of [{ dsn: { ret: 'FULL' } }, { dsn: { envid: 'x' } }, { smtpUtf8: true }] as const)
+    assert.ok(!sameTransaction(a, storedMessage('b', changes)))
+})
+
 const eight = contentOf(
   'MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n',
   `caf${toUtf8('é')}\r\n`,
 )
 const EIGHT = [{ bodyType: '8BITMIME' }] as const
 
+/** What a host without the extensions but these gets. */
+async function sent(
+  options: Partial<OutboundValues>,
+  extensions: readonly string[] = ['SIZE'],
+): Promise<ReceivedMail | undefined> {
+  return (await send({ extensions }, { envelopes: EIGHT, content: eight, options })).sink.received[0]
+}
+
 test('eight bits are encoded for a host that does not take them, as the option has it', async () => {
-  const sent = async (options: Partial<OutboundValues>, extensions: readonly string[] = ['SIZE']) =>
-    (await send({ extensions }, { envelopes: EIGHT, content: eight, options })).sink.received[0]
   for (const how of ['ifneeded', 'strict'] as const) {
     const made = await sent({ transform_8bitmime_content: how })
     assert.match(made?.content ?? '', /quoted-printable\r\n\r\ncaf=C3=A9\r\n$/)

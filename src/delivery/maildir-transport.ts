@@ -12,7 +12,6 @@ import * as fsPromises from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Envelope } from '../mail/envelope.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
-import { wantsSuccess } from './notices/due.ts'
 import { withReturnPath } from './return-path.ts'
 import type { MaildirRoute } from './route.ts'
 import { type AttemptContext, type AttemptResult, type Stage, stages, type Transport } from './transport.ts'
@@ -78,7 +77,6 @@ export class MaildirTransport implements Transport<MaildirRoute> {
       text: '',
       bytes,
       remote: '',
-      ...(wantsSuccess(message.envelope) ? { notice: 'delivered' } : {}),
     }
   }
 
