@@ -108,7 +108,7 @@ test('a message is posted as it is, with its envelope and what is known of the c
       kind: 'delivered',
       stage: 9,
       text: '250 2.0.0 [internal] webhook "app" answered 202',
-      bytes: 25,
+      bytes: 26,
       remote: '127.0.0.1',
       notice: 'delivered',
     })
@@ -116,7 +116,7 @@ test('a message is posted as it is, with its envelope and what is known of the c
     assert.equal(receiver.bad, 0)
     assert.equal(post?.body, 'Subject: hi\r\n\r\none\r\n.two\r\n')
     assert.equal(post.headers['content-type'], 'message/rfc822')
-    assert.equal(post.headers['content-length'], '25')
+    assert.equal(post.headers['content-length'], '26')
     assert.equal(post.headers['idempotency-key'], '"00/01-2"')
     assert.deepEqual(post.envelope, {
       id: '00/01-2',
