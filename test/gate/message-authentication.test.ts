@@ -29,6 +29,8 @@ const ZONE = {
 const POLICY = `
 local core = require("msys.core")
 require("msys.extended.vctx")
+require("msys.extended.message")
+require("msys.validate.openarc")
 local mod = {}
 function mod:validate_mailfrom(str, ac, vctx)
   if vctx:get(core.VCTX_MESS, "mailfrom_localpart") == "strict" and vctx:get(core.VCTX_MESS, "spf_status") == "fail" then
@@ -38,6 +40,8 @@ function mod:validate_mailfrom(str, ac, vctx)
   return core.VALIDATE_CONT
 end
 function mod:validate_data(msg, ac, vctx)
+  local done, problem = pcall(msys.validate.openarc.verify, msg)
+  print("arc", done and msg:context_get(core.VCTX_MESS, "arc_cv") or problem)
   local status = vctx:get(core.VCTX_MESS, "dmarc_status")
   local policy = vctx:get(core.VCTX_MESS, "dmarc_policy")
   if status == "fail" and policy == "reject" or status == "permerror" then
@@ -51,7 +55,7 @@ msys.registerModule("origin", mod)`
 const CONF = `
 ESMTP_Listener {
   Listen "127.0.0.1:0" { }
-  Listen "127.0.0.2:0" { context = [ __bypass_spf_v1 = "true" __bypass_opendkim = "true" __bypass_dmarc = "true" ] }
+  Listen "127.0.0.2:0" { context = [ __bypass_openarc = "true" __bypass_spf_v1 = "true" __bypass_opendkim = "true" __bypass_dmarc = "true" ] }
   Listen "127.0.0.3:0" { Open_Relay = true }
 }
 spf_v1 { }
@@ -63,6 +67,7 @@ opendkim "rsa" {
 }
 opendkim "ed" { key = "%{s}.key" dkim_domain "gate.example" { selector = "ed" } }
 dmarc { }
+openarc { validate = true }
 scriptlet "scriptlet" { script "origin" { source = "./origin.lua" } }
 Domain "unsigned.example" { opendkim_sign = false }
 maildir "m" { basedir = "mail" domains = ( "gate.example" "unsigned.example" ) create_users = true }`
@@ -124,6 +129,7 @@ describe('a gate that looks where mail comes from', () => {
     )
     assert.match(results, /dkim=pass header\.d=bank\.example header\.s=s1 header\.a=ed25519-sha256/)
     assert.match(results, /dmarc=pass \(p=reject\) header\.from=bank\.example/)
+    await gate.event('panic', ({ text }) => text === 'arc none')
     assert.match(mail, /^Received-SPF: pass client-ip=127\.0\.0\.1; .*identity=mailfrom$/m)
   })
 
@@ -156,6 +162,7 @@ describe('a gate that looks where mail comes from', () => {
     assert.match(reply, /^250/)
     assert.doesNotMatch(mail, /Received-SPF|Authentication-Results/)
     assert.equal(dns.asked.length, asked)
+    await gate.event('panic', ({ text }) => text.includes('needs openarc { validate = true }'))
   })
 
   test('mail of ours is signed twice for who may relay, and not at all for strangers', async () => {

@@ -82,7 +82,7 @@ export const unbuiltFunctions: readonly string[] = [
   ...names('msys.validate.opendkim.', 'get_sig_keysize get_sig_selector get_sig_signalg'),
   ...names('msys.validate.dk.', 'verify sign get_responsible_domain'),
   ...names('msys.validate.dkim2.', 'verify sign ar_clauses'),
-  ...names('msys.validate.openarc.', 'sign seal verify'),
+  ...names('msys.validate.openarc.', 'sign seal'),
   ...names('msys.delivery.', 'ob_get_current_message'),
   ...names('msys.pbp.', 'action disconnect'),
   ...names('curl.', 'new escape unescape'),
@@ -165,7 +165,7 @@ export function isUnbuiltModule(name: string): boolean {
 /** Modules of which nothing works. */
 export const unbuiltModules: readonly string[] = [
   ...names('msys.', 'os threadpool bounce rfc3464'),
-  ...names('msys.', 'validate.opendkim validate.dk validate.openarc delivery pbp'),
+  ...names('msys.', 'validate.opendkim validate.dk delivery pbp'),
   ...names('', 'curl xml'),
   ...modulesOfOthers,
 ]

@@ -460,6 +460,17 @@ function msys.log(level, ...)
   host.log(level, joined(...))
 end
 
+-- Each chain is verified before validate_data where the configuration says so; then its result is in the context.
+msys.validate = {
+  openarc = {
+    verify = function(msg)
+      if msg:context_exists(msys.core.VCTX_MESS, "arc_cv") == 0 then
+        error("msys.validate.openarc.verify needs openarc { validate = true }, and works from validate_data on", 2)
+      end
+    end,
+  },
+}
+
 msys.tls_params = {
   set = function(params, name, value)
     host.set_parameter(params, name, value)

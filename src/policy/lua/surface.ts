@@ -236,7 +236,11 @@ export const surface: readonly SurfaceGroup[] = [
       notYet('rfc3464.compute_delivery_status rfc3464.compute_delivery_status_string rfc3464.create_mdn'),
       notYet('rfc3464.send_mdn rfc3464.extract_delivery_status'),
       notYet('validate.opendkim.verify validate.opendkim.sign validate.opendkim.get_sig'),
-      notYet('validate.openarc.sign validate.openarc.seal validate.openarc.verify'),
+      notYet('validate.openarc.sign validate.openarc.seal'),
+      differs(
+        'validate.openarc.verify',
+        'finds the result of `openarc { validate = true }`, and is an error without it',
+      ),
       never('validate.dk.sign validate.dk.get_responsible_domain', 'DomainKeys is historic (RFC 4870)'),
       notYet('os.statvfs_subscribe os.statvfs_read delivery.ob_get_current_message'),
       never('threadpool.count threadpool.find threadpool.stat', 'there are no thread pools'),
