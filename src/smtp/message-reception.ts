@@ -97,8 +97,11 @@ export class MessageReception implements ChunkedReception {
   /** What came. @throws Refusal when it is no message that can be taken */
   message(): ReceivedMessage {
     const { text, problem } = this.#splitter.header()
-    if (problem === 'lone-newline') throw refusedBody(headerProblemReplies[problem])
-    if (this.#failure !== undefined) throw this.#failure
+    const failure = this.#failure
+    // a header that was cut off says nothing of itself; of two things that were found the header's is the one to name
+    const mayName = failure === undefined || failure.reply.text === VIOLATIONS['bare-lf'].text
+    if (problem === 'lone-newline' && mayName) throw refusedBody(headerProblemReplies[problem])
+    if (failure !== undefined) throw failure
     // RFC 5322 §3.5: a message may consist of a header alone.
     if (problem !== undefined && problem !== 'not-terminated')
       throw refusedBody(headerProblemReplies[problem])

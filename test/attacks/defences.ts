@@ -236,7 +236,7 @@ export const defences: readonly Defence[] = [
       'test/attacks/handshake.test.ts',
       'after close_notify in mid-message, neither TLS nor clear text goes on',
     ],
-    source: 'src/smtp/data.ts',
+    source: 'src/smtp/message-reception.ts',
   },
   {
     known: 'CVE-2023-51764 (Postfix), CVE-2023-51765 (Sendmail), CVE-2023-51766 (Exim)',
