@@ -35,6 +35,16 @@ test('a transient failure counts and sets the next attempt', () => {
   assert.deepEqual(told, [{ kind: 'transient-failure', text: '450 4.2.0 later' }])
 })
 
+test('a next hop that says when it wants to be asked again is asked then, within the message’s life', () => {
+  const now = receivedAt + 1000
+  const at = (retryAt: number) =>
+    judge(message, { ...transient, retryAt }, outboundDefaults, now).state?.nextAttempt
+  assert.equal(at(now + 30_000), now + 30_000)
+  assert.equal(at(now + 1e9), receivedAt + 86_400_000)
+  const options = { ...outboundDefaults, max_retries: 0 }
+  assert.equal(judge(message, { ...transient, retryAt: now + 30_000 }, options, now).state?.failed, true)
+})
+
 test('the last attempt is made when the message expires, and then it has failed', () => {
   const options = { ...outboundDefaults, message_expiration: 100 }
   const early = judge(message, transient, options, receivedAt + 1000)
