@@ -1,5 +1,5 @@
 /**
- * Writes the pages that are made from the code's own tables: docs/options.md and docs/compatibility.md. A test fails
+ * Writes the pages that are made from the code's own tables: docs/options.md, docs/events.md and docs/compatibility.md. A test fails
  * when they are not what the tables say; `npm run docs` writes them anew.
  */
 
@@ -44,6 +44,7 @@ import {
 import { lifeCycle } from '../src/policy/lua/scripts.ts'
 import { type SurfaceGroup, surface } from '../src/policy/lua/surface.ts'
 import { callouts } from '../src/policy/phases.ts'
+import { eventsPage } from './event-docs.ts'
 import {
   authenticateNotes,
   bounceLoggerNotes,
@@ -75,6 +76,7 @@ const docs = path.join(import.meta.dirname, '..', 'docs')
 export function generatedPages(): ReadonlyMap<string, string> {
   return new Map([
     ['options.md', optionsPage()],
+    ['events.md', eventsPage()],
     ['compatibility.md', compatibilityPage()],
   ])
 }
