@@ -42,7 +42,10 @@ export function transportsOf(settings: Settings, surroundings: Surroundings): Tr
   return {
     maildir: new MaildirTransport({ hostname }),
     webhook: new WebhookTransport({ material: webhooks }),
-    pipe: new PipeTransport({ folder: path.join(settings.global.spoolbase.path, 'pipe') }),
+    pipe: new PipeTransport({
+      folder: path.join(settings.global.spoolbase.path, 'pipe'),
+      reserve: settings.global.spool_min_free,
+    }),
     smtp: new SmtpTransport({
       // the system knows more than the DNS does, /etc/hosts for one
       resolver: servers.length === 0 ? new SystemResolver() : new DnsHosts(dns),

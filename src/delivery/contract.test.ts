@@ -141,7 +141,7 @@ transportContract<PipeRoute>('a pipe', async () => {
     },
   })
   const flags: Promise<unknown>[] = []
-  const transport = new PipeTransport({ folder: join(folder, 'pipe') })
+  const transport = new PipeTransport({ folder: join(folder, 'pipe'), reserve: 0 })
   return {
     transport: {
       deliver: async (messages, content, context) => {

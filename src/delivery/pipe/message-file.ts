@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { Envelope } from '../../mail/envelope.ts'
 import type { StoredContent } from '../../spool/spool.ts'
@@ -15,7 +15,7 @@ import { withReturnPath } from '../return-path.ts'
 import { UnixLines } from '../unix-lines.ts'
 
 /**
- * @param folder on a file system with room for it; made when it is missing
+ * @param folder on a file system with room for it
  * @returns open at its beginning, to be closed by the caller
  * @throws the signal's reason, what reading the content throws, or an error of the file system
  */
@@ -24,7 +24,6 @@ export async function messageFile(
   envelope: Envelope,
   { content, signal }: { readonly content: StoredContent; readonly signal: AbortSignal },
 ): Promise<FileHandle> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
   const name = path.join(folder, randomUUID())
   const file = await open(name, 'wx+', 0o600)
   try {

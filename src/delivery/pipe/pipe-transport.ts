@@ -7,7 +7,7 @@
  */
 
 import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, statfs } from 'node:fs/promises'
 import type { FilePath } from '../../config/settings.ts'
 import { Turns } from '../../dns/turns.ts'
 import type { StoredContent, StoredMessage } from '../../spool/spool.ts'
@@ -27,11 +27,19 @@ interface Delivery {
 export class PipeTransport implements Transport<PipeRoute> {
   readonly #folder: string
   readonly #graceMs: number | undefined
+  readonly #reserve: number
+  /** octets of messages that are being written */
+  #writing = 0
   readonly #turns = new Map<string, Turns>()
 
-  /** @param options.folder for the message while a program reads it @param options.graceMs between SIGTERM and SIGKILL */
-  constructor(options: { readonly folder: string; readonly graceMs?: number }) {
+  /**
+   * @param options.folder for the message while a program reads it
+   * @param options.reserve octets that stay free on its file system, for the spool
+   * @param options.graceMs between SIGTERM and SIGKILL
+   */
+  constructor(options: { readonly folder: string; readonly reserve: number; readonly graceMs?: number }) {
     this.#folder = options.folder
+    this.#reserve = options.reserve
     this.#graceMs = options.graceMs
   }
 
@@ -58,14 +66,8 @@ export class PipeTransport implements Transport<PipeRoute> {
     if (command.kind === 'unfit') {
       return failure('permanent', command.whose === 'sender' ? UNFIT_SENDER : UNFIT_RECIPIENT)
     }
-    let file: FileHandle
-    try {
-      file = await messageFile(this.#folder, message.envelope, { content, signal: context.signal })
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT'))
-        return failure('transient', NO_ROOM)
-      throw error
-    }
+    const file = await this.#write({ message, content, context })
+    if (file === undefined) return failure('transient', NO_ROOM)
     const files: FileHandle[] = [file]
     try {
       const answer = answerOf(pipe, await this.#run(context, command, files))
@@ -73,6 +75,24 @@ export class PipeTransport implements Transport<PipeRoute> {
       return { ...answer, bytes, remote: '', ...(answer.kind === 'delivered' ? { notice: 'delivered' } : {}) }
     } finally {
       for (const each of files) await each.close()
+    }
+  }
+
+  /** The message in a file; undefined: there is no room for it. */
+  async #write({ message, content, context: { signal } }: Delivery): Promise<FileHandle | undefined> {
+    const octets = content.header.length + content.bodySize
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    const { bavail, bsize } = await statfs(this.#folder)
+    if (bavail * bsize - this.#writing - octets < this.#reserve) return undefined
+    this.#writing += octets
+    try {
+      return await messageFile(this.#folder, message.envelope, { content, signal })
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT'))
+        return undefined
+      throw error
+    } finally {
+      this.#writing -= octets
     }
   }
 

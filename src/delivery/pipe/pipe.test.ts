@@ -33,7 +33,7 @@ function text(value: string): Template {
   return { text: value, parts: [value] }
 }
 
-const transport = new PipeTransport({ folder: join(root, 'messages'), graceMs: 200 })
+const transport = new PipeTransport({ folder: join(root, 'messages'), reserve: 0, graceMs: 200 })
 const content = contentOf('Subject: hi\r\nReturn-Path: <forged@x>\r\n\r\n', 'one\r\n', 'From two\r\n.\r\n')
 
 async function run(
@@ -299,4 +299,19 @@ test('no more than Max_Concurrent run at once', async () => {
   assert.ok(results.every(({ kind }) => kind === 'delivered'))
   const most = Math.max(...readFileSync(join(folder, 'most'), 'utf8').trim().split('\n').map(Number))
   assert.equal(most, 2)
+})
+
+test('the room that is reserved for the spool is left alone, and the message waits', async () => {
+  const full = new PipeTransport({ folder: join(root, 'full'), reserve: Number.MAX_SAFE_INTEGER })
+  const { path, folder } = program('touch ran')
+  const [result] = await full.deliver([storedMessage('m')], content, {
+    route: { kind: 'pipe', pipe: pipeSettings(path) },
+    options: outboundDefaults,
+    mayRepeat: false,
+    gate: openGate,
+    signal: new AbortController().signal,
+  })
+  assert.ok(result !== undefined)
+  assert.match(outcome(result), /^transient 452 4\.3\.1 /)
+  assert.ok(!existsSync(join(folder, 'ran')))
 })
