@@ -76,6 +76,7 @@ test('a message arrives whole, with its dots, after the envelope that was kept',
     text: '250 2.0.0 kept',
     bytes,
     remote: '127.0.0.1',
+    local: '127.0.0.1',
   })
   assert.deepEqual(sink.received, [
     {

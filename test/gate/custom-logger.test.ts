@@ -81,7 +81,7 @@ test('each stage has a line in its format, with headers, context and TLS of the 
   await gate.server.reload()
   assert.equal(
     lines('all').find((line) => line.includes(envelope.id)),
-    `R|${envelope.id}|bob@example.test|one  \\|two\\||CN=client-valid.example|a@b RCPT TO:<bob@example.test>\\r\\n`,
+    `R|${envelope.id}|bob@example.test|one  \\|two\\||CN=client-valid.example|a\\@b RCPT TO:<bob\\@example.test>\\r\\n`,
   )
   assert.deepEqual(lines('deliveries'), [
     `D|${envelope.id}|one  \\|two\\||127.0.0.1|127.0.0.1|TLS|ifavailable|TLSv1.3|250 2.0.0 kept`,
