@@ -150,6 +150,8 @@ export const inboundNotes: Notes<InboundValues> = {
   tls_allow_renegotiation: 'renegotiation is always off; `true` gets a warning',
   starttls_injection_policy: '`reject`, `ignore` or `allow` what came after STARTTLS in clear',
   require_tls: '+ MAIL is refused with 530 outside TLS',
+  require_tls_shadow:
+    '+ tells whom `Require_TLS` would refuse, and refuses nobody; see [decision-record.md](decision-record.md)',
   tls_session_tickets: '+ whether sessions can be resumed',
   tls_authentication_results:
     '+ `Authentication-Results` tells what came of the client’s certificate (`x-tls-client-cert`); see [partners.md](partners.md)',

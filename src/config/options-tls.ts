@@ -13,7 +13,7 @@ import type { Value } from './tree.ts'
 
 type TlsName = Extract<
   keyof InboundValues,
-  `tls_${string}` | 'tlsv13_ciphersuites' | 'use_ssl' | 'starttls_injection_policy' | 'require_tls'
+  `tls_${string}` | 'tlsv13_ciphersuites' | 'use_ssl' | 'starttls_injection_policy' | `require_tls${string}`
 >
 
 export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
@@ -58,6 +58,8 @@ export const tlsOptions: OptionTable<Pick<InboundValues, TlsName>> = {
   },
   /** + */
   require_tls: { codec: bool, default: false, scopes: sessionScopes },
+  /** + in the scopes of the option that it stands beside */
+  require_tls_shadow: { codec: bool, default: false, scopes: sessionScopes },
   /** + */
   tls_session_tickets: { codec: bool, default: true, scopes: sessionScopes },
   /** + */

@@ -52,6 +52,8 @@ export interface TlsValues {
   readonly starttls_injection_policy: 'reject' | 'ignore' | 'allow'
   /** + MAIL is refused with 530 outside TLS */
   readonly require_tls: boolean
+  /** + who would be refused so is told, and nobody is */
+  readonly require_tls_shadow: boolean
   /** + whether session tickets are given and taken */
   readonly tls_session_tickets: boolean
   /** + whether Authentication-Results tells what came of the client's certificate */

@@ -19,6 +19,7 @@ export function warnOfTraps(model: Model, report: Report): void {
     const scope = new View(situation)
     tlsTraps(scope, warnings)
     shadowTraps(scope, warnings)
+    requireTlsShadowTraps(scope, warnings)
     authTraps(scope, warnings)
     relayTraps(scope, warnings)
     extensionTraps(scope, warnings)
@@ -105,6 +106,23 @@ function shadowTraps(scope: View, warnings: Once): void {
   } else if (wanted === 'require' && scope.value('tls_client_ca') === undefined) {
     warnings.add(
       'TLS_Verify_Mode_Shadow is "require" without a TLS_Client_CA: every certificate is told as one that does not verify',
+      shadow.at,
+    )
+  }
+}
+
+/** The same of Require_TLS_Shadow. */
+function requireTlsShadowTraps(scope: View, warnings: Once): void {
+  const shadow = scope.set('require_tls_shadow', true)
+  if (shadow === undefined) return
+  const active = scope.set('require_tls', true)
+  if (active !== undefined && !scope.isNarrower('require_tls', 'require_tls_shadow')) {
+    warnings.add('Require_TLS_Shadow tells nothing new: Require_TLS is true already', shadow.at, active.at)
+  } else if (scope.value('use_ssl') && !scope.isNarrower('use_ssl', 'require_tls_shadow')) {
+    warnings.add('Require_TLS_Shadow has nobody to tell of: Use_SSL lets nobody in without TLS', shadow.at)
+  } else if (!scope.value('use_ssl') && !scope.extensions.includes('STARTTLS')) {
+    warnings.add(
+      `Require_TLS_Shadow tells of everybody on Listen ${quote(scope.listen)}, which offers no TLS: STARTTLS is not among SMTP_Extensions`,
       shadow.at,
     )
   }

@@ -28,7 +28,7 @@ export function shadowTable({ rows, others, totals }: ShadowTable): TableAnswer 
     rows: rows.slice(0, MAX_ROWS).map(shadowRow),
     empty:
       seen === 0
-        ? 'No scope with TLS_Verify_Mode_Shadow has seen a handshake that has ended.'
+        ? 'No handshake has ended in a scope with TLS_Verify_Mode_Shadow, and no mail in clear text has come to one with Require_TLS_Shadow.'
         : `Nobody would be refused: all ${seen} handshakes would go on.`,
     leftOut: Math.max(0, rows.length - MAX_ROWS) + (others?.rows ?? 0),
   }

@@ -13,7 +13,7 @@ import type { CachedContext, ConsoleServices } from './services.ts'
 import { dateTime } from './times.ts'
 
 const DEFAULT_SESSIONS = 50
-const outcomes: readonly DecisionOutcome[] = ['failed', 'anonymous', 'unverified', 'verified']
+const outcomes: readonly DecisionOutcome[] = ['failed', 'anonymous', 'unverified', 'verified', 'plaintext']
 
 export const tlsCommands: readonly ConsoleCommand[] = [
   {
@@ -31,7 +31,7 @@ export const tlsCommands: readonly ConsoleCommand[] = [
   {
     name: 'tls shadow',
     arguments: '',
-    help: 'whom TLS_Verify_Mode_Shadow would refuse, by client network and certificate',
+    help: 'whom TLS_Verify_Mode_Shadow and Require_TLS_Shadow would refuse, by client network and certificate',
     run: (_args, { decisions }) => shadowTable(decisions.shadow()),
   },
   {

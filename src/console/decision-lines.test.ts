@@ -60,3 +60,12 @@ test('OCSP: about whom, by whom, what, why, how old, and whether it was forgiven
   ])
   assert.deepEqual(named('OCSP', decisionLines(record({}))), [])
 })
+
+test('clear text: what Require_TLS would do, and nothing of certificates', () => {
+  const lines = decisionLines(
+    record({ outcome: 'plaintext', protocol: '', requireTlsShadow: { from: 'gate.conf:4' } }),
+  )
+  assert.deepEqual(named('shadow', lines), ['Require_TLS, from gate.conf:4: would-refuse (no-tls)'])
+  assert.deepEqual(named('verdict', lines), ['plaintext'])
+  assert.deepEqual(named('CAs', lines), [])
+})

@@ -34,7 +34,8 @@ function scopeLines({ scope, mode, modeFrom }: DecisionRecord): readonly string[
   ]
 }
 
-function trustLines({ ca, crl, mode }: DecisionRecord): readonly string[] {
+function trustLines({ ca, crl, mode, outcome }: DecisionRecord): readonly string[] {
+  if (outcome === 'plaintext') return []
   if (mode === 'none') return [field('trust', 'no certificate was asked for')]
   const authorities =
     ca === undefined ? 'no TLS_Client_CA: nothing verifies' : `${ca.path} (SHA-256 ${ca.digest})`
@@ -103,10 +104,15 @@ function identityLines(identity: DecisionIdentity, verified: boolean): readonly 
   ]
 }
 
-function shadowLines({ shadow }: DecisionRecord): readonly string[] {
-  if (shadow === undefined) return []
-  const { mode, from, verdict, reason } = shadow
-  return [field('shadow', `${mode}, from ${from}: ${verdict} (${reason})`)]
+function shadowLines({ shadow, requireTlsShadow }: DecisionRecord): readonly string[] {
+  return [
+    ...(requireTlsShadow === undefined
+      ? []
+      : [field('shadow', `Require_TLS, from ${requireTlsShadow.from}: would-refuse (no-tls)`)]),
+    ...(shadow === undefined
+      ? []
+      : [field('shadow', `${shadow.mode}, from ${shadow.from}: ${shadow.verdict} (${shadow.reason})`)]),
+  ]
 }
 
 function answerLines({ answers, answersLeftOut }: DecisionRecord): readonly string[] {

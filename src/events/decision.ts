@@ -2,7 +2,8 @@
  * The decision record: what one TLS connection was judged by, what came of it, and what policy answered.
  *
  * Plain data and bounded: text of a certificate is escaped and cut by `tls/names.ts`, lists are cut at the limits below
- * and say how much was left out. Text is byte strings unless said otherwise. A connection without TLS has no record.
+ * and say how much was left out. Text is byte strings unless said otherwise. A connection without TLS has no record, unless
+ * Require_TLS would have refused it and Require_TLS_Shadow asks who that is.
  */
 
 import type { Endpoint } from '../mail/envelope.ts'
@@ -10,12 +11,15 @@ import type { Endpoint } from '../mail/envelope.ts'
 /** entries that a record keeps of each kind */
 export const decisionLimits = { answers: 32, alternativeNames: 32, ocsp: 8, text: 512 } as const
 
-/** Where a certificate stood when a handshake came to its end; `failed`: there was no end. */
-export type DecisionOutcome = 'failed' | 'anonymous' | 'unverified' | 'verified'
+/**
+ * Where a certificate stood when a handshake came to its end; `failed`: there was no end; `plaintext`: there was no
+ * handshake, and Require_TLS_Shadow had something to tell of that.
+ */
+export type DecisionOutcome = 'failed' | 'anonymous' | 'unverified' | 'verified' | 'plaintext'
 
 export interface DecisionRecord {
   readonly kind: 'decision'
-  /** when the handshake came to an end, milliseconds since the epoch */
+  /** when the handshake, or the command that Require_TLS would have refused, came to an end, milliseconds since the epoch */
   readonly at: number
   readonly connectionId: string
   /** the client, as it was known at the handshake */
@@ -27,6 +31,8 @@ export interface DecisionRecord {
   readonly modeFrom: string
   /** absent where TLS_Verify_Mode_Shadow is not set */
   readonly shadow?: ShadowVerdict
+  /** Require_TLS would have refused a command in clear text; FILE:LINE of the Require_TLS_Shadow that asks; Unicode text */
+  readonly requireTlsShadow?: { readonly from: string }
   readonly scope: DecisionScope
   /** what certificates were verified against; absent where no TLS_Client_CA is set: then nothing verifies */
   readonly ca?: { readonly path: string; readonly digest: string }
@@ -44,7 +50,7 @@ export interface DecisionRecord {
   readonly identity?: DecisionIdentity
   /** the partner that the verified certificate stands for */
   readonly partner?: string
-  /** `TLSv1.3`; '' when the handshake failed, as are cipher and sni */
+  /** `TLSv1.3`; '' without a handshake that succeeded, as are cipher and sni */
   readonly protocol: string
   readonly cipher: string
   readonly sni: string

@@ -17,6 +17,8 @@ export interface Reception {
   readonly envelope: Envelope
   /** how it came in; `internal` is a message of our own. ESMTP unless given */
   readonly protocol?: 'esmtp' | 'internal'
+  /** who handed it over, as far as TLS says; absent for a message of our own */
+  readonly tls?: 'plaintext' | 'anonymous' | 'unverified' | 'verified'
 }
 
 /** What a delivery attempt led to. mainlog `D`, `T` and `P`. */

@@ -39,6 +39,7 @@ export const fullDecision: Required<DecisionRecord> = {
   mode: 'require',
   modeFrom: 'gate.conf:1',
   shadow: { mode: 'none', from: 'gate.conf:2', verdict: 'would-continue', reason: 'would-not-ask' },
+  requireTlsShadow: { from: 'gate.conf:4' },
   scope: {
     id: 'scope-id',
     listen: ':2525',

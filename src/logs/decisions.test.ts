@@ -33,7 +33,7 @@ test('the last records of each outcome are kept, newest first, and found by thei
   )
   assert.equal(decisions.find('a48')?.connectionId, 'a48')
   assert.equal(decisions.find('a1'), undefined)
-  assert.deepEqual(decisions.counts(), { failed: 1, anonymous: 50, unverified: 0, verified: 0 })
+  assert.deepEqual(decisions.counts(), { failed: 1, anonymous: 50, unverified: 0, verified: 0, plaintext: 0 })
 })
 
 const END = { at: 0, how: 'quit', accepted: 0, refused: 0 } as const
@@ -92,7 +92,37 @@ test('who verifies, and who is in a scope without a shadow mode, is in no row', 
   shadow.count(from('192.0.2.1', { shadow: { ...refused, verdict: 'would-continue', reason: 'verified' } }))
   const { rows, totals } = shadow.table()
   assert.deepEqual(rows, [])
-  assert.deepEqual(totals, { wouldRefuse: 0, verified: 1, unverified: 0, wouldNotAsk: 0, unknown: 0 })
+  assert.deepEqual(totals, {
+    wouldRefuse: 0,
+    verified: 1,
+    unverified: 0,
+    wouldNotAsk: 0,
+    unknown: 0,
+    noTls: 0,
+  })
+})
+
+test('clear text that Require_TLS would refuse is a row, also beside a shadow mode', () => {
+  const shadow = new ShadowCounts()
+  const requireTlsShadow = { from: 'gate.conf:4' }
+  const plain = decision({ outcome: 'plaintext', requireTlsShadow })
+  shadow.count({ ...plain, remote: { address: '192.0.2.1', port: 1 } })
+  shadow.count(from('192.0.2.9', { requireTlsShadow }))
+  const { rows, totals } = shadow.table()
+  assert.deepEqual(
+    rows.map(({ network, certificate, verdict, reason, count }) => [
+      network,
+      certificate,
+      verdict,
+      reason,
+      count,
+    ]),
+    [
+      ['192.0.2.0/24', 'none', 'would-refuse', 'no-tls', 2],
+      ['192.0.2.0/24', 'none', 'would-refuse', 'no-certificate', 1],
+    ],
+  )
+  assert.deepEqual([totals.noTls, totals.wouldRefuse], [2, 1])
 })
 
 test('a flood of networks moves into one row of others; who came often stays, and nothing is lost', () => {

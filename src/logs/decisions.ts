@@ -19,8 +19,15 @@ export class Decisions implements LiveDecisions {
     anonymous: [],
     unverified: [],
     verified: [],
+    plaintext: [],
   }
-  readonly #counts: Record<DecisionOutcome, number> = { failed: 0, anonymous: 0, unverified: 0, verified: 0 }
+  readonly #counts: Record<DecisionOutcome, number> = {
+    failed: 0,
+    anonymous: 0,
+    unverified: 0,
+    verified: 0,
+    plaintext: 0,
+  }
 
   /** @param options.kept records of each outcome; @param options.shadowRows rows of the shadow table */
   constructor(options: { readonly kept?: number; readonly shadowRows?: number } = {}) {
@@ -60,7 +67,7 @@ export class Decisions implements LiveDecisions {
       .toSorted((a, b) => (b.end?.at ?? b.at) - (a.end?.at ?? a.at))
   }
 
-  /** The record of a connection, under way or ended; undefined when it had no TLS or is no longer kept. */
+  /** The record of a connection, under way or ended; undefined when nothing was told of it or it is no longer kept. */
   find(connectionId: string): DecisionRecord | undefined {
     for (const live of this.#live) if (live.connectionId === connectionId) return live.record()
     for (const outcome of ALL) {
@@ -70,15 +77,15 @@ export class Decisions implements LiveDecisions {
     return undefined
   }
 
-  /** TLS connections that have ended since the start, by outcome. */
+  /** Connections that have ended since the start, by outcome. */
   counts(): Readonly<Record<DecisionOutcome, number>> {
     return { ...this.#counts }
   }
 
-  /** Who would be refused by TLS_Verify_Mode_Shadow; a connection counts once it has ended. */
+  /** Who would be refused, by TLS_Verify_Mode_Shadow and Require_TLS_Shadow; a connection counts once it has ended. */
   shadow(): ShadowTable {
     return this.#shadow.table()
   }
 }
 
-const ALL: readonly DecisionOutcome[] = ['failed', 'anonymous', 'unverified', 'verified']
+const ALL: readonly DecisionOutcome[] = ['failed', 'anonymous', 'unverified', 'verified', 'plaintext']

@@ -1,5 +1,5 @@
 /**
- * What TLS_Verify_Mode_Shadow has found, added up by client network and certificate: whom to talk to before enforcing.
+ * What TLS_Verify_Mode_Shadow and Require_TLS_Shadow have found, added up by client network and certificate: whom to talk to before enforcing.
  *
  * Clients choose their addresses and their certificates, so the table is bounded: when it is full the rows that were
  * counted least, and of these the ones seen longest ago, go into one row of others.
@@ -14,7 +14,8 @@ export interface ShadowRow {
   /** `none`: none was presented, or none asked for */
   readonly certificate: 'none' | { readonly subject: string; readonly issuer: string }
   readonly verdict: ShadowVerdict['verdict']
-  readonly reason: ShadowReason
+  /** `no-tls`: clear text, which Require_TLS would not take */
+  readonly reason: ShadowReason | 'no-tls'
   /** why the certificate does not verify, '' without one */
   readonly cause: string
   readonly count: number
@@ -30,7 +31,7 @@ export interface ShadowTable {
   readonly others:
     | { readonly rows: number; readonly count: number; readonly first: number; readonly last: number }
     | undefined
-  /** handshakes of scopes with a shadow mode, since the start */
+  /** handshakes of scopes with a shadow mode, and connections in clear text that would be refused, since the start */
   readonly totals: Readonly<Record<ShadowTotal, number>>
 }
 
@@ -45,6 +46,8 @@ export type ShadowTotal =
   | 'wouldNotAsk'
   /** not asked for, or the handshake failed */
   | 'unknown'
+  /** clear text, where Require_TLS would refuse it */
+  | 'noTls'
 
 const MAX_ROWS = 1000
 /** text of a certificate that a row keeps */
@@ -61,6 +64,7 @@ export class ShadowCounts {
     unverified: 0,
     wouldNotAsk: 0,
     unknown: 0,
+    noTls: 0,
   }
   #others: { rows: number; count: number; first: number; last: number } | undefined
 
@@ -68,8 +72,14 @@ export class ShadowCounts {
     this.#maxRows = maxRows
   }
 
-  /** Counts one handshake, if its scope has a shadow mode. */
-  count({ shadow, remote, identity, cause, outcome, at }: DecisionRecord): void {
+  /** Counts one connection, if its scope has a shadow. */
+  count(record: DecisionRecord): void {
+    const { shadow, requireTlsShadow, remote, identity, cause, outcome, at } = record
+    if (requireTlsShadow !== undefined) {
+      this.#totals.noTls += 1
+      const network = networkOf(remote.address)
+      this.#add({ network, certificate: 'none', verdict: 'would-refuse', reason: 'no-tls', cause: '' }, at)
+    }
     if (shadow === undefined) return
     this.#totals[totals[shadow.reason]] += 1
     const { verdict, reason } = shadow
@@ -78,7 +88,13 @@ export class ShadowCounts {
     const network = networkOf(remote.address)
     const certificate = identity && { subject: cut(identity.subject), issuer: cut(identity.issuer) }
     const why = outcome === 'failed' ? '' : cause
-    const key = JSON.stringify([network, certificate?.subject, certificate?.issuer, verdict, reason, why])
+    this.#add({ network, certificate: certificate ?? 'none', verdict, reason, cause: why }, at)
+  }
+
+  #add(kind: Omit<ShadowRow, 'count' | 'first' | 'last'>, at: number): void {
+    const { network, certificate, verdict, reason, cause } = kind
+    const named = certificate === 'none' ? [] : [certificate.subject, certificate.issuer]
+    const key = JSON.stringify([network, verdict, reason, cause, ...named])
     const row = this.#rows.get(key)
     if (row !== undefined) {
       row.count += 1
@@ -86,16 +102,7 @@ export class ShadowCounts {
       return
     }
     if (this.#rows.size >= this.#maxRows) this.#makeRoom()
-    this.#rows.set(key, {
-      network,
-      certificate: certificate ?? 'none',
-      verdict,
-      reason,
-      cause: why,
-      count: 1,
-      first: at,
-      last: at,
-    })
+    this.#rows.set(key, { ...kind, count: 1, first: at, last: at })
   }
 
   table(): ShadowTable {

@@ -26,7 +26,11 @@ const key = (name: string, meaning: string, value: TlsLogKey['value']): TlsLogKe
 /** In the order of a line. */
 export const tlsLogKeys: readonly TlsLogKey[] = [
   key('kind', '`decision`; `heartbeat` in a marker line, which has `time` alone', () => 'decision'),
-  key('time', 'when the handshake came to its end', ({ at }) => time(at)),
+  key(
+    'time',
+    'when the handshake came to its end; in clear text the first command that Require_TLS would refuse',
+    ({ at }) => time(at),
+  ),
   key('connection', 'the connection’s id, as in every other log', ({ connectionId }) => connectionId),
   key('client', 'address of the client; empty on a UNIX socket', ({ remote }) => text(remote.address)),
   key('client_port', 'its port', ({ remote }) => remote.port),
@@ -45,6 +49,16 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
     'shadow_reason',
     'why: `no-certificate`, `verified`, `unverified`, `not-asked-for`, `would-not-ask`, `handshake-failed`',
     ({ shadow }) => shadow?.reason,
+  ),
+  key(
+    'require_tls_shadow',
+    '`would-refuse`: a command was given in clear text, and Require_TLS_Shadow is true',
+    ({ requireTlsShadow }) => requireTlsShadow && 'would-refuse',
+  ),
+  key(
+    'require_tls_shadow_from',
+    '`FILE:LINE` of that value',
+    ({ requireTlsShadow }) => requireTlsShadow?.from,
   ),
   key('scope', 'Listen, Peer blocks and pathway that governed the handshake', ({ scope }) => scope.id),
   key('listen', 'the Listen’s instance', ({ scope }) => scope.listen),
@@ -74,7 +88,11 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
     'certificates beyond these, of which nothing bad was said where there was room for the others',
     ({ ocsp }) => ocsp?.askedLeftOut || undefined,
   ),
-  key('outcome', '`failed`, `anonymous`, `unverified` or `verified`', ({ outcome }) => outcome),
+  key(
+    'outcome',
+    '`failed`, `anonymous`, `unverified`, `verified`, or `plaintext`, with Require_TLS_Shadow only',
+    ({ outcome }) => outcome,
+  ),
   key('cause', 'why not verified (see tls.md), or what ended the handshake', ({ cause }) => some(cause)),
   key('code', 'OpenSSL’s own word', ({ code }) => some(code)),
   key('failing_depth', 'which certificate failed; 0 is the client’s own', ({ failing }) => failing?.depth),

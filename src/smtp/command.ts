@@ -74,11 +74,16 @@ export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Comm
 
 /** What has to come before a command. @throws Refusal */
 export function requireReady(
-  { scope: { options }, tls, hello }: Session,
+  session: Session,
   { needsHello, beforeTls }: Pick<CommandRow<unknown, never>, 'needsHello' | 'beforeTls'>,
 ): void {
-  if (!beforeTls && options.require_tls && tls === undefined) {
-    throw refuse(530, '5.7.0 Must issue a STARTTLS command first', { module: 'tls' })
+  const { scope, tls, hello } = session
+  const { options } = scope
+  if (!beforeTls && tls === undefined) {
+    if (options.require_tls) {
+      throw refuse(530, '5.7.0 Must issue a STARTTLS command first', { module: 'tls' })
+    }
+    if (options.require_tls_shadow) session.decision.wouldNeedTls(session.connection, scope)
   }
   if (needsHello && options.require_ehlo && hello === undefined) {
     throw refuse(550, '5.5.1 RFC2821 HELO/EHLO needed')

@@ -16,7 +16,8 @@ export async function keepMessages(
   const { events, clock, enqueue, loggedHeaders = [] } = session.services
   const kept = loggedHeaders.length === 0 ? messages : withHeaders(messages, loggedHeaders)
   await writer.commit(kept)
-  for (const { envelope } of kept) events.emit({ kind: 'reception', at: clock(), envelope, protocol })
+  const told = protocol === 'internal' ? { protocol } : { protocol, tls: session.peer.kind }
+  for (const { envelope } of kept) events.emit({ kind: 'reception', at: clock(), envelope, ...told })
   try {
     enqueue(kept)
   } catch (error) {

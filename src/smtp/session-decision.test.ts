@@ -72,6 +72,27 @@ test('without a handshake nothing is told', () => {
   assert.throws(() => decision.record())
 })
 
+test('clear text that Require_TLS would refuse is told, once, and stays known should TLS come later', () => {
+  const live = new Set<unknown>()
+  const liveDecisions = {
+    add: (each: unknown) => live.add(each),
+    remove: (each: unknown) => live.delete(each),
+  }
+  const { decision, events } = recorder({ liveDecisions })
+  decision.wouldNeedTls(connection, scope)
+  decision.wouldNeedTls(connection, scope)
+  const plain = decision.record()
+  assert.deepEqual([plain.outcome, plain.protocol, plain.shadow], ['plaintext', '', undefined])
+  assert.deepEqual([plain.requireTlsShadow, plain.remote.address], [{ from: 'default' }, '192.0.2.1'])
+  decision.shook(connection, scope, done())
+  decision.ended('quit', 1)
+  assert.equal(live.size, 0)
+  assert.deepEqual(
+    events.map((event) => event.kind === 'decision' && [event.outcome, event.requireTlsShadow?.from]),
+    [['unverified', 'default']],
+  )
+})
+
 const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `n${index}`)
 
 test('a record holds so many alternative names, over all kinds, and says how many more there were', () => {

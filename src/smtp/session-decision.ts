@@ -1,6 +1,7 @@
 /**
  * The decision record of one session: notes what policy and the rules answered, and what TLS showed, and tells it once,
- * when the connection ends. A session without TLS tells nothing, and costs a note for each refusal.
+ * when the connection ends. A session without TLS tells nothing, unless Require_TLS would have refused it and
+ * Require_TLS_Shadow asks who that is, and costs a note for each refusal.
  *
  * Nothing in here may hurt the mail: what goes wrong while a record is made is told in the panic log and forgotten.
  */
@@ -39,7 +40,7 @@ export type HandshakeResult =
   | { readonly kind: 'failed'; readonly error: TlsHandshakeError | undefined; readonly reason: string }
 
 /** What does not change after the handshake. */
-type Handshake = Omit<DecisionRecord, 'answers' | 'answersLeftOut' | 'partner' | 'end'>
+type Handshake = Omit<DecisionRecord, 'answers' | 'answersLeftOut' | 'partner' | 'end' | 'requireTlsShadow'>
 
 type Settled = Exclude<Verdict, { kind: 'continue' | 'done' }>
 
@@ -49,6 +50,7 @@ export class SessionDecision implements LiveDecision {
   partner: string | undefined
   readonly #services: DecisionServices
   #handshake: Handshake | undefined
+  #requireTlsShadow: DecisionRecord['requireTlsShadow']
   #answers: DecisionAnswer[] | undefined
   #leftOut = 0
   #refused = 0
@@ -86,11 +88,22 @@ export class SessionDecision implements LiveDecision {
     })
   }
 
-  /** @throws Error before a handshake has come to its end */
+  /** Require_TLS would have refused a command; the first one is noted. */
+  wouldNeedTls(connection: Connection, scope: InboundScope): void {
+    if (this.#requireTlsShadow !== undefined) return
+    this.#guarded(() => {
+      this.#requireTlsShadow = { from: describeOrigin(scope.origin('require_tls_shadow')) }
+      this.#handshake = { ...basisOf(connection, scope, this.#services.clock()), ...notBegun(scope) }
+      this.#services.liveDecisions?.add(this)
+    })
+  }
+
+  /** @throws Error before there is something to tell of TLS */
   record(): DecisionRecord {
-    if (this.#handshake === undefined) throw new Error('there was no handshake')
+    if (this.#handshake === undefined) throw new Error('there was neither a handshake nor a shadow')
     return {
       ...this.#handshake,
+      ...(this.#requireTlsShadow === undefined ? {} : { requireTlsShadow: this.#requireTlsShadow }),
       ...(this.partner === undefined ? {} : { partner: this.partner }),
       answers: [...(this.#answers ?? [])],
       answersLeftOut: this.#leftOut,
@@ -146,12 +159,23 @@ function handshakeOf(ingredients: Ingredients): Handshake {
   const forgiven =
     result.kind === 'done' && result.facts.crlForgiven === true && result.facts.peer.kind === 'verified'
   return {
+    ...basisOf(connection, scope, at),
+    ...(result.kind === 'done' ? shaken(scope, result.facts) : notShaken(scope, result, sources)),
+    ...(sources?.ca === undefined ? {} : { ca: sources.ca }),
+    ...(sources?.crl === undefined ? {} : { crl: { ...sources.crl, forgiven } }),
+  }
+}
+
+type Basis = Pick<Handshake, 'kind' | 'at' | 'connectionId' | 'remote' | 'local' | 'scope'>
+type Judged = Omit<Handshake, keyof Basis | 'ca' | 'crl'>
+
+function basisOf(connection: Connection, scope: InboundScope, at: number): Basis {
+  return {
     kind: 'decision',
     at,
     connectionId: connection.id,
     remote: connection.remote,
     local: connection.local,
-    ...(result.kind === 'done' ? shaken(scope, result.facts) : notShaken(scope, result, sources)),
     scope: {
       id: scope.id,
       listen: connection.listen.instance,
@@ -159,12 +183,23 @@ function handshakeOf(ingredients: Ingredients): Handshake {
       pathway: scope.pathway,
       pathwayGroup: scope.pathwayGroup,
     },
-    ...(sources?.ca === undefined ? {} : { ca: sources.ca }),
-    ...(sources?.crl === undefined ? {} : { crl: { ...sources.crl, forgiven } }),
   }
 }
 
-type Judged = Omit<Handshake, 'kind' | 'at' | 'connectionId' | 'remote' | 'local' | 'scope' | 'ca' | 'crl'>
+/** In clear text. */
+function notBegun(scope: InboundScope): Judged {
+  return {
+    mode: scope.options.tls_verify_mode ?? 'unset',
+    modeFrom: describeOrigin(scope.origin('tls_verify_mode')),
+    outcome: 'plaintext',
+    ...NOTHING,
+    cause: '',
+    code: '',
+  }
+}
+
+/** What a session has where nothing was negotiated. */
+const NOTHING = { protocol: '', cipher: '', sni: '', resumed: false } as const
 
 function shaken(scope: InboundScope, facts: TlsFacts): Judged {
   const { mode, modeFrom, peer, ocsp, protocol, cipher, sni, resumed } = facts
@@ -201,10 +236,7 @@ function notShaken(
     outcome: 'failed',
     cause: reason,
     code,
-    protocol: '',
-    cipher: '',
-    sni: '',
-    resumed: false,
+    ...NOTHING,
   }
 }
 

@@ -234,6 +234,7 @@ const defaults: InboundValues = {
   tls_allow_renegotiation: false,
   starttls_injection_policy: 'reject',
   require_tls: false,
+  require_tls_shadow: false,
   tls_session_tickets: true,
   tls_authentication_results: false,
   tls_dn_format: 'rfc4514',

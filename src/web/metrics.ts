@@ -103,7 +103,7 @@ export class Metrics {
         sessions.inc()
         return
       case 'reception':
-        receptions.inc({ protocol: event.protocol ?? 'esmtp' })
+        receptions.inc({ protocol: event.protocol ?? 'esmtp', tls: event.tls ?? '' })
         receivedOctets.inc(event.envelope.size)
         return
       case 'delivery':
@@ -171,10 +171,15 @@ export class Metrics {
     }))
   }
 
-  #shadow({ shadow, scope }: DecisionRecord): void {
-    if (shadow === undefined) return
-    const { verdict, reason } = shadow
-    this.#counters.shadow.inc({ verdict, reason, listen: this.#scopes.of(scope.listen) })
+  #shadow({ shadow, requireTlsShadow, scope }: DecisionRecord): void {
+    if (shadow === undefined && requireTlsShadow === undefined) return
+    const listen = this.#scopes.of(scope.listen)
+    if (shadow !== undefined) {
+      this.#counters.shadow.inc({ verdict: shadow.verdict, reason: shadow.reason, listen })
+    }
+    if (requireTlsShadow !== undefined) {
+      this.#counters.shadow.inc({ verdict: 'would-refuse', reason: 'no-tls', listen })
+    }
   }
 
   #set({ sessions, queue, spool, logLinesDropped, certificates }: Gauges): void {
@@ -210,7 +215,12 @@ function makeCounters(registry: Registry) {
   return {
     ...makeTlsCounters(registry, counter),
     sessions: counter('postern_sessions_total', 'Sessions of clients since the start'),
-    receptions: counter('postern_receptions_total', 'Messages accepted, one for each recipient', 'protocol'),
+    receptions: counter(
+      'postern_receptions_total',
+      'Messages accepted, one for each recipient',
+      'protocol',
+      'tls',
+    ),
     receivedOctets: counter('postern_received_octets_total', 'Octets of the messages accepted'),
     deliveries: counter('postern_delivery_attempts_total', 'What delivery attempts came to', 'outcome'),
     rejections: counter(
@@ -260,7 +270,7 @@ function makeTlsCounters(registry: Registry, counter: MakeCounter) {
     ),
     shadow: counter(
       'postern_tls_shadow_total',
-      'What TLS_Verify_Mode_Shadow would have done, by reason; counted when the connection ends',
+      'What TLS_Verify_Mode_Shadow and Require_TLS_Shadow found, by reason; counted when the connection ends',
       'verdict',
       'reason',
       'listen',

@@ -122,6 +122,16 @@ suite('the way in', () => {
     assert.equal(shadow.from, place(7))
   })
 
+  test('the shadow of Require_TLS is told of a client in clear text, and of no other', async () => {
+    const file = write(listener('Listen ":2525" { Require_TLS_Shadow = true }'))
+    const clear = await explain(file, { ...CLIENT, tls: false, from: 'a@b.example' })
+    const shadow = detail(clear, 'starttls', 'Require_TLS_Shadow')
+    assert.deepEqual([shadow?.value, shadow?.from], ['would refuse MAIL (no-tls)', place(7)])
+    assert.equal(clear.conclusion.outcome, 'let-in')
+    const secure = await explain(file, { ...CLIENT, from: 'a@b.example' })
+    assert.equal(detail(secure, 'starttls', 'Require_TLS_Shadow'), undefined)
+  })
+
   test('a partner is told with the place of its stanza, and what it may send from', async () => {
     const file = write(
       `${listener('Listen ":2525" { }')}Partner "acme" { SAN_DNS = ( "client-valid.example" ) Sender_Domains = ( "acme.example" ) Relay = true }\n`,

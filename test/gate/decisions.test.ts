@@ -38,6 +38,7 @@ ESMTP_Listener {
     TLS_Verify_Mode_Shadow = "require"
     Peer "127.0.0.0/24" { TLS_Verify_Mode_Shadow = "optional" }
   }
+  Listen "127.0.3.5:0" { Require_TLS_Shadow = true }
 }
 Pathway_Group "partners" { Pathway "inner" { } }
 scriptlet "scriptlet" { script "gate" { source = "gate.lua" } }
@@ -194,6 +195,35 @@ suite('outcome × mode', () => {
       })
     }
   }
+})
+
+test('clear text that Require_TLS would refuse is let in, and told: record, tls_log line, table', async () => {
+  const before = decisions().length
+  const visitInClear = async (index: number, lines: readonly string[]): Promise<void> => {
+    const client = await SmtpClient.connect(gate.address(index))
+    await client.reply()
+    await client.ehlo()
+    for (const line of lines) assert.match(await client.command(line), /^250/)
+    await client.command('QUIT')
+    client.destroy()
+  }
+  const mail = ['MAIL FROM:<a@b.example>', 'RSET', 'MAIL FROM:<a@b.example>']
+  // nothing is told of who sends no mail, nor where the option is off
+  await visitInClear(listens.length, ['NOOP'])
+  await visitInClear(0, mail)
+  await visitInClear(listens.length, mail)
+  await gate.event('decision', (event) => decisions().indexOf(event) >= before)
+  const [record, ...more] = decisions().slice(before)
+  assert.deepEqual(more, [])
+  const text = (await readFile(path.join(gate.folder, 'gate.conf'), 'utf8')).split('\n')
+  const line = text.findIndex((each) => each.includes('Require_TLS_Shadow')) + 1
+  assert.deepEqual(
+    [record?.outcome, record?.requireTlsShadow?.from, record?.scope.listen, record?.end?.how],
+    ['plaintext', `${path.join(gate.folder, 'gate.conf')}:${line}`, '127.0.3.5:0', 'quit'],
+  )
+  const { rows } = gate.server.decisions.shadow()
+  const row = rows.find(({ reason }) => reason === 'no-tls')
+  assert.deepEqual([row?.network, row?.certificate, row?.verdict], ['127.0.0.0/24', 'none', 'would-refuse'])
 })
 
 test('a record says where everything comes from', async () => {

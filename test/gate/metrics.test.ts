@@ -23,6 +23,7 @@ ESMTP_Listener {
   TLS_Client_CA = "pki/ca.pem"
   Listen "127.0.0.1:0" { Use_SSL = true TLS_Verify_Mode_Shadow = "require" }
   Listen "127.0.0.2:0" { Use_SSL = true TLS_Verify_Mode = "require" }
+  Listen "127.0.0.3:0" { Require_TLS_Shadow = true }
 }
 HTTP_Listener {
   Listen "127.0.0.1:0" { }
@@ -122,6 +123,9 @@ test('metrics are equal to what happened in a mixed run, to the last one', async
     ['postern_sessions', '', 1],
     ['postern_sessions_total', '', 9],
     ['postern_receptions_total', 'protocol="esmtp"', 5],
+    ['postern_receptions_total', 'tls="anonymous"', 1],
+    ['postern_receptions_total', 'tls="unverified"', 1],
+    ['postern_receptions_total', 'tls="verified"', 3],
     ['postern_delivery_attempts_total', 'outcome="delivered"', 5],
     ['postern_delivery_attempts_total', '', 5],
     ['postern_rejections_total', 'state="awaiting mailfrom",code="554"', 2],
@@ -288,4 +292,18 @@ describe('labels', () => {
     assert.equal(cleanLabel('x'.repeat(500)).length, 128)
     assert.equal(cleanLabel(Buffer.from('bücher').toString('latin1')), 'bücher')
   })
+})
+
+test('mail in clear text is counted apart, and so is whom Require_TLS would refuse', async () => {
+  const client = await SmtpClient.connect(gate.address(2))
+  await client.reply()
+  await client.command('EHLO client.example')
+  assert.match(await client.deliver('good@b.example', 'x@gate.example', 'Subject: x\n\nhi\n'), /^250/)
+  client.send('QUIT')
+  await gate.event('decision', ({ outcome }) => outcome === 'plaintext')
+  client.destroy()
+  const all = await samples()
+  assert.equal(sum(all, 'postern_receptions_total', 'protocol="esmtp",tls="plaintext"'), 1)
+  const shadow = 'verdict="would-refuse",reason="no-tls",listen="127.0.0.3:0"'
+  assert.equal(sum(all, 'postern_tls_shadow_total', shadow), 1)
 })

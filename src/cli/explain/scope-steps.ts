@@ -107,6 +107,7 @@ const always: readonly (keyof InboundValues)[] = ['tls_verify_mode', 'tls_certif
 const wherever: readonly (keyof InboundValues)[] = [
   'use_ssl',
   'require_tls',
+  'require_tls_shadow',
   'tls_key',
   'tls_sni',
   'tls_client_crl',

@@ -141,6 +141,11 @@ class Walker {
     if (tls === false) this.#steps.detail('client', 'does without TLS (--no-tls)')
     if (tls !== true && (tls === false || !offered)) {
       if (chain.length > 0) this.#asides.push('its certificate is never seen')
+      const { require_tls: required, require_tls_shadow: shadow } = session.scope.options
+      if (shadow && !required) {
+        const from = describeOrigin(session.scope.origin('require_tls_shadow'))
+        this.#steps.detail('Require_TLS_Shadow', 'would refuse MAIL (no-tls)', from)
+      }
       return undefined
     }
     const reply = await conversation.say('STARTTLS')
