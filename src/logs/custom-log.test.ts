@@ -254,6 +254,41 @@ async function compiledFormat(format: string): Promise<(event: LoggedEvent) => s
   return compileFormat(logger.transient_failure_format, logger.sanitize, () => 'default')
 }
 
+test('whatever a format is, it is refused or makes one line', async () => {
+  const pieces = fc.constantFrom(
+    '%',
+    '{',
+    '}',
+    't',
+    'h',
+    'us',
+    'vctx_conn',
+    '_',
+    ':',
+    '%%',
+    ' ',
+    '@',
+    '3',
+    'é',
+    '\\',
+    'outbound_tls',
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 12 }), async (parts) => {
+      const { settings, diagnostics } = await loadSettingsFromText(
+        `custom_logger "c" { mainlog = "x" transient_failure_format = '${parts.join('')}' }`,
+      )
+      const logger = settings?.customLoggers[0]
+      if (logger?.transient_failure_format === undefined) {
+        assert.ok(diagnostics.some(({ severity }) => severity === 'error'))
+        return
+      }
+      const { transient_failure_format: format, sanitize } = logger
+      assert.doesNotMatch(compileFormat(format, sanitize, () => '')(failure), /[^ -~\u0080-\u00ff]/)
+    }),
+  )
+})
+
 test('times are laid out as date(1) does it', () => {
   // names of zones differ between the two outside UTC
   const conversions = Array.from(TIME_CONVERSIONS, (each) => `%${each}`).filter((each) => each !== '%Z')

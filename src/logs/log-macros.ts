@@ -6,7 +6,7 @@
 import type { LogMacroName } from '../config/log-format.ts'
 import type { DeliveryOutcome, Reception, Rejection } from '../events/events.ts'
 import { bounceClass, bounceClassName } from '../mail/bounce-class.ts'
-import type { ContextSnapshot, Mailbox } from '../mail/envelope.ts'
+import type { Mailbox } from '../mail/envelope.ts'
 import { routingDomain } from '../mail/envelope.ts'
 import { strftime } from './strftime.ts'
 
@@ -52,8 +52,8 @@ export const macroValues: Readonly<Record<LogMacroName, (request: MacroRequest) 
   T: ({ event, argument }) => secondsQueued(event, argument === '' ? 2 : Number(argument)),
   U: ({ event }) => authenticated(event, 'auth_user'),
   us: ({ event, argument }) => fractionOf(event.at, Number(argument)),
-  vctx_conn: ({ event, argument }) => contextOf(event, 'connectionContext')[argument] ?? '',
-  vctx_mess: ({ event, argument }) => contextOf(event, 'messageContext')[argument] ?? '',
+  vctx_conn: ({ event, argument }) => fromContext(event, 'connectionContext', argument) ?? '',
+  vctx_mess: ({ event, argument }) => fromContext(event, 'messageContext', argument) ?? '',
   local_ip: ({ event }) => localOf(event),
   outbound_tls: ({ event }) => tlsUse(event),
   outbound_tls_type: ({ event }) => (tlsUse(event) === 'unknown' ? '' : (tlsOf(event)?.demand ?? 'no')),
@@ -78,10 +78,14 @@ function envelopeOf(event: LoggedEvent) {
   return event.kind === 'rejection' ? undefined : event.envelope
 }
 
-function contextOf(event: LoggedEvent, which: 'connectionContext' | 'messageContext'): ContextSnapshot {
+/** A key such as "constructor" must not find what no script has set. */
+function fromContext(
+  event: LoggedEvent,
+  which: 'connectionContext' | 'messageContext',
+  key: string,
+): string | undefined {
   const context = event.kind === 'rejection' ? event[which] : event.envelope[which]
-  // a key such as "constructor" must not find what no script has set
-  return Object.assign(Object.create(null) as ContextSnapshot, context)
+  return Object.hasOwn(context, key) ? context[key] : undefined
 }
 
 function headerOf(event: LoggedEvent, name: string): string {
@@ -90,8 +94,8 @@ function headerOf(event: LoggedEvent, name: string): string {
 }
 
 function authenticated(event: LoggedEvent, key: 'auth_name' | 'auth_user'): string {
-  const context = contextOf(event, 'connectionContext')
-  return context['auth_status'] === 'pass' ? (context[key] ?? '') : ''
+  if (fromContext(event, 'connectionContext', 'auth_status') !== 'pass') return ''
+  return fromContext(event, 'connectionContext', key) ?? ''
 }
 
 function senderOf(event: LoggedEvent): Mailbox {
@@ -142,8 +146,8 @@ function protocolOf(event: LoggedEvent): string {
 /** One that a script has set for the message counts. */
 function pathwayOf(event: LoggedEvent): string {
   if (event.kind === 'rejection') return event.pathway
-  const own = contextOf(event, 'messageContext')['pathway']
-  return own ?? contextOf(event, 'connectionContext')['pathway'] ?? 'default'
+  const own = fromContext(event, 'messageContext', 'pathway')
+  return own ?? fromContext(event, 'connectionContext', 'pathway') ?? 'default'
 }
 
 function stageOf(event: LoggedEvent): string {
