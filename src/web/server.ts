@@ -73,6 +73,8 @@ export class WebServer {
   readonly #limits: WebLimits
   readonly #http: Server
   readonly #connections = new Map<Duplex, WebConnection>()
+  /** those that have sent a request */
+  readonly #asked = new WeakSet<Duplex>()
 
   constructor(options: WebServerOptions) {
     this.#options = options
@@ -126,9 +128,11 @@ export class WebServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // one request per connection: a second one behind it is never read
     response.shouldKeepAlive = false
     response.on('error', () => undefined)
+    // one request per connection: those behind it have been read already, and nothing is done for them
+    if (this.#asked.has(request.socket)) return
+    this.#asked.add(request.socket)
     const connection = this.#connections.get(request.socket)
     if (connection === undefined || !isAuthorized(connection.visitor, connection.byCertificate)) {
       refuse(response, 403)

@@ -336,6 +336,13 @@ export const defences: readonly Defence[] = [
     mutation: [["    if (this.#known.size >= this.#limit) return 'other'\n", '']],
   },
   {
+    known: 'Pipelined requests of HTTP',
+    attack: 'A hundred requests in one segment: each of them is worked for, and each script runs',
+    test: ['test/attacks/http.test.ts', 'a hundred requests in one segment are answered once'],
+    source: 'src/web/server.ts',
+    mutation: [['    if (this.#asked.has(request.socket)) return\n', '']],
+  },
+  {
     known: 'CVE-2009-4565, on a terminal',
     attack: 'Escape sequences in a certificate or a greeting reach the operator’s console',
     test: [
