@@ -24,6 +24,8 @@ function record(given: Partial<DecisionRecord>): DecisionRecord {
     cipher: 'TLS_AES_256_GCM_SHA384',
     sni: '',
     resumed: false,
+    changes: [],
+    changesLeftOut: 0,
     answers: [],
     answersLeftOut: 0,
     ...given,
@@ -68,4 +70,32 @@ test('clear text: what Require_TLS would do, and nothing of certificates', () =>
   assert.deepEqual(named('shadow', lines), ['Require_TLS, from gate.conf:4: would-refuse (no-tls)'])
   assert.deepEqual(named('verdict', lines), ['plaintext'])
   assert.deepEqual(named('CAs', lines), [])
+})
+
+test('a client that a proxy named: who, in which scope, and that the certificate is not its own', () => {
+  const change = {
+    at: AT,
+    by: 'XCLIENT',
+    was: { address: '192.0.2.7', port: 1 },
+    remote: { address: '198.51.100.9', port: 25 },
+    scope: 'listen ":25" peer 198.51.100.0/24',
+    mode: 'require',
+    modeFrom: 'gate.conf:9',
+    peer: 'anonymous',
+    lacksCertificate: true,
+  } as const
+  const pathway = {
+    ...change,
+    by: 'pathway',
+    remote: change.was,
+    peer: 'verified',
+    lacksCertificate: false,
+  } as const
+  const lines = named('then', decisionLines(record({ changes: [change, pathway], changesLeftOut: 3 })))
+  assert.match(
+    lines[0] ?? '',
+    /XCLIENT: the client is 198\.51\.100\.9:25, in listen ":25" peer 198\.51\.100\.0\/24; anonymous; TLS_Verify_Mode is require \(gate\.conf:9\), and it has no certificate: 421$/,
+  )
+  assert.match(lines[1] ?? '', /pathway: in listen ":25" peer 198\.51\.100\.0\/24; verified$/)
+  assert.equal(lines[2], '3 more changes were not kept')
 })

@@ -2,6 +2,7 @@
 
 import type {
   DecisionAnswer,
+  DecisionChange,
   DecisionIdentity,
   DecisionOcspAnswer,
   DecisionRecord,
@@ -18,6 +19,7 @@ export function decisionLines(record: DecisionRecord): readonly string[] {
     ...ocspLines(record),
     ...verdictLines(record),
     ...shadowLines(record),
+    ...changeLines(record),
     ...answerLines(record),
     endLine(record),
   ]
@@ -113,6 +115,30 @@ function shadowLines({ shadow, requireTlsShadow }: DecisionRecord): readonly str
       ? []
       : [field('shadow', `${shadow.mode}, from ${shadow.from}: ${shadow.verdict} (${shadow.reason})`)]),
   ]
+}
+
+function changeLines({ changes, changesLeftOut }: DecisionRecord): readonly string[] {
+  const lines = changes.map((change) => field('then', changeText(change)))
+  return changesLeftOut === 0
+    ? lines
+    : [...lines, field('then', `${changesLeftOut} more changes were not kept`)]
+}
+
+function changeText({
+  at,
+  by,
+  remote,
+  scope,
+  mode,
+  modeFrom,
+  peer,
+  lacksCertificate,
+}: DecisionChange): string {
+  const who = by === 'pathway' ? '' : `the client is ${clientAddress(remote)}, `
+  const lacks = lacksCertificate
+    ? `; TLS_Verify_Mode is ${mode} (${modeFrom}), and it has no certificate: 421`
+    : ''
+  return `${dateTime(at)} ${by}: ${who}in ${scope}; ${peer}${lacks}`
 }
 
 function answerLines({ answers, answersLeftOut }: DecisionRecord): readonly string[] {

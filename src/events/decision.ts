@@ -9,7 +9,7 @@
 import type { Endpoint } from '../mail/envelope.ts'
 
 /** entries that a record keeps of each kind */
-export const decisionLimits = { answers: 32, alternativeNames: 32, ocsp: 8, text: 512 } as const
+export const decisionLimits = { answers: 32, alternativeNames: 32, ocsp: 8, changes: 16, text: 512 } as const
 
 /**
  * Where a certificate stood when a handshake came to its end; `failed`: there was no end; `plaintext`: there was no
@@ -22,7 +22,7 @@ export interface DecisionRecord {
   /** when the handshake, or the command that Require_TLS would have refused, came to an end, milliseconds since the epoch */
   readonly at: number
   readonly connectionId: string
-  /** the client, as it was known at the handshake */
+  /** the client, as it was known at the handshake; `changes` say who it was before and after */
   readonly remote: Endpoint
   readonly local: Endpoint
   /** effective TLS_Verify_Mode */
@@ -55,6 +55,10 @@ export interface DecisionRecord {
   readonly cipher: string
   readonly sni: string
   readonly resumed: boolean
+  /** another client was named, or another scope came into force, in their order; before TLS, too */
+  readonly changes: readonly DecisionChange[]
+  /** changes that there was no room for: they stood in the middle */
+  readonly changesLeftOut: number
   /** refusals and whatever else did not simply let a command pass, in their order; before TLS, too */
   readonly answers: readonly DecisionAnswer[]
   /** answers that there was no room for: they stood in the middle */
@@ -159,6 +163,24 @@ export interface DecisionIdentity {
   /** milliseconds since the epoch; absent in a certificate that cannot be read */
   readonly notBefore?: number
   readonly notAfter?: number
+}
+
+/** What the verdict of the handshake is worth from now on. */
+export interface DecisionChange {
+  readonly at: number
+  /** `pathway`: a script or a partner's stanza chose one after the handshake */
+  readonly by: 'XCLIENT' | 'XREMOTEIP' | 'pathway'
+  /** the client from now on, and before */
+  readonly remote: Endpoint
+  readonly was: Endpoint
+  /** the scope from now on: its name, effective TLS_Verify_Mode and FILE:LINE of that; Unicode text */
+  readonly scope: string
+  readonly mode: 'unset' | 'none' | 'require'
+  readonly modeFrom: string
+  /** what the other end counts as from now on */
+  readonly peer: 'plaintext' | 'anonymous' | 'unverified' | 'verified'
+  /** TLS is up and the scope requires a certificate, which this client has not: the next command is answered with 421 */
+  readonly lacksCertificate: boolean
 }
 
 export interface DecisionAnswer {

@@ -22,6 +22,8 @@ export function decision(given: Partial<DecisionRecord> = {}): DecisionRecord {
     cipher: 'TLS_AES_256_GCM_SHA384',
     sni: '',
     resumed: false,
+    changes: [],
+    changesLeftOut: 0,
     answers: [],
     answersLeftOut: 0,
     end: { at: AT + 1000, how: 'quit', accepted: 0, refused: 0 },
@@ -95,6 +97,20 @@ export const fullDecision: Required<DecisionRecord> = {
   cipher: 'TLS_AES_256_GCM_SHA384',
   sni: 'sni.example',
   resumed: true,
+  changes: [
+    {
+      at: AT + 400,
+      by: 'XCLIENT',
+      remote: { address: '192.0.2.8', port: 40_013 },
+      was: { address: '192.0.2.7', port: 40_001 },
+      scope: 'other-scope-id',
+      mode: 'require',
+      modeFrom: 'gate.conf:5',
+      peer: 'anonymous',
+      lacksCertificate: true,
+    },
+  ],
+  changesLeftOut: 40_014,
   answers: [
     {
       at: AT + 500,

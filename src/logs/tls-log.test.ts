@@ -10,7 +10,14 @@ import { Authority } from '../tls/authority.ts'
 import { readCertificate } from '../tls/certificate.ts'
 import { PemError, parsePem } from '../tls/pem.ts'
 import { decision, fullDecision } from './decision.fixture.ts'
-import { formatTlsLog, tlsLogAnswerKeys, tlsLogHeartbeat, tlsLogKeys, tlsLogOcspKeys } from './tls-log.ts'
+import {
+  formatTlsLog,
+  tlsLogAnswerKeys,
+  tlsLogChangeKeys,
+  tlsLogHeartbeat,
+  tlsLogKeys,
+  tlsLogOcspKeys,
+} from './tls-log.ts'
 
 const page = readFileSync(path.join(import.meta.dirname, '../../docs/decision-record.md'), 'utf8')
 
@@ -33,6 +40,8 @@ test('every value of a record is in its line, and every key has a value', () => 
   )
   const [answer] = parsed(record)['answers'] as Record<string, unknown>[]
   assert.deepEqual(Object.keys(answer ?? {}), Object.keys(tlsLogAnswerKeys))
+  const [change] = parsed(record)['changes'] as Record<string, unknown>[]
+  assert.deepEqual(Object.keys(change ?? {}), Object.keys(tlsLogChangeKeys))
   const [asked] = parsed(record)['ocsp'] as Record<string, unknown>[]
   assert.deepEqual(Object.keys(asked ?? {}), Object.keys(tlsLogOcspKeys))
 })
@@ -51,6 +60,9 @@ suite('docs/decision-record.md', () => {
   for (const [key, meaning] of Object.entries(tlsLogAnswerKeys)) {
     test(`documents ${key} of an answer`, () => assert.ok(page.includes(`| \`${key}\` | ${meaning} |`)))
   }
+  for (const [key, meaning] of Object.entries(tlsLogChangeKeys)) {
+    test(`documents ${key} of a change`, () => assert.ok(page.includes(`| \`${key}\` | ${meaning} |`)))
+  }
   for (const [key, meaning] of Object.entries(tlsLogOcspKeys)) {
     test(`documents ${key} of an OCSP answer`, () => assert.ok(page.includes(`| \`${key}\` | ${meaning} |`)))
   }
@@ -59,6 +71,7 @@ suite('docs/decision-record.md', () => {
     assert.deepEqual(documented, [
       ...tlsLogKeys.map(({ key }) => key),
       ...Object.keys(tlsLogAnswerKeys),
+      ...Object.keys(tlsLogChangeKeys),
       ...Object.keys(tlsLogOcspKeys),
     ])
   })

@@ -6,7 +6,12 @@
  * neither end the line, nor the JSON, nor do anything to a terminal. Times are ISO 8601 in UTC.
  */
 
-import type { DecisionAnswer, DecisionOcspAnswer, DecisionRecord } from '../events/decision.ts'
+import type {
+  DecisionAnswer,
+  DecisionChange,
+  DecisionOcspAnswer,
+  DecisionRecord,
+} from '../events/decision.ts'
 
 export interface TlsLogKey {
   readonly key: string
@@ -117,6 +122,16 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
   key('sni', 'the name that the client asked for', ({ sni }) => some(sni)),
   key('resumed', 'whether the session was resumed', ({ resumed }) => resumed),
   key(
+    'changes',
+    'another client was named, or another pathway chosen, in their order, at most 16; see below',
+    ({ changes }) => (changes.length === 0 ? undefined : changes.map(changeOf)),
+  ),
+  key(
+    'changes_left_out',
+    'changes beyond these, from the middle',
+    (record) => record.changesLeftOut || undefined,
+  ),
+  key(
     'answers',
     'refusals and whatever else did not simply let a command pass, in their order, at most 32; see below',
     ({ answers }) => (answers.length === 0 ? undefined : answers.map(answerOf)),
@@ -135,6 +150,20 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
   key('accepted', 'messages taken over', ({ end }) => end?.accepted),
   key('refused', 'commands, recipients and messages refused: rejectlog lines', ({ end }) => end?.refused),
 ]
+
+/** What a change holds, in the order of its keys. */
+export const tlsLogChangeKeys: Readonly<Record<string, string>> = {
+  time: 'when',
+  by: '`XCLIENT`, `XREMOTEIP`, or `pathway`: a script or a partner’s stanza chose one after the handshake',
+  was: 'address of the client before',
+  client: 'and from now on',
+  client_port: 'its port; 0 where it is not known',
+  scope: 'Listen, Peer blocks and pathway from now on',
+  verify_mode: 'TLS_Verify_Mode there',
+  verify_mode_from: '`FILE:LINE` of that value',
+  peer: 'what the other end counts as from now on: `plaintext`, `anonymous`, `unverified` or `verified`',
+  lacks_certificate: 'true where that scope requires a certificate which this client has not: 421',
+}
 
 /** What an answer holds, in the order of its keys. */
 export const tlsLogAnswerKeys: Readonly<Record<string, string>> = {
@@ -185,6 +214,21 @@ function answerOf({ at, phase, answer, code, text: words, module, script }: Deci
     module,
     ...(script === undefined ? {} : { script: script.name, callout: script.callout }),
     ...(script?.from === undefined ? {} : { from: script.from }),
+  }
+}
+
+function changeOf({ at, by, was, remote, ...change }: DecisionChange): JsonValue {
+  return {
+    time: time(at) ?? '',
+    by,
+    was: text(was.address),
+    client: text(remote.address),
+    client_port: remote.port,
+    scope: change.scope,
+    verify_mode: change.mode,
+    verify_mode_from: change.modeFrom,
+    peer: change.peer,
+    ...(change.lacksCertificate ? { lacks_certificate: true } : {}),
   }
 }
 

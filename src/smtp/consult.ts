@@ -10,6 +10,7 @@ import type { Reply } from '../mail/status.ts'
 import type { AnyFacts, AnyPhase } from '../policy/phases.ts'
 import type { Verdict } from '../policy/verdict.ts'
 import { ClientGoneError } from './client-io.ts'
+import { noteChange } from './note-change.ts'
 import { certificateMissing, refuse, tellPanic } from './reject.ts'
 import type { Session } from './session-state.ts'
 import { pathwayKey } from './session-state.ts'
@@ -120,6 +121,7 @@ export function followPathway(session: Session): void {
   if (wanted !== '' && wanted !== pathwayKey(session.scope)) {
     const scope = scopeFor(session, wanted)
     session.changeScope(scope)
+    if (session.tls !== undefined) noteChange(session, 'pathway', session.connection.remote)
     if (session.transaction !== undefined) session.transaction.scope = scope
     if (session.lacksCertificate) throw certificateMissing()
   }

@@ -93,6 +93,31 @@ test('clear text that Require_TLS would refuse is told, once, and stays known sh
   )
 })
 
+test('changes of the client are listed from before the handshake on, and bounded', () => {
+  const { decision } = recorder()
+  const change = {
+    by: 'XCLIENT',
+    was: connection.remote,
+    scope: 's',
+    mode: 'unset',
+    modeFrom: 'default',
+  } as const
+  const name = (port: number): void =>
+    decision.changed({
+      ...change,
+      remote: { address: '192.0.2.9', port },
+      peer: 'plaintext',
+      lacksCertificate: false,
+    })
+  name(0)
+  decision.shook(connection, scope, done())
+  for (let port = 1; port < 40; port += 1) name(port)
+  const { changes, changesLeftOut, remote } = decision.record()
+  assert.equal(changes.length, decisionLimits.changes)
+  assert.equal(changesLeftOut, 40 - decisionLimits.changes)
+  assert.deepEqual([changes[0]?.remote.port, changes.at(-1)?.remote.port, remote.port], [0, 39, 1])
+})
+
 const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `n${index}`)
 
 test('a record holds so many alternative names, over all kinds, and says how many more there were', () => {

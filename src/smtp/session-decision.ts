@@ -10,6 +10,7 @@ import { describeOrigin } from '../config/diagnostic.ts'
 import type { InboundScope } from '../config/settings.ts'
 import {
   type DecisionAnswer,
+  type DecisionChange,
   type DecisionEnd,
   type DecisionIdentity,
   type DecisionRecord,
@@ -40,7 +41,10 @@ export type HandshakeResult =
   | { readonly kind: 'failed'; readonly error: TlsHandshakeError | undefined; readonly reason: string }
 
 /** What does not change after the handshake. */
-type Handshake = Omit<DecisionRecord, 'answers' | 'answersLeftOut' | 'partner' | 'end' | 'requireTlsShadow'>
+type Handshake = Omit<
+  DecisionRecord,
+  'answers' | 'answersLeftOut' | 'changes' | 'changesLeftOut' | 'partner' | 'end' | 'requireTlsShadow'
+>
 
 type Settled = Exclude<Verdict, { kind: 'continue' | 'done' }>
 
@@ -53,6 +57,8 @@ export class SessionDecision implements LiveDecision {
   #requireTlsShadow: DecisionRecord['requireTlsShadow']
   #answers: DecisionAnswer[] | undefined
   #leftOut = 0
+  #changes: DecisionChange[] | undefined
+  #changesLeftOut = 0
   #refused = 0
   /** the answer of policy that a refusal still to be told is about */
   #awaited: DecisionAnswer | undefined
@@ -80,6 +86,13 @@ export class SessionDecision implements LiveDecision {
     this.#note({ at: this.#services.clock(), answer: 'refuse', code, text: cut(text), module })
   }
 
+  /** The session is another client's, or in another scope. */
+  changed(change: Omit<DecisionChange, 'at'>): void {
+    this.#changes ??= []
+    if (keepEnds(this.#changes, { at: this.#services.clock(), ...change }, decisionLimits.changes)) return
+    this.#changesLeftOut += 1
+  }
+
   /** A handshake came to its end. */
   shook(connection: Connection, scope: InboundScope, result: HandshakeResult): void {
     this.#guarded(() => {
@@ -105,6 +118,8 @@ export class SessionDecision implements LiveDecision {
       ...this.#handshake,
       ...(this.#requireTlsShadow === undefined ? {} : { requireTlsShadow: this.#requireTlsShadow }),
       ...(this.partner === undefined ? {} : { partner: this.partner }),
+      changes: [...(this.#changes ?? [])],
+      changesLeftOut: this.#changesLeftOut,
       answers: [...(this.#answers ?? [])],
       answersLeftOut: this.#leftOut,
     }
@@ -126,13 +141,9 @@ export class SessionDecision implements LiveDecision {
     })
   }
 
-  /** The first ones and the last ones are kept. */
   #note(answer: DecisionAnswer): void {
     this.#answers ??= []
-    this.#answers.push(answer)
-    if (this.#answers.length <= decisionLimits.answers) return
-    this.#answers.splice(decisionLimits.answers / 2, 1)
-    this.#leftOut += 1
+    if (!keepEnds(this.#answers, answer, decisionLimits.answers)) this.#leftOut += 1
   }
 
   #guarded(work: () => void): void {
@@ -144,6 +155,14 @@ export class SessionDecision implements LiveDecision {
       events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'tls', text })
     }
   }
+}
+
+/** The first ones and the last ones are kept. @returns whether there was room */
+function keepEnds<T>(all: T[], one: T, limit: number): boolean {
+  all.push(one)
+  if (all.length <= limit) return true
+  all.splice(limit / 2, 1)
+  return false
 }
 
 interface Ingredients {

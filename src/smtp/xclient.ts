@@ -35,7 +35,7 @@ export const xclient: Command = command<Attributes>({
   },
   async proceed(session, attributes) {
     const { remote, local } = session.connection
-    const asked = await changeClient(session, {
+    const asked = await changeClient(session, 'XCLIENT', {
       remote: endpoint(remote, attributes.get('ADDR'), attributes.get('PORT')),
       local: endpoint(local, attributes.get('DESTADDR'), attributes.get('DESTPORT')),
       hello: undefined,

@@ -23,7 +23,7 @@ export const xremoteip: Command = command<string>({
   check: () => undefined,
   async proceed(session, address) {
     const { local } = session.connection
-    await changeClient(session, {
+    await changeClient(session, 'XREMOTEIP', {
       remote: { address, port: 0 },
       local,
       hello: session.hello,

@@ -343,6 +343,14 @@ describe('what was granted goes', () => {
     assert.match(await mail(client, '<x@acme.example>'), REFUSED)
     assert.equal(await relays(client, '<x@free.example>'), false)
     client.destroy()
+    const told = await gate.event('decision', ({ changes }) =>
+      changes.some(({ scope }) => /foreign/.test(scope)),
+    )
+    // the partner's own pathway came first, and the certificate still counted there
+    assert.deepEqual(
+      told.changes.map(({ by, peer }) => `${by} ${peer}`),
+      ['pathway verified', 'pathway anonymous'],
+    )
   })
   test('what was said before STARTTLS is forgotten, a partner is known after it', async () => {
     const client = await clear()

@@ -214,6 +214,30 @@ for (const { verb, name, code } of ways) {
         }
         assert.match(await client.command('NOOP'), /^421 4\.7\.0 /)
         await client.closed()
+        const named = gate.events.findLast((event) => event.kind === 'tls')?.connectionId
+        const record = await gate.event('decision', ({ connectionId }) => connectionId === named)
+        const [change, ...more] = record.changes
+        assert.deepEqual(more, [])
+        assert.deepEqual(
+          [change?.by, change?.was.address, change?.remote.address, change?.mode],
+          [verb, PROXY, '192.0.2.1', 'require'],
+        )
+        assert.match(change?.scope ?? '', /192\.0\.2\.0\/24/)
+        assert.match(change?.modeFrom ?? '', /gate\.conf:\d+$/)
+        // before TLS there is nothing to withdraw; afterwards what the proxy showed counts for nothing
+        assert.deepEqual(
+          [change?.peer, change?.lacksCertificate],
+          when === 'before' ? ['plaintext', false] : ['anonymous', true],
+        )
+        assert.deepEqual(
+          [record.remote.address, record.outcome],
+          when === 'before' ? ['192.0.2.1', 'anonymous'] : [PROXY, 'verified'],
+        )
+        assert.deepEqual(
+          record.answers.map(({ code, module }) => [code, module]),
+          [[421, 'tls']],
+        )
+        assert.equal(record.end?.how, 'closed')
       })
     }
 
