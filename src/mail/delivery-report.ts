@@ -1,6 +1,7 @@
 /**
  * What a report of another mail system says became of a message of ours (RFC 3462, RFC 3464, RFC 6533). Whatever is in it
- * is a claim of whoever sent it. Bounded: the first hundred recipients count.
+ * is a claim of whoever sent it. Bounded: the first hundred recipients count, as far as they stand in the first octets of
+ * the body, where the message itself has not begun; and what is in there is looked at once.
  */
 
 import { parseMailbox } from './address.ts'
@@ -21,7 +22,11 @@ export interface ReportedRecipient {
   readonly diagnostic: string
 }
 
+/** octets of a body that are looked at */
+const MAX_BODY = 256 * 1024
 const MAX_RECIPIENTS = 100
+/** octets of a field: a diagnostic may be long, an address is not */
+const MAX_FIELD = 4096
 const MAX_TEXT = 1000
 
 /** Whether a header announces a report: worth looking into the body for. */
@@ -36,14 +41,13 @@ export function readDeliveryReport(
   body: string,
 ): readonly ReportedRecipient[] | undefined {
   if (!announcesReport(headers)) return undefined
-  const part = [...walkMime(parseMime(headers, body))].find(({ type }) => STATUS_TYPES.has(type))
+  const start = body.slice(0, MAX_BODY)
+  const part = [...walkMime(parseMime(headers, start))].find(({ type }) => STATUS_TYPES.has(type))
   if (part === undefined) return undefined
-  const text = decoded(body.slice(part.start, part.end), part.encoding)
   // the first group is about the message, the others are about one recipient each
-  const [, ...groups] = text.replace(/^(?:[ \t]*\r?\n)+/, '').split(/\r?\n(?:[ \t]*\r?\n)+/)
+  const [, ...groups] = groupsOf(decoded(start.slice(part.start, part.end), part.encoding))
   const recipients = groups
-    .slice(0, MAX_RECIPIENTS)
-    .map((group) => readGroup(new HeaderBlock(`${group}\r\n`)))
+    .map((group) => readGroup(new HeaderBlock(group)))
     .filter(({ action }) => action !== '')
   return recipients.length === 0 ? undefined : recipients
 }
@@ -53,8 +57,24 @@ const STATUS_TYPES: ReadonlySet<string> = new Set([
   'message/global-delivery-status',
 ])
 
+/** Groups of lines with empty ones between them, as many as count. */
+function groupsOf(text: string): string[] {
+  const groups: string[] = []
+  let isOpen = false
+  for (const [line] of text.matchAll(/[^\n]*\n|[^\n]+$/g)) {
+    const isEmpty = !/[^ \t\r\n]/.test(line)
+    if (!isEmpty && isOpen) groups[groups.length - 1] += line
+    else if (!isEmpty) {
+      if (groups.length > MAX_RECIPIENTS) break
+      groups.push(line)
+    }
+    isOpen = !isEmpty
+  }
+  return groups
+}
+
 function readGroup(fields: HeaderBlock): ReportedRecipient {
-  const value = (name: string): string => fields.values(name)[0] ?? ''
+  const value = (name: string): string => (fields.values(name)[0] ?? '').slice(0, MAX_FIELD)
   const named = ['Original-Recipient', 'Final-Recipient'].map((name) => readAddress(value(name)))
   return {
     addresses: named.filter((mailbox) => mailbox !== undefined),
@@ -66,7 +86,8 @@ function readGroup(fields: HeaderBlock): ReportedRecipient {
 
 /** `rfc822; user@example.com`; a type that is no mail address has none. */
 function readAddress(field: string): Mailbox | undefined {
-  const [, type = '', written = ''] = /^[ \t]*([A-Za-z0-9-]+)[ \t]*;[ \t]*([^]*?)[ \t]*$/.exec(field) ?? []
+  // what stands behind it is no blank any more: a header's value has none at its end
+  const [, type = '', written = ''] = /^([A-Za-z0-9-]+)[ \t]*;[ \t]*([^]*)$/.exec(field) ?? []
   const text = written.startsWith('<') && written.endsWith('>') ? written.slice(1, -1) : written
   if (type.toLowerCase() === 'rfc822') return parseMailbox(text)
   if (type.toLowerCase() !== 'utf-8') return undefined
