@@ -107,6 +107,7 @@ import { appendFileSync, openSync, writeFileSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { get } from 'node:http'
 import { connect, createServer } from 'node:net'
+import { DatabaseSync } from 'node:sqlite'
 import { connect as connectTls } from 'node:tls'
 import { Worker } from 'node:worker_threads'
 console.log('chatter')
@@ -125,6 +126,8 @@ const attempts = {
   append: () => appendFileSync('FOLDER/gate.conf', '#'),
   open: () => openSync('FOLDER/leak', 'w'),
   handle: () => open('FOLDER/leak', 'w'),
+  database: () => new DatabaseSync('FOLDER/leak').exec('CREATE TABLE leak (x)'),
+  attach: () => new DatabaseSync(':memory:').exec("ATTACH 'FOLDER/leak' AS leak; CREATE TABLE leak.leak (x)"),
   remove: () => rm('FOLDER/spool', { recursive: true }),
   process: () => spawnSync('/bin/sh', ['-c', 'touch FOLDER/leak']),
   worker: () => new Worker('0', { eval: true }),
@@ -235,6 +238,7 @@ suite('beside a gate that runs', () => {
       'dgram.send',
       'net.listen',
       'fs.writeFileSync',
+      'sqlite.DatabaseSync',
       'child_process.spawnSync',
     ]) {
       assert.ok(out.includes(`withheld: ${effect}(`), `${effect} is not named in:\n${out}`)

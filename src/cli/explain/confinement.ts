@@ -3,7 +3,7 @@
  *
  * Node's permission model (`--permission --allow-fs-read=*`, see `command.ts`) refuses writes, processes, threads and
  * native modules. What it lets pass goes over these calls, which are replaced before any policy is loaded: connections,
- * listening sockets, datagrams, look-ups, signals. Each attempt is reported, and gets an Error. It holds back code that
+ * listening sockets, datagrams, look-ups, signals, databases. Each attempt is reported, and gets an Error. It holds back code that
  * means no harm; code that looks for a way out of its own process is not what a policy is.
  */
 
@@ -35,7 +35,10 @@ export class Confinement {
     }
     const confinement = new Confinement()
     confinement.#replace('net', net.Socket.prototype, ['connect'])
-    confinement.#replace('net', net.Server.prototype, ['listen'])
+    confinement.#replace('net', net.Server.prototype, ['listen', '_listen2'])
+    confinement.#replace('net', net, ['_createServerHandle'])
+    // The permission model knows nothing of its files. Not imported: what this module exports stands once it has been
+    confinement.#replace('sqlite', process.getBuiltinModule('node:sqlite'), ['DatabaseSync', 'backup'])
     confinement.#replace('dgram', dgram.Socket.prototype, ['bind', 'connect', 'send'])
     confinement.#replace('dns', dns, methodsOf(dns))
     confinement.#replace('dns', dns.promises, methodsOf(dns.promises))
