@@ -24,6 +24,7 @@ import type { Decisions } from './logs/decisions.ts'
 import { Operations } from './operations.ts'
 import { buildParts, type Parts, type ServerOptions } from './parts.ts'
 import type { AuthFailures } from './smtp/auth/failures.ts'
+import type { EndpointAnswer, EndpointRequest } from './policy/offers.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
 import type { DeliveryState } from './spool/spool.ts'
@@ -161,6 +162,11 @@ export class Server {
     return this.#view
   }
 
+  /** Asks an endpoint of a script. Undefined when no script has the path. */
+  async askEndpoint(request: EndpointRequest): Promise<EndpointAnswer | undefined> {
+    return await this.#generation.policy.offers?.request(request)
+  }
+
   /** failed logins, which the workers of a node tell each other */
   get authFailures(): AuthFailures {
     return this.#parts.authFailures
@@ -272,7 +278,7 @@ export class Server {
       events: this.#parts.events,
       services: view.services,
       metrics: async () => await view.metricsPage(),
-      endpoint: async (request) => await this.#generation.policy.offers?.request(request),
+      endpoint: (request) => this.askEndpoint(request),
       health: () => undefined,
       accept: (socket, scope, address) => this.#generation.tls.accept(socket, scope, address),
     })

@@ -31,13 +31,10 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   // Whoever reads our output may go away; without a listener the next line would end the process, and mail with it.
   for (const stream of [io.stdout, io.stderr]) stream.on('error', () => undefined)
   const file = locateConfig(options.config)
-  if (options.workers !== undefined && options.workers > 0) {
-    io.stderr.write('postern: --workers: serving from one process; several workers are not available yet\n')
-  }
   const { settings, diagnostics } = await loadSettings(file)
   if (settings === undefined) throw new ConfigError(diagnostics)
   say(io, dropPrivileges(settings))
-  const server = await startOrExplain(file, io)
+  const server = await startOrExplain(file, options.workers ?? 0, io)
   if (server === undefined) return COULD_NOT_BIND
   surviveStrayErrors(server)
   say(io, [...server.warnings, ...silenceWarning(server.settings)])
@@ -53,16 +50,25 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
 }
 
 /** What is bound besides the listeners of mail: `console=/run/postern/console`, `http=127.0.0.1:8080`. */
-function services({ serviceAddresses: { console, http } }: Server): readonly string[] {
+function services({ serviceAddresses: { console, http } }: Serving): readonly string[] {
   return [...console.map((path) => `console=${path}`), ...http.map((address) => `http=${address}`)]
 }
 
-async function startOrExplain(file: string, io: Io): Promise<Server | undefined> {
+/** One process, or a supervisor of several: the same to whoever runs it. */
+type Serving = Pick<
+  Server,
+  'addresses' | 'serviceAddresses' | 'settings' | 'warnings' | 'tellPanic' | 'reload' | 'stop'
+>
+
+async function startOrExplain(file: string, workers: number, io: Io): Promise<Serving | undefined> {
   const onEvent = (event: ServerEvent): void => {
     if (event.kind === 'panic') io.stderr.write(formatForStderr(event))
   }
   try {
-    return await Server.start({ file, version: readVersion(), onEvent })
+    const options = { file, version: readVersion(), onEvent }
+    if (workers === 0) return await Server.start(options)
+    const { Supervisor } = await import('../workers/supervisor.ts')
+    return await Supervisor.start({ ...options, workers })
   } catch (error) {
     if (!(error instanceof ListenError)) throw error
     say(io, error.diagnostics)
@@ -71,7 +77,7 @@ async function startOrExplain(file: string, io: Io): Promise<Server | undefined>
 }
 
 /** Handles the signals; resolves when the server has ended. */
-function untilTold(server: Server, io: Io): Promise<void> {
+function untilTold(server: Serving, io: Io): Promise<void> {
   return new Promise((resolve, reject) => {
     let ending = false
     // without a Listen nothing else would hold the process, and deliveries and a later reload need it
@@ -95,7 +101,7 @@ function untilTold(server: Server, io: Io): Promise<void> {
   })
 }
 
-async function reload(server: Server, io: Io): Promise<void> {
+async function reload(server: Serving, io: Io): Promise<void> {
   await notify('RELOADING=1')
   try {
     await server.reload()

@@ -89,6 +89,12 @@ export class Metrics {
     }))
   }
 
+  /** For `metrics-sum.ts`, in another process too. */
+  async json(): Promise<readonly object[]> {
+    this.#set(await this.#read())
+    return await this.#registry.getMetricsAsJSON()
+  }
+
   /** Prometheus' text format. */
   async text(): Promise<string> {
     this.#set(await this.#read())
@@ -285,10 +291,18 @@ function makeTlsCounters(registry: Registry, counter: MakeCounter) {
   }
 }
 
+/** what is the same in every process of a node; the others are added up */
+const aggregators: Readonly<Record<string, 'first' | 'min' | 'max'>> = {
+  postern_build_info: 'first',
+  postern_spool_free_octets: 'max',
+  postern_spool_reserve_octets: 'max',
+  postern_certificate_days_left: 'min',
+}
+
 function makeGauges(registry: Registry) {
   const registers = [registry]
   const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]): Gauge<Label> =>
-    new Gauge({ name, help, labelNames, registers })
+    new Gauge({ name, help, labelNames, registers, aggregator: aggregators[name] ?? 'sum' })
   return {
     build: gauge('postern_build_info', 'Always 1; the version of the program', 'version'),
     sessions: gauge('postern_sessions', 'Sessions of clients that are open'),

@@ -14,6 +14,7 @@ export function addProcessMetrics(registry: Registry): void {
       name,
       help,
       registers,
+      aggregator: name === 'process_start_time_seconds' ? 'min' : 'sum',
       collect: () => {
         const value = read()
         if (value !== undefined) made.set(value)

@@ -10,7 +10,7 @@ let folder: string
 let table: NodeCounts
 
 before(() => {
-  folder = makeTableFolder(tmpdir())
+  folder = makeTableFolder(tmpdir() + `/of-test-${process.pid}`)
   table = new NodeCounts(folder, 0)
 })
 after(async () => {

@@ -7,8 +7,9 @@
  * pages are only ever replaced.
  */
 
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import type { Budget, LimitCounts } from '../config/limit-counts.ts'
 
@@ -19,16 +20,25 @@ const MAX_NAME = 900
 const MEMORY = '/dev/shm'
 
 /**
- * A folder for the table of one node, of its own.
- * @param otherwise where it is made when the system has no file system in memory
+ * A new folder for the table of one node, in the place of the one that a node before it may have left behind. The node
+ * must have the spool's lock.
+ * @param spool where it is made when the system has no file system in memory
  */
-export function makeTableFolder(otherwise: string): string {
+export function makeTableFolder(spool: string): string {
+  const name = createHash('sha256').update(resolve(spool)).digest('hex').slice(0, 16)
   try {
     accessSync(MEMORY, constants.W_OK)
-    return mkdtempSync(join(MEMORY, 'postern-'))
+    return makeAnew(join(MEMORY, `postern-${name}`))
   } catch {
-    return mkdtempSync(join(otherwise, 'counts-'))
+    // also where somebody else has made a folder of that name
+    return makeAnew(join(spool, 'counts'))
   }
+}
+
+function makeAnew(folder: string): string {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { mode: 0o700 })
+  return folder
 }
 
 export function removeTableFolder(folder: string): void {
@@ -82,7 +92,7 @@ export class NodeCounts implements LimitCounts {
   clear(slot: number): void {
     const [start, end] = [`${slot}|`, `${slot}}`]
     this.#table.transactionSync(() => {
-      for (const { key, value } of [...this.#table.getRange({ start, end })]) {
+      for (const { key, value } of Array.from(this.#table.getRange({ start, end }))) {
         this.#change(`all|${key.slice(start.length)}`, -value)
         this.#table.removeSync(key)
       }

@@ -232,21 +232,6 @@ test('a gate that listens on nothing says so, lives on until it is told to end, 
   assert.equal(await other.end('SIGTERM'), 0)
 })
 
-test('--workers is taken, and says that there is one process', async () => {
-  const conf2 = path.join(folder, 'workers.conf')
-  writeFileSync(conf2, 'Spoolbase = "spool3"\nESMTP_Listener { Listen "127.0.0.1:0" { } }\n')
-  const child = spawn(bin, ['serve', '-c', conf2, '--workers', '2'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let stderr = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString()
-  })
-  await once(child.stdout, 'data')
-  child.kill('SIGTERM')
-  const [code] = (await once(child, 'close')) as [number]
-  assert.equal(code, 0)
-  assert.match(stderr, /one process/)
-})
-
 async function send(): Promise<void> {
   const client = await connect()
   assert.match(await client.deliver('a@b.example', 'box@gate.example', 'Subject: x\n\nx'), /^250/)

@@ -20,8 +20,12 @@ export interface GateProcess {
 const READY_MS = 60_000
 
 /** Starts `postern serve -c FILE`, under a wrapper command if one is given, and waits until it is ready. */
-export async function startGateProcess(file: string, wrapper: readonly string[] = []): Promise<GateProcess> {
-  const args = [...wrapper, bin, 'serve', '-c', file]
+export async function startGateProcess(
+  file: string,
+  wrapper: readonly string[] = [],
+  options: readonly string[] = [],
+): Promise<GateProcess> {
+  const args = [...wrapper, bin, 'serve', '-c', file, ...options]
   const command = args.shift() ?? bin
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>

@@ -1,0 +1,213 @@
+/**
+ * The workers of a node and the partitions of its spool: who has which, who replaces whom.
+ *
+ * A partition belongs to one process at a time: it is given to another one only when the process that had it has been
+ * reaped. A worker that ends is replaced, the sooner the rarer it happens; where the replacement does not come up, another
+ * worker takes over its partitions, so that what was accepted is delivered meanwhile. Starts and reloads follow one
+ * another (`inTurn`).
+ */
+
+import cluster from 'node:cluster'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Panic } from '../events/events.ts'
+import type { NodeCounts } from './node-counts.ts'
+import type { Questions, Started, StartOptions, Topic } from './protocol.ts'
+import { WorkerHandle, type WorkerHandleHost, WorkerSilentError } from './worker-handle.ts'
+
+export interface CrewHost extends WorkerHandleHost {
+  readonly workers: number
+  readonly counts: NodeCounts
+  /** partitions that there are */
+  readonly partitions: readonly number[]
+  /** what a worker begins with that starts now */
+  readonly startOptions: (index: number, partitions: readonly number[]) => StartOptions
+  /** called before a worker starts */
+  readonly prepareStart: () => Promise<void>
+  readonly onGone: (worker: WorkerHandle) => void
+  readonly panic: (level: Panic['level'], text: string) => void
+}
+
+/** a spool may hold a million messages */
+const START_MS = 300_000
+/** a worker that has served so long was not broken from the start */
+const HEALTHY_MS = 10_000
+const FIRST_DELAY_MS = 100
+const LONGEST_DELAY_MS = 30_000
+/** ends in a row after which others take over */
+const HAND_OVER_AFTER = 3
+/** longer than a worker drains */
+const STOP_MS = 40_000
+
+export class Crew {
+  readonly #host: CrewHost
+  readonly #workers: (WorkerHandle | undefined)[]
+  /** by partition, whose it is */
+  readonly #owners = new Map<number, number>()
+  /** ends in a row, by index */
+  readonly #ends: number[]
+  readonly #stopping = new AbortController()
+  #lastTurn: Promise<unknown> = Promise.resolve()
+
+  constructor(host: CrewHost) {
+    this.#host = host
+    this.#workers = Array.from({ length: host.workers })
+    this.#ends = Array.from({ length: host.workers }, () => 0)
+    for (let index = 0; index < host.workers; index++) this.#owners.set(index, index)
+    for (const partition of host.partitions) this.#owners.set(partition, partition % host.workers)
+    // the kernel shares the sockets; nothing is handed over
+    cluster.schedulingPolicy = cluster.SCHED_NONE
+    cluster.setupPrimary({
+      exec: fileURLToPath(new URL(`main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)),
+      args: [],
+      serialization: 'advanced',
+    })
+  }
+
+  /** Starts all. @throws what the first one met that could not start; none is left then */
+  async start(): Promise<readonly Started[]> {
+    await this.#host.prepareStart()
+    const handles = this.#workers.map((_, index) => this.#fork(index))
+    const starts = await Promise.allSettled(handles.map((handle) => this.#begin(handle)))
+    const failed = starts.filter((start) => start.status === 'rejected')
+    if (failed.length > 0) {
+      await this.stop()
+      throw failed[0]?.reason
+    }
+    for (const handle of handles) this.#watch(handle)
+    return starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
+  }
+
+  /** Those that have started. */
+  get serving(): readonly WorkerHandle[] {
+    return this.#workers.filter((worker) => worker?.serving === true) as WorkerHandle[]
+  }
+
+  /** every process, one that is starting included */
+  get pids(): readonly number[] {
+    return this.#workers.flatMap((worker) => (worker === undefined ? [] : [worker.pid]))
+  }
+
+  /** Asks all that serve. `missing`: sentences that name those that are not there or did not answer. */
+  async askAll<T extends Topic>(
+    topic: T,
+    ask: Questions[T]['ask'],
+    deadline: number,
+  ): Promise<{ readonly answers: readonly Questions[T]['answer'][]; readonly missing: readonly string[] }> {
+    const asked = this.#workers.map(async (worker, index) => {
+      if (worker?.serving !== true) throw new WorkerSilentError(`worker ${index} is being replaced`)
+      return await worker.ask(topic, ask, deadline)
+    })
+    const ends = await Promise.allSettled(asked)
+    const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
+    const worse = errors.find((error) => !(error instanceof WorkerSilentError))
+    if (worse !== undefined) throw worse
+    return {
+      answers: ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : [])),
+      missing: errors.map((error) => (error as Error).message),
+    }
+  }
+
+  /** Changes of what the workers are follow one another. */
+  inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#lastTurn.then(change)
+    this.#lastTurn = done.catch(() => undefined)
+    return done
+  }
+
+  /** Lets all drain and end. Resolves when the last one has been reaped. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await Promise.all(
+      this.#workers.map(async (worker) => {
+        if (worker === undefined) return
+        worker.stop()
+        const timer = setTimeout(() => worker.kill(), STOP_MS)
+        await worker.exited
+        clearTimeout(timer)
+        this.#host.onGone(worker)
+      }),
+    )
+  }
+
+  #fork(index: number): WorkerHandle {
+    const handle = new WorkerHandle(index, this.#host)
+    this.#workers[index] = handle
+    return handle
+  }
+
+  async #begin(handle: WorkerHandle): Promise<Started> {
+    const options = this.#host.startOptions(handle.index, this.#partitionsOf(handle.index))
+    const started = await handle.ask('start', options, START_MS)
+    handle.serving = true
+    return started
+  }
+
+  /** Its own one first: that one takes new mail. */
+  #partitionsOf(index: number): readonly number[] {
+    const own = [...this.#owners].flatMap(([partition, owner]) => (owner === index ? [partition] : []))
+    if (own.length === 0) {
+      const fresh = Math.max(...this.#owners.keys()) + 1
+      this.#owners.set(fresh, index)
+      return [fresh]
+    }
+    return own.toSorted((a, b) => Number(b === index) - Number(a === index) || a - b)
+  }
+
+  #watch(handle: WorkerHandle): void {
+    void handle.exited.then(async (how) => {
+      try {
+        await this.#replace(handle, how)
+      } catch (error) {
+        this.#host.panic('critical', `worker ${handle.index} cannot be replaced: ${String(error)}`)
+      }
+    })
+  }
+
+  async #replace(gone: WorkerHandle, how: string): Promise<void> {
+    const { index } = gone
+    const { counts, panic, onGone } = this.#host
+    counts.clear(index + 1)
+    if (this.#stopping.signal.aborted) return
+    onGone(gone)
+    this.#workers[index] = undefined
+    const ends = Date.now() - gone.began > HEALTHY_MS ? 1 : (this.#ends[index] ?? 0) + 1
+    this.#ends[index] = ends
+    panic('critical', `${gone.name} has ended (${how}) and is replaced`)
+    if (ends >= HAND_OVER_AFTER) await this.inTurn(() => this.#handOver(index))
+    const pause = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 4 ** (ends - 1))
+    await delay(pause, undefined, { signal: this.#stopping.signal }).catch(() => undefined)
+    await this.inTurn(() => this.#startAnew(index))
+  }
+
+  async #startAnew(index: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return
+    await this.#host.prepareStart()
+    const handle = this.#fork(index)
+    try {
+      await this.#begin(handle)
+    } catch (error) {
+      this.#host.panic('critical', `${handle.name} could not start: ${String(error)}`)
+      handle.kill()
+    }
+    // its end, if that is what it came to, leads here again
+    this.#watch(handle)
+  }
+
+  /** What the worker had been given is delivered by others until it is back, and stays theirs. */
+  async #handOver(index: number): Promise<void> {
+    for (const [partition, owner] of this.#owners) {
+      const heir = this.serving.find((worker) => worker.index !== index)
+      if (owner !== index || heir === undefined) continue
+      try {
+        await heir.ask('adopt', { partition }, START_MS)
+        this.#owners.set(partition, heir.index)
+        this.#host.panic('warning', `${heir.name} has taken over partition ${partition} of the spool`)
+      } catch (error) {
+        this.#host.panic('critical', `${heir.name} cannot take over partition ${partition}: ${String(error)}`)
+        // it may have it all the same, later: nobody could tell
+        if (error instanceof WorkerSilentError) heir.kill()
+      }
+    }
+  }
+}

@@ -1,0 +1,5 @@
+/** The entry of a worker process; the supervisor starts it. */
+
+import { runWorker } from './worker.ts'
+
+runWorker()

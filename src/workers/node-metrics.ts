@@ -1,0 +1,87 @@
+/**
+ * `/metrics` of a node: what every worker has counted, added up, and the supervisor's own. Totals never go back: what a
+ * worker that is gone had said last stays among them, and a worker that does not answer counts with what it said last.
+ */
+
+import type { ServerEvent } from '../events/events.ts'
+import type { Gauges, Metrics } from '../web/metrics.ts'
+import type { Page } from '../web/server.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+export interface NodeMetricsHost {
+  readonly version: string
+  readonly reserve: () => number
+  readonly workers: () => readonly WorkerHandle[]
+  /** how many there should be */
+  readonly expected: number
+}
+
+const DEADLINE_MS = 3000
+
+export class NodeMetrics {
+  readonly #host: NodeMetricsHost
+  #own: Metrics | undefined
+  /** of workers that are gone: what only ever grows */
+  #gone: readonly object[] = []
+
+  constructor(host: NodeMetricsHost) {
+    this.#host = host
+  }
+
+  /** Counting begins. */
+  async open(): Promise<void> {
+    if (this.#own !== undefined) return
+    const { Metrics } = await import('../web/metrics.ts')
+    this.#own ??= new Metrics({ version: this.#host.version, gauges: () => this.#gauges() })
+  }
+
+  /** For `EventBus.subscribe`. */
+  handle(event: ServerEvent): void {
+    this.#own?.handle(event)
+  }
+
+  /** A worker has ended. */
+  async remember({ metrics }: WorkerHandle): Promise<void> {
+    if (metrics.length === 0) return
+    const { addedUp } = await import('../web/metrics-sum.ts')
+    this.#gone = await addedUp([this.#gone, metrics.filter(onlyGrows)])
+  }
+
+  async page(): Promise<Page> {
+    if (this.#own === undefined) throw new Error('nothing was counted')
+    const { textOf } = await import('../web/metrics-sum.ts')
+    const workers = this.#host.workers()
+    const silent: string[] = []
+    await Promise.all(
+      workers.map(async (worker) => {
+        try {
+          worker.metrics = await worker.ask('metrics', undefined, DEADLINE_MS)
+        } catch (error) {
+          silent.push(`${(error as Error).message}: what it said last is counted`)
+        }
+      }),
+    )
+    const missing = this.#host.expected - workers.length
+    if (missing > 0) silent.push(`${missing} of ${this.#host.expected} workers are being replaced`)
+    const text = await textOf([await this.#own.json(), this.#gone, ...workers.map(({ metrics }) => metrics)])
+    return {
+      contentType: this.#own.contentType,
+      text: `${silent.map((each) => `# ${each}\n`).join('')}${text}`,
+    }
+  }
+
+  /** What the workers have counts; of the reserve there is one. */
+  #gauges(): Gauges {
+    return {
+      sessions: 0,
+      queue: { ready: 0, active: 0, delayed: 0, failed: 0 },
+      spool: { free: undefined, reserve: this.#host.reserve() },
+      logLinesDropped: 0,
+      certificates: [],
+    }
+  }
+}
+
+function onlyGrows(metric: object): boolean {
+  return 'type' in metric && (metric.type === 'counter' || metric.type === 'histogram')
+}

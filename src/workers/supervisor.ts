@@ -1,0 +1,373 @@
+/**
+ * One node of several processes: the supervisor has the configuration, the lock of the spool, the sockets of operators
+ * and the secret of tickets; its workers have the mail (docs/processes.md). It looks like a `Server` to whoever runs it.
+ */
+
+import { resolve } from 'node:path'
+import type { Diagnostic } from '../config/diagnostic.ts'
+import type { Settings } from '../config/settings.ts'
+import { PanicMemory } from '../console/panics.ts'
+import { EventBus, type Panic, type ServerEvent } from '../events/events.ts'
+import { hostnameOf } from '../hostname.ts'
+import { planTargets } from '../listener/targets.ts'
+import { type Logs, openLogs } from '../logs/logs.ts'
+import { Operations } from '../operations.ts'
+import { AuthFailures } from '../smtp/auth/failures.ts'
+import type { SpoolLock } from '../spool/lock.ts'
+import { partitionsIn } from '../spool/partitions.ts'
+import { explained, lockSpool } from '../standing-parts.ts'
+import { TlsHandshakeError } from '../tls/gate.ts'
+import { TicketSecret } from '../tls/ticket-secret.ts'
+import { type Configuration, clearPaths, configurationOf } from './configuration.ts'
+import { Crew } from './crew.ts'
+import { addCounts } from './merge.ts'
+import { makeTableFolder, NodeCounts, removeTableFolder } from './node-counts.ts'
+import { NodeMetrics } from './node-metrics.ts'
+import { type NodeHost, nodeServices, servicesOf } from './node-view.ts'
+import type { Started } from './protocol.ts'
+import type { RecordedFiles } from './recorded-files.ts'
+import type { Snapshot } from './snapshot.ts'
+import { type WorkerHandle, WorkerSilentError } from './worker-handle.ts'
+
+export interface SupervisorOptions {
+  readonly file: string
+  readonly version: string
+  /** at least 1 */
+  readonly workers: number
+  /** told of the supervisor's own facts; workers write theirs to stderr themselves */
+  readonly onEvent: (event: ServerEvent) => void
+}
+
+const VIEW_MS = 3000
+/** scripts, certificates and a million of Peer stanzas */
+const PREPARE_MS = 120_000
+const COMMIT_MS = 20_000
+/** a script's command may wait */
+const COMMAND_MS = 35_000
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #events: EventBus
+  readonly #logs: Logs
+  readonly #panics = new PanicMemory()
+  readonly #lock: SpoolLock
+  readonly #tableFolder: string
+  readonly #counts: NodeCounts
+  readonly #crew: Crew
+  readonly #metrics: NodeMetrics
+  readonly #operations: Operations
+  readonly #ticketSecret: TicketSecret
+  readonly #failures = new AuthFailures(Date.now)
+  readonly #began = Date.now()
+  readonly #umask = process.umask()
+  #inForce: Configuration
+  #started: Started = { addresses: [], warnings: [] }
+  #countedSince = Date.now()
+  #gone: Snapshot['counters']['counts'] = { delivered: 0, failed: 0, rejected: 0, received: 0 }
+  #stopped: Promise<void> | undefined
+
+  /** Use `Supervisor.start`. */
+  // oxlint-disable-next-line max-params -- what only `start` can make, because it has to wait for it
+  private constructor(
+    options: SupervisorOptions,
+    configuration: Configuration,
+    base: { readonly events: EventBus; readonly ticketSecret: TicketSecret },
+    spool: { readonly lock: SpoolLock; readonly partitions: readonly number[] },
+  ) {
+    this.#options = options
+    this.#inForce = configuration
+    this.#events = base.events
+    this.#ticketSecret = base.ticketSecret
+    this.#lock = spool.lock
+    const { settings } = configuration
+    this.#tableFolder = makeTableFolder(settings.global.spoolbase.path)
+    this.#counts = new NodeCounts(this.#tableFolder, 0)
+    this.#logs = openLogs(settings, {
+      clock: Date.now,
+      onError: (message) => process.stderr.write(`postern: ${message}\n`),
+    })
+    this.#crew = new Crew({
+      workers: options.workers,
+      counts: this.#counts,
+      partitions: spool.partitions,
+      startOptions: (index, partitions) => ({
+        file: options.file,
+        files: this.#inForce.files,
+        version: options.version,
+        index,
+        workers: options.workers,
+        partitions,
+        ticketSecret: this.#ticketSecret.state(Date.now()),
+        tableFolder: this.#tableFolder,
+        failures: this.#failures.entries(),
+        umask: this.#umask,
+      }),
+      prepareStart: async () => {
+        if (this.#crew.serving.length === 0) await clearPaths(this.settings, [])
+      },
+      onFailure: (failure, from) => {
+        this.#failures.note(failure)
+        for (const worker of this.#crew.serving) if (worker !== from) worker.note(failure)
+      },
+      onGone: (worker) => this.#remember(worker),
+      panic: (level, text) => this.tellPanic(level, 'core', text),
+    })
+    this.#metrics = new NodeMetrics({
+      version: options.version,
+      reserve: () => this.settings.global.spool_min_free,
+      workers: () => this.#crew.serving,
+      expected: options.workers,
+    })
+    this.#operations = this.#openOperations()
+    for (const listener of [this.#logs, this.#panics, this.#metrics])
+      this.#events.subscribe((event) => listener.handle(event))
+  }
+
+  /**
+   * Reads the configuration, locks the spool, starts the workers and binds everything.
+   * @throws ConfigError, ListenError, SpoolLockedError as `Server.start`; no process is left then
+   */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const events = new EventBus((error) =>
+      process.stderr.write(`postern: a listener failed: ${String(error)}\n`),
+    )
+    events.subscribe(options.onEvent)
+    const ticketSecret = new TicketSecret()
+    const configuration = await configurationOf(options.file, { events, ticketSecret })
+    const { spoolbase, spool_mode } = configuration.settings.global
+    const spool = await explained(configuration.settings, async () => {
+      const lock = await lockSpool({ path: spoolbase.path, mode: spool_mode })
+      return { lock, partitions: await partitionsIn(resolve(spoolbase.path)) }
+    })
+    const supervisor = new Supervisor(options, configuration, { events, ticketSecret }, spool)
+    try {
+      await supervisor.#begin()
+    } catch (error) {
+      await supervisor.stop()
+      throw error
+    }
+    return supervisor
+  }
+
+  /** What is bound, in the order of the Listen stanzas. */
+  get addresses(): readonly string[] {
+    return this.#started.addresses
+  }
+
+  get serviceAddresses(): { readonly console: readonly string[]; readonly http: readonly string[] } {
+    return this.#operations.addresses()
+  }
+
+  get settings(): Settings {
+    return this.#inForce.settings
+  }
+
+  /** warnings about the configuration in force */
+  get warnings(): readonly Diagnostic[] {
+    return this.#started.warnings
+  }
+
+  /** process ids of the workers */
+  get workers(): readonly number[] {
+    return this.#crew.pids
+  }
+
+  /** Writes a line of the panic log. */
+  tellPanic(level: Panic['level'], module: string, text: string): void {
+    this.#events.emit({ kind: 'panic', at: Date.now(), level, module, text })
+  }
+
+  /**
+   * Reads the configuration again and puts it in force in every worker, or in none; reopens every log.
+   * @throws ConfigError or ListenError; the configuration before stays in force
+   */
+  reload(): Promise<void> {
+    return this.#crew.inTurn(() => this.#reload())
+  }
+
+  /** Drains every worker, for at most 30 s, and closes. Resolves when the last one has ended. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #begin(): Promise<void> {
+    const operations = await this.#prepareOperations(this.settings)
+    try {
+      const all = await this.#tightly(this.settings, () => this.#crew.start())
+      this.#started = all[0] ?? this.#started
+    } catch (error) {
+      await operations.rollback()
+      throw error
+    }
+    operations.commit()
+    this.#inForce.tls?.watch()
+  }
+
+  async #reload(): Promise<void> {
+    await this.#logs.reopen()
+    const before = this.#inForce
+    const next = await configurationOf(this.#options.file, {
+      events: this.#events,
+      ticketSecret: this.#ticketSecret,
+      previous: before.tls,
+    })
+    try {
+      await clearPaths(
+        next.settings,
+        planTargets(before.settings.listens).map(({ key }) => key),
+      )
+      const operations = await this.#prepareOperations(next.settings)
+      try {
+        await this.#tightly(next.settings, () => this.#prepareWorkers(next.files))
+      } catch (error) {
+        await operations.rollback()
+        throw error
+      }
+      // who begins from now on begins with this one
+      this.#inForce = next
+      operations.commit()
+    } catch (error) {
+      await next.tls?.close()
+      throw error
+    }
+    if (before.tls !== undefined && next.tls !== undefined) before.tls.handOver(next.tls)
+    next.tls?.watch()
+    await this.#commitWorkers()
+    await before.tls?.close()
+    await this.#logs.replace(next.settings)
+  }
+
+  /** All are ready for it, or none keeps anything of it. */
+  async #prepareWorkers(files: RecordedFiles): Promise<void> {
+    const workers = this.#crew.serving
+    const ends = await Promise.allSettled(
+      workers.map((worker) => worker.ask('prepare', { files }, PREPARE_MS)),
+    )
+    const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
+    if (failures.length === 0) return
+    await Promise.all(
+      workers.map(async (worker, index) => {
+        // one that has not answered may yet get ready, for something that nobody commits: it is replaced
+        if (ends[index]?.status === 'rejected' && ends[index].reason instanceof WorkerSilentError)
+          worker.kill()
+        if (ends[index]?.status !== 'fulfilled') return
+        await worker.ask('rollback', undefined, COMMIT_MS).catch(() => worker.kill())
+      }),
+    )
+    throw failures.find((error) => !(error instanceof WorkerSilentError)) ?? failures[0]
+  }
+
+  /** Nothing should fail here. Whoever does not follow is replaced, and its replacement begins with the new one. */
+  async #commitWorkers(): Promise<void> {
+    const answers = await Promise.all(
+      this.#crew.serving.map(async (worker) => {
+        try {
+          return [await worker.ask('commit', undefined, COMMIT_MS)]
+        } catch (error) {
+          this.tellPanic('critical', 'core', `after a reload: ${String(error)}; it is replaced`)
+          worker.kill()
+          return []
+        }
+      }),
+    )
+    const [first] = answers.flat()
+    if (first !== undefined) this.#started = { ...this.#started, ...first }
+  }
+
+  async #stop(): Promise<void> {
+    this.#operations.close()
+    await this.#crew.stop()
+    this.#operations.end()
+    await this.#inForce.tls?.close()
+    await this.#logs.close()
+    await this.#counts.close()
+    removeTableFolder(this.#tableFolder)
+    this.#lock.release()
+  }
+
+  async #prepareOperations(settings: Settings): ReturnType<Operations['prepare']> {
+    if (settings.httpListens.some(({ scope }) => scope.options.enable)) await this.#metrics.open()
+    return await this.#operations.prepare(settings)
+  }
+
+  /**
+   * The sockets of workers are made by this process when they ask for them: nobody but the owner may connect to a path
+   * before its mode is set.
+   */
+  async #tightly<T>({ listens }: Settings, work: () => Promise<T>): Promise<T> {
+    if (!listens.some(({ address }) => address.kind === 'unix')) return await work()
+    process.umask(0o077)
+    try {
+      return await work()
+    } finally {
+      process.umask(this.#umask)
+    }
+  }
+
+  #remember(worker: WorkerHandle): void {
+    this.#gone = addCounts([this.#gone, worker.counted])
+    void this.#metrics
+      .remember(worker)
+      .catch((error: unknown) =>
+        this.tellPanic('error', 'web', `metrics of ${worker.name}: ${String(error)}`),
+      )
+  }
+
+  #openOperations(): Operations {
+    const host = this.#nodeHost()
+    return new Operations({
+      events: this.#events,
+      services: servicesOf(host, []),
+      servicesFor: async (words) => await nodeServices(host, words),
+      metrics: async () => await this.#metrics.page(),
+      endpoint: async (request) => {
+        const [worker] = this.#crew.serving
+        return await worker?.ask('endpoint', request, COMMAND_MS)
+      },
+      health: () => {
+        if (this.#crew.serving.length === 0) throw new Error('no worker serves mail')
+      },
+      accept: async (socket, scope, address) => {
+        const { tls } = this.#inForce
+        if (tls === undefined) throw new TlsHandshakeError('TLS is not available here')
+        return await tls.accept(socket, scope, address)
+      },
+    })
+  }
+
+  #nodeHost(): NodeHost {
+    return {
+      version: this.#options.version,
+      pid: process.pid,
+      started: this.#began,
+      clock: Date.now,
+      hostname: () => hostnameOf(this.settings),
+      settings: () => this.settings,
+      reload: async () => {
+        await this.reload()
+        return this.warnings
+      },
+      reopenLogs: async () => {
+        await this.#logs.reopen()
+        await this.#all('reopenLogs')
+      },
+      flushTls: async () => await this.#all('flushTls'),
+      panics: this.#panics,
+      counted: () => ({ since: this.#countedSince, gone: this.#gone }),
+      resetCounters: () => {
+        this.#countedSince = Date.now()
+        this.#gone = addCounts([])
+        void this.#crew.askAll('resetCounters', undefined, VIEW_MS).catch(() => undefined)
+      },
+      gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
+      command: async (words) => (await this.#crew.askAll('command', { words }, COMMAND_MS)).answers,
+    }
+  }
+
+  /** @throws what a worker met, or that one did not answer */
+  async #all(topic: 'reopenLogs' | 'flushTls'): Promise<void> {
+    const { missing } = await this.#crew.askAll(topic, undefined, COMMIT_MS)
+    if (missing.length > 0) throw new WorkerSilentError(missing.join('; '))
+  }
+}

@@ -1,0 +1,135 @@
+/** One worker process, as the supervisor has it: questions with a deadline, and its end. */
+
+import cluster, { type Worker } from 'node:cluster'
+import type { AuthFailure } from '../smtp/auth/failures.ts'
+import { type FromWorker, type Questions, type Topic, type ToWorker, toError } from './protocol.ts'
+import type { Snapshot } from './snapshot.ts'
+
+export interface WorkerHandleHost {
+  readonly onFailure: (failure: AuthFailure, from: WorkerHandle) => void
+}
+
+interface Waiting {
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: Error) => void
+  readonly timer: NodeJS.Timeout
+}
+
+/** The worker has not said anything in time, or is gone. The message names it. */
+export class WorkerSilentError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'WorkerSilentError'
+  }
+}
+
+export class WorkerHandle {
+  readonly index: number
+  /** resolves with how it ended once the process has been reaped */
+  readonly exited: Promise<string>
+  /** milliseconds since the epoch */
+  readonly began = Date.now()
+  /** whether it has started: it serves mail until it ends */
+  serving = false
+  /** what it said last that it had counted */
+  counted: Snapshot['counters']['counts'] = { delivered: 0, failed: 0, rejected: 0, received: 0 }
+  /** its metrics as it said last */
+  metrics: readonly object[] = []
+  readonly #worker: Worker
+  readonly #host: WorkerHandleHost
+  readonly #waiting = new Map<number, Waiting>()
+  #nextId = 0
+  #gone = false
+
+  constructor(index: number, host: WorkerHandleHost) {
+    this.index = index
+    this.#host = host
+    this.#worker = cluster.fork()
+    this.#worker.on('message', (message: FromWorker) => this.#hear(message))
+    const { promise, resolve } = Promise.withResolvers<string>()
+    this.exited = promise
+    const end = (how: string): void => {
+      this.#gone = true
+      this.serving = false
+      for (const { reject, timer } of this.#waiting.values()) {
+        clearTimeout(timer)
+        reject(new WorkerSilentError(`${this.name} has ended (${how})`))
+      }
+      this.#waiting.clear()
+      resolve(how)
+    }
+    this.#worker.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
+    // no process at all, or a channel that broke: the process's end is told by `exit`
+    this.#worker.on('error', (error) => {
+      if (this.#worker.process.pid === undefined) end(error.message)
+    })
+  }
+
+  get pid(): number {
+    return this.#worker.process.pid ?? 0
+  }
+
+  get name(): string {
+    return `worker ${this.index} (process ${this.pid})`
+  }
+
+  /** @throws WorkerSilentError, or what the worker met */
+  async ask<T extends Topic>(
+    topic: T,
+    ask: Questions[T]['ask'],
+    deadline: number,
+  ): Promise<Questions[T]['answer']> {
+    if (this.#gone) throw new WorkerSilentError(`${this.name} has ended`)
+    const id = this.#nextId++
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const timer = setTimeout(() => {
+      this.#waiting.delete(id)
+      reject(new WorkerSilentError(`${this.name} has not answered within ${deadline / 1000} seconds`))
+    }, deadline)
+    this.#waiting.set(id, { resolve, reject, timer })
+    this.#tell({ kind: 'ask', id, topic, ask })
+    // the worker answers what was asked
+    return (await promise) as Questions[T]['answer']
+  }
+
+  note(failure: AuthFailure): void {
+    this.#tell({ kind: 'failure', failure })
+  }
+
+  /** Asks it to drain and end. */
+  stop(): void {
+    this.#tell({ kind: 'stop' })
+  }
+
+  kill(): void {
+    this.#worker.process.kill('SIGKILL')
+  }
+
+  #tell(message: ToWorker): void {
+    // where the channel is closed the end of the process is near, and told by itself
+    if (this.#worker.isConnected()) this.#worker.send(message, () => undefined)
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.kind) {
+      case 'failure':
+        this.#host.onFailure(message.failure, this)
+        return
+      case 'counted':
+        this.counted = message.counts
+        return
+      case 'answer':
+        this.#settle(message.id)?.resolve(message.answer)
+        return
+      case 'error':
+        this.#settle(message.id)?.reject(toError(message.error))
+    }
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    clearTimeout(waiting?.timer)
+    return waiting
+  }
+}

@@ -1,0 +1,293 @@
+/** A node of two workers: what they share, what one of them may do to the others, and what an operator sees. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, afterEach, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { type Pki, writePki } from '../../src/tls/pki.ts'
+import { ask, data, told } from '../support/console-client.ts'
+import { type GateProcess, startGateProcess } from '../support/gate-process.ts'
+import { type Address, SmtpClient } from '../support/smtp-client.ts'
+import { testPki } from '../support/test-ca.ts'
+import { MAILDIR } from '../support/test-gate.ts'
+
+const TLS =
+  'TLS_Certificate = "pki/server.pem" TLS_Key = "pki/server.key" TLS_Client_CA = "pki/ca.pem" Use_SSL = true'
+const CONF = `Hostname = "gate.example"
+Spoolbase = "spool"
+Spool_Min_Free = 1M
+DNS_Servers = ( "127.0.0.1:9" )
+ESMTP_Listener {
+  Listen "127.0.0.1:0" { }
+  Listen "127.0.0.2:0" { Listener_Sessions = 3 }
+  Listen "127.0.0.3:0" { ${TLS} }
+  Listen "127.0.0.4:0" { ${TLS} TLS_Verify_Mode = "require" }
+  Listen "FOLDER/mail.sock" { File_Mode = 0600 }
+}
+Control_Listener "ops" { Listen "FOLDER/control" { File_Mode = 0600 } }
+HTTP_Listener "web" { Listen "127.0.0.1:0" { } }
+ec_logger "l" { mainlog = "log/mainlog" rejectlog = "log/rejectlog" paniclog = "log/paniclog" heartbeat = 0 }
+scriptlet "scriptlet" { script "p" { source = "policy.ts" } }
+${MAILDIR}`
+/** @param victim the process that cannot load it */
+const policy = (victim: number): string => `
+if (process.pid === ${victim}) throw new Error('not in this process')
+export const policy = { connect: () => undefined }
+`
+
+let folder: string
+let control: string
+let gate: GateProcess
+let pki: Pki
+
+before(async () => {
+  pki = await testPki()
+  folder = mkdtempSync(path.join(tmpdir(), 'postern-workers-'))
+  control = path.join(folder, 'control')
+  await writePki(path.join(folder, 'pki'), pki)
+  writeFileSync(path.join(folder, 'gate.conf'), CONF.replaceAll('FOLDER', folder))
+  writeFileSync(path.join(folder, 'policy.ts'), policy(0))
+  gate = await startGateProcess(path.join(folder, 'gate.conf'), [], ['--workers', '2'])
+})
+afterEach(() => {
+  for (const pid of workers()) process.kill(pid, 'SIGCONT')
+})
+after(async () => {
+  assert.equal(await gate.end('SIGTERM'), 0)
+  for (const pid of known) assert.throws(() => process.kill(pid, 0), `worker ${pid} has ended`)
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const known = new Set<number>()
+
+/** process ids of the workers, the oldest first */
+function workers(): number[] {
+  const text = readFileSync(`/proc/${gate.child.pid}/task/${gate.child.pid}/children`, 'latin1')
+  const pids = text
+    .trim()
+    .split(' ')
+    .filter((each) => each !== '')
+    .map(Number)
+  const found = pids.filter((pid) => commandLine(pid).includes('workers'))
+  for (const pid of found) known.add(pid)
+  return found
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+function address(index: number): Address {
+  const found = gate.addresses[index]
+  assert.ok(found)
+  return found
+}
+
+/** Everybody else is stopped meanwhile: so what connects gets to this one. */
+async function at<T>(worker: number, work: () => Promise<T>): Promise<T> {
+  const others = workers().filter((pid) => pid !== worker)
+  for (const pid of others) process.kill(pid, 'SIGSTOP')
+  try {
+    return await work()
+  } finally {
+    for (const pid of others) process.kill(pid, 'SIGCONT')
+  }
+}
+
+async function visit(index: number): Promise<{ readonly client: SmtpClient; readonly greeting: string }> {
+  const client = await SmtpClient.connect(address(index))
+  return { client, greeting: await client.reply() }
+}
+
+async function leave(...clients: readonly SmtpClient[]): Promise<void> {
+  for (const client of clients) {
+    client.send('QUIT')
+    await client.closed()
+    client.destroy()
+  }
+}
+
+/** the name with which a worker greets */
+async function named(worker: number): Promise<string> {
+  const { client, greeting } = await at(worker, () => visit(0))
+  await leave(client)
+  return greeting.split(' ')[1] ?? ''
+}
+
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 20_000
+  while (!(await what())) {
+    assert.ok(Date.now() < end, 'in time')
+    await delay(25)
+  }
+}
+
+async function summary(): Promise<Record<string, number>> {
+  return (await data(control, 'summary')) as Record<string, number>
+}
+
+async function metric(name: string): Promise<number> {
+  const [url = ''] = gate.addresses
+    .slice(-1)
+    .map(({ host, port }) => `http://${host.replace('http=', '')}:${port}/metrics`)
+  const text = await (await fetch(url)).text()
+  const values = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+  return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+}
+
+describe('a node of two workers', () => {
+  test('has two processes, each with a partition of the spool; console and metrics see both', async () => {
+    const pids = workers()
+    assert.equal(pids.length, 2)
+    for (const pid of pids)
+      await at(pid, async () => {
+        const { client } = await visit(0)
+        await client.ehlo()
+        const reply = await client.deliver('a@b.example', 'box@gate.example', 'Subject: x\n\nhi\n')
+        assert.match(reply, new RegExp(`-0*${pid % 65_536}-`))
+        await leave(client)
+      })
+    await until(async () => (await summary())['successfullyDeliveredMessages'] === 2)
+    assert.equal((await summary())['receivedMessages'], 2)
+    assert.equal(await metric('postern_receptions_total'), 2)
+    assert.equal(await metric('postern_sessions_total'), 2)
+    assert.equal(readdirSync(path.join(folder, 'mail', 'box', 'new')).length, 2)
+    assert.deepEqual(
+      readdirSync(path.join(folder, 'spool')).filter((name) => /^\d+$/.test(name)),
+      ['0', '1'],
+    )
+    await until(() => {
+      const lines = readFileSync(path.join(folder, 'log', 'mainlog'), 'latin1').split('\n')
+      return lines.filter((line) => line.includes('@R@')).length === 2
+    })
+    assert.equal(await told(control, 'pid'), `${gate.child.pid}\n`)
+  })
+
+  test('a UNIX socket is shared, with the mode that it was given', async () => {
+    for (const pid of workers())
+      await at(pid, async () => {
+        const client = await SmtpClient.connectUnix(path.join(folder, 'mail.sock'))
+        assert.match(await client.reply(), /^220/)
+        await leave(client)
+      })
+  })
+
+  test('a limit of sessions holds for the node, and show inbound has all of them', async () => {
+    const [one = 0, two = 0] = workers()
+    const clients = [
+      await at(one, () => visit(1)),
+      await at(one, () => visit(1)),
+      await at(two, () => visit(1)),
+    ]
+    for (const { greeting } of clients) assert.match(greeting, /^220/)
+    for (const pid of [one, two]) {
+      const { client, greeting } = await at(pid, () => visit(1))
+      assert.match(greeting, /^421 4\.4\.5/)
+      client.destroy()
+    }
+    const { rows } = (await data(control, 'show inbound')) as { readonly rows: readonly unknown[] }
+    assert.equal(rows.length, 3)
+    await leave(...clients.map(({ client }) => client))
+    const { client, greeting } = await at(two, () => visit(1))
+    assert.match(greeting, /^220/)
+    await leave(client)
+  })
+
+  test('a ticket of one worker is good in the other in the same scope, and in no other scope', async () => {
+    const [one = 0, two = 0] = workers()
+    const first = await at(one, () => handshake(2))
+    assert.equal(first.resumed, false)
+    assert.equal((await at(two, () => handshake(2, first.session))).resumed, true)
+    assert.equal((await at(two, () => handshake(3, first.session))).resumed, false)
+  })
+
+  test('a worker that is killed is replaced, and what it held is free; totals do not go back', async () => {
+    const [one = 0, two = 0] = workers()
+    const held = [await at(one, () => visit(1)), await at(one, () => visit(1)), await at(one, () => visit(1))]
+    const before = await metric('postern_sessions_total')
+    process.kill(one, 'SIGKILL')
+    await Promise.all(held.map(({ client }) => client.closed()))
+    await until(() => workers().length === 2 && !workers().includes(one))
+    await until(async () => !(await ask(control, 'summary')).text.includes('being replaced'))
+    const [, fresh = 0] = workers()
+    assert.notEqual(fresh, two)
+    const again = [
+      await at(fresh, () => visit(1)),
+      await at(two, () => visit(1)),
+      await at(fresh, () => visit(1)),
+    ]
+    for (const { greeting } of again) assert.match(greeting, /^220/)
+    await leave(...again.map(({ client }) => client))
+    assert.equal(await metric('postern_sessions_total'), before + 3)
+    assert.match(
+      await told(control, 'paniclog'),
+      /worker \d \(process \d+\) has ended \(SIGKILL\) and is replaced/,
+    )
+  })
+
+  test('a reload is in force in every worker, or in none', async () => {
+    const conf = path.join(folder, 'gate.conf')
+    const text = readFileSync(conf, 'utf8')
+    const [one = 0, two = 0] = workers()
+    writeFileSync(conf, text.replace('gate.example"\nSpool', 'other.example"\nSpool'))
+    writeFileSync(path.join(folder, 'policy.ts'), policy(two))
+    const failed = await ask(control, 'reload')
+    assert.equal(failed.status, 'error')
+    assert.match(failed.text, /not in this process/)
+    assert.deepEqual([await named(one), await named(two)], ['gate.example', 'gate.example'])
+    writeFileSync(path.join(folder, 'policy.ts'), policy(1))
+    assert.match(await told(control, 'reload'), /The configuration was reloaded/)
+    assert.deepEqual([await named(one), await named(two)], ['other.example', 'other.example'])
+    writeFileSync(conf, 'nonsense')
+    // who begins now begins with what is in force, not with what the disk has
+    process.kill(one, 'SIGKILL')
+    await until(() => workers().length === 2 && !workers().includes(one))
+    await until(async () => !(await ask(control, 'summary')).text.includes('being replaced'))
+    assert.equal(await named(workers()[1] ?? 0), 'other.example')
+    writeFileSync(conf, text)
+    await told(control, 'reload')
+  })
+
+  test('a worker that does not answer is named, in text and to programs', async () => {
+    const [one = 0] = workers()
+    process.kill(one, 'SIGSTOP')
+    const [text, json] = await Promise.all([ask(control, 'summary'), ask(control, 'json summary')])
+    process.kill(one, 'SIGCONT')
+    assert.equal(text.status, 'ok')
+    assert.match(text.text, new RegExp(`^worker \\d \\(process ${one}\\) has not answered within`, 'm'))
+    assert.equal(json.status, 'error')
+  })
+})
+
+/** TLS 1.2, whose ticket is there when the handshake is over. */
+async function handshake(
+  index: number,
+  session?: Buffer,
+): Promise<{ readonly resumed: boolean; readonly session: Buffer | undefined }> {
+  const { host, port } = address(index)
+  const { cert, key } = pki.clients.valid
+  const socket: TLSSocket = connectTls({
+    host,
+    port,
+    cert,
+    key,
+    rejectUnauthorized: false,
+    maxVersion: 'TLSv1.2',
+    ...(session && { session }),
+  })
+  socket.on('error', () => undefined)
+  await once(socket, 'secureConnect')
+  await once(socket, 'data')
+  const found = { resumed: socket.isSessionReused(), session: socket.getSession() }
+  socket.end('QUIT\r\n')
+  await once(socket, 'close')
+  return found
+}
