@@ -52,6 +52,8 @@ const JUDGING = [
   'tls_client_crl',
   'tls_client_crl_mode',
   'tls_client_eku',
+  'tls_client_ocsp',
+  'tls_client_ocsp_mode',
   'tls_verify_depth',
 ]
 

@@ -138,3 +138,16 @@ test('a flood of networks moves into one row of others; who came often stays, an
   assert.equal(totals.wouldRefuse, 5050)
   assert.equal(rows.length + (others?.rows ?? 0), 5001)
 })
+
+test('one client with certificates without number pushes nobody out but itself', () => {
+  const shadow = new ShadowCounts(100)
+  const { identity } = fullDecision
+  const neighbours = Array.from({ length: 20 }, (_, index) => `198.51.${index}.1`)
+  for (const address of neighbours) shadow.count(from(address))
+  for (let index = 0; index < 5000; index++) {
+    const posing = { ...identity, subject: `CN=${index}` }
+    for (let twice = 0; twice < 2; twice++) shadow.count(from('192.0.2.1', { identity: posing, at: index }))
+  }
+  const networks = new Set(shadow.table().rows.map(({ network }) => network))
+  assert.ok(neighbours.every((address) => networks.has(address.replace(/1$/, '0/24'))))
+})

@@ -2,7 +2,8 @@
  * What TLS_Verify_Mode_Shadow and Require_TLS_Shadow have found, added up by client network and certificate: whom to talk to before enforcing.
  *
  * Clients choose their addresses and their certificates, so the table is bounded: when it is full the rows that were
- * counted least, and of these the ones seen longest ago, go into one row of others.
+ * counted least, and of these the ones seen longest ago, go into one row of others. Networks that take more than a tenth
+ * of the table come first, so that one client with certificates without number pushes nobody out but itself.
  */
 
 import { formatAddress, parseAddress } from '../config/address.ts'
@@ -117,7 +118,12 @@ export class ShadowCounts {
 
   /** A tenth at a time, so that a flood of new clients does not sort the table for each of them. */
   #makeRoom(): void {
-    const least = [...this.#rows].toSorted(([, a], [, b]) => a.count - b.count || a.last - b.last)
+    const rows = new Map<string, number>()
+    for (const { network } of this.#rows.values()) rows.set(network, (rows.get(network) ?? 0) + 1)
+    const alone = ({ network }: Counted): number => ((rows.get(network) ?? 0) > this.#maxRows / 10 ? 0 : 1)
+    const least = [...this.#rows].toSorted(
+      ([, a], [, b]) => alone(a) - alone(b) || a.count - b.count || a.last - b.last,
+    )
     for (const [key, { count, first, last }] of least.slice(0, Math.max(1, this.#maxRows / 10))) {
       this.#rows.delete(key)
       this.#others ??= { rows: 0, count: 0, first, last }

@@ -353,6 +353,13 @@ export const defences: readonly Defence[] = [
     mutation: [['const UNSEEN = /[\\p{Cc}\\p{Cf}', 'const UNSEEN = /[']],
   },
   {
+    known: 'Tables that clients fill',
+    attack: 'One client pushes everybody else out of the report of TLS_Verify_Mode_Shadow',
+    test: ['src/logs/decisions.test.ts', 'one client with certificates without number pushes nobody out'],
+    source: 'src/logs/shadow-table.ts',
+    mutation: [['alone(a) - alone(b) || ', '']],
+  },
+  {
     known: 'CVE-2009-4565, in records',
     attack: 'A name breaks the line of a decision record',
     test: ['test/gate/decisions.test.ts', 'no name in a certificate can break a line, a value or a terminal'],
