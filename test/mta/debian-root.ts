@@ -119,6 +119,10 @@ export class DebianRoot {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
     })
     const exit = once(child, 'exit')
+    // a test run that is ended from outside leaves nothing running
+    const kill = (): void => killGroup(child)
+    process.once('exit', kill)
+    void exit.then(() => process.off('exit', kill))
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => {
@@ -176,8 +180,16 @@ async function end(child: ChildProcess, exit: Promise<unknown>, signal: NodeJS.S
     await exit
     clearTimeout(late)
   }
+  killGroup(child)
+  // whoever is outside of the group, such as a filter, may hold the other end for a moment longer
+  child.stdout?.destroy()
+  child.stderr?.destroy()
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return
   try {
-    process.kill(-child.pid, 'SIGKILL')
+    process.kill(-pid, 'SIGKILL')
   } catch {
     // nobody is left of its group
   }

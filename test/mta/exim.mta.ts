@@ -2,6 +2,7 @@
 
 import { after, before } from 'node:test'
 import { type Bench, startBench } from './bench.ts'
+import { clientTests } from './client.ts'
 import { makeExim } from './exim.ts'
 import { nextHopTests } from './next-hop.ts'
 
@@ -22,4 +23,10 @@ nextHopTests(() => bench, {
     tls13: /with esmtps +\(TLS1\.3\)/,
     tls12: /with esmtps +\(TLS1\.2\)/,
   },
+})
+
+clientTests(() => bench, {
+  untrusted: 'none shown',
+  deferred: (local) => new RegExp(` == ${local}@.* defer `),
+  resumes: true,
 })

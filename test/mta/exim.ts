@@ -62,7 +62,7 @@ function configuration({ ports, gates, greylist }: MtaRequest): string {
   allow_localhost
   hosts_require_tls = *
   tls_verify_certificates = /pki/ca.pem
-${credential === 'none' ? '' : `  tls_certificate = /pki/${credential}.pem\n  tls_privatekey = /pki/${credential}.key\n`}`,
+${credential === 'valid' ? '  tls_resumption_hosts = *\n' : ''}${credential === 'none' ? '' : `  tls_certificate = /pki/${credential}.pem\n  tls_privatekey = /pki/${credential}.key\n`}`,
     ),
   )
   return `primary_hostname = mta.test

@@ -48,7 +48,7 @@ function shown(kind: string): string {
 function faultOptions(name: string): string {
   const tls = name.includes('tls') ? 'TLS = required TLS_Verify = host TLS_CA = pki/ca.pem' : ''
   if (!/silent|slow/.test(name)) return tls
-  const deadlines = ['EHLO', 'Mailfrom', 'Rcptto', 'Body'].map((each) => `${each}_Timeout = 2`)
+  const deadlines = ['EHLO', 'Mailfrom', 'Rcptto', 'Body'].map((each) => `${each}_Timeout = 4`)
   return `${deadlines.join(' ')} ${tls}`
 }
 
@@ -62,6 +62,7 @@ TLS_Key = pki/server.key
 TLS_Client_CA = pki/ca.pem
 TLS_Client_CRL = pki/crl.pem
 ESMTP_Listener {
+  SMTP_Extensions = ( "STARTTLS" "ENHANCEDSTATUSCODES" )
   Listen "127.0.0.1:${ports.unset}" { }
   Listen "127.0.0.1:${ports.none}" { TLS_Verify_Mode = "none" }
   Listen "127.0.0.1:${ports.require}" { TLS_Verify_Mode = "require" }

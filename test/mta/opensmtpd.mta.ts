@@ -2,6 +2,7 @@
 
 import { after, before } from 'node:test'
 import { type Bench, startBench } from './bench.ts'
+import { clientTests } from './client.ts'
 import { nextHopTests } from './next-hop.ts'
 import { makeOpenSmtpd } from './opensmtpd.ts'
 
@@ -22,4 +23,10 @@ nextHopTests(() => bench, {
     tls13: /with ESMTPS id \w+ \(TLSv1\.3:/,
     tls12: /with ESMTPS id \w+ \(TLSv1\.2:/,
   },
+})
+
+clientTests(() => bench, {
+  untrusted: 'untrusted',
+  deferred: (local) => new RegExp(`to=<${local}@.*result="?TempFail`),
+  resumes: false,
 })

@@ -87,7 +87,10 @@ function configuration({ ports, gates }: MtaRequest): string {
       }
     }),
   )
-  return `${pkis.join('')}ca clients cert "/pki/ca.pem"
+  // otherwise it holds idle connections to one host against new ones to other ports of it
+  const limits = ['conn-delay-route 0', 'reconn-delay-route 0', 'session-keepalive 0']
+  const most = ['host', 'route', 'source'].map((each) => `max-conn-per-${each} 100`)
+  return `${[...limits, ...most].map((limit) => `mta limit ${limit}\n`).join('')}${pkis.join('')}ca clients cert "/pki/ca.pem"
 table refused { "refused@sender.test" }
 table late { "late@sender.test" }
 table users { "@" = "${MAILBOX_OWNER.name}" }

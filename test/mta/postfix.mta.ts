@@ -2,6 +2,7 @@
 
 import { after, before } from 'node:test'
 import { type Bench, startBench } from './bench.ts'
+import { clientTests } from './client.ts'
 import { nextHopTests } from './next-hop.ts'
 import { makePostfix } from './postfix.ts'
 
@@ -22,4 +23,10 @@ nextHopTests(() => bench, {
     tls13: /\(Postfix\) with ESMTPS /,
     tls12: /\(Postfix\) with ESMTPS /,
   },
+})
+
+clientTests(() => bench, {
+  untrusted: 'untrusted',
+  deferred: (local) => new RegExp(`to=<${local}@.*status=deferred`),
+  resumes: true,
 })
