@@ -44,6 +44,8 @@ export const httpNotes: Notes<HttpValues> = {
   tls_verify_mode:
     '`none` asks for no certificate, `require` demands one, unset asks; none of them decides who is answered',
   tls_verified_peer_is_authorized: 'only a client whose certificate verifies is answered, the others get 403',
+  allowed_hosts:
+    '+ names by which it is asked, in lists `( … )`, besides `Hostname`, `localhost` and any address; a request by another name gets 421; see [metrics.md](metrics.md#who-may-ask)',
   script_endpoints:
     '+ whether what scripts register with `msys.httpsrv.register` is served here; see [metrics.md](metrics.md#endpoints-of-scripts)',
   tls_ciphers: 'OpenSSL cipher list up to TLS 1.2',

@@ -8,8 +8,10 @@ import { normaliseAddress } from './config/address.ts'
 import type { HttpListenSettings, InboundScope, ListenSettings, Settings } from './config/settings.ts'
 import { ConsoleServer, type ConsoleServerOptions } from './console/server.ts'
 import type { EventBus, Panic } from './events/events.ts'
+import { hostnameOf } from './hostname.ts'
 import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
 import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
+import type { AnsweredNames } from './web/host-names.ts'
 import type { Page, WebServer, WebServerOptions } from './web/server.ts'
 import type { Visitor } from './web/visitor.ts'
 
@@ -35,6 +37,7 @@ export class Operations {
   readonly #webSockets: ServiceSockets<HttpListenSettings>
   /** made when the first HTTP_Listener comes into force */
   #web: WebServer | undefined
+  #hostname = ''
   #shaking = 0
 
   constructor(host: OperationsHost) {
@@ -71,6 +74,7 @@ export class Operations {
       const web = await this.#webSockets.prepare(settings.httpListens)
       return {
         commit: () => {
+          this.#hostname = hostnameOf(settings)
           web.commit()
           console.commit()
         },
@@ -129,6 +133,7 @@ export class Operations {
     }
     const about = {
       byCertificate: listen.authorizedByCertificate,
+      names: this.#namesOf(listen),
       scripts: listen.scriptEndpoints,
       place: listen.instance,
     }
@@ -152,6 +157,11 @@ export class Operations {
     } finally {
       this.#shaking -= 1
     }
+  }
+
+  #namesOf({ address, hostNames }: HttpListenSettings): AnsweredNames {
+    if (address.kind === 'unix') return 'any'
+    return new Set([...hostNames, this.#hostname.toLowerCase(), 'localhost'])
   }
 
   async #shake(

@@ -57,6 +57,7 @@ async function inspect(settings: Settings): Promise<readonly Diagnostic[]> {
     ...(await auditPartners(settings, Date.now())),
     ...(await loadSigningKeys(settings.authenticity)).diagnostics,
     ...policy.diagnostics,
+    ...unservedEndpoints(settings, policy.policy),
     ...auth,
     ...silenceWarning(settings),
     ...auditSecurity(settings),
@@ -71,6 +72,16 @@ async function inspectAuth(settings: Settings, policy: Policy): Promise<readonly
   } finally {
     await datasources.close()
   }
+}
+
+/** What a script registers for HTTP is served where an HTTP_Listener says so, and nowhere else. */
+function unservedEndpoints({ httpListens }: Settings, { offers }: Policy): readonly Diagnostic[] {
+  const [first, ...more] = offers?.endpointPaths ?? []
+  const served = httpListens.some(({ scope, scriptEndpoints }) => scope.options.enable && scriptEndpoints)
+  if (first === undefined || served) return []
+  const others = more.length === 0 ? '' : ` and ${more.length} more`
+  const message = `scripts register the endpoint ${first}${others}, and no HTTP_Listener has Script_Endpoints = true: nobody can ask`
+  return [{ severity: 'warning', message }]
 }
 
 /** A global certificate is one of both sides. */

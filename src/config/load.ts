@@ -31,6 +31,7 @@ import {
   tlsLogOptions,
 } from './options-other.ts'
 import { partnerOptions } from './options-partner.ts'
+import type { HttpValues } from './options-services.ts'
 import { checkPartners, partnerPathways } from './partners.ts'
 import { Report, sortDiagnostics } from './report.ts'
 import { Resolver, situations } from './resolve.ts'
@@ -180,11 +181,14 @@ function httpListens(model: Model, service: ServiceStanza): readonly HttpListenS
   const stanzas = [...service.listens.values()].map(({ stanza }) => stanza)
   return serviceListens(model, service).map((listen) => {
     const own = stanzas.find(({ instance }) => instance === listen.instance)
-    const isOn = (name: string): boolean =>
-      (own?.settings.get(name) ?? service.stanza.settings.get(name))?.value === true
+    const valueOf = (name: keyof HttpValues): unknown =>
+      (own?.settings.get(name) ?? service.stanza.settings.get(name))?.value
+    const isOn = (name: keyof HttpValues): boolean => valueOf(name) === true
     return Object.freeze({
       ...listen,
       authorizedByCertificate: isOn('tls_verified_peer_is_authorized'),
+      // the value came through this row's codec
+      hostNames: (valueOf('allowed_hosts') ?? []) as HttpValues['allowed_hosts'],
       scriptEndpoints: isOn('script_endpoints'),
     })
   })

@@ -3,7 +3,8 @@
  * (momentum: rest-http-listener). Codecs and defaults are those of the ESMTP_Listener.
  */
 
-import { bool, type Codec } from './codec.ts'
+import { bool, type Codec, listWhere } from './codec.ts'
+import { alternativeDns } from './codec-partner.ts'
 import type { OptionRow, OptionTable, ScopeName } from './option-row.ts'
 import { inboundOptions } from './options-inbound.ts'
 import type { InboundValues } from './settings.ts'
@@ -31,6 +32,8 @@ export type ControlValues = Pick<InboundValues, SocketName>
 export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
   /** a request is answered only where the client's certificate verifies */
   readonly tls_verified_peer_is_authorized: boolean
+  /** by which names requests come, besides Hostname and localhost */
+  readonly allowed_hosts: readonly string[]
   /** whether the endpoints that scripts register are served */
   readonly script_endpoints: boolean
 }
@@ -53,6 +56,7 @@ export const httpOptions: OptionTable<HttpValues> = {
   tls_client_ocsp: within(inboundOptions.tls_client_ocsp, http),
   tls_verify_mode: within(inboundOptions.tls_verify_mode, http),
   tls_verified_peer_is_authorized: { codec: bool, default: false, scopes: http },
+  allowed_hosts: { codec: listWhere(alternativeDns), default: Object.freeze([]), scopes: http },
   script_endpoints: { codec: bool, default: false, scopes: http },
   tls_ciphers: within(inboundOptions.tls_ciphers, http),
   tlsv13_ciphersuites: within(inboundOptions.tlsv13_ciphersuites, http),

@@ -209,6 +209,8 @@ export interface ListenSettings {
 export interface HttpListenSettings extends ListenSettings {
   /** a request is answered only where the client's certificate verifies */
   readonly authorizedByCertificate: boolean
+  /** by which names it may be asked, besides this host's own and `localhost`; lower case */
+  readonly hostNames: readonly string[]
   /** the endpoints of scripts are served here */
   readonly scriptEndpoints: boolean
 }

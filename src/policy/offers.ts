@@ -54,6 +54,11 @@ export interface PolicyOffers {
    * panic log.
    */
   authenticate(scheme: string, attempt: AuthAttempt): Promise<AuthAnswer | undefined>
-  /** Asks a script's endpoint. Undefined when no script has the path. Never rejects. */
-  request(request: EndpointRequest): Promise<EndpointAnswer | undefined>
+  /** paths of the endpoints that scripts registered */
+  readonly endpointPaths: readonly string[]
+  /**
+   * Asks a script's endpoint. Undefined when no script has the path. Never rejects.
+   * @param gone aborted when nobody waits for the answer any more: a script that waits then ends
+   */
+  request(request: EndpointRequest, gone?: AbortSignal): Promise<EndpointAnswer | undefined>
 }

@@ -9,6 +9,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { type AnsweredNames, isAnswered } from './host-names.ts'
 import { isAuthorized, type Visitor } from './visitor.ts'
 
 export interface WebLimits {
@@ -51,8 +52,8 @@ export type ScriptAnswer =
 export interface WebServerOptions {
   /** by path */
   readonly pages: ReadonlyMap<string, () => Page | Promise<Page>>
-  /** asks a script; undefined when none has the path */
-  readonly endpoint?: (request: ScriptRequest) => Promise<ScriptAnswer | undefined>
+  /** asks a script; undefined when none has the path. `gone` is aborted when nobody waits for the answer any more */
+  readonly endpoint?: (request: ScriptRequest, gone: AbortSignal) => Promise<ScriptAnswer | undefined>
   readonly onError: (text: string) => void
   readonly limits?: Partial<WebLimits>
 }
@@ -62,6 +63,8 @@ export interface WebConnection {
   readonly visitor: Visitor
   /** only a visitor with a verified certificate is answered */
   readonly byCertificate: boolean
+  /** by which names it may be asked */
+  readonly names: AnsweredNames
   /** whether the endpoints of scripts are there, too */
   readonly scripts: boolean
   /** on which socket it came in; `end` ends all of a place */
@@ -134,6 +137,10 @@ export class WebServer {
     if (this.#asked.has(request.socket)) return
     this.#asked.add(request.socket)
     const connection = this.#connections.get(request.socket)
+    if (connection !== undefined && !isAnswered(request.headersDistinct['host'] ?? [], connection.names)) {
+      refuse(response, 421)
+      return
+    }
     if (connection === undefined || !isAuthorized(connection.visitor, connection.byCertificate)) {
       refuse(response, 403)
       return
@@ -161,7 +168,9 @@ export class WebServer {
   async #answerByScript(request: IncomingMessage, response: ServerResponse, scripts: boolean): Promise<void> {
     const { url = '', method = '' } = request
     const ask = scripts ? this.#options.endpoint : undefined
-    const answer = await ask?.({ method, path: pathOf(request), url })
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    const answer = await ask?.({ method, path: pathOf(request), url }, gone.signal)
     if (answer === undefined) {
       refuse(response, 404)
       return
@@ -188,6 +197,7 @@ const sentences: Readonly<Record<number, string>> = {
   404: 'There is nothing here.',
   405: 'Not this method.',
   417: 'No expectations.',
+  421: 'Nothing is answered by this name; Allowed_Hosts of the HTTP_Listener has the names.',
   503: 'Too many requests are under way.',
   500: 'This went wrong inside the server; its panic log has the reason.',
 }

@@ -17,7 +17,8 @@ test('a hundred requests in one segment are answered once, and cost as much as o
   }
   const pages = new Map([['/metrics', page]])
   const web = new WebServer({ pages, onError: (text) => assert.fail(text) })
-  const place = { visitor: { kind: 'anybody' }, byCertificate: false, scripts: false, place: 'test' } as const
+  const visitor = { kind: 'anybody' } as const
+  const place = { visitor, byCertificate: false, scripts: false, names: 'any', place: 'test' } as const
   const server = createServer({ pauseOnConnect: true }, (socket) => web.take(socket, place))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -51,6 +51,7 @@ function mod:rsrc_setup()
   msys.httpsrv.register("GET", "/empty", function(session) session:response_status_set_std(204, "ignored") end)
   msys.httpsrv.register("GET", "/octets", function(session) session:response_status_set_std(200, "\255\0\n", "a/b") end)
   msys.httpsrv.register("GET", "/sleep", function(session) msys.sleep(0.2) session:response_status_set_std(200, "rested") end)
+  msys.httpsrv.register("GET", "/wait", function(session) print("waiting") msys.sleep(300) end)
   refused("GET", "/hello", hello)
   refused("TRACE", "/x", hello)
   refused("GET", "x", hello)
@@ -146,10 +147,26 @@ describe('msys.httpsrv.register', () => {
     assert.ok(!panics().includes('registered'))
   })
 
-  test('a script may wait, and a client that leaves meanwhile harms nobody', async () => {
+  test('a script may wait; when its client leaves meanwhile it ends there, and nobody is told', async () => {
     const [address = '', port] = place('127.0.0.2').split(':')
+    const waits = async (): Promise<ReturnType<typeof connect>> => {
+      const seen = panics().filter((text) => text === 'waiting').length
+      const client = connect(Number(port), address)
+      client.write('GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      while (panics().filter((text) => text === 'waiting').length === seen)
+        await new Promise((r) => setTimeout(r, 2))
+      return client
+    }
+    const told = panics().length
+    // more than may be under way at once: only those who left can have made room
+    for (let i = 0; i < 70; i += 1) {
+      const client = await waits()
+      if (i % 2 === 0) client.destroy()
+      else client.resetAndDestroy()
+    }
+    assert.deepEqual(new Set(panics().slice(told)), new Set(['waiting']))
     const socket = connect(Number(port), address)
-    socket.write('GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.write('GET /sleep HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await once(socket, 'connect')
     socket.destroy()
     assert.equal(await ask('/sleep'), '200 rested')
@@ -162,7 +179,7 @@ describe('msys.httpsrv.register', () => {
       socket.setEncoding('latin1')
       let text = ''
       socket.on('data', (chunk: string) => (text += chunk))
-      socket.end(`${line}\r\nHost: x\r\n\r\n`)
+      socket.end(`${line}\r\nHost: localhost\r\n\r\n`)
       await once(socket, 'close')
       assert.match(text, /^HTTP\/1\.1 40[04] /, line)
     }

@@ -26,6 +26,7 @@ ESMTP_Listener {
   Listen "127.0.0.3:0" { Require_TLS_Shadow = true }
 }
 HTTP_Listener {
+  Allowed_Hosts = ( "Metrics.example" )
   Listen "127.0.0.1:0" { }
 }
 HTTP_Listener "tls" {
@@ -198,7 +199,7 @@ describe('HTTP', () => {
   })
 
   test('one request per connection, and none that is malformed, too large or smuggled', async () => {
-    const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n'
+    const get = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n'
     assert.equal((await raw(`${get}\r\n${get}\r\n`)).match(/HTTP\/1\.1/g)?.length, 1)
     assert.match(await raw('nonsense\r\n\r\n'), /^HTTP\/1\.1 400/)
     assert.match(await raw(`${get}X: ${'x'.repeat(20_000)}\r\n\r\n`), /^HTTP\/1\.1 4(?:00|31)/)
@@ -212,6 +213,32 @@ describe('HTTP', () => {
     assert.equal((await fetch(`http://${urls()[0]}/healthz`)).status, 200)
   })
 
+  test('who asks by a name that is not ours is a page of a stranger, and gets nothing', async () => {
+    const ask = async (version: string, ...hosts: string[]): Promise<string> => {
+      const fields = hosts.map((host) => `Host: ${host}\r\n`).join('')
+      return (await raw(`GET /metrics HTTP/${version}\r\n${fields}\r\n`)).split(' ')[1] ?? ''
+    }
+    const ours = ['localhost', 'LocalHost:8080', 'gate.example', 'Gate.Example.:1', '127.0.0.1:8080']
+    const more = ['metrics.example', '192.0.2.9', '[::1]', '[2001:db8::1]:80']
+    for (const host of [...ours, ...more]) assert.equal(await ask('1.1', host), '200', host)
+    for (const host of [
+      'evil.example',
+      'localhost.evil.example',
+      'gate.example.evil.example:8080',
+      'evil.example:127.0.0.1',
+      '[evil.example]',
+      '[::1',
+      '127.0.0.1.evil.example',
+      'x@localhost',
+      '',
+    ])
+      assert.equal(await ask('1.1', host), '421', host)
+    assert.equal(await ask('1.1', 'localhost', 'evil.example'), '421')
+    assert.equal(await ask('1.0'), '200')
+    const refused = await raw('GET /nothing HTTP/1.1\r\nHost: evil.example\r\n\r\n')
+    assert.match(refused, /^HTTP\/1\.1 421 .*Allowed_Hosts/s)
+  })
+
   test('who is slow, and who is one too many, is cut off', { timeout: 20_000 }, async (t) => {
     const server = new WebServer({
       pages: new Map(),
@@ -219,7 +246,13 @@ describe('HTTP', () => {
       limits: { connections: 1, deadline: 80 },
     })
     const listener = createServer({ pauseOnConnect: true }, (socket) =>
-      server.take(socket, { visitor: { kind: 'anybody' }, byCertificate: false, scripts: false, place: '' }),
+      server.take(socket, {
+        visitor: { kind: 'anybody' },
+        byCertificate: false,
+        names: 'any',
+        scripts: false,
+        place: '',
+      }),
     ).listen(0, '127.0.0.1')
     await once(listener, 'listening')
     t.after(() => listener.close())

@@ -11,6 +11,7 @@ import type {
   PresentedCertificate,
   SessionFacts,
 } from '../phases.ts'
+import type { Task } from './outcome.ts'
 import { type LuaState, ScriptError } from './state.ts'
 
 /** What a callout is about. */
@@ -56,13 +57,15 @@ export class Callout {
   /** where `print` writes; the paniclog unless given */
   readonly print: ((text: string) => void) | undefined
   readonly #subject: CalloutSubject | undefined
+  readonly #gone: AbortSignal | undefined
   #cleanups: (() => void)[] | undefined
   #headerText = 0
 
   /** Without a subject: a timer, a console command or whatever else runs outside of a session. */
-  constructor(subject: CalloutSubject | undefined, print?: (text: string) => void) {
+  constructor(subject: CalloutSubject | undefined, task: Pick<Task, 'print' | 'gone'> = {}) {
     this.#subject = subject
-    this.print = print
+    this.#gone = task.gone
+    this.print = task.print
   }
 
   /** @throws ScriptError outside of a session */
@@ -77,7 +80,7 @@ export class Callout {
 
   /** aborted when nobody waits for this callout any more */
   get gone(): AbortSignal | undefined {
-    return this.#subject?.afterwards === true ? undefined : this.session?.gone
+    return this.#subject?.afterwards === true ? undefined : (this.session?.gone ?? this.#gone)
   }
 
   /** Does something when the callout ends, in whatever way. */

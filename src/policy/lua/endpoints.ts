@@ -15,7 +15,7 @@ const methods = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH']
 const maxEndpoints = 100
 /** what the server answers itself */
 const reserved = ['/metrics', '/healthz']
-/** requests at once: one whose script waits outlives its connection */
+/** requests at once */
 const maxUnderWay = 64
 /** octets of an answer */
 const maxBody = 1_048_576
@@ -49,6 +49,10 @@ export class ScriptEndpoints {
     this.#pushSession = push
   }
 
+  get paths(): readonly string[] {
+    return [...this.#functions.keys()]
+  }
+
   /** @param f registry reference of the function. @throws ScriptError */
   add(method: string | undefined, endpoint: string, f: number): void {
     if (method !== undefined && !methods.includes(method))
@@ -73,7 +77,7 @@ export class ScriptEndpoints {
   }
 
   /** Undefined when no script has the path. Never rejects. */
-  async request(request: EndpointRequest): Promise<EndpointAnswer | undefined> {
+  async request(request: EndpointRequest, gone?: AbortSignal): Promise<EndpointAnswer | undefined> {
     const there = this.#functions.get(withoutSlash(request.path))
     if (there === undefined) return undefined
     const method = request.method === 'HEAD' ? 'GET' : request.method
@@ -82,13 +86,13 @@ export class ScriptEndpoints {
     if (this.#underWay >= maxUnderWay) return { kind: 'busy' }
     this.#underWay += 1
     try {
-      return await this.#ask(f, request)
+      return await this.#ask(f, request, gone)
     } finally {
       this.#underWay -= 1
     }
   }
 
-  async #ask(f: number, request: EndpointRequest): Promise<EndpointAnswer> {
+  async #ask(f: number, request: EndpointRequest, gone: AbortSignal | undefined): Promise<EndpointAnswer> {
     const exchange: Exchange = { request, answer: undefined }
     let id: number | undefined
     const push = (L: number): number => {
@@ -96,11 +100,12 @@ export class ScriptEndpoints {
       if (id !== undefined) this.#exchanges.set(id, exchange)
       return id === undefined ? 0 : 1
     }
-    const outcome = await this.#run({ function: f, push })
+    const outcome = await this.#run({ function: f, push, gone })
     if (id !== undefined) this.#exchanges.delete(id)
     if (outcome.kind === 'returned')
       return exchange.answer ?? { kind: 'answered', status: 200, contentType: usualType, body: '' }
-    this.#log.tell('error', `msys.httpsrv ${request.method} ${request.path} error: ${outcome.message}`)
+    if (outcome.quiet !== true)
+      this.#log.tell('error', `msys.httpsrv ${request.method} ${request.path} error: ${outcome.message}`)
     return { kind: 'failed' }
   }
 }

@@ -158,7 +158,7 @@ export class LuaEngine {
   /** Calls a function outside of any session, in a callout of its own. Never throws, never rejects. */
   run(task: Task): Outcome | Promise<Outcome> {
     if (this.#state.broken !== undefined) return { kind: 'failed', message: this.#state.broken }
-    const callout = new Callout(undefined, task.print)
+    const callout = new Callout(undefined, task)
     const id = this.#objects.open(callout)
     try {
       const thread = this.#idle.pop() ?? this.#state.newThread()

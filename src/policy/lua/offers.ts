@@ -76,8 +76,13 @@ export class ScriptOffers implements PolicyOffers {
       : { kind: 'failed', output, message: outcome.message }
   }
 
-  request(request: EndpointRequest): Promise<EndpointAnswer | undefined> {
-    return this.endpoints.request(request)
+  /** Paths of the endpoints that scripts registered. */
+  get endpointPaths(): readonly string[] {
+    return this.endpoints.paths
+  }
+
+  request(request: EndpointRequest, gone?: AbortSignal): Promise<EndpointAnswer | undefined> {
+    return this.endpoints.request(request, gone)
   }
 
   async authenticate(scheme: string, attempt: AuthAttempt): Promise<AuthAnswer | undefined> {

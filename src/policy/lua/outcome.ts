@@ -16,6 +16,8 @@ export interface Task {
   readonly function: number
   /** pushes the arguments; returns how many */
   readonly push?: (L: number) => number
+  /** aborted when nobody waits for it any more */
+  readonly gone?: AbortSignal | undefined
   /** where `print` writes; the paniclog unless given */
   readonly print?: (text: string) => void
 }
