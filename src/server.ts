@@ -163,8 +163,8 @@ export class Server {
   }
 
   /** Asks an endpoint of a script. Undefined when no script has the path. */
-  async askEndpoint(request: EndpointRequest): Promise<EndpointAnswer | undefined> {
-    return await this.#generation.policy.offers?.request(request)
+  async askEndpoint(request: EndpointRequest, gone?: AbortSignal): Promise<EndpointAnswer | undefined> {
+    return await this.#generation.policy.offers?.request(request, gone)
   }
 
   /** failed logins, which the workers of a node tell each other */
@@ -278,7 +278,7 @@ export class Server {
       events: this.#parts.events,
       services: view.services,
       metrics: async () => await view.metricsPage(),
-      endpoint: (request) => this.askEndpoint(request),
+      endpoint: (request, gone) => this.askEndpoint(request, gone),
       health: () => undefined,
       accept: (socket, scope, address) => this.#generation.tls.accept(socket, scope, address),
     })
