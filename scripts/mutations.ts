@@ -12,7 +12,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { type Defence, defences } from '../test/attacks/defences.ts'
+import type { Defence } from '../test/attacks/defence.ts'
+import { defences } from '../test/attacks/defences.ts'
 
 const root = path.join(import.meta.dirname, '..')
 /** a mutant may wait for what never comes */
@@ -45,20 +46,24 @@ function run(words: readonly string[]): boolean {
 }
 
 function tryOne({ source, mutation, test: [file, title] }: Defence): string {
-  const target = path.join(folder, source)
-  const original = readFileSync(target, 'utf8')
-  const unfit = mutation?.find(([text]) => original.split(text).length !== 2)
-  if (unfit !== undefined) return `not there exactly once: ${JSON.stringify(unfit[0])}`
+  const changes = (mutation ?? []).map(([text, replacement, other = source]) => ({
+    text,
+    replacement,
+    target: path.join(folder, other),
+  }))
+  const originals = new Map(changes.map(({ target }) => [target, readFileSync(target, 'utf8')]))
+  const unfit = changes.find(({ text, target }) => originals.get(target)?.split(text).length !== 2)
+  if (unfit !== undefined) return `not there exactly once: ${JSON.stringify(unfit.text)}`
   if (!passes(file, title)) return 'the test fails without a mutation, or has no such title'
-  const mutant = mutation?.reduce(
-    (all, [text, replacement]) => all.replace(text, () => replacement),
-    original,
-  )
-  writeFileSync(target, mutant ?? original)
+  for (const { text, replacement, target } of changes)
+    writeFileSync(
+      target,
+      readFileSync(target, 'utf8').replace(text, () => replacement),
+    )
   try {
     return passes(file, title) ? 'no test noticed' : 'noticed'
   } finally {
-    writeFileSync(target, original)
+    for (const [target, original] of originals) writeFileSync(target, original)
   }
 }
 

@@ -189,13 +189,16 @@ export function judgePeer(evidence: Evidence): Exclude<Peer, PlaintextPeer> {
   if (!(now < certificate.notAfter)) return unverified('expired', 'CERT_HAS_EXPIRED', here)
   if (!(now >= certificate.notBefore)) return unverified('not-yet-valid', 'CERT_NOT_YET_VALID', here)
   if (evidence.maxDepth !== undefined) {
-    const { reachesCa, path } = evidence.chain()
-    // a chain whose length is not known is not short enough
+    const { reachesCa, path, problems } = evidence.chain()
+    // A chain whose length is not known is not short enough: what is out of date is not what OpenSSL took
+    const followed = reachesCa && !problems.some(({ cause }) => OUT_OF_DATE.includes(cause))
     const last = evidence.maxDepth + 1
-    if (!reachesCa || path.length > last + 1) return unverified('too-deep', 'VERIFY_DEPTH', path[last])
+    if (!followed || path.length > last + 1) return unverified('too-deep', 'VERIFY_DEPTH', path[last])
   }
   return { kind: 'verified', certificate } as VerifiedPeer
 }
+
+const OUT_OF_DATE: readonly VerifyCause[] = ['expired', 'not-yet-valid']
 
 /** Why a certificate that verified does not count after all. */
 export interface Withdrawal {

@@ -77,6 +77,17 @@ test('CAs that the client does not send because we have them count as well', asy
   assert.equal((await verdict(2, alone, 'all.pem')).peer, 'verified')
 })
 
+test('a shorter way that is out of date does not hide how long the chain is that verified', async () => {
+  const subject = 'twice certified'
+  const short = await intermediateAuthority({ subject, notAfter: Date.now() - 60_000 })
+  const between = await intermediateAuthority({ subject: 'between' })
+  const long = between.intermediate({ subject, key: short.credential.key })
+  const { cert, key } = long.issue({ subject: 'leaf' })
+  const credential = { key, cert: [cert, short.cert, long.cert, between.cert].join('') }
+  assert.equal((await verdict(undefined, credential)).peer, 'verified')
+  assert.match((await verdict(1, credential)).peer, /^unverified too-deep VERIFY_DEPTH /)
+})
+
 test('the depth excuses nothing, and a client without a certificate stays anonymous', async () => {
   assert.match((await verdict(8, directory.pki.clients.untrusted)).peer, /^unverified untrusted /)
   assert.equal((await verdict(0)).peer, 'anonymous')
