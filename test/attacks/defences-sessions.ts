@@ -229,7 +229,13 @@ export const sessionDefences: readonly Defence[] = [
       'test/attacks/handshake.test.ts',
       'after close_notify in mid-message, neither TLS nor clear text goes on',
     ],
-    source: 'src/smtp/message-reception.ts',
+    source: 'src/smtp/data-pace.ts',
+    mutation: [
+      [
+        "if (received.kind === 'end') throw new ClientGoneError()",
+        "if (received.kind === 'end') return Buffer.from('\\r\\n.\\r\\n')",
+      ],
+    ],
   },
   {
     known: 'CVE-2023-51764 (Postfix), CVE-2023-51765 (Sendmail), CVE-2023-51766 (Exim)',
