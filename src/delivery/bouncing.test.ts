@@ -35,6 +35,32 @@ test('a message that expires is bounced with the last answer', async () => {
   assert.match(run.contents.at(-1) ?? '', /^Diagnostic-Code: smtp; 450 4\.2\.0 later\r$/m)
 })
 
+test('the sender hears of a message that cannot be read any more', async () => {
+  for (const broken of ['header', 'body'] as const) {
+    const run = new Run({ options: { message_expiration: 100, bounces_inline_original: 'all' } })
+    await run.accept(storedMessage('a', { receivedAt: run.clock.now() }))
+    const read = run.spool.read.bind(run.spool)
+    run.spool.read = async (id) => {
+      const content = await read(id)
+      if (id !== 'a' || content === undefined) return content
+      if (broken === 'header') throw new Error('the header is missing')
+      return { ...content, body: () => unreadable() }
+    }
+    await run.start()
+    run.clock.advance()
+    await settled()
+    assert.equal(run.bounces, 1, broken)
+    assert.match(run.contents.at(-1) ?? '', /^Action: failed\r$/m)
+    assert.doesNotMatch(run.contents.at(-1) ?? '', /Undelivered message/)
+    assert.equal(run.storage.size, 0)
+  }
+})
+
+async function* unreadable(): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('bo')
+  await Promise.reject(new Error('the body is missing or damaged'))
+}
+
 test('nothing that fails without a sender is bounced: a bounce that is refused is the end', async () => {
   const run = new Run({ deliver: () => never })
   await run.accept(storedMessage('a'))
