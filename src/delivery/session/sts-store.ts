@@ -7,7 +7,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isExpired, isMode, type StsPolicy } from './sts-policy.ts'
 
@@ -17,6 +17,8 @@ export interface StsStoreOptions {
   readonly clock: () => number
   /** told about a folder that cannot be used */
   readonly onProblem: (text: string) => void
+  /** files that are kept; 100,000 unless given */
+  readonly most?: number
 }
 
 const MAX_FILES = 100_000
@@ -41,13 +43,14 @@ export class StsStore {
 
   async write(domain: string, policy: StsPolicy): Promise<void> {
     await this.#open()
-    if (this.#files >= MAX_FILES) return
-    const { folder } = this.#options
+    const { folder, most = MAX_FILES } = this.#options
+    const isThere = await exists(join(folder, domain))
+    if (!isThere && this.#files >= most) return
     const temporary = join(folder, `.${randomBytes(8).toString('hex')}`)
     try {
       await writeFile(temporary, `${JSON.stringify(policy)}\n`, { mode: 0o600 })
       await rename(temporary, join(folder, domain))
-      this.#files += 1
+      if (!isThere) this.#files += 1
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined)
       this.#tell(error)
@@ -91,6 +94,13 @@ export class StsStore {
       `MTA-STS policies cannot be kept in ${this.#options.folder}: ${error instanceof Error ? error.message : String(error)}`,
     )
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function policyOf(value: unknown): StsPolicy | undefined {

@@ -269,6 +269,17 @@ test('files that are damaged or have expired count for nothing and are swept out
   assert.deepEqual((await readdir(w.folder)).toSorted(), ['README', DOMAIN].toSorted())
 })
 
+test('a policy that is renewed takes no place of another, however often', async () => {
+  await using w = await world()
+  const store = new StsStore({ folder: w.folder, clock: () => 1, onProblem: () => undefined, most: 2 })
+  const policy: StsPolicy = { id: 'a', mode: 'enforce', mx: ['mx.a.test'], maxAge: 100, fetchedAt: 0 }
+  for (const id of ['a', 'b', 'c']) await store.write('a.test', { ...policy, id })
+  for (const name of ['b.test', 'c.test']) await store.write(name, policy)
+  await store.write('a.test', { ...policy, id: 'd' })
+  assert.equal((await store.read('a.test'))?.id, 'd')
+  assert.deepEqual((await readdir(w.folder)).toSorted(), ['a.test', 'b.test'])
+})
+
 test('records: one with an id; two, or one without, are none', () => {
   assert.equal(parseStsRecord(['v=spf1 -all', 'v=STSv1; id=20160831085700Z;']), '20160831085700Z')
   assert.equal(parseStsRecord(['v=STSv1;id=a']), 'a')
