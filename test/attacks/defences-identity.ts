@@ -56,7 +56,14 @@ export const identityDefences: readonly Defence[] = [
       '${what}, in subject and alternative names of a certificate that verifies',
     ],
     source: 'src/tls/names.ts',
-    mutation: [['if (character < 0x7f) return character >= 0x20', 'if (character < 0x7f) return true']],
+    mutation: [
+      ['if (character < 0x7f) return character >= 0x20', 'if (character < 0x7f) return true'],
+      [
+        'return text.replace(/[\\x00-\\x1f\\x7f]/g, (char) =>',
+        'return text.replace(/[^\\s\\S]/g, (char) =>',
+        'src/smtp/xdumpcontext.ts',
+      ],
+    ],
   },
   {
     known: 'Reply injection',
@@ -139,7 +146,10 @@ export const identityDefences: readonly Defence[] = [
   {
     known: 'Domains of others',
     attack: 'Mail in the name of a partner’s domain from whoever has logged in, or from another partner',
-    test: ['test/gate/partners.test.ts', 'another partner is as good as nobody for it'],
+    test: [
+      'test/gate/partners.test.ts',
+      'clear text and a login do not open a domain that is a partner’s alone',
+    ],
     source: 'src/smtp/partner.ts',
     mutation: [['if (owner !== undefined && owner !== partner?.name)', 'if (owner === null)']],
   },
