@@ -93,7 +93,8 @@ class HopSession {
   #ended = false
   #wake: () => void = () => undefined
   #step = 0
-  #sender = ''
+  /** of the transaction; undefined: there is none */
+  #sender: string | undefined
   #units: number[] = []
   /** what the last message made, until something comes after it */
   #open: Take[] = []
@@ -146,17 +147,13 @@ class HopSession {
       case 'STARTTLS':
         return await this.#startTls()
       case 'MAIL':
-        this.#sender = /<(.*?)>/.exec(line)?.[1] ?? ''
-        this.#units = []
-        await this.#faulty(this.#sessionFault())
-        if (this.#sender.startsWith('mail')) throw new Refused('550 5.7.1 not from you')
-        return this.#say('250 2.1.0 ok')
+        return await this.#mail(/<(.*?)>/.exec(line)?.[1] ?? '')
       case 'RCPT':
         return await this.#rcpt(line)
       case 'DATA':
         return await this.#data()
       case 'RSET':
-        this.#units = []
+        this.#sender = undefined
         return this.#say('250 2.0.0 ok')
       case 'QUIT':
         this.#socket.end('221 2.0.0 bye\r\n')
@@ -167,7 +164,17 @@ class HopSession {
     }
   }
 
+  async #mail(sender: string): Promise<void> {
+    this.#sender = undefined
+    this.#units = []
+    await this.#faulty(this.#sessionFault())
+    if (sender.startsWith('mail')) throw new Refused('550 5.7.1 not from you')
+    this.#sender = sender
+    this.#say('250 2.1.0 ok')
+  }
+
   async #rcpt(line: string): Promise<void> {
+    if (this.#sender === undefined) throw new Refused('503 5.5.1 MAIL first')
     const { plan, ledger } = this.#hop
     const [, unitText, domain] = /<u(\d+)@d(\d+)\.hop\.test>/.exec(line) ?? []
     if (unitText === undefined) throw new Error(`a recipient that nobody named: ${line}`)
@@ -184,9 +191,9 @@ class HopSession {
 
   async #data(): Promise<void> {
     const { plan, ledger } = this.#hop
-    const [unit] = this.#units
+    const [unit] = this.#sender === undefined ? [] : this.#units
     if (unit === undefined) throw new Refused('554 5.5.1 no valid recipients')
-    if (this.#sender.startsWith('data')) throw new Refused('554 5.6.0 not that')
+    if (this.#sender?.startsWith('data') === true) throw new Refused('554 5.6.0 not that')
     const attempt = ledger.attemptsOf(unit)
     const fault = dataFault(plan.seed, unit, attempt)
     if (fault !== 'drop-inside') await this.#faulty(fault)
