@@ -6,6 +6,7 @@ import type {
   DecisionIdentity,
   DecisionOcspAnswer,
   DecisionRecord,
+  DecisionScript,
 } from '../events/decision.ts'
 import { clientAddress } from './places.ts'
 import { fromBytes } from './render.ts'
@@ -149,11 +150,13 @@ function answerLines({ answers, answersLeftOut }: DecisionRecord): readonly stri
 function answerText({ at, phase, answer, code, text, module, script }: DecisionAnswer): string {
   const reply = [code === 0 ? '' : String(code), fromBytes(text)].filter((part) => part !== '').join(' ')
   const what = reply === '' ? answer : `${answer} "${reply}"`
-  const who =
-    script === undefined
-      ? module
-      : `script ${script.name}, ${script.callout}${script.from === undefined ? '' : `, ${script.from}`}`
+  const who = script === undefined ? module : `script ${script.name}, ${script.callout}${placeOf(script)}`
   return `${dateTime(at)} ${phase === undefined ? '' : `${phase}: `}${what}, by ${who}`
+}
+
+function placeOf({ from, defined }: DecisionScript): string {
+  if (from !== undefined) return `, ${from}`
+  return defined === undefined ? '' : `, what the function at ${defined} returned`
 }
 
 function endLine({ end }: DecisionRecord): string {

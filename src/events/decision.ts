@@ -205,6 +205,8 @@ export interface DecisionScript {
   readonly callout: string
   /** FILE:LINE of the call that answered; absent where it is not known */
   readonly from?: string
+  /** FILE:LINE on which the function begins, where it answered by its return value alone */
+  readonly defined?: string
 }
 
 export interface DecisionEnd {

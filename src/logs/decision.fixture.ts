@@ -119,7 +119,7 @@ export const fullDecision: Required<DecisionRecord> = {
       code: 40_006,
       text: 'answer-text',
       module: 'scriptlet',
-      script: { name: 'script-name', callout: 'callout-name', from: 'gate.lua:3' },
+      script: { name: 'script-name', callout: 'callout-name', from: 'gate.lua:3', defined: 'gate.lua:2' },
     },
   ],
   answersLeftOut: 40_007,

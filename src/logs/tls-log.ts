@@ -176,6 +176,7 @@ export const tlsLogAnswerKeys: Readonly<Record<string, string>> = {
   script: 'the script that answered',
   callout: 'the function that was asked',
   from: '`FILE:LINE` of the call that answered, where it is known',
+  defined: '`FILE:LINE` on which the function begins, where it answered by its return value alone',
 }
 
 /** What an entry of `ocsp` holds, in the order of its keys. */
@@ -214,6 +215,7 @@ function answerOf({ at, phase, answer, code, text: words, module, script }: Deci
     module,
     ...(script === undefined ? {} : { script: script.name, callout: script.callout }),
     ...(script?.from === undefined ? {} : { from: script.from }),
+    ...(script?.defined === undefined ? {} : { defined: script.defined }),
   }
 }
 

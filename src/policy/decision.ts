@@ -48,6 +48,11 @@ export class Decision {
     this.#asked = this.#askedAt(from)
   }
 
+  /** The script that was asked last answers by what its function returned. @param defined where that begins */
+  returned(defined: string | undefined): void {
+    if (this.#asked !== undefined && defined !== undefined) this.#asked = { ...this.#asked, defined }
+  }
+
   #askedAt(from: string | undefined): AnsweredBy | undefined {
     return this.#asked && (from === undefined ? this.#asked : { ...this.#asked, from })
   }

@@ -170,10 +170,12 @@ export class LuaMember implements Member {
     if (answer === 'go-on') return 'go-on'
     if (answer === 'stop') return 'stop'
     if (answer === 'refuse' || answer === 'defer' || answer === 'grant') {
+      decision.returned(this.#engine?.definedAt(question.script, callout))
       settleAnswer(answer, subject.phase, decision)
       return 'stop'
     }
     if (answer === undefined) {
+      decision.returned(this.#engine?.definedAt(question.script, callout))
       return this.#failed(callout, `returned ${outcome.shown}, which is none of the answers that it may give`)
     }
     if (times >= again.times) return this.#failed(callout, 'answered VALIDATE_AGAIN too often')

@@ -7,6 +7,8 @@ export interface AnsweredBy {
   readonly callout: string
   /** FILE:LINE of the call that answered; absent where it is not known */
   readonly from?: string
+  /** FILE:LINE on which the function begins, where it answered by its return value alone, so that no call is known */
+  readonly defined?: string
 }
 
 export type Verdict =

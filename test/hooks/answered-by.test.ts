@@ -14,8 +14,8 @@ async function mailBy(scripts: Record<string, string>, modules = {}): Promise<st
 
 function shown(verdict: Verdict): string {
   if (!('by' in verdict) || verdict.by === undefined) return `${verdict.kind} by nobody`
-  const { name, callout: asked, from } = verdict.by
-  return `${verdict.kind} by ${name} ${asked} ${from ?? '-'}`
+  const { name, callout: asked, from, defined } = verdict.by
+  return `${verdict.kind} by ${name} ${asked} ${from ?? '-'}${defined === undefined ? '' : ` of ${defined}`}`
 }
 
 suite('a Lua script', () => {
@@ -40,7 +40,7 @@ suite('a Lua script', () => {
       'reply by gate validate_mailfrom gate.lua:5',
     ],
     ['error("oops")', 'disconnect by gate validate_mailfrom gate.lua:4'],
-    ['return 99', 'disconnect by gate validate_mailfrom -'],
+    ['return 99', 'disconnect by gate validate_mailfrom - of gate.lua:3'],
     ['return msys.core.VALIDATE_CONT', 'continue by nobody'],
   ]
   for (const [body, expected] of answers) {
@@ -55,6 +55,35 @@ suite('a Lua script', () => {
     assert.equal(
       await mailBy({ gate: callout(body) }, { 'helper.lua': helper }),
       'reply by gate validate_mailfrom helper.lua:4',
+    )
+  })
+
+  test('an answer that is nothing but a return value is named by the line on which its function begins', async () => {
+    const parameters = 'core_final_validation2(msg, ac, vctx)'
+    const gate = await load({ gate: callout('local x = 1\nreturn msys.core.EC_HOOK_DONE', parameters) })
+    const facts = { session: session(), message: message(session()) }
+    assert.equal(
+      shown(await gate.signed.ask('final_validation2', facts)),
+      'reply by gate core_final_validation2 - of gate.lua:3',
+    )
+    // a script that finds its own words is named by the call
+    const own = await load({
+      gate: callout('vctx:set_code(550, "no")\nreturn msys.core.EC_HOOK_DONE', parameters),
+    })
+    assert.equal(
+      shown(await own.signed.ask('final_validation2', facts)),
+      'reply by gate core_final_validation2 gate.lua:4',
+    )
+  })
+
+  test('a function that several names stand for is where it was written, also in another file', async () => {
+    const helper = 'local M = {}\n\nM.no = function() return msys.core.EC_HOOK_RETRY end\nreturn M'
+    const script = `local mod = {}\nmod.core_final_validation2 = require("helper").no\nmsys.registerModule("gate", mod)`
+    const gate = await load({ gate: script }, { modules: { 'helper.lua': helper } })
+    const facts = { session: session(), message: message(session()) }
+    assert.equal(
+      shown(await gate.signed.ask('final_validation2', facts)),
+      'reply by gate core_final_validation2 - of helper.lua:3',
     )
   })
 

@@ -72,7 +72,9 @@ function decider({ steps, events }: Scene): string {
   const answer = steps.current.policy.findLast(refuses)
   const script = answer?.script
   if (script !== undefined) {
-    return ` by script "${script.name}" (${script.callout}${script.from === undefined ? '' : `, ${script.from}`})`
+    const { name, callout, from, defined } = script
+    const place = from ?? (defined === undefined ? undefined : `what the function at ${defined} returned`)
+    return ` by script "${name}" (${callout}${place === undefined ? '' : `, ${place}`})`
   }
   const told = events.findLast((event) => event.kind === 'rejection')
   return answer !== undefined

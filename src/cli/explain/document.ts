@@ -69,6 +69,15 @@ export interface Exchange {
   readonly server: readonly string[]
 }
 
+export interface AnsweringScript {
+  readonly name: string
+  readonly callout: string
+  /** of the call that answered */
+  readonly from?: string
+  /** where the function begins that answered by what it returned */
+  readonly defined?: string
+}
+
 export interface PolicyAnswer {
   readonly phase: string
   readonly answer: 'continue' | 'done' | 'reply' | 'disconnect' | 'discard'
@@ -77,7 +86,7 @@ export interface PolicyAnswer {
   readonly module?: string
   /** seconds that the client would wait first */
   readonly tarpit?: number
-  readonly script?: { readonly name: string; readonly callout: string; readonly from?: string }
+  readonly script?: AnsweringScript
 }
 
 export interface WithheldEffect {

@@ -69,6 +69,7 @@ function describe(verdict: Settled): Omit<PolicyAnswer, 'phase'> {
     name: plain(by.name),
     callout: plain(by.callout),
     ...(by.from === undefined ? {} : { from: plain(by.from) }),
+    ...(by.defined === undefined ? {} : { defined: plain(by.defined) }),
   }
   return {
     answer: kind,

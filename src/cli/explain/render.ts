@@ -44,7 +44,9 @@ function renderAnswer(answer: PolicyAnswer, paint: Paint): string {
       : ` ${[code, text].filter((each) => each !== undefined).join(' ')}`
   const waits = tarpit === undefined ? '' : `, after ${tarpit} s of tarpit`
   const by = script === undefined ? '' : `  ${script.name}: ${script.callout}`
-  const from = script?.from === undefined ? '' : paint('dim', `  [${script.from}]`)
+  const returned = script?.defined === undefined ? undefined : `returned by the function at ${script.defined}`
+  const place = script?.from ?? returned
+  const from = place === undefined ? '' : paint('dim', `  [${place}]`)
   return `policy, ${phase}: ${ANSWERS[answer.answer]}${said}${waits}${by}${from}`
 }
 

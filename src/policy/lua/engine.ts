@@ -133,6 +133,13 @@ export class LuaEngine {
     return this.#modules[script]?.functions.has(callout) ?? false
   }
 
+  /** `FILE:LINE` on which a function of a script begins; undefined where that cannot be told. */
+  definedAt(script: number, callout: string): string | undefined {
+    const reference = this.#modules[script]?.functions.get(callout)
+    if (reference === undefined || this.#state.broken !== undefined) return undefined
+    return this.#state.definedAt(reference)
+  }
+
   /** Calls a function of a script. Never throws, never rejects. */
   call(script: number, name: string, subject: CalloutSubject): Outcome | Promise<Outcome> {
     const module = this.#modules[script]

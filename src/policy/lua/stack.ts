@@ -6,8 +6,17 @@
 
 import type { LuaMachine } from './wasm.ts'
 
-/** fields of lua_Debug: name, namewhat, what, source, currentline, short_src */
-const DEBUG = { size: 128, name: 4, nameKind: 8, what: 12, source: 16, line: 20, shortSource: 36 } as const
+/** fields of lua_Debug: name, namewhat, what, source, currentline, linedefined, short_src */
+const DEBUG = {
+  size: 128,
+  name: 4,
+  nameKind: 8,
+  what: 12,
+  source: 16,
+  line: 20,
+  defined: 28,
+  shortSource: 36,
+} as const
 /** fields of lua_State: C calls under way, and how many of them there were when the thread was resumed */
 const THREAD = { calls: 52, baseCalls: 54 } as const
 const maxLevels = 20
@@ -17,12 +26,14 @@ export class CallStack {
   readonly #record: number
   readonly #placeFormat: number
   readonly #callFormat: number
+  readonly #definitionFormat: number
 
   constructor(machine: LuaMachine) {
     this.#machine = machine
     this.#record = machine.lua.malloc(DEBUG.size)
     this.#placeFormat = machine.constant('Sl')
     this.#callFormat = machine.constant('nSl')
+    this.#definitionFormat = machine.constant('>S')
   }
 
   /** `file:line: ` of the innermost function of a script from a stack level on, '' when there is none. */
@@ -37,6 +48,15 @@ export class CallStack {
   /** The chunk's name of the function at a stack level, as it was loaded (`@gate.lua`); '' when it is not Lua. */
   chunkName(L: number, level: number): string {
     return this.#inspect(L, level, this.#placeFormat) ? this.#text(DEBUG.source) : ''
+  }
+
+  /** `file:line` on which a function in a table begins; undefined when it is not Lua. */
+  definition(L: number, table: number, reference: number): string | undefined {
+    const { lua, words } = this.#machine
+    lua.lua_rawgeti(L, table, reference)
+    lua.lua_getinfo(L, this.#definitionFormat, this.#record)
+    const line = words[(this.#record + DEBUG.defined) >> 2] ?? -1
+    return line < 0 ? undefined : `${this.#textAt(this.#record + DEBUG.shortSource)}:${line}`
   }
 
   /** Whether a call that C code made is under way in a thread: Lua 5.1 cannot yield through it. */

@@ -288,6 +288,11 @@ export class LuaState {
     return this.#stack.chunkName(L, level)
   }
 
+  /** `FILE:LINE` on which a function begins; undefined when it is not Lua. @param reference of the registry */
+  definedAt(reference: number): string | undefined {
+    return this.#stack.definition(this.main, REGISTRY, reference)
+  }
+
   /** `FILE:LINE` of the script that called the host function which runs. */
   place(L: number): string | undefined {
     const where = this.#stack.nearest(L, 1)
