@@ -44,7 +44,7 @@ async function finish(
     await reception.endChunks()
     return await acceptMessage(session, transaction, reception.message())
   } finally {
-    await reception.abort()
+    await reception.drop()
     session.resetTransaction()
   }
 }

@@ -162,6 +162,34 @@ test('an error of the spool while the body comes in never turns the body into co
   })
 })
 
+test('a disk that does not let go of a message that is refused never turns its rest into commands', async () => {
+  const spool = new MemorySpool()
+  const create = spool.create.bind(spool)
+  spool.create = () =>
+    Object.assign(create(), { abort: () => Promise.reject(new Error('EROFS: read-only file system')) })
+  const smuggled = 'MAIL FROM:<evil@x.example>\r\n'.repeat(3)
+  await withClient(
+    { spool, options: { max_message_size: 100, smtp_extensions: ['CHUNKING'] } },
+    async (client, host) => {
+      await openData(client)
+      client.sendRaw(`A: b\r\n\r\n${'x'.repeat(200)}\r\n`)
+      client.sendRaw(`${smuggled}.\r\n`)
+      assert.match(await client.reply(), /^552 5\.3\.4/)
+      assert.match(await client.command('NOOP'), /^250/)
+      assert.equal(client.pending, '')
+      for (const line of ['MAIL FROM:<a@b.example>', 'RCPT TO:<x@local.example>'])
+        assert.match(await client.command(line), /^250/)
+      const body = `A: b\r\n\r\n${'x'.repeat(200)}\r\n${smuggled}`
+      client.sendRaw(`BDAT ${body.length} LAST\r\n${body}`)
+      assert.match(await client.reply(), /^552 5\.3\.4/)
+      assert.match(await client.command('NOOP'), /^250/)
+      assert.equal(client.pending, '')
+      assert.equal(host.rejections().length, 2)
+      assert.ok(host.events.some(({ kind }) => kind === 'panic'))
+    },
+  )
+})
+
 test('a commit that fails is never answered 250', async () => {
   const spool = new MemorySpool()
   const create = spool.create.bind(spool)

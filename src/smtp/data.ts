@@ -39,7 +39,7 @@ export const data: Command = command({
       session.resetTransaction()
       return reply
     } finally {
-      await reception.abort()
+      await reception.drop()
     }
   },
 })

@@ -108,13 +108,9 @@ export class MessageReception implements ChunkedReception {
     return { header: text, bodySize: this.#bodySize, writer: this.#writer }
   }
 
-  async abort(): Promise<void> {
-    await this.#writer.abort()
-  }
-
   async drop(): Promise<void> {
     try {
-      await this.abort()
+      await this.#writer.abort()
     } catch (error) {
       tellPanic(this.#session, 'spool', describe(error))
     }
@@ -159,10 +155,13 @@ export class MessageReception implements ChunkedReception {
     })
   }
 
-  /** What was kept goes at once: the rest of a refused message must not hold memory or disk. */
+  /**
+   * What was kept goes at once: the rest of a refused message must not hold memory or disk. A disk that does not let go
+   * of it changes nothing: the rest is read all the same.
+   */
   async #fail(failure: Refusal): Promise<void> {
     this.#failure ??= failure
-    await this.#writer.abort()
+    await this.drop()
   }
 }
 
