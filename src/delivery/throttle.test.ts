@@ -54,10 +54,14 @@ test('what was not used is given back', () => {
   assert.equal(window.available(5000), 3)
 })
 
-test('a clock that is set back lets nobody through', () => {
+test('a clock that is set back lets nobody through, and holds nobody up until it has caught up', () => {
   const window = new ThrottleWindow({ count: 1, seconds: 1 })
   window.take(1_000_000, 1)
+  assert.equal(window.promise(1_000_000), 1_001_050)
   assert.equal(window.available(10), 0)
+  const promised = window.promise(10)
+  assert.ok(promised <= 2100, `${promised}`)
+  assert.equal(window.available(promised), 1)
 })
 
 test('throttles are shared by definition, and outlive a reload that leaves them as they are', async () => {

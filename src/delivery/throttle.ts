@@ -78,9 +78,18 @@ export class ThrottleWindow {
     this.#total += number
   }
 
-  /** Forgets what is past. A clock that was set back changes nothing until it has caught up. */
+  /**
+   * Forgets what is past. When the clock was set back, all that counts was taken just now: there are never too many, and
+   * nobody waits until the clock has caught up.
+   */
   #advance(now: number): void {
     const piece = Math.floor(now / this.#pieceMs)
+    if (piece < this.#piece - 1) {
+      this.#taken.fill(0)
+      this.#taken[piece % (PIECES + 1)] = this.#total
+      this.#piece = piece
+      this.#promised = now
+    }
     const steps = Math.min(piece - this.#piece, PIECES + 1)
     for (let step = 1; step <= steps; step++) {
       const index = (piece - steps + step) % (PIECES + 1)
