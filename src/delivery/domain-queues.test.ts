@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { settingsFor } from '../../test/support/messages.ts'
+import { LocalCounts } from '../config/limit-counts.ts'
 import type { OutboundValues } from '../config/settings.ts'
 import { defaultEgress, type Egress } from '../config/settings-queue.ts'
 import { type Batch, DomainQueues, type QueueRules } from './domain-queues.ts'
@@ -208,4 +209,28 @@ test('a throttle of connections lets go who may still have one', () => {
   queue.reachedAt = START
   bench.push('a2', 'a')
   assert.deepEqual(bench.takeAll(), ['a2'])
+})
+
+test('processes that count together have as many attempts as the limits say, all in all', () => {
+  const places = new LocalCounts()
+  const options: Options = () => ({ max_outbound_connections: 3, server_max_outbound_connections: 4 })
+  const benches = [new Bench(options, { places }), new Bench(options, { places })]
+  for (const bench of benches)
+    for (let n = 0; n < 5; n++)
+      for (const domain of ['a.test', 'b.test']) bench.push(`${domain} ${n}`, domain)
+  const taken = benches.map((bench) => bench.takeAll())
+  assert.equal(taken.flat().length, 4)
+  for (const domain of ['a.test', 'b.test'])
+    assert.ok(taken.flat().filter((name) => name.startsWith(domain)).length <= 3)
+  const [one, two] = benches
+  assert.ok(one && two)
+  const left = taken[0]?.[0]?.split(' ')[0] ?? ''
+  one.done(left)
+  // who found them all taken looks again after a while
+  assert.deepEqual(two.takeAll(), [])
+  const next = two.queues.nextRelease
+  assert.ok(next !== undefined && next <= two.now + 1000)
+  two.now = next
+  two.queues.release(next)
+  assert.equal(two.takeAll().length, 1)
 })

@@ -115,3 +115,16 @@ test('a Host stanza bounds connections and messages, and holds back connections 
   assert.ok((gate.connect(mx)?.until ?? 0) > now + 5000, 'the throttle of the domain')
   assert.equal(gate.enter({ name: 'other.test', address: '192.0.2.2' }, 9).kind, 'go')
 })
+
+test('processes that share a throttle have parts of it, which are never more than the whole', async () => {
+  for (const [text, sharers, part] of [
+    ['10/60', 4, { count: 2, seconds: 60 }],
+    ['1/60', 4, { count: 1, seconds: 240 }],
+    ['3/10', 7, { count: 1, seconds: 24 }],
+  ] as const) {
+    const { settings } = await loadSettingsFromText(`Outbound_Throttle_Messages = "${text}"`)
+    assert.ok(settings)
+    const window = new Throttles(sharers).of(settings.resolveOutbound('a.test'), 'outbound_throttle_messages')
+    assert.deepEqual({ count: window?.count, seconds: window?.seconds }, part)
+  }
+})
