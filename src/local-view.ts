@@ -111,7 +111,7 @@ export class LocalView implements LiveSessions {
   }
 
   async #gauges(): Promise<Gauges> {
-    const { queue, logs, generation, expiring } = this.#host
+    const { queue, logs, generation, expiring, partnerReport } = this.#host
     const { spoolbase, spool_min_free } = generation().settings.global
     const { ready, active, delayed, failed } = queue.counts
     const disk = await statfs(spoolbase.path).catch(() => undefined)
@@ -124,6 +124,7 @@ export class LocalView implements LiveSessions {
         // who a client is it chooses itself; partners are told apart from the facts
         .filter(({ what }) => what !== 'client')
         .map(({ what, name, source, days }) => ({ kind: what, name, file: source, days })),
+      pins: partnerReport.pins(),
     }
   }
 }

@@ -8,6 +8,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { DecisionRecord } from '../events/decision.ts'
 import type { Rejection, ServerEvent, TlsFact } from '../events/events.ts'
+import type { PinUse } from '../events/partner-report.ts'
 import { BoundedLabels, cleanLabel } from './bounded-labels.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 
@@ -23,6 +24,8 @@ export interface Gauges {
   /** log lines that were given up since the start */
   readonly logLinesDropped: number
   readonly certificates: readonly CertificateLife[]
+  /** every pin of the configuration, whether it was seen or not */
+  readonly pins: readonly PinUse[]
 }
 
 /** A certificate, CA or list that comes to an end. */
@@ -59,6 +62,7 @@ export class Metrics {
   /** apart, so that claims cannot take the names of CAs that verify */
   readonly #issuers = { verified: new BoundedLabels(MANY), claimed: new BoundedLabels(FEW) }
   readonly #mechanisms = new BoundedLabels(FEW)
+  readonly #partnerNames = new BoundedLabels(MAX_PARTNERS)
   /** partner → when the certificate ends that was seen last */
   readonly #partners = new Map<string, number>()
 
@@ -153,10 +157,16 @@ export class Metrics {
     if (event.cause !== '') causes.inc({ outcome, cause: this.#causes.of(event.cause) })
     if (event.protocol !== '')
       protocols.inc({ protocol: event.protocol, resumed: event.resumed ? 'yes' : 'no' })
+    if (outcome === 'verified') this.#countPartner(event.partner?.name)
     if (event.partner !== undefined) this.#notePartner(event.partner)
     if (event.issuer === '') return
     const names = outcome === 'verified' ? this.#issuers.verified : this.#issuers.claimed
     issuers.inc({ issuer: names.of(event.issuer), outcome })
+  }
+
+  /** @param name undefined: a certificate that verifies, of somebody whom the configuration does not know */
+  #countPartner(name: string | undefined): void {
+    this.#counters.partners.inc({ partner: name === undefined ? '' : this.#partnerNames.of(name) })
   }
 
   /** Partners are those of the configuration; the bound is for years of reloads. */
@@ -188,7 +198,7 @@ export class Metrics {
     }
   }
 
-  #set({ sessions, queue, spool, logLinesDropped, certificates }: Gauges): void {
+  #set({ sessions, queue, spool, logLinesDropped, certificates, pins }: Gauges): void {
     const gauges = this.#gauges
     gauges.sessions.set(sessions)
     for (const [state, count] of Object.entries(queue)) gauges.queue.set({ state }, count)
@@ -200,6 +210,19 @@ export class Metrics {
     // as many as the configuration names, and it is an operator who writes it
     for (const { kind, name, file, days } of [...certificates, ...this.#partnerLives()])
       gauges.certificates.set({ kind, name: cleanLabel(name), file: cleanLabel(file) }, days)
+    this.#setPins(pins)
+  }
+
+  #setPins(pins: readonly PinUse[]): void {
+    const { pinHandshakes, pinSeen, pinDays } = this.#gauges
+    const now = Date.now()
+    for (const each of [pinHandshakes, pinSeen, pinDays]) each.reset()
+    for (const { partner, option, place, handshakes, lastSeen, notAfter } of pins) {
+      const labels = { partner: cleanLabel(partner), pin: option, place }
+      pinHandshakes.set(labels, handshakes)
+      if (lastSeen !== undefined) pinSeen.set(labels, lastSeen / 1000)
+      if (notAfter !== undefined) pinDays.set(labels, Math.floor((notAfter - now) / DAY))
+    }
   }
 }
 
@@ -274,6 +297,11 @@ function makeTlsCounters(registry: Registry, counter: MakeCounter) {
       'issuer',
       'outcome',
     ),
+    partners: counter(
+      'postern_tls_partner_handshakes_total',
+      'Handshakes whose certificate verified, by the partner that it stands for; none is an empty name',
+      'partner',
+    ),
     shadow: counter(
       'postern_tls_shadow_total',
       'What TLS_Verify_Mode_Shadow and Require_TLS_Shadow found, by reason; counted when the connection ends',
@@ -297,7 +325,12 @@ const aggregators: Readonly<Record<string, 'first' | 'min' | 'max'>> = {
   postern_spool_free_octets: 'max',
   postern_spool_reserve_octets: 'max',
   postern_certificate_days_left: 'min',
+  postern_partner_pin_last_seen_timestamp_seconds: 'max',
+  // what was shown last counts, and who renews shows a later end
+  postern_partner_pin_days_left: 'max',
 }
+
+const PIN_LABELS = ['partner', 'pin', 'place'] as const
 
 function makeGauges(registry: Registry) {
   const registers = [registry]
@@ -316,6 +349,21 @@ function makeGauges(registry: Registry) {
       'kind',
       'name',
       'file',
+    ),
+    pinHandshakes: gauge(
+      'postern_partner_pin_handshakes',
+      'Handshakes whose certificate fitted a pin of a Partner; 0: the pin is not in use',
+      ...PIN_LABELS,
+    ),
+    pinSeen: gauge(
+      'postern_partner_pin_last_seen_timestamp_seconds',
+      'When a certificate that fits the pin was seen last',
+      ...PIN_LABELS,
+    ),
+    pinDays: gauge(
+      'postern_partner_pin_days_left',
+      'Days until the certificate ends that was seen last under the pin',
+      ...PIN_LABELS,
     ),
   }
 }

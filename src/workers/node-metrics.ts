@@ -78,6 +78,7 @@ export class NodeMetrics {
       spool: { free: undefined, reserve: this.#host.reserve() },
       logLinesDropped: 0,
       certificates: [],
+      pins: [],
     }
   }
 }

@@ -67,6 +67,7 @@ Partner "device" { SAN_DNS = "device.example" Relay = true Valid_Until = "2199-1
 Partner "late" { SAN_DNS = "client-expired.example" Relay = true }
 Partner "stranger" { Certificate_Pin = "file:pki/client-untrusted.pem" Relay = true }
 Partner "gone" { SAN_DNS = "other.example" Relay = true Valid_Until = "2020-12-31" }
+HTTP_Listener { Listen "127.0.0.1:0" { } }
 ESMTP_Listener {
   SMTP_Extensions = ( "STARTTLS" "XDUMPCONTEXT" "AUTH PLAIN" )
   TLS_Certificate = "pki/server.pem"
@@ -246,6 +247,40 @@ describe('a partner', () => {
     const { partner: recorded } = await gate.event('decision', (event) => event.outcome === 'verified')
     assert.equal(recorded, 'acme')
   })
+})
+
+/** Values of `/metrics` by name and labels, as they stand there. */
+async function metrics(): Promise<(line: string) => number | undefined> {
+  const text = await (await fetch(`http://${gate.server.serviceAddresses.http[0]}/metrics`)).text()
+  return (line) => {
+    const found = text.split('\n').find((each) => each.startsWith(`${line} `))
+    return found === undefined ? undefined : Number(found.slice(line.length + 1))
+  }
+}
+
+const pin = (name: string, place: string): string =>
+  `postern_partner_pin_${name}{partner="acme",pin="SPKI_Pin",place="${place}"}`
+const counted = (name: string): string => `postern_tls_partner_handshakes_total{partner="${name}"}`
+
+test('metrics tell whose certificates came, which pins are in use, and when their certificates end', async () => {
+  const before = await metrics()
+  for (const credential of [clients.next, pki.clients.valid, clients.fake]) {
+    const client = await connected(credential)
+    client.destroy()
+  }
+  const after = await metrics()
+  assert.equal((after(counted('acme')) ?? 0) - (before(counted('acme')) ?? 0), 1)
+  // verified and nobody's; what does not verify is not counted here at all
+  assert.equal((after(counted('')) ?? 0) - (before(counted('')) ?? 0), 1)
+  assert.equal(after(pin('handshakes', 'successor')), (before(pin('handshakes', 'successor')) ?? 0) + 1)
+  assert.equal(after(pin('handshakes', 'current')), before(pin('handshakes', 'current')))
+  const seen = after(pin('last_seen_timestamp_seconds', 'successor')) ?? 0
+  assert.ok(Math.abs(seen - Date.now() / 1000) < 60, String(seen))
+  assert.ok((after(pin('days_left', 'successor')) ?? 0) > 0)
+  // a pin that nobody has shown is there all the same
+  const unseen = '{partner="stranger",pin="Certificate_Pin",place="current"}'
+  assert.equal(after(`postern_partner_pin_handshakes${unseen}`), 0)
+  assert.equal(after(`postern_partner_pin_days_left${unseen}`), undefined)
 })
 
 describe('whoever is no partner', () => {
