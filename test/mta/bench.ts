@@ -8,7 +8,7 @@ import { TestDnsServer } from '../support/dns-server.ts'
 import { type Address, SmtpClient } from '../support/smtp-client.ts'
 import { testPki } from '../support/test-ca.ts'
 import { startTestGate, type TestGate } from '../support/test-gate.ts'
-import { FAULTS, faultDomain } from './faults.ts'
+import { anyFault, FAULTS, faultDomain } from './faults.ts'
 import { type History, historyOf } from './gate-logs.ts'
 import { GATE_CONF, RECEIVING_CONF, RECEIVING_SCRIPT } from './gates.ts'
 import { Greylist } from './greylist.ts'
@@ -33,6 +33,8 @@ export interface Bench {
   /** is sent to by the mail server */
   readonly receiving: TestGate
   readonly proxies: ReadonlyMap<string, CuttingProxy>
+  /** of the line to any-fault.test */
+  readonly seed: number
   /** Hands a message to the gate, which takes it. */
   send(submission: Submission): Promise<void>
   /** Hands a message to the mail server, which takes it. */
@@ -84,6 +86,11 @@ async function assemble(
       stack.adopt(proxy, (each) => each.close()),
     )
   }
+  const seed = Date.now() % 100_000
+  proxies.set(
+    'any-fault.test',
+    stack.adopt(await CuttingProxy.start(mail, anyFault(seed)), (each) => each.close()),
+  )
   const names = ['mta.test', 'other.test']
   const dns = stack.adopt(
     await TestDnsServer.start({
@@ -101,6 +108,7 @@ async function assemble(
     gate,
     receiving,
     proxies,
+    seed,
     send: (submission) => submit(gate.address(), submission),
     relay: (submission) => submit({ host: '127.0.0.1', port: mail }, submission),
     ended: (local) =>

@@ -34,7 +34,7 @@ export function makeExim(request: MtaRequest, pki: Pki): Mta {
       program = root.start('/usr/sbin/exim4', '-bdf', '-q1s')
       await greets(program, request.ports.mail)
     },
-    stop: async () => program?.stop(),
+    stop: async (signal) => program?.stop(signal),
     flush: () => {
       root.run('/usr/sbin/exim4', '-qff')
     },

@@ -1,5 +1,6 @@
 /** Where the line to the mail server breaks, and what the gate's logs have to say about it. */
 
+import { createHash } from 'node:crypto'
 import type { BadLine, Break, Fault } from '../support/cutting-proxy.ts'
 
 export interface FaultCase extends BadLine {
@@ -82,6 +83,25 @@ export const FAULTS: readonly FaultCase[] = [
     { stage: [3, 5, 7, 8, 9], text: CLOSED },
   ),
 ]
+
+/**
+ * A line on which every second connection breaks, after some octets or other.
+ * @param seed the same one breaks the same connections at the same octets
+ */
+export function anyFault(seed: number): BadLine {
+  return {
+    hides: 'CHUNKING',
+    meets: (connection) => {
+      const hash = createHash('sha256').update(`${seed} ${connection}`).digest()
+      if (hash.readUInt8(0) < 128) return undefined
+      return {
+        at: 'octet',
+        after: hash.readUInt16BE(1) % 9000,
+        how: hash.readUInt8(3) < 128 ? 'close' : 'reset',
+      }
+    },
+  }
+}
 
 /** A domain of its own for each, whose next hop is a bad line of its own. */
 export function faultDomain({ name }: FaultCase): string {

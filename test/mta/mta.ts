@@ -47,7 +47,7 @@ export interface Mta {
   log(): string
   /** Starts it, also again after `stop`; resolves when it listens. */
   start(): Promise<void>
-  stop(): Promise<void>
+  stop(signal?: NodeJS.Signals): Promise<void>
   /** Has it try at once what it has queued. */
   flush(): void
 }

@@ -21,7 +21,11 @@ export function nextHopTests(bench: () => Bench, habits: Habits): void {
   suite('TLS', () => tlsTests(bench, habits))
   suite('answers', () => answerTests(bench))
   suite('content', () => contentTests(bench))
-  suite('broken lines', () => faultTests(bench))
+  suite('broken lines', () => {
+    faultTests(bench)
+    anyFaultTests(bench)
+  })
+  suite('kills', () => killTests(bench))
 }
 
 function tlsTests(bench: () => Bench, { withoutCertificate, received }: Habits): void {
@@ -164,6 +168,48 @@ function answerTests(bench: () => Bench): void {
       assert.equal(history.main.filter(({ type }) => type === 'D').length, 1)
       await arrived(bench(), local, 1)
     }
+  })
+}
+
+function killTests(bench: () => Bench): void {
+  test('the server is killed while mail flows: nothing is lost', async () => {
+    const locals = Array.from({ length: 40 }, (_, index) => `killed-${index}`)
+    const [first = ''] = locals
+    await Promise.all(locals.map((local) => bench().send({ domain: 'killed.test', to: [local] })))
+    await bench().ended(first)
+    await bench().mta.stop('SIGKILL')
+    await bench().mta.start()
+    for (const local of locals) {
+      const { main } = await bench().ended(local)
+      assert.equal(main.filter(({ type }) => type === 'D').length, 1)
+      // a server that is killed may deliver again what it had delivered: that is its own affair
+      await eventually(
+        () => `mail for ${local}`,
+        () => bench().mailbox(local).length > 0,
+      )
+    }
+  })
+}
+
+function anyFaultTests(bench: () => Bench): void {
+  test('a line that breaks again and again, anywhere: each arrives, and again only if its end had been sent', async () => {
+    const locals = Array.from({ length: 40 }, (_, index) => `any-${index}`)
+    const body = 'a line of it\r\n'.repeat(150)
+    await Promise.all(locals.map((local) => bench().send({ domain: 'any-fault.test', to: [local], body })))
+    for (const local of locals) {
+      const { main } = await bench().ended(local)
+      assert.equal(main.filter(({ type }) => type === 'D').length, 1)
+    }
+    await settled(bench())
+    const seen = locals.map((local) => bench().mailbox(local).length)
+    assert.ok(Math.min(...seen) >= 1, `seed ${bench().seed}: nothing is lost`)
+    for (const local of locals) {
+      const { main } = await bench().ended(local)
+      const open = main.filter(({ type, stage }) => type === 'T' && stage === 9).length
+      assert.ok(bench().mailbox(local).length <= 1 + open, `seed ${bench().seed}: ${JSON.stringify(main)}`)
+    }
+    const proxy = bench().proxies.get('any-fault.test')
+    assert.ok((proxy?.broken ?? 0) >= 3, `seed ${bench().seed}: ${proxy?.broken} lines broke`)
   })
 }
 

@@ -65,7 +65,7 @@ export function makeOpenSmtpd(request: MtaRequest, pki: Pki): Mta {
       programs.push(program)
       await greets(program, request.ports.mail)
     },
-    stop: async () => programs.at(-1)?.stop(),
+    stop: async (signal) => programs.at(-1)?.stop(signal),
     flush: () => {
       root.run('/usr/sbin/smtpctl', 'schedule', 'all')
     },

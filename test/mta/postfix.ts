@@ -35,7 +35,7 @@ export function makePostfix(request: MtaRequest, pki: Pki): Mta {
       program = root.start('/usr/lib/postfix/sbin/master', '-d')
       await greets(program, request.ports.mail)
     },
-    stop: async () => program?.stop(),
+    stop: async (signal) => program?.stop(signal),
     flush: () => {
       root.run('/usr/sbin/postqueue', '-f')
     },
