@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { generatedPages } from '../scripts/docs.ts'
+import { runProgram } from '../src/cli/program.ts'
 import { loadSettingsFromText } from '../src/config/load.ts'
 
 const root = path.join(import.meta.dirname, '..')
@@ -33,4 +35,42 @@ test('the README’s configuration is understood', async () => {
   )
   assert.ok(settings !== undefined, JSON.stringify(diagnostics))
   assert.equal(text.trim().split('\n').length, 10)
+})
+
+/** Pages of this repository that a page leads to. */
+function targetsOf(page: string): ReadonlySet<string> {
+  const text = readFileSync(path.join(root, page), 'utf8')
+  const targets = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
+  return new Set(targets.map((target) => path.join(path.dirname(page), target)))
+}
+
+// the other half of a page that is made of two
+const parts = new Set(['docs/compatibility.head.md'])
+
+test('the README leads to every page in docs/, and the page about hooks to every hook', () => {
+  const fromReadme = targetsOf('README.md')
+  for (const page of globSync('docs/*.md', { cwd: root }))
+    if (!parts.has(page)) assert.ok(fromReadme.has(page), page)
+  const index = 'docs/hooks/README.md'
+  assert.ok(fromReadme.has(index))
+  const fromIndex = targetsOf(index)
+  for (const page of globSync('docs/hooks/*.md', { cwd: root }))
+    if (page !== index) assert.ok(fromIndex.has(page), page)
+})
+
+test('postern --help has every command of the program, and every command that a page shows is one', async () => {
+  const stdout = new PassThrough()
+  assert.equal(await runProgram(['--help'], { stdout, stderr: stdout, terminal: false }), 0)
+  const help = String(stdout.read())
+  const listed = new Set([...help.matchAll(/^  ([a-z]+)\b/gm)].map(([, name = '']) => name))
+  const source = readFileSync(path.join(root, 'src/cli/program.ts'), 'utf8')
+  const known = [...source.matchAll(/\.command\('([a-z]+)/g)].map(([, name = '']) => name)
+  assert.ok(known.length >= 9)
+  for (const name of known) assert.ok(listed.has(name), `${name} is not in --help`)
+  const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md', { cwd: root })]
+  for (const page of pages) {
+    const text = readFileSync(path.join(root, page), 'utf8')
+    for (const [, name = ''] of text.matchAll(/(?:^|`)(?:bin\/)?postern ([a-z]+)\b/gm))
+      assert.ok(listed.has(name) || name === 'ready', `${page}: postern ${name}`)
+  }
 })
