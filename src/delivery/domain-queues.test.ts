@@ -211,10 +211,11 @@ test('a throttle of connections lets go who may still have one', () => {
   assert.deepEqual(bench.takeAll(), ['a2'])
 })
 
+const scarce: Options = () => ({ max_outbound_connections: 3, server_max_outbound_connections: 4 })
+
 test('processes that count together have as many attempts as the limits say, all in all', () => {
   const places = new LocalCounts()
-  const options: Options = () => ({ max_outbound_connections: 3, server_max_outbound_connections: 4 })
-  const benches = [new Bench(options, { places }), new Bench(options, { places })]
+  const benches = [new Bench(scarce, { places }), new Bench(scarce, { places })]
   for (const bench of benches)
     for (let n = 0; n < 5; n++)
       for (const domain of ['a.test', 'b.test']) bench.push(`${domain} ${n}`, domain)

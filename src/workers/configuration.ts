@@ -1,7 +1,7 @@
 /** A configuration as the supervisor has it: read once, for itself and for its workers. */
 
 import { dirname } from 'node:path'
-import { ConfigError } from '../config/diagnostic.ts'
+import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import type { EventBus } from '../events/events.ts'
@@ -20,22 +20,25 @@ export interface Configuration {
   readonly tls: TlsContexts | undefined
 }
 
-/** @throws ConfigError */
-export async function configurationOf(
-  file: string,
-  base: {
-    readonly events: EventBus
-    readonly ticketSecret: TicketSecret
-    readonly previous?: TlsContexts | undefined
-  },
-): Promise<Configuration> {
+export interface TlsBase {
+  readonly events: EventBus
+  readonly ticketSecret: TicketSecret
+  readonly previous?: TlsContexts | undefined
+}
+
+/** Reads it. @throws ConfigError */
+export async function configurationOf(file: string, base: TlsBase): Promise<Configuration> {
   const { files, record } = recording()
   const { settings, diagnostics } = await loadSettings(file, files)
   if (settings === undefined) throw new ConfigError(diagnostics)
+  return { settings, files: record, tls: await httpTls(settings, base) }
+}
+
+/** For handshakes of HTTP; undefined where there are none. @throws ConfigError */
+export async function httpTls(settings: Settings, base: TlsBase): Promise<TlsContexts | undefined> {
   const shaken = settings.httpListens.some(({ scope }) => scope.options.enable && scope.options.use_ssl)
   const folder = dirname(settings.file)
-  const tls = shaken ? await loadTls(settings, { ...base, clock: Date.now, folder }) : undefined
-  return { settings, files: record, tls }
+  return shaken ? await loadTls(settings, { ...base, clock: Date.now, folder }) : undefined
 }
 
 /** Sockets that nobody listens on any more are removed before the workers ask for theirs. @throws ListenError */
@@ -49,4 +52,12 @@ export async function clearPaths({ listens }: Settings, open: readonly string[])
       throw new ListenError([{ severity: 'error', message: error.message, at: listen.at }])
     }
   }
+}
+
+/** What a configuration says that is another thing where there are several workers. */
+export function workersWarnings({ scripts }: Settings, workers: number): readonly Diagnostic[] {
+  const [first] = scripts
+  if (workers < 2 || first === undefined) return []
+  const message = `with ${workers} workers each has the scripts for itself: what they count and remember, and msys.audit's figures, are of one worker`
+  return [{ severity: 'warning', message, at: first.at }]
 }

@@ -18,7 +18,7 @@ import { partitionsIn } from '../spool/partitions.ts'
 import { explained, lockSpool } from '../standing-parts.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import { TicketSecret } from '../tls/ticket-secret.ts'
-import { type Configuration, clearPaths, configurationOf } from './configuration.ts'
+import { type Configuration, clearPaths, configurationOf, httpTls, workersWarnings } from './configuration.ts'
 import { Crew } from './crew.ts'
 import { addCounts } from './merge.ts'
 import { makeTableFolder, NodeCounts, removeTableFolder } from './node-counts.ts'
@@ -164,7 +164,7 @@ export class Supervisor {
 
   /** warnings about the configuration in force */
   get warnings(): readonly Diagnostic[] {
-    return this.#started.warnings
+    return [...this.#started.warnings, ...workersWarnings(this.settings, this.#options.workers)]
   }
 
   /** process ids of the workers */
@@ -352,7 +352,7 @@ export class Supervisor {
         await this.#logs.reopen()
         await this.#all('reopenLogs')
       },
-      flushTls: async () => await this.#all('flushTls'),
+      flushTls: () => this.#crew.inTurn(() => this.#flushTls()),
       panics: this.#panics,
       counted: () => ({ since: this.#countedSince, gone: this.#gone }),
       resetCounters: () => {
@@ -363,6 +363,20 @@ export class Supervisor {
       gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
       command: async (words) => (await this.#crew.askAll('command', { words }, COMMAND_MS)).answers,
     }
+  }
+
+  /** Of the workers, and of HTTP. */
+  async #flushTls(): Promise<void> {
+    await this.#all('flushTls')
+    const before = this.#inForce
+    const base = { events: this.#events, ticketSecret: this.#ticketSecret, previous: before.tls }
+    const tls = await httpTls(before.settings, base)
+    if (tls === undefined) return
+    tls.shared.cache.clear()
+    this.#inForce = { ...before, tls }
+    before.tls?.handOver(tls)
+    tls.watch()
+    await before.tls?.close()
   }
 
   /** @throws what a worker met, or that one did not answer */

@@ -94,6 +94,11 @@ async function until(what: () => boolean): Promise<void> {
   }
 }
 
+/** A second node, which must not come up. */
+function second(): { readonly status: number | null; readonly stderr: string } {
+  return spawnSync(bin, ['serve', '-c', conf, '--workers', '1'], { encoding: 'utf8', timeout: 30_000 })
+}
+
 /** Sends until it is told to end; a connection that is cut off is made anew. */
 async function send(gate: GateProcess, ended: AbortSignal): Promise<void> {
   const [address] = gate.addresses
@@ -183,8 +188,6 @@ describe('kill -9 under load', () => {
 
   test('a second serve refuses to start, also while workers of a killed supervisor have not ended', async () => {
     const gate = await serve(1)
-    const second = (): { readonly status: number | null; readonly stderr: string } =>
-      spawnSync(bin, ['serve', '-c', conf, '--workers', '1'], { encoding: 'utf8', timeout: 30_000 })
     const refused = second()
     assert.equal(refused.status, 1)
     assert.match(refused.stderr, new RegExp(`spool .* is in use by process ${gate.child.pid}`))

@@ -17,6 +17,8 @@ import { MAILDIR } from '../support/test-gate.ts'
 
 const TLS =
   'TLS_Certificate = "pki/server.pem" TLS_Key = "pki/server.key" TLS_Client_CA = "pki/ca.pem" Use_SSL = true'
+const LOGIN = `SMTP_Extensions = ( "AUTH PLAIN" ) AuthPlainParameters = [ uri = "file://FOLDER/users" ]
+    Auth_Failure_Delay = 0 Auth_Failure_Limit = 3`
 const CONF = `Hostname = "gate.example"
 Spoolbase = "spool"
 Spool_Min_Free = 1M
@@ -26,6 +28,7 @@ ESMTP_Listener {
   Listen "127.0.0.2:0" { Listener_Sessions = 3 }
   Listen "127.0.0.3:0" { ${TLS} }
   Listen "127.0.0.4:0" { ${TLS} TLS_Verify_Mode = "require" }
+  Listen "127.0.0.5:0" { ${TLS} ${LOGIN} }
   Listen "FOLDER/mail.sock" { File_Mode = 0600 }
 }
 Control_Listener "ops" { Listen "FOLDER/control" { File_Mode = 0600 } }
@@ -51,6 +54,7 @@ before(async () => {
   await writePki(path.join(folder, 'pki'), pki)
   writeFileSync(path.join(folder, 'gate.conf'), CONF.replaceAll('FOLDER', folder))
   writeFileSync(path.join(folder, 'policy.ts'), policy(0))
+  writeFileSync(path.join(folder, 'users'), 'ann:secret\n')
   gate = await startGateProcess(path.join(folder, 'gate.conf'), [], ['--workers', '2'])
 })
 afterEach(() => {
@@ -113,6 +117,23 @@ async function leave(...clients: readonly SmtpClient[]): Promise<void> {
     await client.closed()
     client.destroy()
   }
+}
+
+/** Waits until the replacement of a worker serves. */
+async function serving(instead: number): Promise<void> {
+  await until(() => workers().length === 2 && !workers().includes(instead))
+  await until(async () => !(await ask(control, 'summary')).text.includes('being replaced'))
+}
+
+/** @returns what it is answered with */
+async function wrongLogin(): Promise<string> {
+  const client = await SmtpClient.connectTls(address(4), { rejectUnauthorized: false })
+  const greeting = await client.reply()
+  if (!greeting.startsWith('220')) return greeting
+  await client.ehlo()
+  const reply = await client.command(`AUTH PLAIN ${Buffer.from('\0ann\0wrong').toString('base64')}`)
+  client.destroy()
+  return reply
 }
 
 /** the name with which a worker greets */
@@ -201,6 +222,18 @@ describe('a node of two workers', () => {
     await leave(client)
   })
 
+  test('failed logins count in every worker, in one that begins later too', async () => {
+    const [one = 0, two = 0] = workers()
+    assert.match(await at(one, wrongLogin), /^535/)
+    assert.match(await at(two, wrongLogin), /^535/)
+    assert.match(await at(two, wrongLogin), /^535|^421/)
+    // told from one process to the other
+    await until(async () => (await at(one, wrongLogin)).startsWith('421'))
+    process.kill(two, 'SIGKILL')
+    await serving(two)
+    assert.match(await at(workers()[1] ?? 0, wrongLogin), /^421/)
+  })
+
   test('a ticket of one worker is good in the other in the same scope, and in no other scope', async () => {
     const [one = 0, two = 0] = workers()
     const first = await at(one, () => handshake(2))
@@ -215,8 +248,7 @@ describe('a node of two workers', () => {
     const before = await metric('postern_sessions_total')
     process.kill(one, 'SIGKILL')
     await Promise.all(held.map(({ client }) => client.closed()))
-    await until(() => workers().length === 2 && !workers().includes(one))
-    await until(async () => !(await ask(control, 'summary')).text.includes('being replaced'))
+    await serving(one)
     const [, fresh = 0] = workers()
     assert.notEqual(fresh, two)
     const again = [
@@ -249,8 +281,7 @@ describe('a node of two workers', () => {
     writeFileSync(conf, 'nonsense')
     // who begins now begins with what is in force, not with what the disk has
     process.kill(one, 'SIGKILL')
-    await until(() => workers().length === 2 && !workers().includes(one))
-    await until(async () => !(await ask(control, 'summary')).text.includes('being replaced'))
+    await serving(one)
     assert.equal(await named(workers()[1] ?? 0), 'other.example')
     writeFileSync(conf, text)
     await told(control, 'reload')
