@@ -26,6 +26,8 @@ export function parseAddressList(text: string): ListedAddress[] {
   const found: ListedAddress[] = []
   let entry: Token[] = []
   let bracketed = false
+  // inside `<@one,@two:user@three>` a comma ends nothing
+  let route = false
   const finish = (): void => {
     const address = readEntry(entry)
     if (address !== undefined && found.length < maxAddresses) found.push(address)
@@ -33,29 +35,26 @@ export function parseAddressList(text: string): ListedAddress[] {
     bracketed = false
   }
   for (const token of tokens(text)) {
-    if (token.kind === 'special' && token.text === '<') bracketed = true
-    const ends = token.kind === 'special' && (token.text === ',' || token.text === ';')
-    if (ends && !(bracketed && isRoute(entry))) finish()
+    const special = token.kind === 'special' ? token.text : ''
+    if (special === '<') bracketed = true
+    if ((special === ',' || special === ';') && !(bracketed && route)) finish()
     // the name of a group
-    else if (token.kind === 'special' && token.text === ':' && !bracketed) entry = []
+    else if (special === ':' && !bracketed) entry = []
     else {
+      if (isSpecial(entry.at(-1), '<') || special === '<') route = special === '@'
       entry.push(token)
-      if (token.kind === 'special' && token.text === '>') bracketed = false
+      if (special === '>') bracketed = false
     }
   }
   finish()
   return found
 }
 
-/** Inside `<@one,@two:user@three>` a comma ends nothing. */
-function isRoute(entry: readonly Token[]): boolean {
-  const open = entry.findLastIndex(({ kind, text }) => kind === 'special' && text === '<')
-  return open >= 0 && entry[open + 1]?.text === '@'
+function isSpecial(token: Token | undefined, text: string): boolean {
+  return token?.kind === 'special' && token.text === text
 }
 
 function readEntry(entry: readonly Token[]): ListedAddress | undefined {
-  const isSpecial = (token: Token | undefined, text: string): boolean =>
-    token?.kind === 'special' && token.text === text
   const open = entry.findIndex((token) => isSpecial(token, '<'))
   if (open < 0) return readAddress(entry)
   const close = entry.findIndex((token, index) => index > open && isSpecial(token, '>'))
