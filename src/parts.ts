@@ -14,6 +14,7 @@ import type { Decisions } from './logs/decisions.ts'
 import type { Logs } from './logs/logs.ts'
 import { IdGenerator } from './mail/message-id.ts'
 import type { NodeRole } from './node-role.ts'
+import { NoticeSigning } from './notice-signing.ts'
 import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
 import type { SpoolOptions } from './spool/lmdb-spool.ts'
@@ -44,6 +45,8 @@ export interface Parts {
   readonly spool: Partitions
   readonly spoolOptions: SpoolOptions
   readonly queue: DeliveryQueue
+  /** signs bounces, by the generation in force */
+  readonly notices: NoticeSigning
   readonly listeners: Listeners
   /** Spool_Min_Free, which a reload may change */
   readonly reserve: { octets: number }
@@ -94,6 +97,7 @@ export async function buildParts(
     material: generation.sessionMaterial,
     webhooks: generation.webhookMaterial,
   })
+  const notices = new NoticeSigning(generation, events)
   const queue = new DeliveryQueue({
     spool,
     settings,
@@ -101,6 +105,7 @@ export async function buildParts(
     events,
     ids,
     hostname: hostnameOf(settings),
+    sign: notices.sign,
     concurrency: deliveryBudget(),
     node,
   })
@@ -108,6 +113,6 @@ export async function buildParts(
   const authFailures = new AuthFailures(Date.now, undefined, node?.failures.onFailure)
   authFailures.restore(node?.failures.known ?? [])
   const own = { events, ids, ticketSecret, hashQueue, authFailures }
-  const parts = { ...own, ...facts, spool, spoolOptions, queue, reserve }
+  const parts = { ...own, ...facts, spool, spoolOptions, queue, notices, reserve }
   return { parts, generation }
 }

@@ -23,8 +23,8 @@ import { LocalView } from './local-view.ts'
 import type { Decisions } from './logs/decisions.ts'
 import { Operations } from './operations.ts'
 import { buildParts, type Parts, type ServerOptions } from './parts.ts'
-import type { AuthFailures } from './smtp/auth/failures.ts'
 import type { EndpointAnswer, EndpointRequest } from './policy/offers.ts'
+import type { AuthFailures } from './smtp/auth/failures.ts'
 import type { SessionServices } from './smtp/services.ts'
 import { serveSession } from './smtp/session.ts'
 import type { DeliveryState } from './spool/spool.ts'
@@ -249,11 +249,11 @@ export class Server {
   }
 
   #switch(generation: Generation, services: SessionServices): void {
-    const { events, queue, partnerReport, reserve } = this.#parts
+    const { events, queue, notices, partnerReport, reserve } = this.#parts
     const { settings, sessionMaterial: material, webhookMaterial: webhooks, partners } = generation
     this.#generation.tls.handOver(generation.tls)
     this.#retire(this.#generation)
-    this.#generation = generation
+    this.#generation = notices.generation = generation
     this.#services = services
     partnerReport.expect(partners.pins, warningTime(settings))
     reserve.octets = settings.global.spool_min_free

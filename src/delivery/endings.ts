@@ -6,16 +6,11 @@
 import type { OutboundValues } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import { routingDomain } from '../mail/envelope.ts'
-import type { IdGenerator } from '../mail/message-id.ts'
-import type { Spool, StoredMessage } from '../spool/spool.ts'
+import type { StoredMessage } from '../spool/spool.ts'
 import { describe } from './attempts.ts'
-import { Bouncing } from './bouncing.ts'
-import type { Clock } from './clock.ts'
+import { Bouncing, type BouncingOptions } from './bouncing.ts'
 
-export interface EndingsOptions {
-  readonly spool: Spool
-  readonly ids: Pick<IdGenerator, 'next'>
-  readonly clock: Clock
+export interface EndingsOptions extends BouncingOptions {
   readonly events: EventSink
   readonly panic: (text: string, once?: 'once') => void
 }

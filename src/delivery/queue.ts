@@ -2,10 +2,9 @@
  * Everything that was accepted and is not delivered yet: when it is tried, and what becomes of it.
  *
  * An outcome is durable in the spool before it is told, for each recipient by itself. What failed for good stays in the
- * spool as failed until its bounce is there too, which is then sent like any other message (ending.ts). An outcome that
- * cannot be written is written later, without a second delivery. After a start everything is due at once. One timer is
- * armed, for what is due next. Of most messages only a few octets are in memory (message-table.ts); what takes longer
- * than a moment, going over the whole spool at the start, is done piece by piece.
+ * spool as failed until its bounce is there too, which is then sent like any other message (endings.ts). An outcome that
+ * cannot be written is written later, without a second delivery. After a start everything is due at once. Of most
+ * messages only a few octets are in memory (message-table.ts); the spool is gone over piece by piece at the start.
  */
 
 import type { LimitCounts } from '../config/limit-counts.ts'
@@ -17,7 +16,7 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredMessage } from '../spool/spool.ts'
 import { Attempts, describe } from './attempts.ts'
 import { Batches, TRY_AGAIN_MS } from './batches.ts'
-import type { NoticeOptions } from './bouncing.ts'
+import type { BouncingOptions, NoticeOptions } from './bouncing.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DelayedHeap } from './delayed-heap.ts'
 import { DomainQueues, type QueueRules } from './domain-queues.ts'
@@ -38,7 +37,7 @@ type QueueSettings = EndSettings &
     readonly global: QueueGlobals
   }
 
-export interface DeliveryQueueOptions {
+export interface DeliveryQueueOptions extends Pick<BouncingOptions, 'sign'> {
   readonly spool: Spool
   readonly settings: QueueSettings
   readonly transports: Transports
@@ -145,7 +144,7 @@ export class DeliveryQueue {
         else await this.#delays.failedForNow({ envelope, state }, state, this.#noticeOptions(number))
       },
     })
-    const parts = { spool, ids, clock: this.#clock, events, panic }
+    const parts = { spool, ids, clock: this.#clock, events, panic, sign: options.sign }
     this.#endings = new Endings(parts)
     this.#delays = new DelayNotices({ ...parts, send: (notice) => this.#sendNotice(notice) })
   }

@@ -6,16 +6,11 @@
  * next outcome, whatever that is.
  */
 
-import type { IdGenerator } from '../../mail/message-id.ts'
-import type { DeliveryState, Spool, StoredMessage } from '../../spool/spool.ts'
-import { Bouncing, type NoticeOptions } from '../bouncing.ts'
-import type { Clock } from '../clock.ts'
+import type { DeliveryState, StoredMessage } from '../../spool/spool.ts'
+import { Bouncing, type BouncingOptions, type NoticeOptions } from '../bouncing.ts'
 import { delayNoticeOf, dueDelayNotice } from './due.ts'
 
-export interface DelayNoticesOptions {
-  readonly spool: Spool
-  readonly ids: Pick<IdGenerator, 'next'>
-  readonly clock: Clock
+export interface DelayNoticesOptions extends BouncingOptions {
   /** takes a notice that is to be sent */
   readonly send: (notice: StoredMessage) => void
   readonly panic: (text: string, once?: 'once') => void
