@@ -72,7 +72,11 @@ function addServe(program: Command, io: Io, done: (code: number) => void): void 
     .command('serve')
     .description('run in the foreground; SIGTERM drains and ends, SIGHUP reloads')
     .addOption(configOption())
-    .option('--workers <n>', 'number of worker processes', parseCount)
+    .option(
+      '--workers <n>',
+      'worker processes under this one, such as one for each core; 0, the default: one process for everything',
+      parseCount,
+    )
     .action(async (options: { readonly config?: string; readonly workers?: number }) => {
       const { runServe } = await import('./serve.ts')
       done(await runServe(options, io))

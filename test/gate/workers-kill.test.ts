@@ -14,6 +14,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { bin, type GateProcess, startGateProcess } from '../support/gate-process.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
+import { SmtpSink } from '../support/smtp-sink.ts'
 
 const SENDERS = 6
 
@@ -44,14 +45,14 @@ async function freePort(): Promise<number> {
   return port
 }
 
-function write(listen: string, more = ''): void {
+function write(listen: string, more = '', listener = ''): void {
   writeFileSync(
     conf,
     `Hostname = "gate.example"
      Spoolbase = "spool"
      Spool_Min_Free = 1M
      DNS_Servers = ( "127.0.0.1:9" )
-     ESMTP_Listener { Listen "${listen}" { } }
+     ESMTP_Listener { ${listener} Listen "${listen}" { } }
      maildir "m" { basedir = "mail" domains = ( "gate.example" ) create_users = true }
      ${more}`,
   )
@@ -92,6 +93,10 @@ async function until(what: () => boolean): Promise<void> {
     assert.ok(Date.now() < end, `in time: ${what.toString()}`)
     await delay(20)
   }
+}
+
+function policy(text: string): void {
+  writeFileSync(path.join(folder, 'policy.ts'), text)
 }
 
 /** A second node, which must not come up. */
@@ -202,6 +207,37 @@ describe('kill -9 under load', () => {
     await until(() => workers.every((pid) => !alive(pid)))
     const last = await serve(1)
     assert.equal(await last.end('SIGTERM'), 0)
+  })
+
+  test('what a worker had that cannot be replaced is delivered by another one', async () => {
+    const hop = { open: false, refused: 0 }
+    const rcpt = (): string => (hop.open ? '250 2.1.5 ok' : `451 4.3.2 not yet: ${(hop.refused += 1)}`)
+    const sink = await SmtpSink.start({ rcpt })
+    policy('export const policy = { connect: () => undefined }\n')
+    write(
+      '127.0.0.1:0',
+      `Domain "hop.example" { Gateway = "127.0.0.1:${sink.port}" }
+       scriptlet "scriptlet" { script "p" { source = "policy.ts" } }`,
+      'Open_Relay = true',
+    )
+    const gate = await serve(2)
+    const [victim = 0, other = 0] = workersOf(gate)
+    const [address] = gate.addresses
+    assert.ok(address)
+    process.kill(other, 'SIGSTOP')
+    const client = await SmtpClient.connect(address)
+    await client.reply()
+    await client.ehlo()
+    assert.match(await client.deliver('a@b.example', 'x@hop.example', 'Subject: inherited\n\nhi\n'), /^250/)
+    process.kill(other, 'SIGCONT')
+    policy('throw new Error("not any more")\n')
+    await until(() => hop.refused > 0)
+    hop.open = true
+    process.kill(victim, 'SIGKILL')
+    await until(() => sink.received.length === 1)
+    assert.match(gate.complaints(), /has taken over partition \d of the spool/)
+    assert.equal(await gate.end('SIGTERM'), 0)
+    await sink.close()
   })
 
   test('started as root, workers that were all killed come back on a port below 1024', {
