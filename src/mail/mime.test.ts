@@ -83,6 +83,21 @@ test('depth and number of parts are bounded', () => {
   assert.equal(many.top.parts.length, 0)
 })
 
+test('levels of a large message are bounded by what it takes to look at them', () => {
+  const nested = Array.from(
+    { length: 10 },
+    (_, level) => `--b${level}\nContent-Type: multipart/mixed; boundary=b${level + 1}\n\n`,
+  ).join('')
+  const top = 'Content-Type: multipart/mixed; boundary=b0\n'
+  const small = parse(top, `${nested}${'x\n'.repeat(1000)}`)
+  assert.equal([...walkMime(small.top)].length, 11)
+  const large = parse(top, `${nested}${'x\n'.repeat(1_000_000)}`)
+  assert.equal([...walkMime(large.top)].length, 5)
+  // inner levels that are small cost little
+  const attached = parse(top, `${nested}\n--b1--\n--b0\n\n${'x\n'.repeat(1_000_000)}`)
+  assert.equal([...walkMime(attached.top)].length, 12)
+})
+
 test('parameters: quotes, case, the first of a name, nothing behind what cannot be read', () => {
   const { value, parameters } = parseParameters('Text/Plain; CHARSET="a\\"b"; x=1; x=2; =bad; y=3')
   assert.equal(value, 'text/plain')

@@ -1,9 +1,9 @@
 /**
  * The structure of a message (RFC 2045, RFC 2046): which octets of a body belong to which part.
  *
- * Text is byte strings. Strict where it costs nothing to be: depth, parts, and the size of a part's header are bounded,
- * and what lies beyond a bound is one opaque leaf. A multipart without its closing line, or without any part, is a leaf
- * too. One pass over the lines of each multipart.
+ * Text is byte strings. Strict where it costs nothing to be: depth, parts, the size of a part's header, and the octets that
+ * levels go over again are bounded, and what lies beyond a bound is one opaque leaf. A multipart without its closing line,
+ * or without any part, is a leaf too. One pass over the lines of each multipart.
  */
 
 import { HeaderBlock } from './headers.ts'
@@ -37,6 +37,9 @@ export interface MimePart extends ContentFacts {
 const maxDepth = 20
 const maxParts = 1000
 const maxHeader = 65_536
+/** octets that are looked at for boundaries, each level anew: so many times those of the body, or these */
+const maxPasses = 4
+const fewOctets = 4 * 1024 * 1024
 
 export function parseMime(headers: HeaderBlock, body: string): MimePart {
   return new Parser(body).part({ headers, headerStart: 0, start: 0, end: body.length }, 0)
@@ -74,9 +77,12 @@ interface Span {
 class Parser {
   readonly #text: string
   #count = 0
+  /** octets that may still be looked at for boundaries */
+  #octets: number
 
   constructor(text: string) {
     this.#text = text
+    this.#octets = Math.max(maxPasses * text.length, fewOctets)
   }
 
   part(span: Span, depth: number): MimePart {
@@ -90,6 +96,8 @@ class Parser {
   }
 
   #children({ start, end }: Span, boundary: string, depth: number): MimePart[] {
+    this.#octets -= end - start
+    if (this.#octets < 0) return []
     const spans = this.#split(start, end, boundary)
     this.#count += spans.length
     if (this.#count > maxParts) return []

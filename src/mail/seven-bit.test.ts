@@ -85,6 +85,18 @@ test('messages in messages end', () => {
   assert.equal(toSevenBit(layer, `${layer.repeat(50)}A: b\r\n\r\n\xe9`), undefined)
 })
 
+test('a large message that has to be gone over for each of many levels is refused before that takes seconds', () => {
+  const level = (n: string): string => `Content-Type: multipart/mixed; boundary=${n}\r\n\r\n--${n}\r\n`
+  const layers = Array.from({ length: 9 }, (_, n) => {
+    const multiparts = Array.from({ length: 18 }, (_, m) => level(`b${n}x${m}`)).join('')
+    return `${multiparts}Content-Type: message/rfc822\r\n\r\n`
+  }).join('')
+  const [, header = '', body = ''] = /^(.*?\r\n\r\n)([^]*)$/.exec(layers) ?? []
+  const started = performance.now()
+  assert.equal(toSevenBit(header, `${body}A: b\r\n\r\n${'\xe9\r\n'.repeat(4_000_000)}`), undefined)
+  assert.ok(performance.now() - started < 5000)
+})
+
 test('any octets are converted to seven bits or refused, and a part says what it said', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (bytes, isText) => {

@@ -3,8 +3,8 @@
  *
  * Each part with octets beyond ASCII gets another Content-Transfer-Encoding: quoted-printable for text, base64 for all
  * else. Nothing else is touched; what is signed is not touched at all. A message that cannot be converted, because it is
- * signed, its structure is broken or its header has eight bits, is refused: undefined. Pure and synchronous; text is byte
- * strings with CRLF.
+ * signed, its structure is broken or takes too much work, or its header has eight bits, is refused: undefined. Pure and
+ * synchronous; text is byte strings with CRLF.
  */
 
 import { HeaderBlock } from './headers.ts'
@@ -21,11 +21,21 @@ export interface SevenBitMessage {
 
 /** messages inside messages */
 const MAX_NESTING = 10
+/** octets that are looked at, in each part and again in all that it is in: so many times those of the message, or these */
+const MAX_PASSES = 8
+const FEW_OCTETS = 8 * 1024 * 1024
+
+/** What may still be done for one message. */
+interface Work {
+  readonly nesting: number
+  readonly octets: { left: number }
+}
 
 /** @param header with its empty line */
 export function toSevenBit(header: string, body: string): SevenBitMessage | undefined {
   try {
-    const made = convertMessage(header, body, 0)
+    const octets = { left: Math.max(MAX_PASSES * body.length, FEW_OCTETS) }
+    const made = convertMessage(header, body, { nesting: 0, octets })
     return made === undefined || isNonAscii(made.header) || isNonAscii(made.body) ? undefined : made
   } catch (error) {
     // a part that would end its container, or a container that cannot be read
@@ -43,7 +53,7 @@ export function stripEighthBit(text: string): string {
   })
 }
 
-function convertMessage(header: string, body: string, nesting: number): SevenBitMessage | undefined {
+function convertMessage(header: string, body: string, work: Work): SevenBitMessage | undefined {
   const headers = new HeaderBlock(header)
   if (isNonAscii(body) && headers.count('mime-version') === 0 && headers.count('content-type') === 0) {
     // RFC 1428: text of which nobody knows what it is
@@ -51,7 +61,7 @@ function convertMessage(header: string, body: string, nesting: number): SevenBit
     headers.append('Content-Type', 'text/plain; charset=unknown-8bit')
   }
   const top = MimeNode.parse(headers, body)
-  if (!convert(top, nesting)) return undefined
+  if (!convert(top, work)) return undefined
   return {
     header: headers.edited ? headers.toBytes().toString('latin1') : header,
     body: top.content,
@@ -59,8 +69,10 @@ function convertMessage(header: string, body: string, nesting: number): SevenBit
 }
 
 /** False where it cannot be done. */
-function convert(node: MimeNode, nesting: number): boolean {
+function convert(node: MimeNode, work: Work): boolean {
   const { content } = node
+  work.octets.left -= content.length
+  if (work.octets.left < 0) return false
   const { type, encoding } = readContentHeader(node.headers)
   const eightBit = isNonAscii(content)
   if (!eightBit) {
@@ -70,11 +82,11 @@ function convert(node: MimeNode, nesting: number): boolean {
   if (!['7bit', '8bit'].includes(encoding)) return false
   if (type === 'multipart/signed' || type === 'multipart/encrypted') return false
   if (node.isContainer) {
-    if (!node.children.every((child) => convert(child, nesting))) return false
+    if (!node.children.every((child) => convert(child, work))) return false
     if (encoding === '8bit') setEncoding(node.headers, '7bit')
     return true
   }
-  if (type === 'message/rfc822' || type === 'message/global') return convertEmbedded(node, content, nesting)
+  if (type === 'message/rfc822' || type === 'message/global') return convertEmbedded(node, content, work)
   // RFC 2046 §5: what is made of parts or messages has no encoding of its own
   if (type.startsWith('multipart/') || type.startsWith('message/')) return false
   const isText = type.startsWith('text/')
@@ -83,11 +95,14 @@ function convert(node: MimeNode, nesting: number): boolean {
   return true
 }
 
-function convertEmbedded(node: MimeNode, content: string, nesting: number): boolean {
+function convertEmbedded(node: MimeNode, content: string, { nesting, octets }: Work): boolean {
   if (nesting >= MAX_NESTING) return false
   const end = content.indexOf('\r\n\r\n')
   if (end < 0) return false
-  const made = convertMessage(content.slice(0, end + 4), content.slice(end + 4), nesting + 1)
+  const made = convertMessage(content.slice(0, end + 4), content.slice(end + 4), {
+    nesting: nesting + 1,
+    octets,
+  })
   if (made === undefined) return false
   node.content = made.header + made.body
   setEncoding(node.headers, '7bit')
