@@ -70,6 +70,8 @@ export interface Question<T extends Topic = Topic> {
 /** To a worker. */
 export type ToWorker =
   | Question
+  /** nobody waits for the answer to this question any more */
+  | { readonly kind: 'forget'; readonly id: number }
   /** drain and end */
   | { readonly kind: 'stop' }
   /** a login has failed in another worker */

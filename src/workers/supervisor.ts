@@ -321,9 +321,9 @@ export class Supervisor {
       services: servicesOf(host, []),
       servicesFor: async (words) => await nodeServices(host, words),
       metrics: async () => await this.#metrics.page(),
-      endpoint: async (request) => {
+      endpoint: async (request, gone) => {
         const [worker] = this.#crew.serving
-        return await worker?.ask('endpoint', request, COMMAND_MS)
+        return await worker?.ask('endpoint', request, COMMAND_MS, gone)
       },
       health: () => {
         if (this.#crew.serving.length === 0) throw new Error('no worker serves mail')

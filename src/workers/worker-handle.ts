@@ -73,23 +73,34 @@ export class WorkerHandle {
     return `worker ${this.index} (process ${this.pid})`
   }
 
-  /** @throws WorkerSilentError, or what the worker met */
+  /**
+   * @param gone aborted when nobody waits for the answer any more: the worker is told, and answers the sooner
+   * @throws WorkerSilentError, or what the worker met
+   */
   async ask<T extends Topic>(
     topic: T,
     ask: Questions[T]['ask'],
     deadline: number,
+    gone?: AbortSignal,
   ): Promise<Questions[T]['answer']> {
     if (this.#gone) throw new WorkerSilentError(`${this.name} has ended`)
     const id = this.#nextId++
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const forget = (): void => this.#tell({ kind: 'forget', id })
     const timer = setTimeout(() => {
       this.#waiting.delete(id)
+      forget()
       reject(new WorkerSilentError(`${this.name} has not answered within ${deadline / 1000} seconds`))
     }, deadline)
     this.#waiting.set(id, { resolve, reject, timer })
     this.#tell({ kind: 'ask', id, topic, ask })
-    // the worker answers what was asked
-    return (await promise) as Questions[T]['answer']
+    gone?.addEventListener('abort', forget, { once: true })
+    try {
+      // the worker answers what was asked
+      return (await promise) as Questions[T]['answer']
+    } finally {
+      gone?.removeEventListener('abort', forget)
+    }
   }
 
   note(failure: AuthFailure): void {

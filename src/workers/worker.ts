@@ -21,7 +21,10 @@ const ORPHAN_MS = 5000
 /** how old the supervisor's account of what was counted may be */
 const COUNTED_MS = 1000
 
-type Answers = { readonly [T in Topic]: (ask: Questions[T]['ask']) => Promise<Questions[T]['answer']> }
+/** `gone`: nobody waits for the answer any more */
+type Answers = {
+  readonly [T in Topic]: (ask: Questions[T]['ask'], gone: AbortSignal) => Promise<Questions[T]['answer']>
+}
 
 export function runWorker(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
@@ -38,6 +41,8 @@ class Worker {
   #prepared: PreparedReload | undefined
   #ending = false
   #told = ''
+  /** questions under way */
+  readonly #asked = new Map<number, AbortController>()
   readonly #answers: Answers = {
     start: async (options) => await this.#start(options),
     prepare: async ({ files }) => {
@@ -55,13 +60,16 @@ class Worker {
     reopenLogs: async () => await this.#running.view.services.reopenLogs(),
     flushTls: async () => await this.#running.flushTls(),
     command: async ({ words }) => await this.#running.view.services.scripts()?.command(words),
-    endpoint: async (request) => await this.#running.askEndpoint(request),
+    endpoint: async (request, gone) => await this.#running.askEndpoint(request, gone),
   }
 
   hear(message: ToWorker): void {
     switch (message.kind) {
       case 'ask':
         void this.#answer(message)
+        return
+      case 'forget':
+        this.#asked.get(message.id)?.abort()
         return
       case 'failure':
         this.#server?.authFailures.note(message.failure)
@@ -90,15 +98,23 @@ class Worker {
   }
 
   async #answer({ id, topic, ask }: Question): Promise<void> {
+    const gone = new AbortController()
+    this.#asked.set(id, gone)
     try {
-      tell({ kind: 'answer', id, answer: await this.#run(topic, ask) })
+      tell({ kind: 'answer', id, answer: await this.#run(topic, ask, gone.signal) })
     } catch (error) {
       tell({ kind: 'error', id, error: toFailure(error) })
+    } finally {
+      this.#asked.delete(id)
     }
   }
 
-  async #run<T extends Topic>(topic: T, ask: Questions[T]['ask']): Promise<Questions[T]['answer']> {
-    return await this.#answers[topic](ask)
+  async #run<T extends Topic>(
+    topic: T,
+    ask: Questions[T]['ask'],
+    gone: AbortSignal,
+  ): Promise<Questions[T]['answer']> {
+    return await this.#answers[topic](ask, gone)
   }
 
   async #start(options: StartOptions): Promise<Started> {

@@ -32,10 +32,19 @@ ESMTP_Listener {
   Listen "FOLDER/mail.sock" { File_Mode = 0600 }
 }
 Control_Listener "ops" { Listen "FOLDER/control" { File_Mode = 0600 } }
-HTTP_Listener "web" { Listen "127.0.0.1:0" { } }
+HTTP_Listener "web" { Script_Endpoints = true Listen "127.0.0.1:0" { } }
 ec_logger "l" { mainlog = "log/mainlog" rejectlog = "log/rejectlog" paniclog = "log/paniclog" heartbeat = 0 }
-scriptlet "scriptlet" { script "p" { source = "policy.ts" } }
+scriptlet "scriptlet" { script "p" { source = "policy.ts" } script "endpoints" { source = "endpoints.lua" } }
 ${MAILDIR}`
+const ENDPOINTS = `require("msys.core") require("msys.httpsrv")
+local mod = {}
+function mod:rsrc_setup()
+  msys.httpsrv.register("GET", "/wait", function() print("waiting") msys.sleep(300) end)
+  msys.httpsrv.register("GET", "/now", function() end)
+  return true
+end
+msys.registerModule("endpoints", mod)
+`
 /** @param victim the process that cannot load it */
 const policy = (victim: number): string => `
 if (process.pid === ${victim}) throw new Error('not in this process')
@@ -54,6 +63,7 @@ before(async () => {
   await writePki(path.join(folder, 'pki'), pki)
   writeFileSync(path.join(folder, 'gate.conf'), CONF.replaceAll('FOLDER', folder))
   writeFileSync(path.join(folder, 'policy.ts'), policy(0))
+  writeFileSync(path.join(folder, 'endpoints.lua'), ENDPOINTS)
   writeFileSync(path.join(folder, 'users'), 'ann:secret\n')
   gate = await startGateProcess(path.join(folder, 'gate.conf'), [], ['--workers', '2'])
 })
@@ -155,11 +165,18 @@ async function summary(): Promise<Record<string, number>> {
   return (await data(control, 'summary')) as Record<string, number>
 }
 
+function url(page: string): string {
+  const [web] = gate.addresses.slice(-1)
+  return `http://${web?.host.replace('http=', '')}:${web?.port}${page}`
+}
+
+/** scripts that have begun to wait */
+function waiting(): number {
+  return readFileSync(path.join(folder, 'log', 'paniclog'), 'latin1').split('waiting').length - 1
+}
+
 async function metric(name: string): Promise<number> {
-  const [url = ''] = gate.addresses
-    .slice(-1)
-    .map(({ host, port }) => `http://${host.replace('http=', '')}:${port}/metrics`)
-  const text = await (await fetch(url)).text()
+  const text = await (await fetch(url('/metrics'))).text()
   const values = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
   return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
 }
@@ -190,6 +207,18 @@ describe('a node of two workers', () => {
       return lines.filter((line) => line.includes('@R@')).length === 2
     })
     assert.equal(await told(control, 'pid'), `${gate.child.pid}\n`)
+  })
+
+  test('a script that waits for a client of HTTP ends in its worker when that client leaves', async () => {
+    const leaving = new AbortController()
+    // as many as may be under way: there is room again only when they have ended
+    const requests = Array.from({ length: 64 }, () =>
+      fetch(url('/wait'), { signal: leaving.signal }).catch(() => undefined),
+    )
+    await until(() => waiting() === 64)
+    leaving.abort()
+    await Promise.all(requests)
+    await until(async () => (await fetch(url('/now')).catch(() => undefined))?.status === 200)
   })
 
   test('a UNIX socket is shared, with the mode that it was given', async () => {
