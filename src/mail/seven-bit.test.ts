@@ -85,8 +85,11 @@ test('messages in messages end', () => {
   assert.equal(toSevenBit(layer, `${layer.repeat(50)}A: b\r\n\r\n\xe9`), undefined)
 })
 
+function level(boundary: string): string {
+  return `Content-Type: multipart/mixed; boundary=${boundary}\r\n\r\n--${boundary}\r\n`
+}
+
 test('a large message that has to be gone over for each of many levels is refused before that takes seconds', () => {
-  const level = (n: string): string => `Content-Type: multipart/mixed; boundary=${n}\r\n\r\n--${n}\r\n`
   const layers = Array.from({ length: 9 }, (_, n) => {
     const multiparts = Array.from({ length: 18 }, (_, m) => level(`b${n}x${m}`)).join('')
     return `${multiparts}Content-Type: message/rfc822\r\n\r\n`
