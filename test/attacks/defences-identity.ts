@@ -87,6 +87,18 @@ export const identityDefences: readonly Defence[] = [
     mutation: [['    if (this.#asked.has(request.socket)) return\n', '']],
   },
   {
+    known: 'CVE-2018-5702 (Transmission), DNS rebinding',
+    attack: 'A page of a stranger, whose name leads to this machine by now, reads what is answered here',
+    test: [
+      'test/gate/metrics.test.ts',
+      'who asks by a name that is not ours is a page of a stranger, and gets nothing',
+    ],
+    source: 'src/web/host-names.ts',
+    mutation: [
+      ["  return names === 'any' || hosts.every((host) => isKnown(host, names))\n", '  return true\n'],
+    ],
+  },
+  {
     known: 'CVE-2009-4565, on a terminal',
     attack: 'Escape sequences in a certificate or a greeting reach the operator’s console',
     test: [
