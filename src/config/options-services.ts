@@ -3,8 +3,8 @@
  * (momentum: rest-http-listener). Codecs and defaults are those of the ESMTP_Listener.
  */
 
-import { bool, type Codec, listWhere } from './codec.ts'
-import { alternativeDns } from './codec-partner.ts'
+import { bool, type Codec } from './codec.ts'
+import { domains } from './codec-mail.ts'
 import type { OptionRow, OptionTable, ScopeName } from './option-row.ts'
 import { inboundOptions } from './options-inbound.ts'
 import type { InboundValues } from './settings.ts'
@@ -56,7 +56,7 @@ export const httpOptions: OptionTable<HttpValues> = {
   tls_client_ocsp: within(inboundOptions.tls_client_ocsp, http),
   tls_verify_mode: within(inboundOptions.tls_verify_mode, http),
   tls_verified_peer_is_authorized: { codec: bool, default: false, scopes: http },
-  allowed_hosts: { codec: listWhere(alternativeDns), default: Object.freeze([]), scopes: http },
+  allowed_hosts: { codec: domains, default: Object.freeze([]), scopes: http },
   script_endpoints: { codec: bool, default: false, scopes: http },
   tls_ciphers: within(inboundOptions.tls_ciphers, http),
   tlsv13_ciphersuites: within(inboundOptions.tlsv13_ciphersuites, http),
