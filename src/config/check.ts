@@ -35,8 +35,6 @@ class Checker {
   readonly #report = new Report()
   readonly #instances = new Instances(this.#report)
   readonly #names = new Map<ScopeName, readonly string[]>()
-  /** options that are set, and wrong */
-  readonly #wrong = new Map<Stanza, string[]>()
   /** inside a stanza that does nothing yet: one warning stands for all its options */
   #quiet = false
 
@@ -113,7 +111,7 @@ class Checker {
       )
     }
     if (result !== undefined) stanza.settings.set(name, { value: result.value, at: value.at })
-    else this.#wrong.set(stanza, [...(this.#wrong.get(stanza) ?? []), name])
+    else stanza.wrong.add(name)
   }
 
   #recognised(name: string, value: Value, at: Position): void {
@@ -202,8 +200,7 @@ class Checker {
   /** One that is set and wrong has been told of. */
   #selectors({ partners }: Model): void {
     for (const { stanza, at } of partners.values()) {
-      const wrong = this.#wrong.get(stanza) ?? []
-      if (selectors.some((name) => stanza.settings.has(name) || wrong.includes(name))) continue
+      if (selectors.some((name) => stanza.settings.has(name) || stanza.wrong.has(name))) continue
       this.#report.error(
         `Partner ${quote(stanza.instance)} does not say which certificates are its own: it needs one of ${selectors.map(displayName).join(', ')}`,
         at,
@@ -213,7 +210,7 @@ class Checker {
 
   #required(all: Model['maildirs'], option: string): void {
     for (const { stanza, at } of all.values()) {
-      if (stanza.settings.has(option) || this.#wrong.get(stanza)?.includes(option)) continue
+      if (stanza.settings.has(option) || stanza.wrong.has(option)) continue
       this.#report.error(
         `${displayName(stanza.scope)} ${quote(stanza.instance)} needs ${displayName(option)}`,
         at,

@@ -135,9 +135,9 @@ export const ehloName: Codec<string | undefined> = (value, context) => {
   return result && { value: result.value === '__hostname__' ? undefined : result.value }
 }
 
-/** A host or an address; a port may follow, after brackets for an IPv6 address. Or a UNIX socket. */
+/** A name or an address; a port may follow, after brackets for an IPv6 address. Or a UNIX socket. */
 export const nextHop: Codec<string> = scalar(
-  'a host, an address, "[IPv6 address]:port" or "unix:/path"',
+  '"host", "host:port", "[IPv6 address]:port" or "unix:/path"',
   (text) => (isUnixHop(text) ? text : parseNextHop(text)),
 )
 

@@ -73,6 +73,7 @@ function checkStage(logger: NamedStanza, stage: LogStage, report: Report): void 
   const switched = settingOf(logger, switches[stage])
   const formatName = displayName(`${stage}_format`)
   if (format === undefined) {
+    if (logger.stanza.wrong.has(`${stage}_format`)) return
     if (switched?.value === true)
       report.error(
         `${displayName(switches[stage])} needs a ${formatName}: it says what is written`,
@@ -132,7 +133,7 @@ function checkMainlog(logger: NamedStanza, report: Report): void {
   const mainlog = settingOf(logger, 'mainlog')
   const used = logStages.some(
     (stage) =>
-      settingOf(logger, `${stage}_format`) !== undefined &&
+      (settingOf(logger, `${stage}_format`) !== undefined || logger.stanza.wrong.has(`${stage}_format`)) &&
       settingOf(logger, `${stage}_logfile`) === undefined &&
       settingOf(logger, switches[stage])?.value !== false,
   )

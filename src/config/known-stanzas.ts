@@ -34,7 +34,7 @@ export const knownStanzas: readonly KnownNames[] = [
       outbound_smtp_auth_v0 persist_io pipe_io postfix_logger reception_timing reception_timing_logger
       response_transcode restinjector sched securecreds seedlist senderid sendmail_logger smpp smpp_bounce_logger
       smpp_logger smtp_auth_proxy smtp_cbv smtp_rcptto_proxy smtpapi spamassassin spf_macros static_routes
-      suppress_spool syslog_io url_ripper
+      substitution_engine suppress_spool syslog_io url_ripper
     `,
   },
 ]

@@ -113,8 +113,14 @@ class Lexer {
     const start = this.#offset
     wordEnd.lastIndex = start + 1
     const end = wordEnd.exec(this.#text)?.index ?? this.#text.length
-    this.#push('word', start, end, this.#text.slice(start, end))
+    const text = this.#text.slice(start, end)
     this.#offset = end
+    const at = this.#position(start, end - start)
+    const quote = typographicQuote.exec(text)?.[0]
+    if (quote !== undefined) this.#error(`${quote} is no quote here: write " or '`, at)
+    // nobody means it as a value
+    if (text === ';') this.#error('no ; is needed here: leave it out', at)
+    else this.#push('word', start, end, text)
   }
 
   #push(kind: 'word' | 'string', start: number, end: number, text: string): void {
@@ -181,3 +187,6 @@ const wordEnd = /[\s"'{}[\]()=,#]|\/\*/g
 
 /** over a line end, and right before the quote `=`, an opening bracket or a lone name: what came before was never closed */
 const looksLikeTheNextStatement = /\n(?:[^\n]*[=([][ \t]*|[ \t]*[\w-]+[ \t]+)$/
+
+/** what word processors and web pages make of quotes */
+const typographicQuote = /^[“”„‟‘’«»]|[“”„‟‘’«»]$/u

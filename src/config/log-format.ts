@@ -109,8 +109,9 @@ export const TIME_CONVERSIONS = 'aAbBcCdDeFgGhHIjklmMpRsSTuUVwWxXyYzZ%'
 
 export const logFormat: Codec<LogFormat> = (value, context) => {
   if (value.kind !== 'scalar') return context.error('is a text with macros, such as "%t@%i@%r@%R"', value.at)
-  if (value.text === '' || CONTROL.test(value.text)) {
-    return context.error('is text on one line that is not empty', value.at)
+  if (value.text === '') return context.error('is empty: it says what is written', value.at)
+  if (CONTROL.test(value.text)) {
+    return context.error('is one line: there is a line end or another control character in it', value.at)
   }
   const parts: (string | LogMacro)[] = []
   let end = 0

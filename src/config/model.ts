@@ -21,6 +21,8 @@ export class Stanza {
   readonly at: Position | undefined
   /** by option name in lower case */
   readonly settings = new Map<string, Setting>()
+  /** options that are set to what cannot be used, which has been told; in lower case */
+  readonly wrong = new Set<string>()
   /** the stanza that it stands in, where that tells it from others of its name */
   readonly within: Stanza | undefined
 

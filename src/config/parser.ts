@@ -185,7 +185,8 @@ class Parser {
   #unexpected(token: Token, wanted: string, note?: Diagnostic['note']): void {
     const found =
       token.kind === 'end' ? 'the end of the file' : token.kind === 'string' ? 'text' : `"${token.text}"`
-    this.#error(`expected ${wanted}, found ${found}`, token.at, note)
+    const hint = token.text.startsWith('//') ? ': a comment begins with #' : ''
+    this.#error(`expected ${wanted}, found ${found}${hint}`, token.at, note)
     this.#recover(token)
   }
 

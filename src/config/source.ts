@@ -228,7 +228,7 @@ function lastAssignment(statements: readonly Statement[], name: string): Scalar 
 }
 
 /** The system's word for it, without the path, which the message names already. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code
   switch (code) {
     case 'ENOENT':

@@ -16,7 +16,7 @@ export function checkWaysOut(model: Model, report: Report): void {
   sharedDomains(model, report)
   for (const [what, option, stanzas] of kinds(model)) {
     for (const { stanza, at } of stanzas.values()) {
-      if (what === 'maildir' || stanza.settings.has(option)) continue
+      if (stanza.settings.has(option) || stanza.wrong.has(option)) continue
       report.warning(`${what} ${quote(stanza.instance)} has no ${displayName(option)}: it gets nothing`, at)
     }
   }

@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import type { ScriptSettings } from '../config/settings.ts'
+import { reasonOf } from '../config/source.ts'
 import type { EventSink } from '../events/events.ts'
 import { Decision, MODULE } from './decision.ts'
 import type { BudgetLimits } from './lua/budget.ts'
@@ -151,7 +152,7 @@ async function readScript(
   try {
     return { name, file, directory: dirname(path), text: await read(path) }
   } catch (error) {
-    return failed(`Unable to open '${path}': ${error instanceof Error ? error.message : 'unreadable'}`)
+    return failed(`Unable to open '${path}': ${reasonOf(error)}`)
   }
 }
 

@@ -18,7 +18,9 @@ export function directoryMode(fileMode: number): number {
 export async function makeDirectory(path: string, mode: number): Promise<void> {
   if (await makeOne(path, mode)) return
   await makeDirectory(dirname(path), mode)
-  if (!(await makeOne(path, mode))) throw new Error(`the directory ${path} cannot be made`)
+  if (await makeOne(path, mode)) return
+  // whose fault it is is told as for what the system itself refuses
+  throw Object.assign(new Error(`the directory ${path} cannot be made`), { syscall: 'mkdir' })
 }
 
 /** Whether the directory is there now; false when its parent is missing. */

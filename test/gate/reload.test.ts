@@ -219,6 +219,9 @@ test('a spool that cannot be made is exit code 1, at Spoolbase', () => {
   const run = spawnSync(bin, ['serve', '-c', wrong], { encoding: 'utf8', timeout: 15_000 })
   assert.equal(run.status, 1)
   assert.match(run.stderr, /no-spool\.conf:1:13: error: Spoolbase "no-spool\.conf" cannot be used: ENOTDIR/)
+  writeFileSync(wrong, 'Spoolbase = "/proc/none/spool"\n')
+  const nowhere = spawnSync(bin, ['serve', '-c', wrong], { encoding: 'utf8', timeout: 15_000 })
+  assert.match(nowhere.stderr, /no-spool\.conf:1:13: error: Spoolbase "\/proc\/none\/spool" cannot be used: /)
 })
 
 test('a gate that listens on nothing says so, lives on until it is told to end, and can be given a Listen', async () => {

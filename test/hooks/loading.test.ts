@@ -153,11 +153,11 @@ test('scripts that are missing are errors, in either language', async () => {
   ])
   assert.match(
     (await ask('./none.lua', '/nowhere/none.lua'))[0] ?? '',
-    /Unable to open '\/nowhere\/none\.lua': ENOENT/,
+    /Unable to open '\/nowhere\/none\.lua': no such file$/,
   )
   assert.match(
     (await ask('./none.ts', '/nowhere/none.ts'))[0] ?? '',
-    /Unable to open '\/nowhere\/none\.ts': ENOENT/,
+    /Unable to open '\/nowhere\/none\.ts': no such file$/,
   )
 })
 

@@ -9,6 +9,7 @@ import path from 'node:path'
 import type { Diagnostic, Position } from '../../config/diagnostic.ts'
 import { suggestion } from '../../config/edit-distance.ts'
 import type { ScriptSettings } from '../../config/settings.ts'
+import { reasonOf } from '../../config/source.ts'
 import { policyNames } from './callouts.ts'
 import type { PolicyDefinition } from './definition.ts'
 import { explainLoadError, placeOfName, type Shown } from './findings.ts'
@@ -47,7 +48,7 @@ export async function loadModule(
   try {
     module = await readModule(file, read)
   } catch (error) {
-    return fail(`Unable to open '${file}': ${error instanceof Error ? error.message : 'unreadable'}`)
+    return fail(`Unable to open '${file}': ${reasonOf(error)}`)
   }
   try {
     return judge(script, module, await runModule(module, deadline))
