@@ -186,7 +186,11 @@ class ConsoleClient {
         return { status: 'ok', text: '' }
       }
       const { services, missing } = await this.#gather(words)
-      const answer = await runCommand(words, services)
+      const answer = await runCommand(words, services).catch((error: unknown) => {
+        // what it did not find may be where nobody answered
+        if (!(error instanceof ConsoleError) || missing.length === 0) throw error
+        throw new ConsoleError([error.message, ...missing].join('\n'), { cause: error })
+      })
       // a program must not take a part for the whole
       if (json && missing.length > 0) throw new ConsoleError(missing.join('; '))
       const text = json ? renderJson(answer) : `${renderText(answer)}${missing.map(printed).join('')}`

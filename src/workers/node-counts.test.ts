@@ -12,6 +12,7 @@ let table: NodeCounts
 before(() => {
   folder = makeTableFolder(tmpdir() + `/of-test-${process.pid}`)
   table = new NodeCounts(folder, 0)
+  table.takeRoom()
 })
 after(async () => {
   await table.close()

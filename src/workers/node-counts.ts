@@ -8,7 +8,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, rmSync, statfsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import type { Budget, LimitCounts } from '../config/limit-counts.ts'
@@ -18,6 +18,8 @@ const MAP_SIZE = 2 ** 28
 /** octets of a counter's name in a key; LMDB takes 1978 */
 const MAX_NAME = 900
 const MEMORY = '/dev/shm'
+/** octets that the table has from the start: LMDB must not meet a full file system later */
+const ROOM = 4 * 1024 * 1024
 
 /**
  * A new folder for the table of one node, in the place of the one that a node before it may have left behind. The node
@@ -28,6 +30,8 @@ export function makeTableFolder(spool: string): string {
   const name = createHash('sha256').update(resolve(spool)).digest('hex').slice(0, 16)
   try {
     accessSync(MEMORY, constants.W_OK)
+    const { bavail, bsize } = statfsSync(MEMORY)
+    if (bavail * bsize < 8 * ROOM) throw new Error('it is too full')
     return makeAnew(join(MEMORY, `postern-${name}`))
   } catch {
     // also where somebody else has made a folder of that name
@@ -60,6 +64,17 @@ export class NodeCounts implements LimitCounts {
       noMetaSync: true,
       overlappingSync: false,
       eventTurnBatching: false,
+    })
+  }
+
+  /** Takes room for many counters; for who makes the table. */
+  takeRoom(): void {
+    const names = Array.from({ length: ROOM / 1024 }, (_, n) => `room|${n}|${'x'.repeat(MAX_NAME - 20)}`)
+    this.#table.transactionSync(() => {
+      for (const name of names) this.#table.putSync(name, 1)
+    })
+    this.#table.transactionSync(() => {
+      for (const name of names) this.#table.removeSync(name)
     })
   }
 

@@ -82,6 +82,7 @@ export class Supervisor {
     const { settings } = configuration
     this.#tableFolder = makeTableFolder(settings.global.spoolbase.path)
     this.#counts = new NodeCounts(this.#tableFolder, 0)
+    this.#counts.takeRoom()
     this.#logs = openLogs(settings, {
       clock: Date.now,
       onError: (message) => process.stderr.write(`postern: ${message}\n`),
@@ -205,7 +206,8 @@ export class Supervisor {
   }
 
   async #reload(): Promise<void> {
-    await this.#logs.reopen()
+    // also where the configuration turns out to be broken: logrotate has moved the files
+    await Promise.all([this.#logs.reopen(), this.#crew.askAll('reopenLogs', undefined, COMMIT_MS)])
     const before = this.#inForce
     const next = await configurationOf(this.#options.file, {
       events: this.#events,
@@ -323,7 +325,13 @@ export class Supervisor {
       metrics: async () => await this.#metrics.page(),
       endpoint: async (request, gone) => {
         const [worker] = this.#crew.serving
-        return await worker?.ask('endpoint', request, COMMAND_MS, gone)
+        if (worker === undefined) return { kind: 'busy' }
+        try {
+          return await worker.ask('endpoint', request, COMMAND_MS, gone)
+        } catch (error) {
+          this.tellPanic('error', 'web', `${request.path}: ${String(error)}`)
+          return { kind: 'failed' }
+        }
       },
       health: () => {
         if (this.#crew.serving.length === 0) throw new Error('no worker serves mail')

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
@@ -308,6 +308,18 @@ describe('a node of two workers', () => {
     assert.match(await told(control, 'reload'), /The configuration was reloaded/)
     assert.deepEqual([await named(one), await named(two)], ['other.example', 'other.example'])
     writeFileSync(conf, 'nonsense')
+    // the logs are opened anew all the same, by all
+    const mainlog = path.join(folder, 'log', 'mainlog')
+    renameSync(mainlog, `${mainlog}.1`)
+    assert.equal((await ask(control, 'reload')).status, 'error')
+    for (const pid of [one, two])
+      await at(pid, async () => {
+        const { client } = await visit(0)
+        await client.ehlo()
+        await client.deliver('a@b.example', 'box@gate.example', 'Subject: x\n\nhi\n')
+        await leave(client)
+      })
+    await until(() => readFileSync(mainlog, 'latin1').split('@R@').length === 3)
     // who begins now begins with what is in force, not with what the disk has
     process.kill(one, 'SIGKILL')
     await serving(one)
@@ -319,11 +331,15 @@ describe('a node of two workers', () => {
   test('a worker that does not answer is named, in text and to programs', async () => {
     const [one = 0] = workers()
     process.kill(one, 'SIGSTOP')
-    const [text, json] = await Promise.all([ask(control, 'summary'), ask(control, 'json summary')])
+    const [text, json, why] = await Promise.all(
+      ['summary', 'json summary', 'tls why 192.0.2.1'].map((line) => ask(control, line)),
+    )
+    assert.ok(text && json && why)
     process.kill(one, 'SIGCONT')
     assert.equal(text.status, 'ok')
     assert.match(text.text, new RegExp(`^worker \\d \\(process ${one}\\) has not answered within`, 'm'))
     assert.equal(json.status, 'error')
+    assert.match(why.text, /is remembered[^]*has not answered within/)
   })
 })
 
