@@ -7,7 +7,7 @@ import { clientAddress } from './places.ts'
 import { fromBytes } from './render.ts'
 import type { ConsoleServices } from './services.ts'
 
-/** domains that mailq shows unless told otherwise (Momentum) */
+/** queues that mailq shows unless told otherwise (Momentum) */
 const DEFAULT_DOMAINS = 20
 /** sessions that are shown */
 const MAX_SESSIONS = 1000
@@ -15,8 +15,8 @@ const MAX_SESSIONS = 1000
 export const mailCommands: readonly ConsoleCommand[] = [
   {
     name: 'mailq',
-    arguments: '[-d DOMAIN]… [-l N]',
-    help: 'messages that wait, by domain: AQ ready or under way, DQ delayed; the 20 fullest domains, or N',
+    arguments: '[-d DOMAIN]… [-b BINDING]… [-l N]',
+    help: 'messages that wait, by binding and domain: AQ ready or under way, DQ delayed; the 20 fullest queues, or N',
     run: mailq,
   },
   {
@@ -28,26 +28,30 @@ export const mailCommands: readonly ConsoleCommand[] = [
 ]
 
 function mailq(args: readonly string[], { queue }: ConsoleServices): Answer {
-  const options = takeOptions(args, ['-d', '-l'])
+  const options = takeOptions(args, ['-d', '-b', '-l'])
   const wanted = options.get('-d')?.map((name) => name.toLowerCase())
+  const bindings = options.get('-b')
   const limit = takeCount(options.get('-l')?.at(-1) ?? String(DEFAULT_DOMAINS))
   const all = queue.byDomain()
   const found = all
     .filter(({ domain }) => wanted === undefined || wanted.includes(fromBytes(domain)))
+    .filter(({ binding }) => bindings === undefined || bindings.includes(binding))
     .toSorted((a, b) => b.active + b.delayed - (a.active + a.delayed) || (a.domain < b.domain ? -1 : 1))
   return {
     kind: 'table',
     columns: [
+      { key: 'binding', head: 'Group/Binding' },
       { key: 'domain', head: 'Domain' },
       { key: 'active', head: 'AQ' },
       { key: 'delayed', head: 'DQ' },
     ],
-    rows: found.slice(0, limit).map(({ domain, active, delayed }) => ({
+    rows: found.slice(0, limit).map(({ bindingGroup, binding, domain, active, delayed }) => ({
+      binding: `${bindingGroup}/${binding}`,
       domain: fromBytes(domain),
       active,
       delayed,
     })),
-    empty: wanted === undefined ? 'The queue is empty.' : 'Nothing waits for these domains.',
+    empty: all.length === 0 ? 'The queue is empty.' : 'Nothing waits in these queues.',
     leftOut: Math.max(0, found.length - limit),
   }
 }
