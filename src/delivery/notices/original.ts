@@ -19,8 +19,11 @@ export interface OriginalOptions {
   readonly utf8: boolean
 }
 
-/** octets of the original's header that are sent along */
-const MAX_HEADER = 64 * 1024
+/**
+ * Octets of the original's header that are sent along. Each recipient may have a notice of its own, and the sender may be
+ * forged: what somebody sends once must not come back to somebody else a thousand times as large.
+ */
+const MAX_HEADER = 16 * 1024
 /** octets of an original that is sent along whole; of a larger one it is the header */
 const MAX_WHOLE = 1024 * 1024
 
