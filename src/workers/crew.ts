@@ -147,7 +147,8 @@ export class Crew {
   #partitionsOf(index: number): readonly number[] {
     const own = [...this.#owners].flatMap(([partition, owner]) => (owner === index ? [partition] : []))
     if (own.length === 0) {
-      const fresh = Math.max(...this.#owners.keys()) + 1
+      let fresh = 0
+      while (this.#owners.has(fresh)) fresh++
       this.#owners.set(fresh, index)
       return [fresh]
     }

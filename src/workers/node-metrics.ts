@@ -23,6 +23,8 @@ export class NodeMetrics {
   #own: Metrics | undefined
   /** of workers that are gone: what only ever grows */
   #gone: readonly object[] = []
+  /** one after the other, so that none is lost */
+  #remembering: Promise<void> = Promise.resolve()
 
   constructor(host: NodeMetricsHost) {
     this.#host = host
@@ -41,10 +43,14 @@ export class NodeMetrics {
   }
 
   /** A worker has ended. */
-  async remember({ metrics }: WorkerHandle): Promise<void> {
-    if (metrics.length === 0) return
-    const { addedUp } = await import('../web/metrics-sum.ts')
-    this.#gone = await addedUp([this.#gone, metrics.filter(onlyGrows)])
+  remember({ metrics }: WorkerHandle): Promise<void> {
+    const done = this.#remembering.then(async () => {
+      if (metrics.length === 0) return
+      const { addedUp } = await import('../web/metrics-sum.ts')
+      this.#gone = await addedUp([this.#gone, metrics.filter(onlyGrows)])
+    })
+    this.#remembering = done.catch(() => undefined)
+    return done
   }
 
   async page(): Promise<Page> {
@@ -63,6 +69,7 @@ export class NodeMetrics {
     )
     const missing = this.#host.expected - workers.length
     if (missing > 0) silent.push(`${missing} of ${this.#host.expected} workers are being replaced`)
+    await this.#remembering
     const text = await textOf([await this.#own.json(), this.#gone, ...workers.map(({ metrics }) => metrics)])
     return {
       contentType: this.#own.contentType,

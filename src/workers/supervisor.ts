@@ -366,6 +366,7 @@ export class Supervisor {
       resetCounters: () => {
         this.#countedSince = Date.now()
         this.#gone = addCounts([])
+        for (const worker of this.#crew.serving) worker.counted = this.#gone
         void this.#crew.askAll('resetCounters', undefined, VIEW_MS).catch(() => undefined)
       },
       gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
