@@ -100,8 +100,16 @@ export const filePath: Codec<FilePath> = (value, context) => {
   const { text } = value
   if (text === '' || /[\r\n]/.test(text))
     return context.error(`is the path of a file, not ${quote(text)}`, value.at)
+  const [, scheme, inner = ''] = urlPattern.exec(text) ?? []
+  if (scheme !== undefined) {
+    const instead = inner.startsWith('/') ? `: write ${quote(inner)}` : ''
+    return context.error(`is the path of a file, and ${scheme} is not implemented${instead}`, value.at)
+  }
   return { value: { path: path.resolve(context.directory, text), text } }
 }
+
+/** `cluster:///path=>master`, `jlog://…`, `syslog://?…`: what Momentum's modules for input and output take */
+const urlPattern = /^([a-z][a-z0-9+.-]+:\/\/)(.*?)(?:=>.*|\?.*)?$/i
 
 /** A path, or a word that takes back what a wider scope says. */
 export function pathUnless(word: string): Codec<FilePath | undefined> {

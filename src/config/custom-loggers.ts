@@ -84,7 +84,9 @@ function checkStage(logger: NamedStanza, stage: LogStage, report: Report): void 
   }
   const parts = (format.value as LogFormat).parts.filter((part) => typeof part !== 'string')
   for (const macro of parts) checkMacro(logger, { macro, stage }, report)
-  if (file === undefined && settingOf(logger, 'mainlog') === undefined && switched?.value !== false)
+  const { settings, wrong } = logger.stanza
+  const files = [`${stage}_logfile`, 'mainlog']
+  if (!files.some((name) => settings.has(name) || wrong.has(name)) && switched?.value !== false)
     report.warning(
       `this is written nowhere: there is neither a ${displayName(`${stage}_logfile`)} nor a Mainlog`,
       format.at,
