@@ -139,6 +139,8 @@ test('who wrote a message is told for one address in one From field alone', () =
   assert.equal(authorDomain('From: a@example.com, b@example.org\r\n'), undefined)
   assert.equal(authorDomain('From: a@example.com\r\nfrom : b@example.org\r\n'), undefined)
   assert.equal(authorDomain('From: nobody\r\n'), undefined)
+  assert.equal(authorDomain('From: <a@example.com> <b@example.org>\r\n'), undefined)
+  assert.equal(authorDomain('From: a@b\xc3\x9cCHER.example\r\n'), 'xn--bcher-kva.example')
   assert.equal(authorDomain('Subject: x\r\n'), undefined)
 })
 

@@ -10,7 +10,9 @@
 import { createHash, type KeyObject, sign } from 'node:crypto'
 import { promisify } from 'node:util'
 import { dkimBody } from 'mailauth/lib/dkim/body/index.js'
+import { parseDomain } from '../mail/address.ts'
 import { parseAddressList } from '../mail/address-list.ts'
+import { isNonAscii } from '../mail/utf8.ts'
 import { boundedLines } from './lines.ts'
 
 export type Canonicalization = 'simple' | 'relaxed'
@@ -64,12 +66,14 @@ interface Field {
 /** more occurrences of fields than this, and the header is not one that is worth a signature */
 const MAX_SIGNED = 200
 
-/** The domain of the one address in the one From field, in lower case; undefined where there is not just one. */
+/** The domain of the one address in the one From field, in lower case and ASCII; undefined where there is not just one. */
 export function authorDomain(header: string): string | undefined {
   const [from, ...others] = splitFields(header).filter(({ name }) => name === 'from')
   if (from === undefined || others.length > 0) return undefined
   const [author, ...more] = parseAddressList(from.raw.slice(from.raw.indexOf(':') + 1))
-  return more.length > 0 || author?.domain === '' ? undefined : author?.domain.toLowerCase()
+  if (author === undefined || more.length > 0 || author.domain === '') return undefined
+  const { domain } = author
+  return isNonAscii(domain) ? parseDomain(domain, { utf8: true }) : domain.toLowerCase()
 }
 
 /**

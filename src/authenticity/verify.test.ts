@@ -94,6 +94,28 @@ test('two From fields, or none, are nobody’s: DMARC is a permanent error', asy
   }
 })
 
+test('a From field that readers may take for another’s is nobody’s, whoever vouches for it', async () => {
+  const zone = { ...REJECTS, 'TXT _dmarc.evil.example': ['v=DMARC1; p=reject'] }
+  const spf = {
+    result: 'pass',
+    identity: 'mailfrom',
+    domain: 'evil.example',
+    helo: { result: 'none', domain: undefined },
+  } as const
+  const passing = await verify(zone, 'From: a@evil.example\r\n', { spf })
+  assert.deepEqual(passing.dmarc, { result: 'pass', policy: 'reject', domain: 'evil.example' })
+  for (const from of [
+    '<a@evil.example> <alice@bank.example>',
+    'a@evil.example\r\n\t<alice@bank.example> x',
+    'a@evil.example alice@bank.example',
+    'alice@evil(c).example',
+    '"a@evil.example',
+  ]) {
+    const { dmarc } = await verify(zone, `From: ${from}\r\n`, { spf })
+    assert.match(dmarc?.result ?? '', /^(?:permerror|fail)$/, from)
+  }
+})
+
 test('what is changed or added after the signature fails', async () => {
   const header = await sign()
   const outcomes = [

@@ -26,6 +26,7 @@ import {
   type SpfOutcome,
   tellable,
 } from './outcome.ts'
+import { authorDomain } from './sign.ts'
 import type { CheckBounds } from './spf.ts'
 
 export interface MessageQuestion {
@@ -67,7 +68,13 @@ export async function verifyMessage(question: MessageQuestion, bounds: CheckBoun
   const sealed = checks.arc ? await arc(chainOf(verified), { resolver, ...STRICT }) : undefined
   // with time of its own: names that a forger brings along must not use it up
   const dmarc = checks.dmarc
-    ? await checkDmarc({ verified, dkim, spf, resolver: boundedLookup({ ...bounds, most: MOST_QUESTIONS }) })
+    ? await checkDmarc({
+        verified,
+        dkim,
+        spf,
+        author: authorDomain(question.header),
+        resolver: boundedLookup({ ...bounds, most: MOST_QUESTIONS }),
+      })
     : undefined
   return {
     ...(checks.dkim ? { dkim } : {}),
@@ -206,10 +213,18 @@ interface DmarcQuestion {
   readonly verified: DKIMVerifyResult
   readonly dkim: DkimOutcome
   readonly spf: SpfOutcome | undefined
+  /** whom the From field names, strictly read; undefined where that is not one domain */
+  readonly author: string | undefined
   readonly resolver: DNSResolver
 }
 
-async function checkDmarc({ verified, dkim, spf, resolver }: DmarcQuestion): Promise<DmarcOutcome> {
+async function checkDmarc({
+  verified,
+  dkim,
+  spf,
+  author: named,
+  resolver,
+}: DmarcQuestion): Promise<DmarcOutcome> {
   const passing = dkim.signatures.filter(({ result }) => result === 'pass')
   const domains = passing.flatMap(({ domain }) => (domain === undefined ? [] : [domain]))
   const { response } = await evaluateDmarc({
@@ -228,6 +243,9 @@ async function checkDmarc({ verified, dkim, spf, resolver }: DmarcQuestion): Pro
   if (response === false) return { result: 'permerror', policy: undefined, domain: undefined }
   const result = DMARC_RESULTS.find((each) => each === response.status.result) ?? 'temperror'
   const author = tellable(response.status.header?.['from'])
+  // A field that can be read in two ways shows a reader somebody else than the one who is vouched for.
+  if (result !== 'fail' && (author === undefined || author !== named))
+    return { result: 'permerror', policy: undefined, domain: undefined }
   // An answer that did not come may be the one that would have let it pass. The author's own: whoever forges a message
   // can bring names of his own that never answer.
   const unanswered = [

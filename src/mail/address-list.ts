@@ -58,6 +58,8 @@ function readEntry(entry: readonly Token[]): ListedAddress | undefined {
   const open = entry.findIndex((token) => isSpecial(token, '<'))
   if (open < 0) return readAddress(entry)
   const close = entry.findIndex((token, index) => index > open && isSpecial(token, '>'))
+  // readers differ about which of two addresses is the one
+  if (close >= 0 && close < entry.length - 1) return undefined
   const inner = entry.slice(open + 1, close < 0 ? entry.length : close)
   const colon = isSpecial(inner[0], '@') ? inner.findIndex((token) => isSpecial(token, ':')) : -1
   return readAddress(inner.slice(colon + 1))
