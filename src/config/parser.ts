@@ -185,8 +185,7 @@ class Parser {
   #unexpected(token: Token, wanted: string, note?: Diagnostic['note']): void {
     const found =
       token.kind === 'end' ? 'the end of the file' : token.kind === 'string' ? 'text' : `"${token.text}"`
-    const hint = token.text.startsWith('//') ? ': a comment begins with #' : ''
-    this.#error(`expected ${wanted}, found ${found}${hint}`, token.at, note)
+    this.#error(`expected ${wanted}, found ${found}${hintFor(token)}`, token.at, note)
     this.#recover(token)
   }
 
@@ -228,6 +227,13 @@ class Parser {
   #error(message: string, at: Position, note?: Diagnostic['note']): void {
     this.#diagnostics.push({ severity: 'error', message, at, ...(note && { note }) })
   }
+}
+
+/** What somebody may have had in mind who is used to another language. */
+function hintFor({ text, kind }: Token): string {
+  if (kind !== 'word') return ''
+  if (text.startsWith('//')) return ': a comment begins with #'
+  return /^\w+:$/.test(text) ? ': a value comes after =' : ''
 }
 
 function isText(token: Token): boolean {

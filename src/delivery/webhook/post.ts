@@ -153,7 +153,8 @@ class Exchange {
     const remote = this.#remote
     if (status === undefined) {
       const stale = this.#request.reusedSocket && /^(?:ECONNRESET|EPIPE)$/.test(reason)
-      this.#settle({ kind: 'failed', reason, connected: this.#connected, stale, remote })
+      const words = inWords[reason] ?? reason
+      this.#settle({ kind: 'failed', reason: words, connected: this.#connected, stale, remote })
     } else {
       const retryAfter = headers?.['retry-after']
       this.#settle({ kind: 'answered', status, whole: this.#sent, retryAfter, text: this.#text, remote })
@@ -162,6 +163,15 @@ class Exchange {
     }
     this.#wake?.()
   }
+}
+
+const inWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ENOTFOUND: 'no such host',
+  ETIMEDOUT: 'connection timed out',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
 }
 
 function codeOf(error: Error): string {

@@ -286,7 +286,7 @@ test('no answer in time, a broken answer and nobody at all are tried again later
   assert.match(outcome(broken), /^transient 451 4\.4\.2 \[internal\] webhook "app": HPE_/)
   await new Promise((resolve) => server.close(resolve))
   const refused = await send(`http://127.0.0.1:${port}/`)
-  assert.equal(outcome(refused), 'transient 451 4.4.1 [internal] webhook "app": ECONNREFUSED')
+  assert.equal(outcome(refused), 'transient 451 4.4.1 [internal] webhook "app": connection refused')
   assert.deepEqual([refused.stage, refused.bytes], [0, 0])
 })
 
