@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { bin, type GateProcess, startGateProcess } from '../support/gate-process.ts'
+import { bin, type GateProcess, pauseProcess, startGateProcess } from '../support/gate-process.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { SmtpSink } from '../support/smtp-sink.ts'
 
@@ -198,7 +198,7 @@ describe('kill -9 under load', () => {
     assert.match(refused.stderr, new RegExp(`spool .* is in use by process ${gate.child.pid}`))
     const workers = workersOf(gate)
     const [stuck = 0] = workers
-    process.kill(stuck, 'SIGSTOP')
+    await pauseProcess(stuck)
     await gate.end('SIGKILL')
     const again = second()
     assert.equal(again.status, 1)
@@ -224,7 +224,7 @@ describe('kill -9 under load', () => {
     const [victim = 0, other = 0] = workersOf(gate)
     const [address] = gate.addresses
     assert.ok(address)
-    process.kill(other, 'SIGSTOP')
+    await pauseProcess(other)
     const client = await SmtpClient.connect(address)
     await client.reply()
     await client.ehlo()

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { type Pki, writePki } from '../../src/tls/pki.ts'
 import { ask, data, told } from '../support/console-client.ts'
-import { type GateProcess, startGateProcess } from '../support/gate-process.ts'
+import { type GateProcess, pauseProcess, startGateProcess } from '../support/gate-process.ts'
 import { type Address, SmtpClient } from '../support/smtp-client.ts'
 import { testPki } from '../support/test-ca.ts'
 import { MAILDIR } from '../support/test-gate.ts'
@@ -108,7 +108,7 @@ function address(index: number): Address {
 /** Everybody else is stopped meanwhile: so what connects gets to this one. */
 async function at<T>(worker: number, work: () => Promise<T>): Promise<T> {
   const others = workers().filter((pid) => pid !== worker)
-  for (const pid of others) process.kill(pid, 'SIGSTOP')
+  for (const pid of others) await pauseProcess(pid)
   try {
     return await work()
   } finally {
@@ -157,7 +157,7 @@ async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + 20_000
   while (!(await what())) {
     assert.ok(Date.now() < end, 'in time')
-    await delay(25)
+    await delay(5)
   }
 }
 
@@ -185,6 +185,7 @@ describe('a node of two workers', () => {
   test('has two processes, each with a partition of the spool; console and metrics see both', async () => {
     const pids = workers()
     assert.equal(pids.length, 2)
+    assert.match(gate.complaints(), /warning: with 2 workers each has the scripts for itself/)
     for (const pid of pids)
       await at(pid, async () => {
         const { client } = await visit(0)

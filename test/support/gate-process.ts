@@ -2,8 +2,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Address } from './smtp-client.ts'
 
 export const bin = path.join(import.meta.dirname, '..', '..', 'bin', 'postern')
@@ -62,5 +64,21 @@ export async function startGateProcess(
       const [code, by] = await exit
       return code ?? by ?? 'unknown'
     },
+  }
+}
+
+/** Stops a process where it waits for something to do: it holds nothing then that others need. SIGCONT lets it go on. */
+export async function pauseProcess(pid: number): Promise<void> {
+  await becomes(pid, 'S')
+  process.kill(pid, 'SIGSTOP')
+  await becomes(pid, 'T')
+}
+
+/** @param state a letter of proc_pid_stat(5) */
+async function becomes(pid: number, state: string): Promise<void> {
+  const until = Date.now() + READY_MS
+  while (/\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1] !== state) {
+    if (Date.now() > until) throw new Error(`process ${pid} is not in state ${state}`)
+    await delay(2)
   }
 }
