@@ -56,6 +56,18 @@ describe('diagnostics as text', () => {
     assert.equal(shown.slice(underline.indexOf('^'), underline.indexOf('^') + 3), 'bcd')
   })
 
+  test('a password for next hops is not shown, whatever else is wrong in its line', () => {
+    for (const [line, shown] of [
+      ['A = 1 Outbound_SMTP_Auth_Pass = "top secret" }', 'A = 1 Outbound_SMTP_Auth_Pass = ************ }'],
+      ['Outbound_SMTP_Auth_Pas=topsecret B = 2', 'Outbound_SMTP_Auth_Pas=********* B = 2'],
+      ['outbound_smtp_auth_pass = ( "top secret" )', 'outbound_smtp_auth_pass = ( ************ )'],
+      ['outbound_smtp_auth_pass = "top secret', 'outbound_smtp_auth_pass = ***********'],
+    ]) {
+      const text = renderDiagnostics([error('x', 1, 1)], () => line)
+      assert.equal(text.split('\n')[1], `    1 | ${shown}`)
+    }
+  })
+
   test('nothing from a configuration reaches the terminal as a command', () => {
     assert.equal(quote('a\u001b[2Jb\nc\u202e'), '"a?[2Jb?c?"')
     assert.equal(quote('x'.repeat(100)).length, 80)

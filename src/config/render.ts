@@ -57,13 +57,14 @@ function excerpt(at: Position, source: string | undefined): string {
   return `${String(at.line).padStart(5)} | ${visible(shown)}\n      | ${before}${underline}\n`
 }
 
-/** The password in a database's connection string: stars of its length, so that carets stay where they are. */
+/**
+ * The password in a database's connection string, and that of Outbound_SMTP_Auth_Pass, mistyped or not: stars of its
+ * length, so that carets stay where they are.
+ */
 function withoutSecrets(line: string): string {
-  if (!/pgsql:/i.test(line)) return line
-  return line.replaceAll(
-    /(\bpassword\s*=)([^;"'\n]*)/gi,
-    (_whole, key: string, value: string) => key + '*'.repeat(value.length),
-  )
+  const stars = (_whole: string, key: string, value: string): string => key + '*'.repeat(value.length)
+  const masked = line.replaceAll(/(_pas\w*(?:\s*=\s*|\s+)\(?\s*)("(?:[^"\\]|\\.)*"?|[^\s{}"]+)/gi, stars)
+  return /pgsql:/i.test(line) ? masked.replaceAll(/(\bpassword\s*=)([^;"'\n]*)/gi, stars) : masked
 }
 
 function visible(text: string): string {
