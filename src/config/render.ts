@@ -62,9 +62,12 @@ function excerpt(at: Position, source: string | undefined): string {
  * length, so that carets stay where they are.
  */
 function withoutSecrets(line: string): string {
-  const stars = (_whole: string, key: string, value: string): string => key + '*'.repeat(value.length)
   const masked = line.replaceAll(/(_pas\w*(?:\s*=\s*|\s+)\(?\s*)("(?:[^"\\]|\\.)*"?|[^\s{}"]+)/gi, stars)
   return /pgsql:/i.test(line) ? masked.replaceAll(/(\bpassword\s*=)([^;"'\n]*)/gi, stars) : masked
+}
+
+function stars(_whole: string, key: string, value: string): string {
+  return key + '*'.repeat(value.length)
 }
 
 function visible(text: string): string {

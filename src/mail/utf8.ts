@@ -8,7 +8,7 @@
 
 import { Buffer, isUtf8 } from 'node:buffer'
 
-const UNFIT = /[\u0080-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]/
+const UNFIT = /[\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]/
 
 /** Whether a byte string has octets beyond ASCII. */
 export function isNonAscii(text: string): boolean {
