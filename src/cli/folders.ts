@@ -27,8 +27,8 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
   for (const { address, scope } of [...listens, ...controlListens, ...httpListens]) {
     if (address.kind === 'unix' && scope.options.enable) add(path.dirname(address.path), 0o755)
   }
-  for (const { mainlog, rejectlog, paniclog } of settings.loggers) {
-    for (const file of [mainlog, rejectlog, paniclog])
+  for (const { mainlog, rejectlog, paniclog, acctlog } of settings.loggers) {
+    for (const file of [mainlog, rejectlog, paniclog, acctlog])
       if (file !== undefined) add(path.dirname(file.path), 0o755, false)
   }
   for (const { bouncelog } of settings.bounceLoggers)

@@ -15,6 +15,10 @@ import { readVersion } from './version.ts'
 
 const USAGE_ERROR = 64
 
+interface Configured {
+  readonly config?: string
+}
+
 /** Runs one command line (without the program's own name). @returns the exit code */
 export async function runProgram(args: readonly string[], io: Io): Promise<number> {
   const result = { code: 0 }
@@ -67,20 +71,34 @@ const configOption = (): Option =>
     'configuration file (default: ./postern.conf, then /etc/postern/postern.conf)',
   )
 
+/** The file, whichever way it was named. */
+function oneFile(command: Command, file: string | undefined, { config }: Configured): string | undefined {
+  if (file !== undefined && config !== undefined) command.error('error: two configuration files are named')
+  return config ?? file
+}
+
 function addServe(program: Command, io: Io, done: (code: number) => void): void {
   program
     .command('serve')
     .description('run in the foreground; SIGTERM drains and ends, SIGHUP reloads')
+    .argument('[file]', 'configuration file')
     .addOption(configOption())
     .option(
       '--workers <n>',
       'worker processes under this one, such as one for each core; 0, the default: one process for everything',
       parseCount,
     )
-    .action(async (options: { readonly config?: string; readonly workers?: number }) => {
-      const { runServe } = await import('./serve.ts')
-      done(await runServe(options, io))
-    })
+    .action(
+      async (
+        file: string | undefined,
+        options: Configured & { readonly workers?: number },
+        command: Command,
+      ) => {
+        const config = oneFile(command, file, options)
+        const { runServe } = await import('./serve.ts')
+        done(await runServe({ ...options, ...(config === undefined ? {} : { config }) }, io))
+      },
+    )
 }
 
 function addInspection(program: Command, io: Io, done: (code: number) => void): void {
@@ -88,9 +106,11 @@ function addInspection(program: Command, io: Io, done: (code: number) => void): 
     .command('check')
     .description('read a configuration with its certificates and scripts, and say what is wrong with it')
     .argument('[file]', 'configuration file')
-    .action(async (file: string | undefined) => {
+    .addOption(configOption())
+    .action(async (file: string | undefined, options: Configured, command: Command) => {
+      const config = oneFile(command, file, options)
       const { runCheck } = await import('./check.ts')
-      done(await runCheck(file, io))
+      done(await runCheck(config, io))
     })
   program
     .command('eval')
