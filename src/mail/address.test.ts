@@ -76,15 +76,18 @@ test('a mailbox that no parser made cannot end the line or the path', () => {
 })
 
 test('UTF-8 that is not well-formed, ends lines or turns the direction of writing is in no address', () => {
-  const mailbox = (local: string) => parseMailbox(`${local}@example.com`, { utf8: true })
-  assert.equal(mailbox('j\xc3\xb6rg')?.local, 'j\xc3\xb6rg')
+  assert.equal(utf8Mailbox('j\xc3\xb6rg')?.local, 'j\xc3\xb6rg')
   const unfit = ['\u0085', '\u061c', '\u200e', '\u2028', '\u202e', '\u2066', '\ufeff']
   const written = unfit.map((each) => Buffer.from(each, 'utf8').toString('latin1'))
   for (const octets of [...written, '\xff', '\xc0\xaf', '\xe2\x80', '\xed\xa0\x80', '\xf4\x90\x80\x80']) {
-    assert.equal(mailbox(`j${octets}`), undefined, JSON.stringify(octets))
-    assert.equal(mailbox(`"j${octets}"`), undefined, JSON.stringify(octets))
+    assert.equal(utf8Mailbox(`j${octets}`), undefined, JSON.stringify(octets))
+    assert.equal(utf8Mailbox(`"j${octets}"`), undefined, JSON.stringify(octets))
   }
 })
+
+function utf8Mailbox(local: string) {
+  return parseMailbox(`${local}@example.com`, { utf8: true })
+}
 
 test('globs match as Momentum says', () => {
   assert.equal(domainMatches(['*.x.com'], 'a.x.com'), true)

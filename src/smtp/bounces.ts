@@ -3,7 +3,8 @@
  * ref-bounce-behavior, ref-bounce-suppress-list): recognised, told for the bouncelog, and passed on or dropped.
  *
  * Only a report of failure in the form of RFC 3464 is taken for one; all other mail to such an address passes, whatever
- * Bounce_Behavior says. What a report says is a claim of its sender, and nothing here believes it.
+ * Bounce_Behavior says. What a report says is a claim of its sender, and nothing here believes it. Of one message so many
+ * facts are told, however many recipients it has and names.
  */
 
 import { defaultEgress } from '../config/settings-queue.ts'
@@ -15,6 +16,8 @@ import type { HeaderBlock } from '../mail/headers.ts'
 import { isBounceMailbox } from '../policy/relay.ts'
 import type { BodyContent } from './message-content.ts'
 import type { Session, Transaction } from './session-state.ts'
+
+const MAX_FACTS = 100
 
 interface Looked {
   readonly headers: HeaderBlock
@@ -38,9 +41,12 @@ export async function takeBounces(
   const failed = await failures(message)
   if (failed.length === 0) return () => undefined
   const suppressed = services.outbound?.global.bounce_suppress_list ?? []
-  const facts = meant.flatMap(({ mailbox }) =>
-    failed.map((each) => factOf({ session, transaction, message, sender: mailbox }, each, suppressed)),
-  )
+  const facts = meant
+    .slice(0, MAX_FACTS)
+    .flatMap(({ mailbox }) =>
+      failed.map((each) => factOf({ session, transaction, message, sender: mailbox }, each, suppressed)),
+    )
+    .slice(0, MAX_FACTS)
   const kept = recipients.filter(
     (each) =>
       !meant.includes(each) || optionsFor(session, each.mailbox.domain)?.bounce_behavior !== 'blackhole',
