@@ -80,7 +80,7 @@ class Checker {
         this.#recognised(name, value, at)
         break
       case 'elsewhere':
-        this.#report.error(`${displayName(name)} is ${validIn(stanza.scope, found.scopes)}`, at)
+        this.#report.error(`${displayName(name)} is ${validIn(stanza.scope, found.scopes, at)}`, at)
         break
       case undefined:
         if (findStanza(name, stanza.scope) !== undefined) {
@@ -147,7 +147,10 @@ class Checker {
       case 'accepted':
         break
       case 'elsewhere':
-        this.#report.error(`${displayName(lower)} is ${validIn(parent.scope, found.scopes)}`, name.at)
+        this.#report.error(
+          `${displayName(lower)} is ${validIn(parent.scope, found.scopes, name.at)}`,
+          name.at,
+        )
         break
       case undefined:
         if (findOption(lower, parent.scope) !== undefined) {
@@ -224,9 +227,12 @@ function samePlace(a: Position, b: Position): boolean {
   return a.line === b.line && a.column === b.column
 }
 
-function validIn(scope: ScopeName, scopes: readonly string[]): string {
+function validIn(scope: ScopeName, scopes: readonly string[], at: Position): string {
   const here = scope === 'global' ? 'the global scope' : displayName(scope)
-  return `not valid in ${here}; it is valid in ${displayScopes(scopes)}`
+  // whoever begins a line so is done with the stanza
+  const hint =
+    scope !== 'global' && at.column === 1 && scopes.includes('global') ? ': is a } missing above?' : ''
+  return `not valid in ${here}; it is valid in ${displayScopes(scopes)}${hint}`
 }
 
 function isHarmless(value: Value, harmless: RegExp): boolean {
