@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openData, withClient } from './with-client.fixture.ts'
 
+function group(n: number): string {
+  return `Final-Recipient: rfc822; gone${n}@far.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n`
+}
+
 test('a report about many, to many, is told of a hundred times and no more', async () => {
-  const group = (n: number): string =>
-    `Final-Recipient: rfc822; gone${n}@far.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n`
   const report = [
     'Content-Type: multipart/report; report-type=delivery-status; boundary=b',
     '',
