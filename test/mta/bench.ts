@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pki } from '../../src/tls/pki.ts'
-import { CuttingProxy } from '../support/cutting-proxy.ts'
+import { CuttingProxy, Doorway } from '../support/cutting-proxy.ts'
 import { TestDnsServer } from '../support/dns-server.ts'
 import { type Address, SmtpClient } from '../support/smtp-client.ts'
 import { testPki } from '../support/test-ca.ts'
@@ -13,6 +13,7 @@ import { type History, historyOf } from './gate-logs.ts'
 import { GATE_CONF, RECEIVING_CONF, RECEIVING_SCRIPT } from './gates.ts'
 import { Greylist } from './greylist.ts'
 import { type Delivered, delivered, eventually, freePorts, type Mta, type MtaRequest } from './mta.ts'
+import { listenOverflows, stateOf } from './state.ts'
 
 /** A message for the gate, or for the mail server. */
 export interface Submission {
@@ -79,8 +80,9 @@ async function assemble(
   stack.defer(() => mta.stop())
   await mta.start()
   const proxies = new Map<string, CuttingProxy>()
+  const doorway = new Doorway(mta.atOnce ?? Number.POSITIVE_INFINITY)
   for (const fault of FAULTS) {
-    const proxy = await CuttingProxy.start(mail, fault)
+    const proxy = await CuttingProxy.start(mail, fault, doorway)
     proxies.set(
       faultDomain(fault),
       stack.adopt(proxy, (each) => each.close()),
@@ -89,7 +91,7 @@ async function assemble(
   const seed = Date.now() % 100_000
   proxies.set(
     'any-fault.test',
-    stack.adopt(await CuttingProxy.start(mail, anyFault(seed)), (each) => each.close()),
+    stack.adopt(await CuttingProxy.start(mail, anyFault(seed), doorway), (each) => each.close()),
   )
   const names = ['mta.test', 'other.test']
   const dns = stack.adopt(
@@ -99,9 +101,12 @@ async function assemble(
     }),
     (each) => each.close(),
   )
-  const conf = GATE_CONF({ dns: dns.port, ports: mta.ports, proxies })
+  const conf = GATE_CONF({ dns: dns.port, mta, proxies })
   const gate = stack.adopt(await startTestGate({ conf, pki }), (each) => each.stop())
   const history = (local: string): History => historyOf(gate.folder, local)
+  const overflows = listenOverflows()
+  const seen = (local: string): string =>
+    `${JSON.stringify(history(local))}\n${stateOf({ mta, gate, proxies, overflows })}`
   return {
     pki,
     mta,
@@ -113,18 +118,18 @@ async function assemble(
     relay: (submission) => submit({ host: '127.0.0.1', port: mail }, submission),
     ended: (local) =>
       eventually(
-        () => `an end of the message for ${local}; ${JSON.stringify(history(local))}`,
+        () => `an end of the message for ${local}; ${seen(local)}`,
         () => told(history(local), ({ main }) => main.some(({ type }) => type !== 'T')),
         30_000,
       ),
     answered: (local) =>
       eventually(
-        () => `an attempt to deliver to ${local}`,
+        () => `an attempt to deliver to ${local}; ${seen(local)}`,
         () => told(history(local), ({ main }) => main.length > 0),
       ),
     failed: (local, attempts = 1) =>
       eventually(
-        () => `${attempts} failed attempts for ${local}; ${JSON.stringify(history(local))}`,
+        () => `${attempts} failed attempts for ${local}; ${seen(local)}`,
         () => told(history(local), ({ main }) => main.filter(({ type }) => type === 'T').length >= attempts),
       ),
     mailbox: (local) => delivered(mta).filter(({ recipient }) => recipient.startsWith(`${local}@`)),

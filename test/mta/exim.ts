@@ -76,6 +76,7 @@ rfc1413_query_timeout = 0s
 keep_environment =
 message_size_limit = 40M
 smtp_accept_max = 100
+smtp_connect_backlog = 100
 check_spool_space = 0
 check_log_space = 0
 tls_advertise_hosts = *

@@ -2,15 +2,16 @@
 
 import type { CuttingProxy } from '../support/cutting-proxy.ts'
 import { LOGS } from './gate-logs.ts'
-import { CREDENTIALS, GATES, type GateMode, type MtaPorts } from './mta.ts'
+import { CREDENTIALS, GATES, type GateMode, type Mta } from './mta.ts'
 
 /** Shows no certificate where nothing else is said, and asks for TLS only where a Domain does. */
 export function GATE_CONF(around: {
   readonly dns: number
-  readonly ports: MtaPorts
+  readonly mta: Pick<Mta, 'ports' | 'atOnce'>
   readonly proxies: ReadonlyMap<string, CuttingProxy>
 }): string {
-  const { dns, ports, proxies } = around
+  const { dns, mta, proxies } = around
+  const { ports, atOnce } = mta
   const verified = 'TLS = required TLS_Verify = host TLS_CA = pki/ca.pem'
   return `
 DNS_Servers = ( "127.0.0.1:${dns}" )
@@ -18,6 +19,7 @@ Remote_SMTP_Port = ${ports.mail}
 Retry_Interval = 1
 Max_Retry_Interval = 1
 Bounces_Inline_Original = headers
+${atOnce === undefined ? '' : `Max_Outbound_Connections = ${atOnce}`}
 ${LOGS}
 ESMTP_Listener { Open_Relay = true Listen "127.0.0.1:0" { } }
 Domain "sender.test" { Gateway = "mta.test:${ports.mail}" }

@@ -43,6 +43,8 @@ export interface Mta {
   readonly name: string
   readonly root: DebianRoot
   readonly ports: MtaPorts
+  /** how many may connect to it at once, where that is few; see docs/interoperability.md */
+  readonly atOnce?: number
   /** what it has logged */
   log(): string
   /** Starts it, also again after `stop`; resolves when it listens. */

@@ -18,6 +18,13 @@ const LIBRARIES = [
   'libcap-ng0',
 ]
 
+/**
+ * Its listeners have a backlog of 5 (SMTPD_BACKLOG), which no option changes. When more connect in one moment the system
+ * answers with SYN cookies, and drops the handshakes that find no place: they look like connections from the outside,
+ * and no banner ever comes. So these are the proxies' together, and those for each domain.
+ */
+const AT_ONCE = 3
+
 /** a filter as smtpd-filters(7) has it: refuses some recipients, and others the first time */
 const FILTER = `#!/bin/sh
 while IFS='|' read -r kind version time layer phase session token recipient; do
@@ -59,6 +66,7 @@ export function makeOpenSmtpd(request: MtaRequest, pki: Pki): Mta {
     name: 'OpenSMTPD',
     root,
     ports: request.ports,
+    atOnce: AT_ONCE,
     log: () => programs.map((program) => program.output()).join(''),
     start: async () => {
       const program = root.start('/usr/sbin/smtpd', '-d')

@@ -6,7 +6,7 @@
  * its end, which is `.`.
  */
 
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
 
 export type Verb = 'CONNECT' | 'EHLO' | 'STARTTLS' | 'MAIL' | 'RCPT' | 'DATA' | '.' | 'RSET' | 'QUIT'
 
@@ -36,6 +36,34 @@ export interface BadLine {
   readonly hides?: string
 }
 
+/** Lets so many connections at a time wait for a server's first octets; the others come one after the other. */
+export class Doorway {
+  readonly #most: number
+  readonly #waiting: (() => void)[] = []
+  #inside = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** @param connects begins when it is its turn; what has gone by then is not connected */
+  enter(server: Socket, connects: () => void): void {
+    if (server.destroyed) return
+    if (this.#inside >= this.#most) {
+      this.#waiting.push(() => this.enter(server, connects))
+      return
+    }
+    this.#inside += 1
+    const leave = (): void => {
+      server.off('data', leave).off('close', leave)
+      this.#inside -= 1
+      while (this.#inside < this.#most && this.#waiting.length > 0) this.#waiting.shift()?.()
+    }
+    server.on('data', leave).on('close', leave)
+    connects()
+  }
+}
+
 export class CuttingProxy {
   fault: BadLine['meets']
   readonly target: number
@@ -45,24 +73,36 @@ export class CuttingProxy {
   /** messages whose end got through to the server, outside of TLS */
   complete = 0
   readonly #hidden: string | undefined
+  readonly #doorway: Doorway
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
-  private constructor(target: number, { meets, hides }: BadLine) {
+  private constructor(target: number, { meets, hides }: BadLine, doorway: Doorway) {
     this.target = target
+    this.#doorway = doorway
     this.fault = meets
     this.#hidden = hides
     this.#server = createServer({ noDelay: true }, (client) => this.#accept(client))
   }
 
-  static async start(target: number, bad: BadLine): Promise<CuttingProxy> {
-    const proxy = new CuttingProxy(target, bad)
+  /** @param doorway of the server, where it is shared with other proxies */
+  static async start(
+    target: number,
+    bad: BadLine,
+    doorway: Doorway = new Doorway(Number.POSITIVE_INFINITY),
+  ): Promise<CuttingProxy> {
+    const proxy = new CuttingProxy(target, bad, doorway)
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
     return proxy
   }
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port
+  }
+
+  /** For a failure's text. */
+  state(): string {
+    return `${this.connections} connections, ${this.#sockets.size} open ends, ${this.broken} broken, ${this.complete} messages complete`
   }
 
   async close(): Promise<void> {
@@ -77,14 +117,14 @@ export class CuttingProxy {
       client.resetAndDestroy()
       return
     }
-    const server = connect({ port: this.target, host: '127.0.0.1', noDelay: true })
+    const server = new Socket().setNoDelay()
     for (const [socket, other] of [
       [client, server],
       [server, client],
     ] as const) {
       this.#sockets.add(socket)
       socket.on('error', () => other.destroy())
-      socket.on('end', () => other.end())
+      socket.on('end', () => (other.pending ? other.destroy() : other.end()))
       socket.on('close', () => this.#sockets.delete(socket))
     }
     const line = new Line({
@@ -98,6 +138,7 @@ export class CuttingProxy {
     })
     client.on('data', (chunk: Buffer) => line.fromClient(chunk))
     server.on('data', (chunk: Buffer) => line.fromServer(chunk))
+    this.#doorway.enter(server, () => server.connect({ port: this.target, host: '127.0.0.1' }))
   }
 }
 
