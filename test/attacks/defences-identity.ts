@@ -450,6 +450,34 @@ export const identityDefences: readonly Defence[] = [
     mutation: [['const MAX_LINE = 256 * 1024', 'const MAX_LINE = Infinity']],
   },
   {
+    known: 'Ambiguous authors (Chen, Paxson and Jiang 2020)',
+    attack:
+      'From has two addresses in brackets, or a comment in its domain: DMARC passes for one, people see the other',
+    test: [
+      'src/authenticity/verify.test.ts',
+      'a From field that readers may take for another’s is nobody’s, whoever vouches for it',
+    ],
+    source: 'src/authenticity/verify.ts',
+    mutation: [['(author === undefined || author !== named)', 'author === undefined']],
+  },
+  {
+    known: 'Addresses in quadratic time',
+    attack: 'A From field with a route that never ends holds the process for minutes',
+    test: ['src/mail/address-list.test.ts', 'any text is read in one pass'],
+    source: 'src/mail/address-list.ts',
+  },
+  {
+    known: 'Reports and structures in quadratic time',
+    attack:
+      'A report that comes back has an address full of blanks, or levels that are gone over again and again',
+    test: [
+      'src/mail/delivery-report.test.ts',
+      'no report takes time that grows faster than its size, or more than its start',
+    ],
+    source: 'src/mail/delivery-report.ts',
+    mutation: [['const MAX_BODY = 256 * 1024', 'const MAX_BODY = Infinity']],
+  },
+  {
     known: 'CVE-2020-7247 (OpenSMTPD), CVE-2019-10149 (Exim)',
     attack: 'An address of the envelope holds what a shell would run, or an option, on its way to a program',
     test: [
