@@ -39,6 +39,8 @@ export class CopySigner {
   readonly #received: BodyHashes
   /** of copies that are alike the last one is enough: they come one after the other */
   #last: Signed | undefined
+  /** whose mail it is, by the header that says so: reading it takes a while, and most copies share one */
+  #lastAuthor: { readonly header: Uint8Array; readonly domain: string | undefined } | undefined
   #lastBody: { readonly bytes: Uint8Array; readonly hashes: BodyHashes } | undefined
 
   constructor(session: Session, writer: ReceptionWriter) {
@@ -52,12 +54,14 @@ export class CopySigner {
   async sign(copy: Copy, header: Uint8Array): Promise<Uint8Array> {
     if (this.#authenticity === undefined || !this.#leavesSigned(copy)) return header
     const body = copy.content.replaced
-    const text = Buffer.from(header.buffer, header.byteOffset, header.byteLength).toString('latin1')
-    const keys = this.#keysFor(this.#authenticity, copy.context, text)
+    const keys = this.#keysFor(this.#authenticity, copy.context, header)
     if (keys.length === 0) return header
     const last = this.#last
     if (last?.header === header && last.body === body && sameItems(last.keys, keys)) return last.result
-    const result = await this.#signed(this.#authenticity, text, { hashes: this.#hashesOf(body), keys })
+    const result = await this.#signed(this.#authenticity, textOf(header), {
+      hashes: this.#hashesOf(body),
+      keys,
+    })
     this.#last = { header, body, keys, result }
     return result
   }
@@ -65,11 +69,13 @@ export class CopySigner {
   #keysFor(
     authenticity: Authenticity,
     context: ValidationContext,
-    header: string,
+    header: Uint8Array,
   ): readonly ConditionalKey[] {
-    const author = authorDomain(header)
-    if (author === undefined) return []
-    return authenticity.keysFor(author, (key) => context.connection.has(key) || context.message.has(key))
+    if (this.#lastAuthor?.header !== header)
+      this.#lastAuthor = { header, domain: authorDomain(textOf(header)) }
+    const { domain } = this.#lastAuthor
+    if (domain === undefined) return []
+    return authenticity.keysFor(domain, (key) => context.connection.has(key) || context.message.has(key))
   }
 
   /** opendkim_sign, where the message goes */
@@ -105,6 +111,10 @@ export class CopySigner {
   get #id(): string {
     return this.#session.transaction?.id ?? ''
   }
+}
+
+function textOf(header: Uint8Array): string {
+  return Buffer.from(header.buffer, header.byteOffset, header.byteLength).toString('latin1')
 }
 
 function sameItems(some: readonly unknown[], others: readonly unknown[]): boolean {
