@@ -35,6 +35,26 @@ test('a message that expires is bounced with the last answer', async () => {
   assert.match(run.contents.at(-1) ?? '', /^Diagnostic-Code: smtp; 450 4\.2\.0 later\r$/m)
 })
 
+test('of a thousand recipients that are refused at once, few have their bounces made at one time', async () => {
+  const run = new Run()
+  for (let n = 0; n < 200; n++) await run.accept(storedMessage(`m${n}`))
+  const message = run.spool.message.bind(run.spool)
+  let underWay = 0
+  let most = 0
+  run.spool.message = async (id) => {
+    underWay++
+    most = Math.max(most, underWay)
+    await new Promise(setImmediate)
+    underWay--
+    return await message(id)
+  }
+  await run.start()
+  for (let n = 0; n < 40 && run.storage.size > 0; n++) await settled()
+  assert.equal(run.bounces, 200)
+  assert.equal(run.storage.size, 0)
+  assert.ok(most > 1 && most <= 32, `${most}`)
+})
+
 test('the sender hears of a message that cannot be read any more', async () => {
   for (const broken of ['header', 'body'] as const) {
     const run = new Run({ options: { message_expiration: 100, bounces_inline_original: 'all' } })

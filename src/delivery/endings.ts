@@ -10,6 +10,9 @@ import type { StoredMessage } from '../spool/spool.ts'
 import { describe } from './attempts.ts'
 import { Bouncing, type BouncingOptions } from './bouncing.ts'
 
+/** at once: making a notice takes a few milliseconds, and others want to work in between */
+export const MAX_ENDINGS = 32
+
 export interface EndingsOptions extends BouncingOptions {
   readonly events: EventSink
   readonly panic: (text: string, once?: 'once') => void

@@ -21,7 +21,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { DelayedHeap } from './delayed-heap.ts'
 import { DomainQueues, type QueueRules } from './domain-queues.ts'
 import type { EndSettings } from './domain-targets.ts'
-import { Endings } from './endings.ts'
+import { Endings, MAX_ENDINGS } from './endings.ts'
 import { Fifo } from './fifo.ts'
 import { HostGates } from './host-gates.ts'
 import { MessageTable } from './message-table.ts'
@@ -305,7 +305,7 @@ export class DeliveryQueue {
   }
 
   #pump(): void {
-    while (this.#phase === 'running' && this.#ending < this.#concurrency) {
+    while (this.#phase === 'running' && this.#ending < Math.min(this.#concurrency, MAX_ENDINGS)) {
       const number = this.#toEnd.shift()
       if (number === undefined) break
       this.#ending++
