@@ -177,17 +177,15 @@ test('a report tells the sender its own words: ENVID and ORCPT', async () => {
   )
 })
 
+/** The type of the part that brings the original, by RET and what the operator allows. */
+async function part(ret: 'FULL' | 'HDRS', most: BounceOptions['bounces_inline_original'], body = 'body\r\n') {
+  const message = failed('550 no', storedMessage('a', { dsn: { ret } }))
+  const original = contentOf('Subject: x\r\n\r\n', body)
+  const parts = partsOf(await bounceOf(message, { bounces_inline_original: most }, original))
+  return /^Content-Type: (\S+)/.exec(parts[2] ?? '')?.[1]
+}
+
 test('RET asks for less than the operator allows, never for more; a large original does not go along', async () => {
-  const part = async (
-    ret: 'FULL' | 'HDRS',
-    most: BounceOptions['bounces_inline_original'],
-    body = 'body\r\n',
-  ) => {
-    const message = failed('550 no', storedMessage('a', { dsn: { ret } }))
-    const original = contentOf('Subject: x\r\n\r\n', body)
-    const parts = partsOf(await bounceOf(message, { bounces_inline_original: most }, original))
-    return /^Content-Type: (\S+)/.exec(parts[2] ?? '')?.[1]
-  }
   assert.equal(await part('FULL', 'all'), 'message/rfc822')
   assert.equal(await part('HDRS', 'all'), 'text/rfc822-headers')
   assert.equal(await part('FULL', 'headers'), 'text/rfc822-headers')

@@ -32,22 +32,23 @@ export async function sendChunks(
 ): Promise<Reply> {
   const doing = 'waiting for the reply to BDAT'
   let answer: Reply | undefined
-  let awaited = 0
+  /** chunks without an answer */
+  const pending = { chunks: 0 }
   const read = async (): Promise<void> => {
     const reply = await connection.reply(seconds, doing)
-    awaited--
+    pending.chunks--
     if (answer === undefined || answer.code < 300) answer = reply
   }
   const refused = (): boolean => answer !== undefined && (answer.code < 200 || answer.code >= 300)
   for await (const { octets, last } of chunksOf(content)) {
-    while (connection.unread > 0 && awaited > 0) await read()
+    while (connection.unread > 0 && pending.chunks > 0) await read()
     if (refused()) break
     connection.send(`BDAT ${octets.length}${last ? ' LAST' : ''}\r\n`)
-    awaited++
+    pending.chunks++
     await connection.write(octets, seconds)
     if (!pipelining) await read()
   }
-  while (awaited > 0) await read()
+  while (pending.chunks > 0) await read()
   if (answer === undefined) throw new Error('a message without a chunk')
   return answer
 }

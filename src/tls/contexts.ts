@@ -339,12 +339,8 @@ export class TlsContexts implements TlsGate {
     const cas = caFile && this.files.cas.get(caFile.path)
     const crls = crlFile && this.files.crls.get(crlFile.path)
     const sni = this.#sniOf(options)
-    if (
-      server === undefined ||
-      sni === undefined ||
-      (caFile && cas === undefined) ||
-      (crlFile && crls === undefined)
-    ) {
+    const lacksTrust = (caFile && cas === undefined) || (crlFile && crls === undefined)
+    if (server === undefined || sni === undefined || lacksTrust) {
       this.#alarm(`the TLS files of scope ${scope.id} were not loaded; TLS is not available there`)
       return undefined
     }

@@ -6,7 +6,16 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -58,10 +67,27 @@ function write(listen: string, more = '', listener = ''): void {
   )
 }
 
-async function serve(workers: number): Promise<GateProcess> {
-  const gate = await startGateProcess(conf, [], ['--workers', String(workers)])
+async function serve(workers: number, wrapper: readonly string[] = []): Promise<GateProcess> {
+  const gate = await startGateProcess(conf, wrapper, ['--workers', String(workers)])
   gates.push(gate)
   return gate
+}
+
+/**
+ * What to put before a command so that any user can read the program: nothing, or a mount namespace in which it also lies
+ * in the test's folder, when the checkout is in somebody's private one.
+ */
+function forAnybody(): readonly string[] {
+  const root = path.dirname(path.dirname(bin))
+  const asNobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', 'test', '-r', bin]
+  if (spawnSync('setpriv', asNobody).status === 0) return []
+  const program = path.join(folder, 'program')
+  const parts = ['bin', 'src', 'node_modules']
+  for (const part of parts) mkdirSync(path.join(program, part), { recursive: true })
+  copyFileSync(path.join(root, 'package.json'), path.join(program, 'package.json'))
+  const mounts = parts.map((part) => `mount --bind '${root}/${part}' '${program}/${part}'`)
+  const script = `${mounts.join(' && ')} && shift && exec '${program}/bin/postern' "$@"`
+  return ['unshare', '--mount', 'sh', '-c', script, 'sh']
 }
 
 /** process ids of a gate's workers */
@@ -247,7 +273,7 @@ describe('kill -9 under load', () => {
     chmodSync(folder, 0o777)
     rmSync(path.join(folder, 'spool'), { recursive: true })
     rmSync(path.join(folder, 'mail'), { recursive: true })
-    const gate = await serve(2)
+    const gate = await serve(2, forAnybody())
     const all = workersOf(gate)
     for (const pid of all) {
       assert.match(readFileSync(`/proc/${pid}/status`, 'latin1'), /^CapEff:\s*0000000000000400$/m)
