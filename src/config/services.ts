@@ -10,7 +10,7 @@ import { CidrTrie } from './cidr-trie.ts'
 import { displayName } from './known-names.ts'
 import { listenKey, type WrittenAddress } from './listen-address.ts'
 import type { ListenStanza, Model, ServiceStanza, Setting } from './model.ts'
-import { httpOptions } from './options-services.ts'
+import type { HttpValues } from './options-services.ts'
 import { quote } from './render.ts'
 import type { Report } from './report.ts'
 
@@ -56,7 +56,7 @@ function checkControl(service: ServiceStanza, listen: ListenStanza, report: Repo
 
 function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, report: Report): void {
   const { instance } = listen.stanza
-  const value = (name: keyof typeof httpOptions): unknown => settingOf(service, listen, name)?.value
+  const value = (name: keyof HttpValues): unknown => settingOf(service, listen, name)?.value
   const authorized = settingOf(service, listen, 'tls_verified_peer_is_authorized')
   const needsCertificate = authorized?.value === true
   if (!needsCertificate && value('enable') !== false && !isLocal(listen.address)) {
@@ -129,7 +129,7 @@ function noSharedAddress(model: Model, report: Report): void {
 function settingOf(
   { stanza }: ServiceStanza,
   listen: ListenStanza,
-  name: keyof typeof httpOptions,
+  name: keyof HttpValues,
 ): Setting | undefined {
   return listen.stanza.settings.get(name) ?? stanza.settings.get(name)
 }

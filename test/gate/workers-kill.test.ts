@@ -271,8 +271,8 @@ describe('kill -9 under load', () => {
   }, async () => {
     write('127.0.0.1:925', 'Security { User = "nobody" Group = "nogroup" }')
     chmodSync(folder, 0o777)
-    rmSync(path.join(folder, 'spool'), { recursive: true })
-    rmSync(path.join(folder, 'mail'), { recursive: true })
+    rmSync(path.join(folder, 'spool'), { recursive: true, force: true })
+    rmSync(path.join(folder, 'mail'), { recursive: true, force: true })
     const gate = await serve(2, forAnybody())
     const all = workersOf(gate)
     for (const pid of all) {
