@@ -84,10 +84,25 @@ async function inbox(bench: Bench, local: string): Promise<string> {
       return found.length > 0 && found
     },
   )
-  const said = [...readLog(bench.receiving.folder, 'main.ec'), ...bench.mta.log().split('\n')]
-  assert.equal(names.length, 1, said.filter((line) => line.includes(local)).join('\n'))
+  assert.equal(names.length, 1, `${names.length} files, ${storyOf(bench, local)}`)
   return readFileSync(path.join(folder, names[0] ?? ''), 'latin1')
 }
+
+/**
+ * What both sides say of a message. Each R line of the gate is a transaction that the mail server began anew, because it
+ * had not heard, or not kept, that the one before had been taken; a file's name comes from the id in its R line.
+ */
+function storyOf(bench: Bench, local: string): string {
+  const gate = readLog(bench.receiving.folder, 'main.ec').filter((line) => line.includes(local))
+  const receptions = gate.filter((line) => line.split('@')[4] === 'R').length
+  const lines = bench.mta.log().split('\n')
+  const ids = lines.filter((line) => line.includes(local)).flatMap((line) => line.match(QUEUE_ID) ?? [])
+  const server = lines.filter((line) => line.includes(local) || ids.some((id) => line.includes(id)))
+  return [`${receptions} receptions`, ...gate, `${bench.mta.name} says`, ...server].join('\n')
+}
+
+/** of Exim, of Postfix, of a session or an envelope of OpenSMTPD */
+const QUEUE_ID = /\b(?:\w{6}-\w{6}-\w{2}|[0-9A-F]{9,12}|[0-9a-f]{16})\b/g
 
 /** The decision records that fit, once there are so many. A record is told when its connection ends. */
 function decisions(
