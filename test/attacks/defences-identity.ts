@@ -243,7 +243,7 @@ export const identityDefences: readonly Defence[] = [
     known: 'CVE-2022-1473 (OpenSSL), and Node 24.21 by getPeerX509Certificate',
     attack:
       'Each certificate of a long chain stays in memory for ever, and clients fill it without being anybody',
-    test: ['test/attacks/chain-memory.test.ts', 'clients that send long chains leave nothing in memory'],
+    test: ['test/attacks/chain-memory.long.ts', 'clients that send long chains leave nothing in memory'],
     source: 'src/tls/presented.ts',
     mutation: [
       [

@@ -19,7 +19,7 @@ for (const {
   test(`${attack}: has its test and its file`, () => {
     assert.ok(existsSync(path.join(root, source)), source)
     assert.ok(title.length > 10, 'a title that says something')
-    assert.match(file, /\.(?:test|fuzz)\.ts$/)
+    assert.match(file, /\.(?:test|fuzz|long)\.ts$/)
     const titles = read(file).matchAll(/(?:\btest\(\s*|^\s*\[\s*)(['"`])(.*)\1,/gm)
     assert.ok(
       [...titles].some(([, , written = '']) => written.startsWith(title)),
