@@ -41,6 +41,7 @@ export function makeExim(request: MtaRequest, pki: Pki): Mta {
   }
 }
 
+/** Without a notifier's socket, whose name all of a machine share, and with room for those who connect at once. */
 function configuration({ ports, gates, greylist }: MtaRequest): string {
   const routers = CREDENTIALS.flatMap((credential) =>
     GATES.map(
@@ -77,6 +78,7 @@ keep_environment =
 message_size_limit = 40M
 smtp_accept_max = 100
 smtp_connect_backlog = 100
+notifier_socket =
 check_spool_space = 0
 check_log_space = 0
 tls_advertise_hosts = *
