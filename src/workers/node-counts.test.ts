@@ -3,6 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
 import { makeTableFolder, NodeCounts, removeTableFolder } from './node-counts.ts'
 
@@ -14,8 +16,8 @@ before(() => {
   table = new NodeCounts(folder, 0)
   table.takeRoom()
 })
-after(async () => {
-  await table.close()
+after(() => {
+  table.close()
   removeTableFolder(folder)
   assert.equal(existsSync(folder), false)
 })
@@ -59,6 +61,24 @@ describe('counters of a node', () => {
     table.give(['contended'])
     assert.equal(table.size, 0)
   })
+})
+
+test('while a process is stopped in the midst of a change nothing is taken, and what is given back comes later', () => {
+  const place = makeTableFolder(tmpdir() + `/of-stopped-${process.pid}`)
+  const counts = new NodeCounts(place, 1)
+  assert.ok(counts.take([{ counter: 'a', limit: 9 }]))
+  const stopped = new DatabaseSync(path.join(place, 'counts.db'))
+  stopped.exec('BEGIN IMMEDIATE')
+  assert.equal(counts.take([{ counter: 'a', limit: 9 }]), false)
+  counts.give(['a'])
+  counts.clear(3)
+  assert.equal(counts.count('a'), 1)
+  stopped.exec('ROLLBACK')
+  assert.ok(counts.take([{ counter: 'b', limit: 1 }]))
+  assert.deepEqual([counts.count('a'), counts.count('b')], [0, 1])
+  stopped.close()
+  counts.close()
+  removeTableFolder(place)
 })
 
 async function killed(child: ChildProcess): Promise<void> {

@@ -283,7 +283,7 @@ export class Supervisor {
     this.#operations.end()
     await this.#inForce.tls?.close()
     await this.#logs.close()
-    await this.#counts.close()
+    this.#counts.close()
     removeTableFolder(this.#tableFolder)
     this.#lock.release()
   }
