@@ -2,7 +2,14 @@
 
 import type { Answer } from './answer.ts'
 import { ConsoleError } from './answer.ts'
+import type { Operator } from './operator.ts'
 import type { ConsoleServices } from './services.ts'
+
+/** About the one command that is being run. */
+export interface CommandContext {
+  /** who gave it: for audit lines */
+  readonly operator: Operator
+}
 
 export interface ConsoleCommand {
   /** `tls show cache` */
@@ -12,7 +19,11 @@ export interface ConsoleCommand {
   /** one line */
   readonly help: string
   /** @throws ConsoleError for what cannot be done */
-  readonly run: (args: readonly string[], services: ConsoleServices) => Answer | Promise<Answer>
+  readonly run: (
+    args: readonly string[],
+    services: ConsoleServices,
+    context: CommandContext,
+  ) => Answer | Promise<Answer>
 }
 
 export function usageOf({ name, arguments: rest }: ConsoleCommand): string {

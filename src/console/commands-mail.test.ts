@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mailCommands } from './commands-mail.ts'
+import { anonymousOperator } from './operator.ts'
 import type { ConsoleServices } from './services.ts'
 
 const counts = { ready: 0, active: 0, delayed: 0, failed: 0, domains: 0, resident: 0 }
@@ -14,7 +15,9 @@ async function mailq(...args: string[]): Promise<readonly string[]> {
   const services = {
     queue: { counts, byDomain: () => queues },
   } as Partial<ConsoleServices> as ConsoleServices
-  const answer = await mailCommands.find(({ name }) => name === 'mailq')?.run(args, services)
+  const answer = await mailCommands
+    .find(({ name }) => name === 'mailq')
+    ?.run(args, services, { operator: anonymousOperator })
   assert.equal(answer?.kind, 'table')
   return answer.rows.map((row) => Object.values(row).join(' '))
 }

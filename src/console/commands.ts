@@ -6,7 +6,7 @@
 
 import { suggestion } from '../config/edit-distance.ts'
 import { type Answer, ConsoleError } from './answer.ts'
-import { type ConsoleCommand, usageOf } from './command.ts'
+import { type CommandContext, type ConsoleCommand, usageOf } from './command.ts'
 import { configurationCommands } from './commands-configuration.ts'
 import { generalCommands } from './commands-general.ts'
 import { mailCommands } from './commands-mail.ts'
@@ -31,13 +31,17 @@ export const consoleCommands: readonly ConsoleCommand[] = [
 ]
 
 /** Runs one command. @throws ConsoleError when there is no such command, or it cannot be done */
-export async function runCommand(words: readonly string[], services: ConsoleServices): Promise<Answer> {
+export async function runCommand(
+  words: readonly string[],
+  services: ConsoleServices,
+  context: CommandContext,
+): Promise<Answer> {
   const command = findCommand(words)
   if (command !== undefined) {
     const args = words.slice(command.name.split(' ').length)
     if (command.arguments === '' && args.length > 0)
       throw new ConsoleError(`nothing may follow ${JSON.stringify(command.name)}`)
-    return await command.run(args, services)
+    return await command.run(args, services, context)
   }
   const answer = await services.scripts()?.command(words.map(toBytes))
   if (answer === undefined) throw unknown(words, services)

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import type { Panic } from '../events/events.ts'
 import { ConsoleError } from './answer.ts'
 import { runCommand } from './commands.ts'
+import { anonymousOperator } from './operator.ts'
 import { encodeFrame, type Frame, type Hello, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts'
 import { printable, printableLines, renderJson, renderText, toJson } from './render.ts'
 import type { ConsoleServices } from './services.ts'
@@ -186,7 +187,8 @@ class ConsoleClient {
         return { status: 'ok', text: '' }
       }
       const { services, missing } = await this.#gather(words)
-      const answer = await runCommand(words, services).catch((error: unknown) => {
+      const operator = anonymousOperator
+      const answer = await runCommand(words, services, { operator }).catch((error: unknown) => {
         // what it did not find may be where nobody answered
         if (!(error instanceof ConsoleError) || missing.length === 0) throw error
         throw new ConsoleError([error.message, ...missing].join('\n'), { cause: error })
