@@ -44,6 +44,7 @@ import {
 import { lifeCycle } from '../src/policy/lua/scripts.ts'
 import { type SurfaceGroup, surface } from '../src/policy/lua/surface.ts'
 import { callouts } from '../src/policy/phases.ts'
+import { commandLineFiles } from './command-line.ts'
 import { eventsPage } from './event-docs.ts'
 import {
   authenticateNotes,
@@ -324,4 +325,5 @@ function wrap(names: readonly string[]): string {
 
 if (import.meta.main) {
   for (const [name, text] of generatedPages()) writeFileSync(path.join(docs, name), text)
+  for (const [name, text] of commandLineFiles()) writeFileSync(path.join(docs, '..', name), text)
 }

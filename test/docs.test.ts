@@ -5,6 +5,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
+import { commandLineFiles } from '../scripts/command-line.ts'
 import { generatedPages } from '../scripts/docs.ts'
 import { runProgram } from '../src/cli/program.ts'
 import { loadSettingsFromText } from '../src/config/load.ts'
@@ -14,6 +15,12 @@ const root = path.join(import.meta.dirname, '..')
 for (const [name, text] of generatedPages()) {
   test(`docs/${name} is up to date (npm run docs)`, () => {
     assert.equal(readFileSync(path.join(root, 'docs', name), 'utf8'), text)
+  })
+}
+
+for (const [name, text] of commandLineFiles()) {
+  test(`${name} is up to date (npm run docs)`, () => {
+    assert.equal(readFileSync(path.join(root, name), 'utf8'), text)
   })
 }
 

@@ -46,6 +46,11 @@ function explainFailure(error: unknown, io: Io): number {
   return 1
 }
 
+/** The table of commands itself, which runs nothing: for the manual page and the completions of shells. */
+export function describeProgram(): Command {
+  return buildProgram({ stdout: process.stdout, stderr: process.stderr, terminal: false }, () => undefined)
+}
+
 function buildProgram(io: Io, done: (code: number) => void): Command {
   const program = new Command('postern')
     .description(

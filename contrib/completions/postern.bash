@@ -1,0 +1,24 @@
+# Completion of postern for bash. Made by "npm run docs".
+_postern() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "serve check eval explain pin console pki demo passwd --help --version" -- "$word"))
+    return
+  fi
+  case $before in
+    -c|--config|--cert|--chain|-f|--file) COMPREPLY=($(compgen -f -- "$word")); return ;;
+  esac
+  case ${COMP_WORDS[1]} in
+    serve) COMPREPLY=($(compgen -f -W "-c --config --workers" -- "$word")) ;;
+    check) COMPREPLY=($(compgen -f -W "-c --config" -- "$word")) ;;
+    eval) COMPREPLY=($(compgen -W "-c --config --listen --peer --pathway --domain --binding --host" -- "$word")) ;;
+    explain) COMPREPLY=($(compgen -W "-c --config --listen --peer --cert --chain --sni --tls --no-tls --helo --auth --from --to --dns --json" -- "$word")) ;;
+    pin) COMPREPLY=($(compgen -f -W "" -- "$word")) ;;
+    console) COMPREPLY=($(compgen -W "-c --config --json help version pid sysinfo summary paniclog reopen config reload mailq show tls" -- "$word")) ;;
+    pki) COMPREPLY=($(compgen -d -W "" -- "$word")) ;;
+    demo) COMPREPLY=($(compgen -W "" -- "$word")) ;;
+    passwd) COMPREPLY=($(compgen -W "-f --file --hash --realm" -- "$word")) ;;
+  esac
+}
+complete -o filenames -F _postern postern
