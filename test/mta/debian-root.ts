@@ -17,6 +17,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -50,7 +51,10 @@ export interface RootRequest {
 export interface RunningProgram {
   readonly output: () => string
   readonly ended: () => boolean
-  /** Ends the program and all that it started in its process group. */
+  /**
+   * Ends the program and whatever else runs in the root; resolves when nothing of it is left. Whoever was started with
+   * a listener's socket keeps it open, and connections that come meanwhile are reset rather than refused.
+   */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
@@ -120,7 +124,9 @@ export class DebianRoot {
     })
     const exit = once(child, 'exit')
     // a test run that is ended from outside leaves nothing running
-    const kill = (): void => killGroup(child)
+    const kill = (): void => {
+      killAll(this.folder)
+    }
     process.once('exit', kill)
     void exit.then(() => process.off('exit', kill))
     let output = ''
@@ -131,7 +137,10 @@ export class DebianRoot {
     return {
       output: () => output,
       ended: () => child.exitCode !== null || child.signalCode !== null,
-      stop: (signal = 'SIGTERM') => end(child, exit, signal),
+      stop: async (signal = 'SIGTERM') => {
+        await end(child, exit, signal)
+        await nobodyIn(this.folder)
+      },
     }
   }
 
@@ -180,18 +189,36 @@ async function end(child: ChildProcess, exit: Promise<unknown>, signal: NodeJS.S
     await exit
     clearTimeout(late)
   }
-  killGroup(child)
-  // whoever is outside of the group, such as a filter, may hold the other end for a moment longer
-  child.stdout?.destroy()
-  child.stderr?.destroy()
 }
 
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return
+/** Kills what runs in a root until nothing does. @throws Error with what cannot be killed */
+async function nobodyIn(folder: string): Promise<void> {
+  for (let until = Date.now() + 10_000; killAll(folder); ) {
+    if (Date.now() > until) throw new Error(`processes in ${folder} do not end`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** Those in roots further inside too; not all are in the process group of who was started. @returns whether there was one */
+function killAll(folder: string): boolean {
+  const inside = entries('/proc').filter((name) => /^\d+$/.test(name) && isIn(folder, `/proc/${name}/root`))
+  for (const pid of inside) {
+    try {
+      process.kill(Number(pid), 'SIGKILL')
+    } catch {
+      // it has ended by itself
+    }
+  }
+  return inside.length > 0
+}
+
+function isIn(folder: string, link: string): boolean {
   try {
-    process.kill(-pid, 'SIGKILL')
+    const root = readlinkSync(link)
+    return root === folder || root.startsWith(`${folder}/`)
   } catch {
-    // nobody is left of its group
+    // it has ended, or is about to: it holds nothing any more
+    return false
   }
 }
 

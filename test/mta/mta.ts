@@ -2,7 +2,7 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import { chownSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { CertificateRequest } from '../../src/tls/authority.ts'
 import type { Pki } from '../../src/tls/pki.ts'
 import type { DebianRoot, RunningProgram } from './debian-root.ts'
@@ -67,18 +67,24 @@ export function delivered(mta: Mta): readonly Delivered[] {
   }))
 }
 
-/** @param wanted how many @returns ports that nobody listens on */
+/**
+ * Below those that the system hands out by itself, which somebody else could be given while a server is made or away;
+ * each test process begins elsewhere.
+ * @param wanted how many @returns ports that nobody listens on
+ */
 export async function freePorts(wanted: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: wanted }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  for (const server of servers) await new Promise((resolve) => server.close(resolve))
-  return ports
+  const free: number[] = []
+  const first = 10_000 + (process.pid % 1_000) * 20
+  for (let port = first; free.length < wanted; port++) {
+    if (port === first + 20) throw new Error(`not even ${wanted} of the ports from ${first} are free`)
+    const server = createServer()
+    const listens = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (listens) free.push(port)
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return free
 }
 
 /**
