@@ -48,6 +48,11 @@ export const httpNotes: Notes<HttpValues> = {
     '+ names by which it is asked, in lists `( … )`, besides `Hostname`, `localhost` and any address; a request by another name gets 421; see [metrics.md](metrics.md#who-may-ask)',
   script_endpoints:
     '+ whether what scripts register with `msys.httpsrv.register` is served here; see [metrics.md](metrics.md#endpoints-of-scripts)',
+  page: '+ whether the operators’ page is served here; it needs users or certificates, see [page.md](page.md)',
+  authloginparameters:
+    'whose passwords let somebody in to the page: `[ uri = "file:///…" ]` or `digest:///…`',
+  page_operators:
+    '+ who may act on the page, in lists `( … )`: users, or subjects of certificates; all others who get in look only',
   tls_ciphers: 'OpenSSL cipher list up to TLS 1.2',
   tlsv13_ciphersuites: 'suites of TLS 1.3',
   tls_protocols: 'such as `+ALL:-TLSv1.2`',

@@ -187,9 +187,15 @@ function httpListens(model: Model, service: ServiceStanza): readonly HttpListenS
     return Object.freeze({
       ...listen,
       authorizedByCertificate: isOn('tls_verified_peer_is_authorized'),
-      // the value came through this row's codec
+      // these values came through their rows' codecs
       hostNames: (valueOf('allowed_hosts') ?? []) as HttpValues['allowed_hosts'],
       scriptEndpoints: isOn('script_endpoints'),
+      page: isOn('page')
+        ? Object.freeze({
+            users: valueOf('authloginparameters') as HttpValues['authloginparameters'],
+            operators: (valueOf('page_operators') ?? []) as HttpValues['page_operators'],
+          })
+        : undefined,
     })
   })
 }

@@ -3,11 +3,19 @@
  * (momentum: rest-http-listener). Codecs and defaults are those of the ESMTP_Listener.
  */
 
-import { bool, type Codec } from './codec.ts'
+import { bool, type Codec, listWhere } from './codec.ts'
 import { domains } from './codec-mail.ts'
 import type { OptionRow, OptionTable, ScopeName } from './option-row.ts'
 import { inboundOptions } from './options-inbound.ts'
-import type { InboundValues } from './settings.ts'
+import { quote } from './render.ts'
+import type { Dictionary, InboundValues } from './settings.ts'
+
+/** Names as an operator types them, or subjects of certificates. */
+const operators: Codec<readonly string[]> = listWhere((item, context) =>
+  /^[^\p{C}\p{Zl}\p{Zp}]{1,512}$/u.test(item.text)
+    ? { value: item.text }
+    : context.error(`takes names of users or subjects of certificates, not ${quote(item.text)}`, item.at),
+)
 
 const control: readonly ScopeName[] = ['control_listener', 'control_listen']
 const http: readonly ScopeName[] = ['http_listener', 'http_listen']
@@ -36,6 +44,12 @@ export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
   readonly allowed_hosts: readonly string[]
   /** whether the endpoints that scripts register are served */
   readonly script_endpoints: boolean
+  /** whether the operators' page is served */
+  readonly page: boolean
+  /** who may act there, and not look alone */
+  readonly page_operators: readonly string[]
+  /** whose passwords let somebody in there */
+  readonly authloginparameters: Dictionary | undefined
 }
 
 export const controlOptions: OptionTable<ControlValues> = {
@@ -58,6 +72,9 @@ export const httpOptions: OptionTable<HttpValues> = {
   tls_verified_peer_is_authorized: { codec: bool, default: false, scopes: http },
   allowed_hosts: { codec: domains, default: Object.freeze([]), scopes: http },
   script_endpoints: { codec: bool, default: false, scopes: http },
+  page: { codec: bool, default: false, scopes: http },
+  page_operators: { codec: operators, default: Object.freeze([]), scopes: http },
+  authloginparameters: within(inboundOptions.authloginparameters, http),
   tls_ciphers: within(inboundOptions.tls_ciphers, http),
   tlsv13_ciphersuites: within(inboundOptions.tlsv13_ciphersuites, http),
   tls_protocols: within(inboundOptions.tls_protocols, http),

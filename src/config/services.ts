@@ -13,6 +13,7 @@ import type { ListenStanza, Model, ServiceStanza, Setting } from './model.ts'
 import type { HttpValues } from './options-services.ts'
 import { quote } from './render.ts'
 import type { Report } from './report.ts'
+import type { Dictionary } from './settings.ts'
 
 /** The model in which the Listens of one such listener are resolved like any other. */
 export function modelOfService(model: Model, { stanza, listens }: ServiceStanza): Model {
@@ -59,6 +60,7 @@ function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, r
   const value = (name: keyof HttpValues): unknown => settingOf(service, listen, name)?.value
   const authorized = settingOf(service, listen, 'tls_verified_peer_is_authorized')
   const needsCertificate = authorized?.value === true
+  checkPage(service, listen, report)
   if (!needsCertificate && value('enable') !== false && !isLocal(listen.address)) {
     report.warning(
       `everybody who reaches ${quote(instance)} can read the metrics: there is no login; bind 127.0.0.1, or set Use_SSL, TLS_Client_CA and TLS_Verified_Peer_Is_Authorized`,
@@ -85,6 +87,38 @@ function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, r
       mode.at,
     )
   }
+}
+
+/** The page shows who sends mail, and can drop mail: nobody gets there whom nothing has let in. */
+function checkPage(service: ServiceStanza, listen: ListenStanza, report: Report): void {
+  const setting = (name: keyof HttpValues): Setting | undefined => settingOf(service, listen, name)
+  const instance = quote(listen.stanza.instance)
+  const page = setting('page')
+  if (page?.value !== true) {
+    for (const name of ['page_operators', 'authloginparameters'] as const) {
+      const own = listen.stanza.settings.get(name)
+      if (own?.value !== undefined)
+        report.error(`${displayName(name)} does nothing on ${instance} without Page = true`, own.at)
+    }
+    return
+  }
+  const users = setting('authloginparameters')
+  const certificates = setting('tls_verified_peer_is_authorized')?.value === true
+  if (users?.value === undefined && !certificates)
+    report.error(
+      `the page on ${instance} needs a login: set AuthLoginParameters [ uri = "file:///etc/postern/operators" ] (postern passwd makes its lines), or Use_SSL, TLS_Client_CA and TLS_Verified_Peer_Is_Authorized`,
+      page.at,
+    )
+  if (
+    users?.value !== undefined &&
+    !/^(?:file|digest):\/\/\//i.test((users.value as Dictionary)['uri'] ?? '')
+  )
+    report.error('users of the page are kept in a file: uri = "file:///…" or "digest:///…"', users.at)
+  if (setting('use_ssl')?.value !== true && !isLocal(listen.address))
+    report.error(
+      `the page on ${instance} would take passwords in clear text: set Use_SSL = true, or bind 127.0.0.1`,
+      page.at,
+    )
 }
 
 /** Somebody who writes them believes that there is TLS. */

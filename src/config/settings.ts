@@ -213,6 +213,16 @@ export interface HttpListenSettings extends ListenSettings {
   readonly hostNames: readonly string[]
   /** the endpoints of scripts are served here */
   readonly scriptEndpoints: boolean
+  /** undefined: the operators' page is not served here */
+  readonly page: PageSettings | undefined
+}
+
+/** The operators' page on a Listen of an HTTP_Listener. */
+export interface PageSettings {
+  /** whose passwords let somebody in; undefined: the certificate alone does */
+  readonly users: Dictionary | undefined
+  /** users and subjects of certificates that may act; all others only look */
+  readonly operators: readonly string[]
 }
 
 export interface ScriptSettings {
