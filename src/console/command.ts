@@ -9,6 +9,10 @@ import type { ConsoleServices } from './services.ts'
 export interface CommandContext {
   /** who gave it: for audit lines */
   readonly operator: Operator
+  /** the line as it was typed, quotes included, without `json` before it; the words stand for it where it is absent */
+  readonly line?: string
+  /** one for each connection, aborted when that ends; absent: there is nothing that could last longer than a command */
+  readonly connection?: AbortSignal
 }
 
 export interface ConsoleCommand {

@@ -92,6 +92,7 @@ class ConsoleClient {
   #ending = false
   /** the client will not send more */
   #ended = false
+  readonly #gone = new AbortController()
 
   constructor(socket: Socket, options: ClientOptions) {
     this.#socket = socket
@@ -108,6 +109,7 @@ class ConsoleClient {
       if (!this.#busy) this.end()
     })
     this.#socket.on('timeout', () => this.#socket.destroy())
+    this.#socket.once('close', () => this.#gone.abort())
     this.#socket.write(encodeFrame({ status: 'hello', text: toJson(hello) }))
     this.#awaitLine()
     this.#socket.resume()
@@ -180,7 +182,8 @@ class ConsoleClient {
     try {
       if (printable(line.replaceAll('\t', ' ')) !== line.replaceAll('\t', ' '))
         throw new ConsoleError('control characters do not belong here')
-      const words = splitWords(json ? line.replace(/^json\s+/i, '') : line)
+      const typed = json ? line.replace(/^json\s+/i, '') : line
+      const words = wordsOf(typed)
       if (words.length === 0) return { status: 'ok', text: '' }
       if (words.length === 1 && words[0]?.toLowerCase() === 'quit') {
         this.#ending = true
@@ -188,7 +191,11 @@ class ConsoleClient {
       }
       const { services, missing } = await this.#gather(words)
       const operator = anonymousOperator
-      const answer = await runCommand(words, services, { operator }).catch((error: unknown) => {
+      const answer = await runCommand(words, services, {
+        operator,
+        line: typed,
+        connection: this.#gone.signal,
+      }).catch((error: unknown) => {
         // what it did not find may be where nobody answered
         if (!(error instanceof ConsoleError) || missing.length === 0) throw error
         throw new ConsoleError([error.message, ...missing].join('\n'), { cause: error })
@@ -237,6 +244,11 @@ class ConsoleClient {
     this.#socket.off('close', gone)
     return sent
   }
+}
+
+/** The value of `config set` is in the language of configuration files, which the command reads by itself. */
+function wordsOf(line: string): readonly string[] {
+  return /^\s*config\s+set\s/i.test(line) ? line.trim().split(/\s+/) : splitWords(line)
 }
 
 function printed(sentence: string): string {
