@@ -3,11 +3,11 @@ _postern() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "serve check eval explain pin console pki demo passwd --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "serve check eval explain pin console pki demo passwd bench --help --version" -- "$word"))
     return
   fi
   case $before in
-    -c|--config|--cert|--chain|-f|--file) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    -c|--config|--cert|--chain|-f|--file|--key) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case ${COMP_WORDS[1]} in
     serve) COMPREPLY=($(compgen -f -W "-c --config --workers" -- "$word")) ;;
@@ -19,6 +19,7 @@ _postern() {
     pki) COMPREPLY=($(compgen -d -W "" -- "$word")) ;;
     demo) COMPREPLY=($(compgen -W "" -- "$word")) ;;
     passwd) COMPREPLY=($(compgen -W "-f --file --hash --realm" -- "$word")) ;;
+    bench) COMPREPLY=($(compgen -W "--messages --connections --per-connection --size --rate --processes --starttls --resume --cert --key --from --to --no-quit-wait --json" -- "$word")) ;;
   esac
 }
 complete -o filenames -F _postern postern

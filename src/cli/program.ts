@@ -7,6 +7,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ConfigError } from '../config/diagnostic.ts'
+import type { BenchOptions } from './bench/command.ts'
 import type { ConsoleOptions } from './console/console.ts'
 import type { ExplainOptions } from './explain/client.ts'
 import { type Io, say } from './io.ts'
@@ -67,6 +68,7 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
   addConsole(program, io, done)
   addTrials(program, io, done)
   addPasswd(program, io, done)
+  addBench(program, io, done)
   return program
 }
 
@@ -243,6 +245,44 @@ function addPasswd(program: Command, io: Io, done: (code: number) => void): void
       const { runPasswd } = await import('./passwd.ts')
       done(await runPasswd(user, options, io))
     })
+}
+
+function addBench(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command('bench')
+    .description('send mail to an SMTP server as fast as it takes it, and say how fast that was')
+    .argument('<address>', 'host:port; the mail is real')
+    .option('--messages <n>', 'messages in all', parseAmount, 1000)
+    .option('--connections <n>', 'connections at once', parseAmount, 50)
+    .option('--per-connection <n>', 'messages over one connection; 0: no limit', parseAmountOrNone, 1)
+    .option('--size <octets>', 'of one message', parseAmount, 4096)
+    .option(
+      '--rate <n>',
+      'messages per second, begun on time (default: as fast as the server answers)',
+      parseAmount,
+    )
+    .option('--processes <n>', 'processes that share the load', parseAmount, 1)
+    .option('--starttls', 'switch to TLS first')
+    .option('--resume', 'resume one TLS session')
+    .option('--cert <pem>', 'the certificate to show')
+    .option('--key <pem>', 'its key, if it is not in the same file')
+    .option('--from <address>', 'the sender', 'bench@client.example')
+    .option('--to <address>', 'the recipient', 'bench@gate.example')
+    .option('--no-quit-wait', 'close without waiting for the reply to QUIT')
+    .option('--json', 'print one JSON document')
+    .action(async (address: string, options: BenchOptions) => {
+      const { runBench } = await import('./bench/command.ts')
+      done(await runBench(address, options, io))
+    })
+}
+
+function parseAmount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number from 1 on.')
+  return Number(text)
+}
+
+function parseAmountOrNone(text: string): number {
+  return text === '0' ? 0 : parseAmount(text)
 }
 
 function parseCount(text: string): number {
