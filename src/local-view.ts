@@ -9,6 +9,7 @@ import type { Settings } from './config/settings.ts'
 import { Counters } from './console/counters.ts'
 import { PanicMemory } from './console/panics.ts'
 import type { ConsoleServices, Expiry } from './console/services.ts'
+import { Verdicts } from './console/verdicts.ts'
 import type { DeliveryQueue } from './delivery/queue.ts'
 import type { EventBus } from './events/events.ts'
 import type { LiveSession, LiveSessions } from './events/live.ts'
@@ -86,7 +87,9 @@ export class LocalView implements LiveSessions {
       this.#host
     const counters = new Counters(Date.now)
     const panics = new PanicMemory()
+    const verdicts = new Verdicts(Date.now)
     events.subscribe((event) => counters.handle(event))
+    events.subscribe((event) => verdicts.handle(event))
     events.subscribe((event) => panics.handle(event))
     return {
       version,
@@ -104,6 +107,7 @@ export class LocalView implements LiveSessions {
       scripts: () => generation().policy.offers,
       tls: { contexts: () => generation().tls.contexts, flush: flushTls },
       decisions,
+      verdicts: (minutes) => verdicts.table(minutes),
       pins: () => partnerReport.pins(),
       serverOnly: () => partnerReport.serverOnly(),
       expiries: expiring,

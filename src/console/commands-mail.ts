@@ -9,7 +9,7 @@ import type { ConsoleServices } from './services.ts'
 
 /** queues that mailq shows unless told otherwise (Momentum) */
 const DEFAULT_DOMAINS = 20
-/** sessions that are shown */
+/** sessions that are shown unless told otherwise */
 const MAX_SESSIONS = 1000
 
 export const mailCommands: readonly ConsoleCommand[] = [
@@ -21,9 +21,12 @@ export const mailCommands: readonly ConsoleCommand[] = [
   },
   {
     name: 'show inbound',
-    arguments: '',
-    help: 'the sessions of clients, the oldest first',
-    run: (_args, services) => sessionTable(services.sessions(), services.clock()),
+    arguments: '[-l N]',
+    help: `the sessions of clients, the oldest first; the first ${MAX_SESSIONS}, or N`,
+    run: (args, { sessions, clock }) => {
+      const limit = takeOptions(args, ['-l']).get('-l')?.at(-1)
+      return sessionTable(sessions(), clock(), limit === undefined ? MAX_SESSIONS : takeCount(limit))
+    },
   },
 ]
 
@@ -56,7 +59,7 @@ function mailq(args: readonly string[], { queue }: ConsoleServices): Answer {
   }
 }
 
-function sessionTable(sessions: readonly LiveSession[], now: number): Answer {
+function sessionTable(sessions: readonly LiveSession[], now: number, limit: number): Answer {
   return {
     kind: 'table',
     columns: [
@@ -71,7 +74,7 @@ function sessionTable(sessions: readonly LiveSession[], now: number): Answer {
       { key: 'user', head: 'User' },
       { key: 'receptions', head: 'Messages' },
     ],
-    rows: sessions.slice(0, MAX_SESSIONS).map((session) => ({
+    rows: sessions.slice(0, limit).map((session) => ({
       connection: session.connectionId,
       client: clientAddress(session.remote),
       listen: session.listen,
@@ -84,6 +87,6 @@ function sessionTable(sessions: readonly LiveSession[], now: number): Answer {
       receptions: session.receptions,
     })),
     empty: 'There are no inbound sessions.',
-    leftOut: Math.max(0, sessions.length - MAX_SESSIONS),
+    leftOut: Math.max(0, sessions.length - limit),
   }
 }

@@ -6,6 +6,7 @@ import { type Answer, ConsoleError } from './answer.ts'
 import { type ConsoleCommand, takeCount, takeOptions } from './command.ts'
 import { withDiagnostics } from './commands-configuration.ts'
 import { expiryTable, pinTable, serverOnlyTable, shadowTable } from './commands-tls-tables.ts'
+import { verdictAnswer } from './commands-tls-verdicts.ts'
 import { decisionLines } from './decision-lines.ts'
 import { clientAddress } from './places.ts'
 import { fromBytes } from './render.ts'
@@ -33,6 +34,15 @@ export const tlsCommands: readonly ConsoleCommand[] = [
     arguments: '',
     help: 'whom TLS_Verify_Mode_Shadow and Require_TLS_Shadow would refuse, by client network and certificate',
     run: (_args, { decisions }) => shadowTable(decisions.shadow()),
+  },
+  {
+    name: 'tls verdicts',
+    arguments: '[MINUTES]',
+    help: 'handshakes of the last hour, or of MINUTES, a day at most, by outcome, Listen and issuer; in JSON by minute',
+    run: ([minutes, ...rest], { verdicts }) => {
+      if (rest.length > 0) throw new ConsoleError('tls verdicts takes a number of minutes and nothing else')
+      return verdictAnswer(verdicts, minutes === undefined ? 60 : takeCount(minutes))
+    },
   },
   {
     name: 'tls expiring',

@@ -2,13 +2,14 @@
 
 import type { Diagnostic } from '../config/diagnostic.ts'
 import type { Settings } from '../config/settings.ts'
-import type { DomainCounts, QueueCounts } from '../delivery/queue.ts'
+import type { DomainCounts, QueueCounts } from '../delivery/queue-counts.ts'
 import type { Ending } from '../events/expiry.ts'
 import type { LiveSession } from '../events/live.ts'
 import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
 import type { Decisions } from '../logs/decisions.ts'
 import type { Counters } from './counters.ts'
 import type { PanicMemory } from './panics.ts'
+import type { VerdictTable } from './verdicts.ts'
 
 export interface ConsoleServices {
   readonly version: string
@@ -31,6 +32,8 @@ export interface ConsoleServices {
   readonly tls: TlsView
   /** records of TLS connections, and what the shadow mode has found */
   readonly decisions: Pick<Decisions, 'live' | 'ended' | 'find' | 'shadow'>
+  /** handshakes of the last minutes, a day of them at most */
+  readonly verdicts: (minutes?: number) => VerdictTable
   /** pins of partners, and which of them are in use */
   readonly pins: () => readonly PinUse[]
   /** clients' certificates that are for servers only */

@@ -6,6 +6,7 @@
 import { PanicMemory } from '../console/panics.ts'
 import type { GatheredServices } from '../console/server.ts'
 import type { ConsoleServices, ScriptAnswer } from '../console/services.ts'
+import { addVerdicts, lastMinutes } from '../console/verdicts.ts'
 import type { DecisionRecord } from '../events/decision.ts'
 import type { Panic } from '../events/events.ts'
 import {
@@ -75,6 +76,7 @@ export function servicesOf(host: NodeHost, answers: readonly Partial<Snapshot>[]
       },
     tls: { contexts: () => mergeContexts(all('contexts')), flush: host.flushTls },
     decisions: decisionsOf(all('decisions'), all('shadow')),
+    verdicts: (minutes) => lastMinutes(addVerdicts(all('verdicts')), minutes),
     pins: () => mergePins(all('pins')),
     serverOnly: () => mergeServerOnly(all('serverOnly')),
     expiries: () => mergeExpiries(all('expiries')),

@@ -1,7 +1,8 @@
 /** What one process can say of itself at this moment, as plain data: a worker's part of what the console shows. */
 
 import type { CachedContext, ConsoleServices, Expiry } from '../console/services.ts'
-import type { DomainCounts, QueueCounts } from '../delivery/queue.ts'
+import type { VerdictTable } from '../console/verdicts.ts'
+import type { DomainCounts, QueueCounts } from '../delivery/queue-counts.ts'
 import type { DecisionRecord } from '../events/decision.ts'
 import type { Panic } from '../events/events.ts'
 import type { LiveSession } from '../events/live.ts'
@@ -15,6 +16,7 @@ export interface Snapshot {
   readonly queue: { readonly counts: QueueCounts; readonly domains: readonly DomainCounts[] }
   readonly decisions: { readonly live: readonly DecisionRecord[]; readonly ended: readonly DecisionRecord[] }
   readonly shadow: ShadowTable
+  readonly verdicts: VerdictTable
   readonly pins: readonly PinUse[]
   readonly serverOnly: readonly ServerOnlyCertificate[]
   readonly expiries: readonly Expiry[]
@@ -25,7 +27,7 @@ export interface Snapshot {
 
 export type SnapshotPart = keyof Snapshot
 
-/** what the commands of the console need; the others get everything */
+/** what the commands of the console need, by their first word or their first two; the others get everything */
 const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   version: [],
   pid: [],
@@ -38,12 +40,20 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   paniclog: ['panics'],
   mailq: ['queue'],
   show: ['sessions'],
+  'tls sessions': ['decisions'],
+  'tls why': ['decisions'],
+  'tls shadow': ['shadow'],
+  'tls verdicts': ['verdicts'],
+  'tls expiring': ['expiries'],
+  'tls pins': ['pins'],
+  'tls server-only': ['serverOnly'],
 }
 
 /** @param words of a command */
-export function partsFor([first = '']: readonly string[]): readonly SnapshotPart[] {
-  const name = first.toLowerCase()
-  return Object.hasOwn(needs, name) ? (needs[name] ?? everyPart) : everyPart
+export function partsFor(words: readonly string[]): readonly SnapshotPart[] {
+  const [first = '', second = ''] = words.map((word) => word.toLowerCase())
+  const known = [`${first} ${second}`, first].find((name) => Object.hasOwn(needs, name))
+  return known === undefined ? everyPart : (needs[known] ?? everyPart)
 }
 
 /** The parts that are asked for. */
@@ -58,6 +68,7 @@ const readers: { readonly [Part in SnapshotPart]: (services: ConsoleServices) =>
   queue: ({ queue }) => ({ counts: queue.counts, domains: queue.byDomain() }),
   decisions: ({ decisions }) => ({ live: decisions.live(), ended: decisions.ended() }),
   shadow: ({ decisions }) => decisions.shadow(),
+  verdicts: ({ verdicts }) => verdicts(),
   pins: ({ pins }) => pins(),
   serverOnly: ({ serverOnly }) => serverOnly(),
   expiries: ({ expiries }) => expiries(),
