@@ -246,7 +246,7 @@ export const outboundNotes: Notes<OutboundValues> = {
     'next hops in their order, `__mx__` for the domain’s MX hosts, or `smtp://host?pref=P&port=N&type=mx&ttl=S`; see [delivery.md](delivery.md)',
   remote_smtp_port: 'port of the next hop',
   mx_failures_fallback_to_a:
-    'questions for MX that may stay unanswered in a row before the domain’s own addresses are tried; -1 and 0 = 1',
+    'questions for MX that may stay unanswered in a row before the domain’s own addresses are tried, without Use_DANE; -1 and 0 = 1',
   prohibited_hosts:
     'addresses to which nothing is sent; mail for a domain that has one of them fails: `551 5.4.6`',
   skip_hosts: 'addresses that are passed over for the domain’s other hosts',
@@ -288,7 +288,7 @@ export const outboundNotes: Notes<OutboundValues> = {
   tls_ciphers: 'OpenSSL cipher list for TLS 1.2 and older; `DEFAULT` is the unset behaviour',
   tlsv13_ciphersuites: 'suites of TLS 1.3, by preference',
   tls_protocols: 'such as `+ALL:-TLSv1.0:-TLSv1.1`; default: TLS 1.2 and 1.3',
-  use_dane: 'TLSA records of MX hosts are looked up where the DNS is signed',
+  use_dane: 'TLSA records of hosts are looked up where the DNS is signed',
   enable_dane: 'whether they count; default: as Use_DANE says',
   use_mta_sts: 'MTA-STS policies of domains are fetched',
   enable_mta_sts: 'whether they count; default: as Use_MTA_STS says',

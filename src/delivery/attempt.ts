@@ -19,6 +19,7 @@ import { HostFailures } from './host-failures.ts'
 import { type Found, type Host, LOOKUP_FAILED, type MxHosts, NO_HOSTS } from './mx.ts'
 import { Conversions, fitToHost } from './outgoing.ts'
 import type { NextHop, SmtpRoute } from './route.ts'
+import { usesDane } from './session/dane.ts'
 import { loginOf } from './session/login.ts'
 import type { TlsPlanner } from './session/planner.ts'
 import { Sessions, type UsableSession } from './session/sessions.ts'
@@ -135,7 +136,8 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       port,
       useIpv6: options.use_ipv6,
       preferIpv6: options.prefer_ipv6_mxs,
-      failuresToA: options.mx_failures_fallback_to_a,
+      // whoever keeps the answer about MX back must not choose the host (RFC 7672 §2.1.2)
+      failuresToA: usesDane(options) ? Number.POSITIVE_INFINITY : options.mx_failures_fallback_to_a,
       signal,
       ...(maxAge === undefined ? {} : { maxAge }),
     })

@@ -141,6 +141,15 @@ test('MX questions that stay unanswered lead to the domain’s own addresses aft
   assert.deepEqual(addressesOf(await find(hosts, { failuresToA: -1 })), ['192.0.2.4'])
 })
 
+test('… or to nothing, where whoever keeps them back must not choose the host', async () => {
+  const hosts = finder({ 'A example.test': ['192.0.2.4'] })
+  server.odd = ({ type }) => (type === 'MX' ? { rcode: 2 } : undefined)
+  for (let n = 0; n < 20; n++) {
+    assert.equal((await find(hosts, { failuresToA: Number.POSITIVE_INFINITY })).kind, 'transient')
+    now += 10_000
+  }
+})
+
 test('this server and whatever is not preferred to it are cut off', async () => {
   const zone = (name: string) => ({
     'MX example.test': [mx(10, 'a.test'), mx(20, name), mx(20, 'b.test'), mx(30, 'c.test')],

@@ -19,7 +19,9 @@ export interface Host {
   readonly mx?: {
     /** in lower case */
     readonly domain: string
-    /** the answers that led to this address were all authentic (RFC 7672 §2.2) */
+    /** the name that the domain is an alias of, where the answer is authentic */
+    readonly alias?: string
+    /** nobody else can have said that this is a host of it: the answer is authentic, or it is the domain itself (RFC 7672 §2.2) */
     readonly secure: boolean
   }
 }
@@ -36,7 +38,7 @@ export interface MxQuestion {
   readonly useIpv6: boolean
   /** hosts and addresses of IPv6 first, within a preference */
   readonly preferIpv6: boolean
-  /** questions for MX that may stay unanswered before the domain's addresses are taken; -1 = 1 */
+  /** questions for MX that may stay unanswered before the domain's addresses are taken; -1 = 1, Infinity = never */
   readonly failuresToA: number
   /** seconds that an answer may be old */
   readonly maxAge?: number
@@ -51,7 +53,7 @@ const NULL_MX = '550 5.4.4 [internal] NULL MX domain does not accept mail'
 const LOOP = '554 5.4.6 [internal] The best host for the domain is this server itself'
 
 /** where nothing is asked */
-const NO_RECORDS = { records: [] as readonly string[], authentic: true }
+const NO_RECORDS = { records: [] as readonly string[] }
 
 /** hosts of one domain, and addresses of one host, that are looked at */
 const MAX_HOSTS = 20
@@ -66,8 +68,6 @@ interface Exchange {
 
 interface Resolved extends Exchange {
   readonly addresses: readonly string[]
-  /** addresses whose answer was not authentic */
-  readonly insecure: ReadonlySet<string>
   /** a question about it was not answered */
   readonly unsure: boolean
 }
@@ -75,7 +75,8 @@ interface Resolved extends Exchange {
 interface Exchanges {
   readonly kind: 'exchanges'
   readonly list: readonly Exchange[]
-  readonly authentic: boolean
+  /** what each of them is to the domain */
+  readonly mx: NonNullable<Host['mx']>
 }
 
 export class MxHosts {
@@ -100,17 +101,15 @@ export class MxHosts {
   async find(question: MxQuestion): Promise<Found> {
     const found = await this.#exchanges(question)
     if (found.kind !== 'exchanges') return found
-    const { list, authentic } = found
+    const { list, mx } = found
     const resolved = await Promise.all(
       list.slice(0, MAX_HOSTS).map(async (each) => await this.#resolve(each, question)),
     )
     const usable = this.#withoutUs(resolved, question.port)
     if (usable.length === 0) return { kind: 'permanent', text: LOOP }
-    const { domain, port } = question
-    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses, insecure }) =>
-      addresses.map((address): Host => {
-        return { name, address, port, mx: { domain, secure: authentic && !insecure.has(address) } }
-      }),
+    const { port } = question
+    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses }) =>
+      addresses.map((address): Host => ({ name, address, port, mx })),
     )
     if (hosts.length > 0) return { kind: 'hosts', hosts }
     if (resolved.some(({ unsure }) => unsure)) return { kind: 'transient', text: LOOKUP_FAILED }
@@ -120,21 +119,28 @@ export class MxHosts {
 
   async #exchanges(question: MxQuestion): Promise<Exchanges | Exclude<Found, { kind: 'hosts' }>> {
     const { domain } = question
-    const itself = [{ name: domain, preference: 0 }]
+    // nobody could put another host in its place
+    const itself: Exchanges = {
+      kind: 'exchanges',
+      list: [{ name: domain, preference: 0 }],
+      mx: { domain, secure: true },
+    }
     const answer = await this.#ask(domain, 'MX', question)
     if (answer === undefined) {
       const enough = this.#countUnanswered(domain) >= Math.max(1, question.failuresToA)
-      return enough ? exchanges(itself, false) : { kind: 'transient', text: LOOKUP_FAILED }
+      return enough ? itself : { kind: 'transient', text: LOOKUP_FAILED }
     }
     this.#unanswered.delete(domain)
     if (answer.kind === 'no-name') return { kind: 'permanent', text: NO_DOMAIN }
-    if (answer.kind === 'no-data') return exchanges(itself, answer.authentic)
+    if (answer.kind === 'no-data') return itself
     const named = answer.records.filter(({ exchange }) => exchange !== '')
     if (named.length === 0) return { kind: 'permanent', text: NULL_MX }
     const inTurn = named
       .map(({ exchange, preference }) => ({ name: exchange, preference, lot: this.#random() }))
       .toSorted((a, b) => a.preference - b.preference || a.lot - b.lot)
-    return exchanges(inTurn, answer.authentic)
+    const { owner, authentic: secure } = answer
+    const alias = secure && owner !== domain ? { alias: owner } : {}
+    return { kind: 'exchanges', list: inTurn, mx: { domain, secure, ...alias } }
   }
 
   async #resolve(exchange: Exchange, question: MxQuestion): Promise<Resolved> {
@@ -145,8 +151,7 @@ export class MxHosts {
     ])
     const inTurn = preferIpv6 ? families.toReversed() : families
     const addresses = inTurn.flatMap((found) => found?.records ?? []).slice(0, MAX_ADDRESSES)
-    const insecure = inTurn.flatMap((found) => (found?.authentic === false ? found.records : []))
-    return { ...exchange, addresses, insecure: new Set(insecure), unsure: families.includes(undefined) }
+    return { ...exchange, addresses, unsure: families.includes(undefined) }
   }
 
   /** undefined: the question was not answered @throws the signal's reason */
@@ -180,10 +185,6 @@ export class MxHosts {
     if (this.#unanswered.size > MAX_COUNTED && oldest !== undefined) this.#unanswered.delete(oldest)
     return count
   }
-}
-
-function exchanges(list: readonly Exchange[], authentic: boolean): Exchanges {
-  return { kind: 'exchanges', list, authentic }
 }
 
 function inOrder(resolved: readonly Resolved[], preferIpv6: boolean): readonly Resolved[] {

@@ -32,6 +32,7 @@ export interface RecordData {
   readonly PTR: string
   readonly NS: string
   readonly TLSA: TlsaData
+  readonly CNAME: string
 }
 
 export type QueryType = keyof RecordData
@@ -56,6 +57,8 @@ export interface DnsAnswer<T extends QueryType> {
   readonly kind: 'found' | 'no-data' | 'no-name'
   /** at least one when found, in the server's order */
   readonly records: readonly RecordData[T][]
+  /** whose records they are: what was asked for, or where its aliases lead; in lower case */
+  readonly owner: string
   /** the server says that it has validated the answer (AD); worth what the way to the server is worth */
   readonly authentic: boolean
   /** seconds for which the answer may be kept; 0 = not at all */
@@ -189,8 +192,8 @@ function readAnswer(
       const data = records.slice(0, MAX_RECORDS).flatMap((record) => dataOf(record))
       ttl = Math.min(ttl, ...records.map(ttlOf))
       return data.length > 0
-        ? { kind: 'found', records: data, ttl }
-        : { kind: 'no-data', records: [], ttl: 0 }
+        ? { kind: 'found', records: data, owner: plainName(name), ttl }
+        : { kind: 'no-data', records: [], owner: plainName(name), ttl: 0 }
     }
     const alias = owned.find(({ type }) => type === 'CNAME')
     if (alias?.type !== 'CNAME') break
@@ -198,7 +201,7 @@ function readAnswer(
     name = alias.data
   }
   const kind = rcode === 'NXDOMAIN' ? 'no-name' : 'no-data'
-  return { kind, records: [], ttl: Math.min(ttl, negativeTtl(authorities)) }
+  return { kind, records: [], owner: plainName(name), ttl: Math.min(ttl, negativeTtl(authorities)) }
 }
 
 /** The lesser of the SOA's own TTL and its MINIMUM; without an SOA nothing is kept (RFC 2308 §5). */
@@ -226,6 +229,7 @@ function dataOf(record: Answer): RecordData[QueryType][] {
       return [record.data]
     case 'PTR':
     case 'NS':
+    case 'CNAME':
       return [plainName(record.data)]
     case 'MX': {
       const exchange = plainName(record.data.exchange)

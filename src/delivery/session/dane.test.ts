@@ -8,13 +8,15 @@ import type { OutboundValues } from '../../config/settings.ts'
 import { fixedServers } from '../../dns/name-servers.ts'
 import { StubResolver } from '../../dns/stub-resolver.ts'
 import { Authority, type Credential, selfSigned } from '../../tls/authority.ts'
-import { MxHosts } from '../mx.ts'
+import { type Host, MxHosts } from '../mx.ts'
 import { OwnHosts } from '../own-hosts.ts'
+import { findTlsa } from './dane.ts'
 import {
   certificateFor,
   DOMAIN,
   fileOf,
   HOST,
+  noDns,
   type Tried,
   type TryOptions,
   tryAt,
@@ -49,21 +51,23 @@ const dane = { use_dane: true, idle_timeout: 0 } as const
 interface World extends Omit<TryOptions, 'dns'> {
   readonly records?: readonly Tlsa[]
   readonly authentic?: boolean
-  /** rcode for the TLSA question */
+  /** rcode for the question of type `refuses` */
   readonly rcode?: number
+  readonly refuses?: string
   readonly trusts?: (address: string) => boolean
 }
 
 async function withDane(
   script: SinkScript,
-  { records, authentic = true, rcode, trusts, ...rest }: World = {},
+  { records, authentic = true, rcode, refuses = 'TLSA', trusts, ...rest }: World = {},
 ): Promise<Tried & { readonly sink: SmtpSink }> {
   const sink = await SmtpSink.start(script)
-  const server = await TestDnsServer.start(
-    records === undefined ? {} : { [`TLSA _${sink.port}._tcp.${HOST}`]: records },
-  )
+  const server = await TestDnsServer.start({
+    [`A ${HOST}`]: ['127.0.0.1'],
+    ...(records === undefined ? {} : { [`TLSA _${sink.port}._tcp.${HOST}`]: records }),
+  })
   server.authentic = authentic
-  if (rcode !== undefined) server.odd = () => ({ rcode })
+  if (rcode !== undefined) server.odd = ({ type }) => (type === refuses ? { rcode } : undefined)
   const servers = fixedServers([server.address])
   const dns = new StubResolver({ servers, rounds: 1, ...(trusts === undefined ? {} : { trusts }) })
   try {
@@ -188,14 +192,16 @@ test('records that cannot be used make TLS a must and verify nobody', async () =
   assert.equal((await withDane({ tls: own }, { records: unusable, options })).result.kind, 'transient')
 })
 
-test('a question for TLSA that is not answered keeps the mail', async () => {
-  const { result, sink, told } = await withDane({ tls: own }, { rcode: 2 })
-  assert.deepEqual(
-    [result.kind, result.text],
-    ['transient', `451 4.7.5 [internal] The TLSA records of ${HOST} could not be looked up`],
-  )
-  assert.equal(sink.connections, 0)
-  assert.equal(told[0]?.failure, 'dnssec-invalid')
+test('a question for TLSA, or for whether the host is signed, that is not answered keeps the mail', async () => {
+  for (const refuses of ['TLSA', 'A']) {
+    const { result, sink, told } = await withDane({ tls: own }, { rcode: 2, refuses })
+    assert.deepEqual(
+      [result.kind, result.text],
+      ['transient', `451 4.7.5 [internal] The TLSA records of ${HOST} could not be looked up`],
+    )
+    assert.equal(sink.connections, 0)
+    assert.equal(told[0]?.failure, 'dnssec-invalid')
+  }
 })
 
 test('records count only if every answer was authentic, by a server that is believed', async () => {
@@ -215,39 +221,131 @@ test('records count only if every answer was authentic, by a server that is beli
   }
 })
 
-test('MX and address records that are not authentic are remembered with each address', async () => {
+test('a host of MX records that are not authentic is none of the domain’s; the domain itself always is', async () => {
   const server = await TestDnsServer.start({
     [`MX ${DOMAIN}`]: [{ preference: 1, exchange: HOST }],
+    'CNAME alias.test': [DOMAIN],
     [`A ${HOST}`]: ['192.0.2.1'],
-    [`AAAA ${HOST}`]: ['2001:db8::1'],
     'A bare.test': ['192.0.2.2'],
   })
-  const secureOf = async (domain: string, insecure: string): Promise<unknown> => {
-    server.authentic = true
-    server.odd = ({ type }) =>
-      type === insecure
-        ? { packet: (answer) => ({ ...answer, flags: (answer.flags ?? 0) & ~(1 << 5) }) }
-        : undefined
+  const mxOf = async (domain: string, authentic: boolean): Promise<unknown> => {
+    server.authentic = authentic
     const dns = new StubResolver({ servers: fixedServers([server.address]) })
     const hosts = new MxHosts({ dns, own: new OwnHosts({ names: [], listens: [] }) })
-    const found = await hosts.find({
-      domain,
-      port: 25,
-      useIpv6: true,
-      preferIpv6: false,
-      failuresToA: 3,
-      signal: new AbortController().signal,
-    })
-    return found.kind === 'hosts' ? found.hosts.map(({ mx }) => mx?.secure) : found
+    const question = { domain, port: 25, useIpv6: true, preferIpv6: false, failuresToA: 3, signal }
+    const found = await hosts.find(question)
+    return found.kind === 'hosts' ? found.hosts.map(({ mx }) => mx) : found
   }
   try {
-    assert.deepEqual(await secureOf(DOMAIN, 'none'), [true, true])
-    assert.deepEqual(await secureOf(DOMAIN, 'MX'), [false, false])
-    assert.deepEqual(await secureOf(DOMAIN, 'A'), [false, true])
-    assert.deepEqual(await secureOf(DOMAIN, 'AAAA'), [true, false])
-    assert.deepEqual(await secureOf('bare.test', 'none'), [true], 'without MX records, signed')
-    assert.deepEqual(await secureOf('bare.test', 'MX'), [false])
+    assert.deepEqual(await mxOf(DOMAIN, true), [{ domain: DOMAIN, secure: true }])
+    assert.deepEqual(await mxOf(DOMAIN, false), [{ domain: DOMAIN, secure: false }])
+    assert.deepEqual(await mxOf('alias.test', true), [{ domain: 'alias.test', alias: DOMAIN, secure: true }])
+    assert.deepEqual(await mxOf('alias.test', false), [{ domain: 'alias.test', secure: false }])
+    for (const authentic of [true, false])
+      assert.deepEqual(await mxOf('bare.test', authentic), [{ domain: 'bare.test', secure: true }])
   } finally {
+    await server.close()
+  }
+})
+
+const signal = new AbortController().signal
+const TARGET = 'target.example.test'
+const MX = { domain: DOMAIN, secure: true }
+const NONE = { kind: 'none' }
+
+interface AliasWorld {
+  /** names with TLSA records; what each holds is its own name's digest */
+  readonly at: readonly string[]
+  /** questions whose answers are not authentic */
+  readonly insecure?: readonly string[]
+  /** questions that are not answered */
+  readonly broken?: readonly string[]
+  readonly host?: Partial<Host>
+  /** it is the operator who names the host */
+  readonly gateway?: boolean
+}
+
+/** Where the records of a host that is an alias are found, with the names that a certificate may have. */
+async function found({
+  at,
+  insecure = [],
+  broken = [],
+  host,
+  gateway = false,
+}: AliasWorld): Promise<unknown> {
+  const record = tlsa('2 0 1', root.credential)
+  const server = await TestDnsServer.start({
+    [`CNAME ${HOST}`]: [TARGET],
+    [`A ${TARGET}`]: ['192.0.2.1'],
+    [`AAAA ${TARGET}`]: ['2001:db8::1'],
+    ...Object.fromEntries(at.map((name) => [`TLSA _25._tcp.${name}`, [record]])),
+  })
+  server.authentic = true
+  server.odd = ({ name, type }) => {
+    if (broken.includes(`${type} ${name}`)) return { rcode: 2 }
+    if (!insecure.includes(`${type} ${name}`)) return undefined
+    return { packet: (answer) => ({ ...answer, flags: (answer.flags ?? 0) & ~(1 << 5) }) }
+  }
+  const dns = new StubResolver({ servers: fixedServers([server.address]), rounds: 1 })
+  try {
+    const whole = { name: HOST, address: '192.0.2.1', port: 25, ...(gateway ? {} : { mx: MX }), ...host }
+    const finding = await findTlsa(dns, { host: whole, maxAge: 60, signal })
+    return finding.kind === 'usable' ? [finding.base, finding.names] : finding.kind
+  } finally {
+    await server.close()
+  }
+}
+
+test('an alias that is signed all along: records of what it stands for count, else its own', async () => {
+  const atTarget = [TARGET, [TARGET, DOMAIN]]
+  const atAlias = [HOST, [HOST, DOMAIN]]
+  assert.deepEqual(await found({ at: [TARGET] }), atTarget)
+  assert.deepEqual(await found({ at: [TARGET, HOST] }), atTarget)
+  assert.deepEqual(await found({ at: [HOST] }), atAlias)
+  assert.deepEqual(await found({ at: [] }), 'none')
+  const v6 = { host: { address: '2001:db8::1' }, insecure: [`A ${HOST}`] }
+  assert.deepEqual(await found({ at: [TARGET], ...v6 }), atTarget, 'the family of the address counts')
+  const mx = { ...MX, domain: 'other.test', alias: DOMAIN }
+  assert.deepEqual(await found({ at: [TARGET], host: { mx } }), [TARGET, [TARGET, 'other.test', DOMAIN]])
+})
+
+test('an alias that is signed and leads to where nothing is: only records of its own count', async () => {
+  const insecure = [`A ${HOST}`]
+  assert.deepEqual(await found({ at: [TARGET, HOST], insecure }), [HOST, [HOST, DOMAIN]])
+  assert.deepEqual(await found({ at: [TARGET], insecure }), 'none')
+  assert.deepEqual(await found({ at: [TARGET, HOST], insecure: [...insecure, `CNAME ${HOST}`] }), 'none')
+  assert.deepEqual(await found({ at: [HOST], insecure: [`TLSA _25._tcp.${HOST}`] }), 'none')
+})
+
+test('an answer about an alias that cannot be had is not taken for another name’s', async () => {
+  for (const question of [`A ${HOST}`, `TLSA _25._tcp.${TARGET}`])
+    assert.deepEqual(await found({ at: [HOST], broken: [question] }), 'failed', question)
+  const broken = [`CNAME ${HOST}`]
+  assert.deepEqual(await found({ at: [HOST], insecure: [`A ${HOST}`], broken }), 'failed')
+})
+
+test('a host that the operator names has records too, if it has a name', async () => {
+  const named = { name: HOST, address: '192.0.2.1', port: 25 }
+  assert.deepEqual(await found({ at: [TARGET], gateway: true }), [TARGET, [TARGET]])
+  for (const name of ['192.0.2.1', '2001:db8::1', '/run/lmtp.sock', 'localhost', 'a.localhost.'])
+    assert.deepEqual(await findTlsa(noDns, { host: { ...named, name }, maxAge: 60, signal }), NONE)
+})
+
+test('the name at which the records stand is asked for by SNI', async () => {
+  const sink = await SmtpSink.start({ tls: own })
+  const server = await TestDnsServer.start({
+    [`CNAME ${HOST}`]: [TARGET],
+    [`A ${TARGET}`]: ['127.0.0.1'],
+    [`TLSA _${sink.port}._tcp.${TARGET}`]: [tlsa('3 1 1', own)],
+  })
+  server.authentic = true
+  const dns = new StubResolver({ servers: fixedServers([server.address]) })
+  try {
+    const { result } = await tryAt(sink, { secure: true, dns, options: dane })
+    assert.equal(result.tls?.verifiedBy, 'dane', result.text)
+    assert.deepEqual(sink.handshakes[0]?.sni, TARGET)
+  } finally {
+    await sink.close()
     await server.close()
   }
 })

@@ -12,7 +12,7 @@ const asked: readonly Verification[] = [
   { kind: 'ca' },
   { kind: 'name', by: 'host', names: ['localhost'], commonName: true },
   { kind: 'name', by: 'sts', names: ['localhost'], commonName: false },
-  { kind: 'dane', records: [], names: ['localhost'] },
+  { kind: 'dane', records: [], base: 'localhost', names: ['localhost'] },
 ]
 
 test('“no error” verifies nobody where there is no certificate, or where nothing was shown anew', async () => {

@@ -70,8 +70,13 @@ export type Verification =
       /** a CN counts where there is no alternative name at all */
       readonly commonName: boolean
     }
-  /** one of the TLSA records; the names are for those of usage DANE-TA */
-  | { readonly kind: 'dane'; readonly records: readonly TlsaRecord[]; readonly names: readonly string[] }
+  /** one of the TLSA records, which stand at `base`; the names are for those of usage DANE-TA */
+  | {
+      readonly kind: 'dane'
+      readonly records: readonly TlsaRecord[]
+      readonly base: string
+      readonly names: readonly string[]
+    }
 
 /** What a handshake brought to light. It must have been a full one: a resumed session proves nothing here. */
 export interface HostEvidence {

@@ -9,7 +9,7 @@ import type { EventSink } from '../../events/events.ts'
 import type { TlsPolicyFacts } from '../../events/outbound-tls.ts'
 import { PemError } from '../../tls/pem.ts'
 import type { Host } from '../mx.ts'
-import { type DaneFinding, findTlsa } from './dane.ts'
+import { type DaneFinding, findTlsa, usesDane } from './dane.ts'
 import type { SessionMaterial } from './material.ts'
 import type { StsPolicies } from './sts-policies.ts'
 import { decide, planKey, type TlsPlan, type TlsResult } from './tls-plan.ts'
@@ -43,9 +43,8 @@ export class TlsPlanner {
   /** @throws the signal's reason */
   async plan(host: Host, options: OutboundValues, signal: AbortSignal): Promise<PlannedTls> {
     const { dns, policies, material, tlsaMaxAge: maxAge } = this.#options
-    const useDane = options.use_dane && (options.enable_dane ?? true)
     const useSts = options.use_mta_sts && (options.enable_mta_sts ?? true)
-    const dane = useDane ? await findTlsa(dns, { host, maxAge, signal }) : NO_DANE
+    const dane = usesDane(options) ? await findTlsa(dns, { host, maxAge, signal }) : NO_DANE
     const wantsSts = useSts && host.mx !== undefined && dane.kind !== 'usable' && dane.kind !== 'failed'
     const sts = wantsSts ? await policies.find(host.mx.domain, signal) : undefined
     const decision = decide(host, options, { dane, sts })

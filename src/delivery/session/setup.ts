@@ -141,12 +141,14 @@ class Setup {
   }
 
   async #handshake(tls: TlsPlan): Promise<Secured & { readonly peer: SecuredHost }> {
-    const { host } = this.#plan
+    const { verify } = tls
+    // RFC 7672 §8.1: the name at which the host's TLSA records stand
+    const name = verify.kind === 'dane' ? verify.base : this.#plan.host.name
     try {
       const socket = await this.#client.startTls(
         tls.secureContext,
         // RFC 6066 §3: no address, and no dot at the end
-        isIP(host.name) === 0 ? host.name.replace(/\.$/, '') : undefined,
+        isIP(name) === 0 ? name.replace(/\.$/, '') : undefined,
       )
       const link = readLink(socket)
       const peer = await judgeHost(readPresented(socket, 'unset'), tls.verify)

@@ -70,8 +70,8 @@ export function decide(host: Host, options: OutboundValues, { dane, sts }: Publi
     return { kind: 'skip', text, policy: tlsaPolicy(host, []), flaw: 'dnssec-invalid' }
   }
   if (dane.kind === 'usable') {
-    const { records, names } = dane
-    const verify: Verification = { kind: 'dane', records, names }
+    const { records, base, names } = dane
+    const verify: Verification = { kind: 'dane', records, base, names }
     const demand: TlsDemand = { use: 'required', fallback: false, verify, insist: true, roots: 'none' }
     return { kind: 'tls', demand, policy: tlsaPolicy(host, records.map(tlsaText)) }
   }
@@ -140,7 +140,7 @@ function tlsaPolicy(host: Host, strings: readonly string[]): TlsPolicyFacts {
 /** Two sessions whose keys are equal may stand in for each other. */
 export function planKey(host: Host, demand: TlsDemand, { digest }: SessionContext): string {
   const { use, fallback, verify, insist } = demand
-  const asked = verify.kind === 'dane' ? [verify.records.map(tlsaText), verify.names] : verify
+  const asked = verify.kind === 'dane' ? [verify.records.map(tlsaText), verify.base, verify.names] : verify
   const parts = JSON.stringify([host.name, use, fallback, insist, asked, digest])
   // records may be long
   return createHash('sha256').update(parts).digest('hex')
