@@ -122,6 +122,17 @@ function decisions(
   )
 }
 
+/** Lines of the rejectlog that fit, once there is one: they come a moment after the answers that they tell of. */
+function rejections(bench: Bench, fits: (line: string) => boolean): Promise<string[]> {
+  return eventually(
+    () => 'a line in the rejectlog',
+    () => {
+      const found = readLog(bench.receiving.folder, 'reject.ec').filter(fits)
+      return found.length > 0 && found
+    },
+  )
+}
+
 async function getsInAsNobody(bench: Bench, credential: ClientCredential): Promise<void> {
   const text = await inbox(bench, `c-${credential}-none`)
   assert.match(text, /with ESMTPS/)
@@ -168,11 +179,7 @@ async function isRefused(bench: Bench, refusal: Refusal, habits: ClientHabits): 
   assert.match(bounce, new RegExp(`550[ -]5\\.7\\.1 certificate: ${cause}`))
   assert.equal(bounces(bench, local).length, 1)
   assert.deepEqual(list(path.join(bench.receiving.folder, 'mail', local)), [])
-  const rejected = readLog(bench.receiving.folder, 'reject.ec').filter((line) =>
-    line.endsWith(`certificate: ${cause}`),
-  )
-  assert.ok(rejected.length > 0)
-  for (const line of rejected) {
+  for (const line of await rejections(bench, (each) => each.endsWith(`certificate: ${cause}`))) {
     assert.match(line, /P="awaiting mailfrom" E=550 M=scriptlet/)
     assert.doesNotMatch(line, /tls_client_verified=yes/)
     if (shown) assert.match(line, new RegExp(`tls_client_cert_subject="?CN=mta-${credential}\\.test`))
@@ -187,7 +194,7 @@ async function waits(bench: Bench, local: string, habits: ClientHabits): Promise
     () => `a deferral of ${local}; ${bench.mta.log().slice(-1000)}`,
     () => habits.deferred(local).test(bench.mta.log()),
   )
-  assert.ok(readLog(bench.receiving.folder, 'reject.ec').some((line) => / M=tls /.test(line)))
+  await rejections(bench, (line) => / M=tls /.test(line))
   assert.equal(bounces(bench, local).length, 0)
   assert.deepEqual(list(path.join(bench.receiving.folder, 'mail', local)), [])
 }
