@@ -117,6 +117,10 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     return until === Number.POSITIVE_INFINITY ? all(last) : messages.map(() => ({ kind: 'deferred', until }))
   }
 
+  retryHosts(): void {
+    this.#failures.forget()
+  }
+
   close(): void {
     this.#sessions.close()
     this.#tls?.close()

@@ -58,6 +58,11 @@ export class Batches {
     this.#options = options
   }
 
+  /** Whether an attempt was made whose outcome is not written yet: nobody else may decide about it. */
+  isUnwritten(number: number): boolean {
+    return this.#unwritten.has(number)
+  }
+
   async run(batch: Batch, means: AttemptMeans & { readonly signal: AbortSignal }): Promise<void> {
     const { queues, now, delay } = this.#options
     const open = new Set(batch.messages)

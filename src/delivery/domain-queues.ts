@@ -13,14 +13,9 @@ import type { OutboundScope } from '../config/settings.ts'
 import type { Egress } from '../config/settings-queue.ts'
 import { DueHeap } from './due-heap.ts'
 import { Fifo } from './fifo.ts'
+import { type Lane, Lanes } from './lanes.ts'
 import { type MessageTable, NOBODY } from './message-table.ts'
 import type { Throttles } from './throttle.ts'
-
-/** Messages that wait one behind the other. */
-interface Lane {
-  head: number
-  tail: number
-}
 
 export interface DomainQueue extends Egress {
   readonly index: number
@@ -36,6 +31,8 @@ export interface DomainQueue extends Egress {
   delayed: number
   /** messages that failed and whose end is not settled */
   failed: number
+  /** messages that an operator's act has taken out, for a moment */
+  held: number
   /** envelopes of waiting messages in memory */
   resident: number
   /** before this nothing of it is tried */
@@ -76,6 +73,7 @@ const FULL_MS = 200
 
 export class DomainQueues {
   readonly #table: MessageTable
+  readonly #lanes: Lanes
   readonly #throttles: Throttles
   readonly #queues = new Map<string, DomainQueue>()
   readonly #byIndex: (DomainQueue | undefined)[] = []
@@ -87,11 +85,13 @@ export class DomainQueues {
   #rules: QueueRules
   #generation = 0
   #ready = 0
+  #held = 0
   #attempts = 0
   #unfinished = false
 
   constructor(table: MessageTable, throttles: Throttles, rules: QueueRules) {
     this.#table = table
+    this.#lanes = new Lanes(table)
     this.#throttles = throttles
     this.#rules = rules
   }
@@ -99,6 +99,11 @@ export class DomainQueues {
   /** messages that wait for their turn, suspended ones included */
   get ready(): number {
     return this.#ready
+  }
+
+  /** messages that an operator's act has taken out */
+  get held(): number {
+    return this.#held
   }
 
   /** attempts under way */
@@ -144,6 +149,7 @@ export class DomainQueues {
       attempts: 0,
       delayed: 0,
       failed: 0,
+      held: 0,
       resident: 0,
       blockedUntil: 0,
       reachedAt: 0,
@@ -157,9 +163,16 @@ export class DomainQueues {
     return queue
   }
 
+  /** A message of it is taken out, or is not any more: then it is somewhere again, or gone. */
+  hold(queue: DomainQueue, messages: 1 | -1): void {
+    queue.held += messages
+    this.#held += messages
+    this.settle(queue)
+  }
+
   /** Forgets a queue that has nothing left. */
   settle(queue: DomainQueue): void {
-    if (queue.waiting + queue.active + queue.delayed + queue.failed > 0) return
+    if (queue.waiting + queue.active + queue.delayed + queue.failed + queue.held > 0) return
     if (this.#byIndex[queue.index] !== queue) return
     this.#queues.delete(`${queue.bindingGroup}/${queue.binding}/${queue.domain}`)
     this.#byIndex[queue.index] = undefined
@@ -177,13 +190,16 @@ export class DomainQueues {
 
   push(message: number): void {
     const queue = this.of(message)
-    const lane = this.#laneOf(message, queue)
-    this.#table.setNext(message, NOBODY)
-    if (lane.tail === NOBODY) lane.head = message
-    else this.#table.setNext(lane.tail, message)
-    lane.tail = message
+    this.#lanes.append(message, this.#laneOf(message, queue))
     this.#count(queue, 1)
     this.#rotate(queue)
+  }
+
+  /** Takes one that waits out of its lane, wherever it stands in it; it is nowhere then. */
+  withdraw(message: number): void {
+    const queue = this.of(message)
+    this.#lanes.remove(message, this.#laneOf(message, queue))
+    this.#count(queue, -1)
   }
 
   /** Puts messages back to where they were taken from, in their order: nothing was done with them. */
@@ -194,10 +210,7 @@ export class DomainQueues {
     this.#throttles.of(scope, 'outbound_throttle_messages')?.giveBack(now, messages.length)
     for (const message of messages.toReversed()) {
       const queue = this.of(message)
-      const lane = this.#laneOf(message, queue)
-      this.#table.setNext(message, lane.head)
-      lane.head = message
-      if (lane.tail === NOBODY) lane.tail = message
+      this.#lanes.prepend(message, this.#laneOf(message, queue))
       this.#count(queue, 1)
       this.#rotate(queue)
     }
@@ -268,6 +281,13 @@ export class DomainQueues {
     this.#blocked.push(until, queue)
   }
 
+  /** A queue need not wait any more: what holds it back may do so anew. */
+  unblock(queue: DomainQueue): void {
+    queue.blockedUntil = 0
+    queue.lookupFailures = 0
+    this.#rotate(queue)
+  }
+
   /** Lets those go on whose time has come. */
   release(now: number): void {
     for (let queue = this.#blocked.popDue(now); queue !== undefined; queue = this.#blocked.popDue(now))
@@ -303,15 +323,12 @@ export class DomainQueues {
   /** Takes the first message that waits, and those right behind it that can go with it. */
   #batch(queue: DomainQueue, limit: number): readonly number[] {
     const lane = queue.lanes.urgent.head === NOBODY ? queue.lanes.ready : queue.lanes.urgent
-    const messages = [lane.head]
     const content = this.#table.content(lane.head)
-    let message = this.#table.next(lane.head)
-    while (message !== NOBODY && messages.length < limit && this.#table.content(message) === content) {
-      messages.push(message)
-      message = this.#table.next(message)
-    }
-    lane.head = message
-    if (message === NOBODY) lane.tail = NOBODY
+    const messages: number[] = []
+    do {
+      messages.push(lane.head)
+      this.#lanes.remove(lane.head, lane)
+    } while (lane.head !== NOBODY && messages.length < limit && this.#table.content(lane.head) === content)
     this.#count(queue, -messages.length)
     return messages
   }
@@ -331,11 +348,15 @@ export class DomainQueues {
     this.#rotation.push(queue)
   }
 
-  #mayGo(queue: DomainQueue, now: number): boolean {
-    if (queue.waiting === 0 || queue.blockedUntil > now) return false
-    const { suspend_delivery, max_outbound_connections: limit } = this.scope(queue).options
+  /** Whether nothing of it is tried, because the configuration says so. */
+  isSuspended(queue: DomainQueue): boolean {
     const unbound = queue.binding === 'default' && queue.bindingGroup === 'default'
-    if (suspend_delivery || (unbound && this.#rules.defaultSuspended)) return false
+    return this.scope(queue).options.suspend_delivery || (unbound && this.#rules.defaultSuspended)
+  }
+
+  #mayGo(queue: DomainQueue, now: number): boolean {
+    if (queue.waiting === 0 || queue.blockedUntil > now || this.isSuspended(queue)) return false
+    const { max_outbound_connections: limit } = queue.scope.options
     return limit === 0 || queue.attempts < limit
   }
 

@@ -26,6 +26,10 @@ export class HostFailures {
     this.#failedAt.delete(keyOf(host))
   }
 
+  forget(): void {
+    this.#failedAt.clear()
+  }
+
   /** Whether it failed less than so many seconds ago. */
   isDown(host: HostPlace, seconds: number): boolean {
     const at = this.#failedAt.get(keyOf(host))

@@ -6,7 +6,8 @@
 /** a number that no message has */
 export const NOBODY = -1
 
-const flag = { mayRepeat: 1, urgent: 2, failed: 4, told: 8 } as const
+/** `waiting`: it is in a lane. `pinned`: an operator had it wait until a time that its envelope names */
+const flag = { mayRepeat: 1, urgent: 2, failed: 4, told: 8, waiting: 16, pinned: 32 } as const
 
 const FIRST_SIZE = 1024
 
@@ -20,7 +21,7 @@ export class MessageTable {
   #queue = new Int32Array(FIRST_SIZE)
   /** the next one in the lane that it waits in; of a number that is free, the next free one */
   #next = new Int32Array(FIRST_SIZE)
-  /** where it is in the heap of those that wait for their time */
+  /** where it is in the heap of those that wait for their time; in a lane, the one before it */
   #place = new Int32Array(FIRST_SIZE)
   #flags = new Uint8Array(FIRST_SIZE)
   #used = 0
@@ -28,6 +29,11 @@ export class MessageTable {
 
   get size(): number {
     return this.#known.size
+  }
+
+  /** All numbers are below this; some of them may be free. */
+  get end(): number {
+    return this.#used
   }
 
   has(id: string): boolean {
@@ -54,6 +60,7 @@ export class MessageTable {
   remove(number: number): void {
     this.#known.delete(this.id(number))
     this.#ids[number] = undefined
+    this.#queue[number] = NOBODY
     this.#next[number] = this.#free
     this.#free = number
   }
@@ -68,6 +75,11 @@ export class MessageTable {
 
   queue(number: number): number {
     return this.#queue[number] ?? NOBODY
+  }
+
+  /** It goes to another queue; it must be in no lane and wait for no time. */
+  setQueue(number: number, queue: number): void {
+    this.#queue[number] = queue
   }
 
   next(number: number): number {
@@ -100,6 +112,10 @@ export class MessageTable {
 
   mark(number: number, name: keyof typeof flag): void {
     this.#flags[number] = (this.#flags[number] ?? 0) | flag[name]
+  }
+
+  unmark(number: number, name: keyof typeof flag): void {
+    this.#flags[number] = (this.#flags[number] ?? 0) & ~flag[name]
   }
 
   #grow(): void {

@@ -107,8 +107,8 @@ export function retryWait(
   return Math.max(MIN_WAIT_MS, Math.min(options.retry_interval * 1000 * 2 ** doublings, cap))
 }
 
-/** Message_Expiration 0 is never. */
-function expiry(message: StoredMessage, options: Pick<RetryOptions, 'message_expiration'>): number {
+/** When a message has expired, milliseconds since the epoch. Message_Expiration 0 is never. */
+export function expiry(message: StoredMessage, options: Pick<RetryOptions, 'message_expiration'>): number {
   if (options.message_expiration === 0) return Number.POSITIVE_INFINITY
   return message.envelope.receivedAt + options.message_expiration * 1000
 }

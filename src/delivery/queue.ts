@@ -7,73 +7,30 @@
  * messages only a few octets are in memory (message-table.ts); the spool is gone over piece by piece at the start.
  */
 
-import type { LimitCounts } from '../config/limit-counts.ts'
-import type { Settings } from '../config/settings.ts'
-import type { Egress, QueueGlobals } from '../config/settings-queue.ts'
 import type { EventSink } from '../events/events.ts'
 import { routingDomain } from '../mail/envelope.ts'
-import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredMessage } from '../spool/spool.ts'
 import { Attempts, describe } from './attempts.ts'
 import { Batches, TRY_AGAIN_MS } from './batches.ts'
-import type { BouncingOptions, NoticeOptions } from './bouncing.ts'
+import type { NoticeOptions } from './bouncing.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DelayedHeap } from './delayed-heap.ts'
 import { DomainQueues, type QueueRules } from './domain-queues.ts'
-import type { EndSettings } from './domain-targets.ts'
 import { Endings, MAX_ENDINGS } from './endings.ts'
 import { Fifo } from './fifo.ts'
 import { HostGates } from './host-gates.ts'
 import { MessageTable } from './message-table.ts'
 import { DelayNotices } from './notices/delays.ts'
+import { Desk } from './operator/desk.ts'
+import { DomainRecords } from './operator/domain-records.ts'
+import type { QueueQuestions, QueueTopic } from './operator/orders.ts'
+import type { DomainCounts, QueueCounts } from './queue-counts.ts'
+import type { DeliveryQueueOptions, QueueSettings } from './queue-options.ts'
 import { type Recovered, recover } from './recovery.ts'
 import { Residents } from './residents.ts'
 import { Router } from './route.ts'
 import { Throttles } from './throttle.ts'
 import type { Transports } from './transport.ts'
-
-type QueueSettings = EndSettings &
-  Pick<Settings, 'resolveOutbound' | 'resolveHost'> & {
-    readonly global: QueueGlobals
-  }
-
-export interface DeliveryQueueOptions extends Pick<BouncingOptions, 'sign'> {
-  readonly spool: Spool
-  readonly settings: QueueSettings
-  readonly transports: Transports
-  readonly events: EventSink
-  /** names each attempt's outbound connection */
-  readonly ids: Pick<IdGenerator, 'next'>
-  /** what bounces say about where they are from */
-  readonly hostname: string
-  readonly clock?: Clock
-  /** attempts under way at once, over all domains; each may hold a socket */
-  readonly concurrency?: number
-  /** set where several processes of a node deliver: what limits are counted by, and how many processes there are */
-  readonly node?: { readonly counts: LimitCounts; readonly workers: number } | undefined
-}
-
-/** How many messages are where. A message under way is in `active` only. */
-export interface QueueCounts {
-  readonly ready: number
-  readonly active: number
-  readonly delayed: number
-  /** failed for good, and the bounce is not made yet */
-  readonly failed: number
-  /** domains that have something ready or under way, each in each binding */
-  readonly domains: number
-  /** messages whose envelopes are in memory although nothing is done with them */
-  readonly resident: number
-}
-
-/** What waits for one domain in one binding. */
-export interface DomainCounts extends Egress {
-  /** where the mail is routed; a byte string */
-  readonly domain: string
-  /** ready or under way */
-  readonly active: number
-  readonly delayed: number
-}
 
 const DEFAULT_CONCURRENCY = 1000
 /** different faults of the configuration that are told between two reloads */
@@ -92,6 +49,8 @@ export class DeliveryQueue {
   readonly #batches: Batches
   readonly #endings: Endings
   readonly #delays: DelayNotices
+  readonly #desk: Desk
+  readonly #records = new DomainRecords()
   /** bounces in the spool whose failed message is there too, by its number */
   readonly #bounces = new Map<number, StoredMessage>()
   /** failed messages whose bounce is to be made */
@@ -105,6 +64,7 @@ export class DeliveryQueue {
   #underWay = 0
   #failed = 0
   #ending = 0
+  #recovering = 0
   /** the next look for something to do is under way to its turn */
   #goingOn = false
   #phase: 'new' | 'running' | 'stopped' = 'new'
@@ -112,7 +72,12 @@ export class DeliveryQueue {
 
   constructor(options: DeliveryQueueOptions) {
     this.#spool = options.spool
-    this.#events = options.events
+    this.#events = {
+      emit: (event) => {
+        this.#records.handle(event)
+        options.events.emit(event)
+      },
+    }
     this.#clock = options.clock ?? systemClock
     this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
     this.#transports = options.transports
@@ -123,22 +88,26 @@ export class DeliveryQueue {
     const throttles = new Throttles(node?.workers)
     this.#queues = new DomainQueues(this.#table, throttles, this.#rules())
     const now = (): number => this.#clock.now()
-    const { spool, ids, events } = options
+    const { spool, ids } = options
+    const events = this.#events
     const panic = (text: string, once?: 'once'): void => this.#panic(text, once)
-    this.#batches = new Batches({
+    const shared = {
       spool,
       events,
       now,
-      panic,
       table: this.#table,
       queues: this.#queues,
       residents: this.#residents,
-      attempts: new Attempts({ spool, ids, now, gates: new HostGates(throttles, now, node?.counts), panic }),
-      delay: (number, until) => this.#delay(number, until),
-      fail: (number) => {
+      delay: (number: number, until: number): void => this.#delay(number, until),
+      fail: (number: number): void => {
         this.#table.mark(number, 'told')
         this.#fail(number)
       },
+    }
+    this.#batches = new Batches({
+      ...shared,
+      panic,
+      attempts: new Attempts({ spool, ids, now, gates: new HostGates(throttles, now, node?.counts), panic }),
       settled: async (number, { envelope }, state) => {
         if (state === undefined || state.failed) this.#delays.release(envelope.id)
         else await this.#delays.failedForNow({ envelope, state }, state, this.#noticeOptions(number))
@@ -147,13 +116,28 @@ export class DeliveryQueue {
     const parts = { spool, ids, clock: this.#clock, events, panic, sign: options.sign }
     this.#endings = new Endings(parts)
     this.#delays = new DelayNotices({ ...parts, send: (notice) => this.#sendNotice(notice) })
+    this.#desk = new Desk({
+      ...shared,
+      delayed: this.#delayed,
+      batches: this.#batches,
+      records: this.#records,
+      router: () => this.#router,
+      isRecovering: () => this.#recovering > 0,
+      isStopped: () => this.#phase === 'stopped',
+      ended: (id) => this.#delays.release(id),
+      forgetHosts: () => {
+        for (const transport of Object.values(this.#transports)) transport.retryHosts?.()
+      },
+      goOn: () => this.#pump(),
+      track: (work) => this.#track(work),
+    })
   }
 
   get counts(): QueueCounts {
     let domains = 0
     for (const { waiting, active, failed } of this.#queues.all()) if (waiting + active + failed > 0) domains++
     return {
-      ready: this.#queues.ready + this.#toEnd.size,
+      ready: this.#queues.ready + this.#queues.held + this.#toEnd.size,
       active: this.#underWay,
       delayed: this.#delayed.size,
       failed: this.#failed,
@@ -166,10 +150,18 @@ export class DeliveryQueue {
   byDomain(): readonly DomainCounts[] {
     return Array.from(
       this.#queues.all(),
-      ({ domain, bindingGroup, binding, waiting, active, delayed, failed }) => {
-        return { domain, bindingGroup, binding, active: waiting + active + failed, delayed }
+      ({ domain, bindingGroup, binding, waiting, active, delayed, failed, held }) => {
+        return { domain, bindingGroup, binding, active: waiting + active + failed + held, delayed }
       },
     )
+  }
+
+  /** What an operator wants to know or done. @throws where the queue is being stopped, or the storage fails */
+  async ask<T extends QueueTopic>(
+    topic: T,
+    order: QueueQuestions[T]['order'],
+  ): Promise<QueueQuestions[T]['report']> {
+    return await this.#desk.ask(topic, order)
   }
 
   /** Takes over everything that the spool holds, due at once, and begins. */
@@ -185,14 +177,22 @@ export class DeliveryQueue {
   }
 
   #recover(part: Spool): void {
+    this.#recovering++
     const recovering = recover(part, {
       take: (recovered) => this.#takeOver(recovered),
       pause: () => this.#pump(),
       stopped: () => this.#phase === 'stopped',
     })
-    const watched: Promise<void> = recovering
-      .catch((error: unknown) => this.#panic(`the spool cannot be taken over: ${describe(error)}`))
-      .finally(() => this.#running.delete(watched))
+    this.#track(
+      recovering
+        .catch((error: unknown) => this.#panic(`the spool cannot be taken over: ${describe(error)}`))
+        .finally(() => this.#recovering--),
+    )
+  }
+
+  /** A stop waits for it. @param work that never rejects */
+  #track(work: Promise<unknown>): void {
+    const watched: Promise<void> = work.then(() => void this.#running.delete(watched))
     this.#running.set(watched, new AbortController())
   }
 
@@ -263,7 +263,10 @@ export class DeliveryQueue {
     const { envelope, state } = message
     if (origin === 'recovered' || state.attempts > 0) this.#table.mark(number, 'mayRepeat')
     if (envelope.priority === 1) this.#table.mark(number, 'urgent')
-    if (origin === 'new' && state.nextAttempt > this.#clock.now()) this.#delay(number, state.nextAttempt)
+    const { notBefore = 0 } = envelope
+    if (notBefore > 0) this.#table.mark(number, 'pinned')
+    const until = origin === 'new' ? Math.max(notBefore, state.nextAttempt) : notBefore
+    if (until > this.#clock.now()) this.#delay(number, until)
     else {
       this.#residents.hold(number, message, this.#queues.of(number))
       this.#queues.push(number)

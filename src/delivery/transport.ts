@@ -93,6 +93,8 @@ export interface Transport<R extends DeliverableRoute> {
     content: StoredContent,
     context: AttemptContext<R>,
   ): Promise<readonly MessageResult[]>
+  /** Forgets which hosts failed a short while ago: they are tried when their turn comes. */
+  retryHosts?(): void
   /** Lets go of what is kept between attempts; no attempt is made after it. */
   close?(): void
 }

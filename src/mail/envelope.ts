@@ -66,6 +66,8 @@ export interface Envelope {
   readonly routingDomain?: string
   /** 1: it leaves before others that wait for the same domain */
   readonly priority?: 1
+  /** milliseconds since the epoch: an operator had it wait until then, also over a restart */
+  readonly notBefore?: number
   /** first values of the headers that a custom_logger writes, by name in lower case; as they came in */
   readonly loggedHeaders?: Readonly<Record<string, string>>
   readonly connectionContext: ContextSnapshot

@@ -10,6 +10,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { EventSink, Panic } from '../events/events.ts'
+import type { Envelope } from '../mail/envelope.ts'
 import { firstAlike } from './alike.ts'
 import { BodyFiles } from './body-files.ts'
 import { dataFile } from './data-file.ts'
@@ -189,12 +190,14 @@ class LmdbSpool implements Spool {
     return { header, bodySize: entry.bodySize, body: () => this.#body(entry) }
   }
 
-  async update(id: string, state: DeliveryState): Promise<void> {
+  async update(id: string, state: DeliveryState, envelope?: Envelope): Promise<void> {
     this.#refuseWhenClosed()
     const entry = this.#entries.get(id)
     const record = entry === undefined ? undefined : this.#parts.store.get('messages', entry.key)
     if (entry === undefined || record === undefined) return
-    const write: Write = { table: 'messages', key: entry.key, value: withState(record, state) }
+    if (envelope !== undefined && envelope.id !== id) throw new Error('a message keeps its id')
+    const value = envelope === undefined ? withState(record, state) : encodeRecord(envelope, entry, state)
+    const write: Write = { table: 'messages', key: entry.key, value }
     await this.#commits.submit({ writes: [write], newMail: false })
   }
 

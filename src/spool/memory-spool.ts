@@ -5,6 +5,7 @@
  * second MemorySpool, which then recovers what the first one kept.
  */
 
+import type { Envelope } from '../mail/envelope.ts'
 import { firstAlike } from './alike.ts'
 import { freshState } from './record.ts'
 import type {
@@ -117,11 +118,11 @@ export class MemorySpool implements Spool {
     return { header: kept.header, bodySize: kept.body.length, body: () => once(kept.body) }
   }
 
-  async update(id: string, state: DeliveryState): Promise<void> {
+  async update(id: string, state: DeliveryState, envelope?: Envelope): Promise<void> {
     this.#refuseWhenClosed()
     await Promise.resolve()
     const kept = this.#storage.get(id)
-    if (kept !== undefined) this.#storage.set(id, { ...kept, state })
+    if (kept !== undefined) this.#storage.set(id, { ...kept, state, envelope: envelope ?? kept.envelope })
   }
 
   async remove(id: string): Promise<void> {

@@ -6,6 +6,7 @@
  */
 
 import { readdir } from 'node:fs/promises'
+import type { Envelope } from '../mail/envelope.ts'
 import type { DeliveryState, ReceptionWriter, Spool, StoredContent, StoredMessage } from './spool.ts'
 
 /** more than anybody starts processes */
@@ -70,8 +71,8 @@ export class Partitions implements Spool {
     return this.#of(id).read(id)
   }
 
-  update(id: string, state: DeliveryState): Promise<void> {
-    return this.#of(id).update(id, state)
+  update(id: string, state: DeliveryState, envelope?: Envelope): Promise<void> {
+    return this.#of(id).update(id, state, envelope)
   }
 
   remove(id: string): Promise<void> {

@@ -102,8 +102,11 @@ export interface Spool {
   contentKey(id: string): number | undefined
   /** undefined when the message is gone */
   read(id: string): Promise<StoredContent | undefined>
-  /** Makes a new state durable. Resolves after the flush; at once when the message is gone. */
-  update(id: string, state: DeliveryState): Promise<void>
+  /**
+   * Makes a new state durable. Resolves after the flush; at once when the message is gone.
+   * @param envelope in the place of the one that is kept, with the same id
+   */
+  update(id: string, state: DeliveryState, envelope?: Envelope): Promise<void>
   /** Forgets a message; its body goes with the last message that shares it. Resolves after the flush. */
   remove(id: string): Promise<void>
   close(): Promise<void>

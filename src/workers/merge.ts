@@ -1,7 +1,7 @@
 /** The parts of several processes → one account of the node. */
 
 import type { CachedContext, Expiry } from '../console/services.ts'
-import type { DomainCounts, QueueCounts } from '../delivery/queue.ts'
+import type { DomainCounts, QueueCounts } from '../delivery/queue-counts.ts'
 import type { DecisionRecord } from '../events/decision.ts'
 import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
 import { ShadowCounts, type ShadowRow, type ShadowTable } from '../logs/shadow-table.ts'

@@ -1,0 +1,88 @@
+/**
+ * What became of mail for each domain in each binding lately: for operators. Bounded; the domain that nothing happened to
+ * for longest is forgotten first, and then begins anew.
+ */
+
+import type { DeliveryOutcome, ServerEvent } from '../../events/events.ts'
+
+export interface DomainRecord {
+  readonly delivered: number
+  /** attempts that failed for a while */
+  readonly deferred: number
+  /** messages that failed for good */
+  readonly failed: number
+  /** attempts since the last delivery that failed, each message by itself */
+  readonly failuresInARow: number
+  /** when the record begins, milliseconds since the epoch */
+  readonly since: number
+  readonly lastDelivery: number | undefined
+  readonly lastFailure:
+    | {
+        readonly at: number
+        readonly messageId: string
+        /** '' when no host was reached */
+        readonly remote: string
+        readonly text: string
+      }
+    | undefined
+}
+
+type Writable = { -readonly [K in keyof DomainRecord]: DomainRecord[K] }
+
+const MAX_RECORDS = 20_000
+const MAX_TEXT = 512
+
+export class DomainRecords {
+  readonly #records = new Map<string, Writable>()
+
+  /** Takes a fact. */
+  handle(event: ServerEvent): void {
+    switch (event.kind) {
+      case 'delivery':
+      case 'transient-failure':
+      case 'permanent-failure':
+        this.#note(event)
+        return
+      default:
+    }
+  }
+
+  of(bindingGroup: string, binding: string, domain: string): DomainRecord | undefined {
+    return this.#records.get(keyOf(bindingGroup, binding, domain))
+  }
+
+  #note({ kind, at, envelope, domain, remote, text }: DeliveryOutcome): void {
+    const key = keyOf(envelope.bindingGroup, envelope.binding, domain)
+    const record = this.#records.get(key) ?? begun(at)
+    this.#records.delete(key)
+    this.#records.set(key, record)
+    if (kind === 'delivery') {
+      record.delivered++
+      record.failuresInARow = 0
+      record.lastDelivery = at
+    } else {
+      if (kind === 'transient-failure') record.deferred++
+      else record.failed++
+      record.failuresInARow++
+      record.lastFailure = { at, messageId: envelope.id, remote, text: text.slice(0, MAX_TEXT) }
+    }
+    const [oldest] = this.#records.keys()
+    if (this.#records.size > MAX_RECORDS && oldest !== undefined) this.#records.delete(oldest)
+  }
+}
+
+function begun(since: number): Writable {
+  return {
+    delivered: 0,
+    deferred: 0,
+    failed: 0,
+    failuresInARow: 0,
+    since,
+    lastDelivery: undefined,
+    lastFailure: undefined,
+  }
+}
+
+function keyOf(bindingGroup: string, binding: string, domain: string): string {
+  return `${bindingGroup}/${binding}/${domain}`
+}

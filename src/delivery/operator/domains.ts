@@ -1,0 +1,132 @@
+/** How much there is for each domain in each binding, and how one of them stands. */
+
+import type { Egress } from '../../config/settings-queue.ts'
+import type { DomainQueue, DomainQueues } from '../domain-queues.ts'
+import type { Route, Router } from '../route.ts'
+import type { DomainRecords } from './domain-records.ts'
+import {
+  type DomainDetails,
+  type DomainOrder,
+  type DomainReport,
+  type DomainRow,
+  type DomainsOrder,
+  type DomainsReport,
+  MAX_DOMAINS,
+} from './orders.ts'
+import { fitsQueue } from './select.ts'
+import type { Pace } from './walk.ts'
+
+interface DomainsHost {
+  readonly queues: DomainQueues
+  readonly records: Pick<DomainRecords, 'of'>
+  readonly router: () => Router
+  readonly now: () => number
+}
+
+/** Every domain that has a message, in every binding. @throws StoppedError */
+export async function domainRows(
+  host: DomainsHost,
+  { moreActive, moreDelayed, ...wanted }: DomainsOrder,
+  pace: Pace,
+): Promise<DomainsReport> {
+  const totals = { active: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
+  let rows: DomainRow[] = []
+  let leftOut = 0
+  const cut = (): void => {
+    rows = rows.toSorted(byFullness)
+    leftOut += Math.max(0, rows.length - MAX_DOMAINS)
+    rows.length = Math.min(rows.length, MAX_DOMAINS)
+  }
+  for (const queue of host.queues.all()) {
+    await pace.turn()
+    if (!fitsQueue(definedOf(wanted), queue)) continue
+    const row = rowOf(host, queue)
+    for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += row[key]
+    if (moreActive !== undefined && row.active + row.ready <= moreActive) continue
+    if (moreDelayed !== undefined && row.delayed <= moreDelayed) continue
+    rows.push(row)
+    if (rows.length >= 2 * MAX_DOMAINS) cut()
+  }
+  cut()
+  return { rows, leftOut, totals }
+}
+
+/** @throws StoppedError */
+export async function domainDetails(
+  host: DomainsHost,
+  { domain, binding }: DomainOrder,
+  pace: Pace,
+): Promise<DomainReport> {
+  const bindings: DomainDetails[] = []
+  for (const queue of host.queues.all()) {
+    await pace.turn()
+    if (fitsQueue(definedOf({ domain, binding }), queue)) bindings.push(detailsOf(host, queue))
+  }
+  return { bindings }
+}
+
+export function byFullness(a: DomainRow, b: DomainRow): number {
+  return sizeOf(b) - sizeOf(a) || (a.domain < b.domain ? -1 : 1)
+}
+
+function sizeOf({ active, ready, delayed, ending }: DomainRow): number {
+  return active + ready + delayed + ending
+}
+
+function rowOf({ records }: DomainsHost, queue: DomainQueue): DomainRow {
+  const { bindingGroup, binding, domain, active, waiting, delayed, failed, held, attempts } = queue
+  return {
+    bindingGroup,
+    binding,
+    domain,
+    active: active + held,
+    ready: waiting,
+    delayed,
+    ending: failed,
+    connections: attempts,
+    delivered: records.of(bindingGroup, binding, domain)?.delivered ?? 0,
+  }
+}
+
+function detailsOf(host: DomainsHost, queue: DomainQueue): DomainDetails {
+  const { queues, records, router, now } = host
+  const { bindingGroup, binding, domain, blockedUntil, lookupFailures, reachedAt } = queue
+  const { options } = queues.scope(queue)
+  const route = router().route({ local: 'postmaster', domain }, options)
+  return {
+    ...rowOf(host, queue),
+    suspended: queues.isSuspended(queue),
+    waitsUntil: blockedUntil > now() ? blockedUntil : undefined,
+    lookupFailures,
+    reachedAt: reachedAt === 0 ? undefined : reachedAt,
+    route: describeRoute(route),
+    history: records.of(bindingGroup, binding, domain),
+  }
+}
+
+function describeRoute(route: Route): readonly string[] {
+  switch (route.kind) {
+    case 'maildir':
+      return ['a maildir']
+    case 'pipe':
+      return [`pipe_transport ${route.pipe.name}`]
+    case 'webhook':
+      return [`webhook ${route.webhook.name}`]
+    case 'none':
+      return [route.problem]
+    case 'smtp':
+  }
+  return route.hosts.map(({ host, port, mx }) => {
+    if (host.startsWith('/')) return `unix:${host}`
+    return mx === true ? `MX of ${host}, port ${port}` : `${host.includes(':') ? `[${host}]` : host}:${port}`
+  })
+}
+
+/** What is undefined restricts nothing. */
+function definedOf(wanted: {
+  readonly domain?: string | undefined
+  readonly binding?: string | undefined
+  readonly bindingGroup?: string | undefined
+}): Partial<Egress> & { readonly domain?: string } {
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
+}

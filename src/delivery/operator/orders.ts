@@ -1,0 +1,194 @@
+/**
+ * What an operator can ask the queue of one process, and what it answers: plain data, because it goes from process to
+ * process. Names of domains, addresses and answers are byte strings; times are milliseconds since the epoch.
+ */
+
+import type { Egress } from '../../config/settings-queue.ts'
+import type { DomainRecord } from './domain-records.ts'
+
+/** Which messages. What is left out does not restrict. */
+export interface Selection {
+  readonly id?: string
+  /** where they are routed */
+  readonly domain?: string
+  /** by name, in any group */
+  readonly binding?: string
+  readonly bindingGroup?: string
+  readonly filter?: Filter
+}
+
+/** What is looked for inside a message. */
+export type Filter =
+  /** a key of the message's context, or of the connection's where the message has none of that name */
+  | { readonly kind: 'meta'; readonly key: string; readonly value: string }
+  /** one line of a header field, as it stands there */
+  | { readonly kind: 'header'; readonly name: string; readonly line: string }
+
+/**
+ * `active`: an attempt is under way, or its outcome is being written. `ready`: it waits for its turn. `delayed`: for its
+ * time. `ending`: it is not tried again; its sender is being told.
+ */
+export type Stand = 'active' | 'ready' | 'delayed' | 'ending'
+
+export interface MessageRow extends Egress {
+  readonly id: string
+  readonly stand: Stand
+  readonly domain: string
+  /** as in an SMTP path; '' is the null sender */
+  readonly sender: string
+  readonly recipient: string
+  readonly created: number
+  /** octets */
+  readonly size: number
+  readonly attempts: number
+  /** of one that is delayed */
+  readonly nextAttempt: number | undefined
+  /** the last answer; '' = there was none */
+  readonly lastReply: string
+}
+
+export interface ListOrder {
+  readonly selection: Selection
+  /** rows, at most MAX_ROWS: those that leave first */
+  readonly rows: number
+}
+
+export interface ListReport {
+  readonly rows: readonly MessageRow[]
+  /** that fit */
+  readonly messages: number
+  /** the spool is still being read after a start: there may be more */
+  readonly incomplete: boolean
+}
+
+/** rows of a listing */
+export const MAX_ROWS = 5000
+
+export type Act =
+  /** delayed ones are tried now */
+  | { readonly kind: 'flush' }
+  /** @property text the answer that they fail with. @property quiet nobody is told */
+  | { readonly kind: 'fail'; readonly text: string; readonly quiet: boolean }
+  /** ready ones wait so many seconds */
+  | { readonly kind: 'delay'; readonly seconds: number }
+  /** they go where mail for this domain goes */
+  | { readonly kind: 'reroute'; readonly domain: string }
+  | { readonly kind: 'rebind'; readonly egress: Egress }
+
+export interface ActOrder {
+  readonly act: Act
+  readonly selection: Selection
+  /** nothing is done, but counted and listed */
+  readonly dryRun: boolean
+}
+
+export interface ActReport {
+  /** to which it was done, durably; of a dry run, to which it would be done */
+  readonly messages: number
+  /** that would have been among them, had they not been under way: they were left alone */
+  readonly active: number
+  /** of a dry run: the first DRY_RUN_ROWS */
+  readonly rows: readonly MessageRow[]
+  /** why it ended before its time; what was done until then is done */
+  readonly broken: string | undefined
+  readonly incomplete: boolean
+}
+
+/** Momentum's */
+export const DRY_RUN_ROWS = 25
+
+export interface MessageOrder {
+  readonly id: string
+  readonly content: 'none' | 'header' | 'all'
+}
+
+/** One message. undefined: it is not here */
+export type MessageReport =
+  | (MessageRow & {
+      readonly batchId: string
+      readonly connectionId: string
+      /** where it came from; '' for mail of our own */
+      readonly client: string
+      readonly bodyType: '7BIT' | '8BITMIME'
+      readonly smtpUtf8: boolean
+      readonly urgent: boolean
+      /** how often its sender was told that it is late */
+      readonly delayNotices: number
+      readonly header: string | undefined
+      readonly body: string | undefined
+      /** octets of the content that are not given */
+      readonly cut: number
+    })
+  | undefined
+
+export interface DomainsOrder {
+  readonly domain?: string | undefined
+  readonly binding?: string | undefined
+  readonly bindingGroup?: string | undefined
+  /** with more messages than this, ready or under way */
+  readonly moreActive?: number | undefined
+  /** with more messages than this that wait for their time */
+  readonly moreDelayed?: number | undefined
+}
+
+/** How much there is of one domain in one binding. */
+export interface DomainRow extends Egress {
+  readonly domain: string
+  readonly active: number
+  readonly ready: number
+  readonly delayed: number
+  /** failed, and the sender is not told yet */
+  readonly ending: number
+  /** attempts under way */
+  readonly connections: number
+  readonly delivered: number
+}
+
+export interface DomainsReport {
+  /** the fullest, at most MAX_DOMAINS */
+  readonly rows: readonly DomainRow[]
+  /** rows that there were besides */
+  readonly leftOut: number
+  /** of all of them, also of those below the threshold */
+  readonly totals: Omit<DomainRow, 'domain' | keyof Egress>
+}
+
+export const MAX_DOMAINS = 10_000
+
+export interface DomainOrder {
+  readonly domain: string
+  readonly binding?: string | undefined
+}
+
+/** How one domain stands in one binding. */
+export interface DomainDetails extends DomainRow {
+  readonly suspended: boolean
+  /** before this nothing is tried: it waits for a throttle, or its name could not be looked up */
+  readonly waitsUntil: number | undefined
+  /** look-ups in a row that failed */
+  readonly lookupFailures: number
+  /** when a host was reached last */
+  readonly reachedAt: number | undefined
+  /** where it goes: `relay.example:25`, `MX of a.example, port 25`, `maildir local`; or what is wrong */
+  readonly route: readonly string[]
+  readonly history: DomainRecord | undefined
+}
+
+export interface DomainReport {
+  readonly bindings: readonly DomainDetails[]
+}
+
+/** What can be asked: order and report. */
+export interface QueueQuestions {
+  readonly list: { readonly order: ListOrder; readonly report: ListReport }
+  readonly act: { readonly order: ActOrder; readonly report: ActReport }
+  readonly message: { readonly order: MessageOrder; readonly report: MessageReport }
+  readonly domains: { readonly order: DomainsOrder; readonly report: DomainsReport }
+  readonly domain: { readonly order: DomainOrder; readonly report: DomainReport }
+}
+
+export type QueueTopic = keyof QueueQuestions
+
+export type QueueAnswers = {
+  readonly [T in QueueTopic]: (order: QueueQuestions[T]['order']) => Promise<QueueQuestions[T]['report']>
+}

@@ -1,0 +1,33 @@
+/** What the queue is made with. */
+
+import type { LimitCounts } from '../config/limit-counts.ts'
+import type { Settings } from '../config/settings.ts'
+import type { QueueGlobals } from '../config/settings-queue.ts'
+import type { EventSink } from '../events/events.ts'
+import type { IdGenerator } from '../mail/message-id.ts'
+import type { Spool } from '../spool/spool.ts'
+import type { BouncingOptions } from './bouncing.ts'
+import type { Clock } from './clock.ts'
+import type { EndSettings } from './domain-targets.ts'
+import type { Transports } from './transport.ts'
+
+export type QueueSettings = EndSettings &
+  Pick<Settings, 'resolveOutbound' | 'resolveHost'> & {
+    readonly global: QueueGlobals
+  }
+
+export interface DeliveryQueueOptions extends Pick<BouncingOptions, 'sign'> {
+  readonly spool: Spool
+  readonly settings: QueueSettings
+  readonly transports: Transports
+  readonly events: EventSink
+  /** names each attempt's outbound connection */
+  readonly ids: Pick<IdGenerator, 'next'>
+  /** what bounces say about where they are from */
+  readonly hostname: string
+  readonly clock?: Clock
+  /** attempts under way at once, over all domains; each may hold a socket */
+  readonly concurrency?: number
+  /** set where several processes of a node deliver: what limits are counted by, and how many processes there are */
+  readonly node?: { readonly counts: LimitCounts; readonly workers: number } | undefined
+}
