@@ -12,7 +12,6 @@
  * own roots.
  */
 
-import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { SecureContext, TLSSocket } from 'node:tls'
 import { ConfigError, type Diagnostic, describeOrigin } from '../config/diagnostic.ts'
@@ -20,8 +19,9 @@ import type { LimitCounts } from '../config/limit-counts.ts'
 import type { InboundScope, InboundValues, Settings } from '../config/settings.ts'
 import type { EventSink } from '../events/events.ts'
 import type { Ending } from '../events/expiry.ts'
+import { CertificateMemory } from './certificate-memory.ts'
 import { checkCipherOptions, cipherText, protocolRange } from './cipher-options.ts'
-import { ContextCache, type ContextFacts, contextWeight, HandshakeSlots } from './context-cache.ts'
+import { ContextCache, type ContextFacts, HandshakeSlots } from './context-cache.ts'
 import { CrlWatch } from './crl-watch.ts'
 import { type HandshakeAdjustments, type SecureConnection, type TlsGate, TlsHandshakeError } from './gate.ts'
 import { type HandshakeOptions, handshake, untilClosed } from './handshake.ts'
@@ -32,14 +32,14 @@ import { OcspGate, type OcspGateOptions } from './ocsp/gate.ts'
 import { loadResponders, type Responder } from './ocsp/responders.ts'
 import type { TlsFacts, VerifyFailure } from './peer.ts'
 import { type Plan, turningPointsOf } from './plan.ts'
+import { PlanContexts } from './plan-contexts.ts'
 import { PolicyFiles } from './policy-files.ts'
-import { type Presented, readPresented } from './presented.ts'
+import { type Presented, readClient } from './presented.ts'
 import { type SecondLook, SecondLooks } from './second-look.ts'
-import { contextFacts, makeContext } from './secure-context.ts'
 import { judgeSession, type Link, readLink, type SessionJudgement } from './session-facts.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
-import { givesTickets, trustDigest } from './trust.ts'
+import { givesTickets } from './trust.ts'
 import { trustSources } from './trust-sources.ts'
 
 export interface LoadTlsOptions {
@@ -99,11 +99,14 @@ export class TlsContexts implements TlsGate {
   readonly diagnostics: readonly Diagnostic[]
   readonly #options: LoadTlsOptions
   readonly #cache: ContextCache
+  readonly #contexts: PlanContexts
   readonly #slots: HandshakeSlots
   #plans = new WeakMap<InboundScope, Plan | 'none'>()
+  readonly #withoutTickets = new WeakMap<Plan, Plan>()
   readonly #crlWatch: CrlWatch
   readonly #policyFiles: PolicyFiles
   readonly #secondLooks = new SecondLooks()
+  readonly #certificates = new CertificateMemory()
   readonly #ocsp: OcspGate
 
   /** Made by `loadTls`. */
@@ -112,6 +115,7 @@ export class TlsContexts implements TlsGate {
     this.diagnostics = loaded.diagnostics
     this.#policyFiles = new PolicyFiles(options.folder ?? '.')
     this.#cache = options.previous?.shared.cache ?? new ContextCache()
+    this.#contexts = new PlanContexts(this.#cache, options.ticketSecret)
     this.#slots = options.previous?.shared.slots ?? new HandshakeSlots(options.counts)
     this.#crlWatch = new CrlWatch({
       uses: loaded.crlUses,
@@ -177,7 +181,7 @@ export class TlsContexts implements TlsGate {
     if (plan === undefined) throw new TlsHandshakeError('TLS is not available in this scope')
     const adjusted = await this.#adjust(plan, adjustments)
     try {
-      this.#context(adjusted, this.#options.clock())
+      this.#contexts.of(adjusted, this.#options.clock())
     } catch (error) {
       throw new TlsHandshakeError('OpenSSL does not take what policy set', { cause: error })
     }
@@ -217,10 +221,15 @@ export class TlsContexts implements TlsGate {
     const socket = await handshake(raw, options)
     options.hold(socket)
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const judged = this.#judge(plan, readLink(socket), readPresented(socket, plan.mode))
+    const judged = this.#judge(plan, readLink(socket), this.#presentedBy(socket, plan))
     const { facts, chain, leaf } = await untilClosed(socket, judged)
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     return { socket, facts, chain, leaf, sources: trustSources(plan) }
+  }
+
+  /** Where tickets are given, the leaf and OpenSSL's code decide alone: a ticket carries no more. */
+  #presentedBy(socket: TLSSocket, { mode, tickets }: Plan): Presented {
+    return readClient(socket, { mode, wholeChain: !tickets, memory: this.#certificates })
   }
 
   async #judge(plan: Plan, link: Link, presented: Presented): Promise<JudgedSession> {
@@ -234,6 +243,7 @@ export class TlsContexts implements TlsGate {
       crls: plan.crls,
       maxDepth: scope.options.tls_verify_depth,
       second,
+      memory: this.#certificates,
       now: clock(),
     })
     const facts = await this.#askOcsp(plan, presented, judged)
@@ -271,7 +281,7 @@ export class TlsContexts implements TlsGate {
       const link = readLink(socket)
       const presented = asked
         ? await this.#secondLooks.verifier(plan).present(chain, 'clientAuth')
-        : readPresented(socket, plan.mode)
+        : this.#presentedBy(socket, plan)
       if (asked && presented.leaf === undefined) {
         throw new TlsHandshakeError(presented.failure?.message ?? 'the certificate cannot be read')
       }
@@ -284,7 +294,7 @@ export class TlsContexts implements TlsGate {
 
   #handshakeOptions(plan: Plan, mode: TlsFacts['mode']): HandshakeOptions {
     return {
-      secureContext: this.#context(plan, this.#options.clock()),
+      secureContext: this.#contexts.of(plan, this.#options.clock()),
       contextFor: plan.sni.size === 0 ? undefined : (name) => this.#contextFor(plan, name),
       mode,
       timeout: plan.scope.options.tls_handshake_timeout * 1000,
@@ -294,12 +304,12 @@ export class TlsContexts implements TlsGate {
   /** The name chooses the certificate and nothing else: everything that a client is judged by is the scope's. */
   #contextFor(plan: Plan, name: string): SecureContext | undefined {
     const server = plan.sni.get(name)
-    return server && this.#context({ ...plan, server }, this.#options.clock())
+    return server && this.#contexts.of({ ...plan, server }, this.#options.clock())
   }
 
   /** The plan with what policy wants for one handshake. @throws TlsHandshakeError */
   async #adjust(plan: Plan, { withoutTickets = false, parameters }: HandshakeAdjustments): Promise<Plan> {
-    if (parameters === undefined) return withoutTickets ? { ...plan, tickets: false } : plan
+    if (parameters === undefined) return withoutTickets ? this.#ticketless(plan) : plan
     const { server, cas } = await this.#policyFiles.load(parameters)
     const options =
       parameters.ciphers === undefined
@@ -319,6 +329,12 @@ export class TlsContexts implements TlsGate {
       tickets: false,
       turningPoints: [...plan.turningPoints, ...turningPointsOf(cas)],
     }
+  }
+
+  #ticketless(plan: Plan): Plan {
+    const without = this.#withoutTickets.get(plan) ?? { ...plan, tickets: false }
+    this.#withoutTickets.set(plan, without)
+    return without
   }
 
   #plan(scope: InboundScope): Plan | undefined {
@@ -370,25 +386,6 @@ export class TlsContexts implements TlsGate {
       all.set(entry.host, server)
     }
     return all
-  }
-
-  #context(plan: Plan, now: number): SecureContext {
-    const { ticketSecret } = this.#options
-    const { server, cas, crls, range, ciphers, tickets, scope } = plan
-    const { options, id: scopeId } = scope
-    const curves = options.tls_ec_curve_names
-    const trust = trustDigest({ ...plan, options, scopeId }, now)
-    const period = tickets ? ticketSecret.period(now) : 0
-    const parts = [server.digest, ciphers, range, curves ?? '', tickets, period, trust.toString('hex')]
-    const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
-    const weight = contextWeight((cas?.size ?? 0) + (crls?.size ?? 0))
-    const keys = tickets ? ticketSecret.keysFor(trust, now) : undefined
-    return this.#cache.get(
-      digest,
-      weight,
-      () => makeContext(plan, trust, keys),
-      () => contextFacts(plan, now),
-    )
   }
 
   #alarm(text: string): void {

@@ -61,7 +61,8 @@ export async function handshake(raw: Socket, options: HandshakeOptions): Promise
   socket.on('error', (error: Error) => fail(describe(error)))
   socket.once('close', () => {
     clearTimeout(deadline)
-    reject(failure ?? new TlsHandshakeError('connection closed during the handshake'))
+    if (!socket.isEstablished)
+      reject(failure ?? new TlsHandshakeError('connection closed during the handshake'))
   })
   return await promise
 }

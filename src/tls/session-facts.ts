@@ -7,9 +7,8 @@
 
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import { readCertificate, unreadableCertificate } from './certificate.ts'
+import type { CertificateMemory } from './certificate-memory.ts'
 import { walkChain } from './chain-walk.ts'
-import { MalformedCertificate } from './der.ts'
 import type { ClientCas } from './material.ts'
 import { escapeWord } from './names.ts'
 import { type CertificateFacts, type ChainFindings, judgePeer, type TlsFacts } from './peer.ts'
@@ -26,6 +25,7 @@ export interface SessionSurroundings {
   /** TLS_Verify_Depth */
   readonly maxDepth: number | undefined
   readonly second: SecondLook
+  readonly memory: CertificateMemory
   /** milliseconds since the epoch */
   readonly now: number
 }
@@ -66,7 +66,7 @@ export function judgeSession(
   presented: Presented,
   surroundings: SessionSurroundings,
 ): SessionJudgement {
-  const { mode, modeFrom, cas, crls, maxDepth, second, now } = surroundings
+  const { mode, modeFrom, cas, crls, maxDepth, second, memory, now } = surroundings
   const { leaf, sent, resumed, failure } = presented
   const lists = crls?.parsed
   const facts: TlsFacts = {
@@ -77,7 +77,7 @@ export function judgeSession(
     crlForgiven: second.crlForgiven,
     peer: judgePeer({
       mode,
-      leaf: leaf && readLeaf(leaf.raw),
+      leaf: leaf && memory.read(leaf),
       failure,
       second: second.verdict,
       chain: () => (leaf === undefined ? NOTHING_FOUND : walkChain({ leaf, sent, resumed, cas, lists, now })),
@@ -88,31 +88,25 @@ export function judgeSession(
   return {
     leaf,
     facts,
-    chain: () => (leaf === undefined ? [] : chainOf([leaf, ...sent], cas?.certificates ?? [])),
+    chain: () =>
+      leaf === undefined
+        ? []
+        : chainOf([leaf, ...sent], cas?.certificates ?? []).map((each) => memory.read(each).facts),
   }
 }
 
 /** The leaf and what stands above it: what leads on from it, then our CAs (of a resumed session these alone). */
-function chainOf(shown: readonly X509Certificate[], cas: readonly X509Certificate[]): CertificateFacts[] {
-  const chain: CertificateFacts[] = []
+function chainOf(shown: readonly X509Certificate[], cas: readonly X509Certificate[]): X509Certificate[] {
+  const chain: X509Certificate[] = []
   let current = shown[0]
   while (current !== undefined && chain.length < MAX_WALK) {
-    chain.push(readLeaf(current.raw).facts)
+    chain.push(current)
     const child: X509Certificate = current
     const next: X509Certificate | undefined = shown[chain.length] ?? cas.find((ca) => issued(ca, child))
     // a certificate that names itself as its issuer ends the chain
     current = next === undefined || next.raw.equals(child.raw) ? undefined : next
   }
   return chain
-}
-
-function readLeaf(der: Buffer): { facts: CertificateFacts; malformed: boolean } {
-  try {
-    return { facts: readCertificate(der), malformed: false }
-  } catch (error) {
-    if (!(error instanceof MalformedCertificate)) throw error
-    return { facts: unreadableCertificate(der), malformed: true }
-  }
 }
 
 function issued(issuer: X509Certificate, child: X509Certificate): boolean {

@@ -49,6 +49,11 @@ export class TicketSecret {
     return this.#period
   }
 
+  /** When the hour of `now` is over. */
+  periodEnd(now: number): number {
+    return (this.period(now) + 1) * PERIOD
+  }
+
   /** Ticket keys for one digest of trust in the hour of `now`: 48 octets, as Node wants them. */
   keysFor(digest: Buffer, now: number): Buffer {
     this.period(now)

@@ -247,8 +247,8 @@ export const identityDefences: readonly Defence[] = [
     source: 'src/tls/presented.ts',
     mutation: [
       [
-        '  const resumed = socket.isSessionReused()\n',
-        '  const resumed = socket.isSessionReused()\n  socket.getPeerX509Certificate()\n',
+        '  const failure = openSslVerdict(socket)\n',
+        '  const failure = openSslVerdict(socket)\n  socket.getPeerX509Certificate()\n',
       ],
     ],
   },
