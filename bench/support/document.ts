@@ -1,0 +1,80 @@
+/** docs/benchmarks.md from the results that are kept in bench/results. */
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { type Claim, type Figures, met } from '../rows/row.ts'
+import { show } from './figures.ts'
+import { markdown, table } from './table.ts'
+
+/** One row as it is kept. */
+export interface KeptRow {
+  readonly id: string
+  readonly work: string
+  readonly target: string
+  readonly claims: readonly Claim[]
+  readonly figures: readonly Figures[]
+  readonly notes: readonly string[]
+  /** why it could not be measured */
+  readonly failure?: string
+}
+
+/** A run as it is kept. */
+export interface Kept {
+  readonly machine: readonly string[]
+  readonly began: string
+  readonly seconds: number
+  readonly quick: boolean
+  readonly rounds: number
+  /** servers that could not be measured, with the reason */
+  readonly missing: readonly string[]
+  readonly rows: readonly KeptRow[]
+}
+
+const BENCH = path.join(import.meta.dirname, '..')
+const PAGE = path.join(BENCH, '..', 'docs', 'benchmarks.md')
+const HEAD = path.join(BENCH, 'benchmarks.head.md')
+
+export function writeBenchmarks(): void {
+  const head = readFileSync(HEAD, 'utf8')
+  const targets = read('targets.json') as Kept | undefined
+  writeFileSync(PAGE, [head, targets === undefined ? '' : chapter(targets)].join('\n'))
+}
+
+function read(name: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path.join(BENCH, 'results', name), 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function chapter(kept: Kept): string {
+  const { machine, began, seconds, rounds, quick, missing, rows } = kept
+  const parts = [
+    '## Targets and what was measured',
+    `Run of ${began.slice(0, 16).replace('T', ' ')} UTC, ${rounds} rounds, ${Math.round(seconds / 60)} minutes:`,
+    [...machine, ...missing.map((line) => `not measured: ${line}`)].map((line) => `- ${line}`).join('\n'),
+    ...(quick ? ['**A quick run that tried the suite: its figures are worth nothing.**'] : []),
+    markdown([['work', 'target', 'measured: median (lowest–highest of the rounds)'], ...rows.map(targetRow)]),
+    '## In full',
+    'Lowest / median / highest of the rounds; the other columns are medians.',
+    ...rows.filter(({ figures, notes }) => figures.length + notes.length > 0).map(section),
+  ]
+  return `${parts.join('\n\n')}\n`
+}
+
+function targetRow({ work, target, claims, failure }: KeptRow): readonly string[] {
+  const measured = claims.map(
+    (claim) =>
+      `${claim.what}: **${show(claim.measured.median)}${claim.unit}** (${show(claim.measured.min)}–${show(claim.measured.max)}), ${met(claim) ? 'met' : 'not met'}`,
+  )
+  return [work, target, failure === undefined ? measured.join('<br>') : `could not be measured: ${failure}`]
+}
+
+function section({ id, work, figures, notes }: KeptRow): string {
+  return [
+    `### ${id}: ${work}`,
+    ...(figures.length === 0 ? [] : [table(figures)]),
+    ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note}`).join('\n')]),
+  ].join('\n\n')
+}
