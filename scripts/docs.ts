@@ -16,6 +16,7 @@ import {
   signingOptions,
   spfOptions,
 } from '../src/config/options-authenticity.ts'
+import { controlOptions, roleOptions } from '../src/config/options-control.ts'
 import { customLoggerOptions } from '../src/config/options-custom-logger.ts'
 import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
 import { pipeOptions, webhookOptions } from '../src/config/options-delivery.ts'
@@ -31,7 +32,7 @@ import {
 } from '../src/config/options-other.ts'
 import { partnerOptions } from '../src/config/options-partner.ts'
 import { hostOptions } from '../src/config/options-queue.ts'
-import { controlOptions, httpOptions } from '../src/config/options-services.ts'
+import { httpOptions } from '../src/config/options-services.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
   unaskedDecisions,
@@ -45,11 +46,11 @@ import { lifeCycle } from '../src/policy/lua/scripts.ts'
 import { type SurfaceGroup, surface } from '../src/policy/lua/surface.ts'
 import { callouts } from '../src/policy/phases.ts'
 import { commandLineFiles } from './command-line.ts'
+import { controlNotes, roleNotes } from './control-notes.ts'
 import { eventsPage } from './event-docs.ts'
 import {
   authenticateNotes,
   bounceLoggerNotes,
-  controlNotes,
   customLoggerNotes,
   datasourceNotes,
   dmarcNotes,
@@ -117,9 +118,14 @@ ${table(hostOptions, hostNotes)}
 
 ## \`Control_Listener "name" { Listen "/path" { } }\`
 
-The console's sockets, see [console.md](console.md). Valid in the listener and in its Listens.
+The console's sockets, see [console.md](console.md#who-may-use-it). Valid in the listener and in its Listens, and where
+the table says so in a \`Peer "10.0.0.0/8" { }\` of either.
 
 ${table(controlOptions, controlNotes)}
+
+### \`Authorization { Role "name" { } }\`
+
+${table(roleOptions, roleNotes)}
 
 ## \`HTTP_Listener "name" { Listen "127.0.0.1:8080" { } }\`
 

@@ -1,6 +1,6 @@
 /** One line of meaning for every option that acts: a missing row does not compile. For docs/options.md. */
 
-import type { ControlValues, HttpValues } from '../src/config/options-services.ts'
+import type { HttpValues } from '../src/config/options-services.ts'
 import type {
   AuthSchemeSettings,
   BounceLoggerSettings,
@@ -23,12 +23,6 @@ import type { CustomLoggerValues } from '../src/config/settings-custom-logger.ts
 import type { PipeValues, WebhookValues } from '../src/config/settings-delivery.ts'
 import type { PartnerValues } from '../src/config/settings-partner.ts'
 import type { HostValues, OutboundQueueValues, QueueGlobals } from '../src/config/settings-queue.ts'
-
-export const controlNotes: Notes<ControlValues> = {
-  enable: 'whether the Listen is bound',
-  listen_backlog: 'connections that the system holds until they are accepted; a change needs a restart',
-  file_mode: 'permissions of the socket: who may write to it may use the console',
-}
 
 export const httpNotes: Notes<HttpValues> = {
   enable: 'whether the Listen is bound',

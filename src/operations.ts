@@ -5,8 +5,9 @@
 
 import type { Socket } from 'node:net'
 import { normaliseAddress } from './config/address.ts'
-import type { HttpListenSettings, InboundScope, ListenSettings, Settings } from './config/settings.ts'
-import { ConsoleServer, type ConsoleServerOptions } from './console/server.ts'
+import type { HttpListenSettings, InboundScope, Settings } from './config/settings.ts'
+import type { ConsoleServerOptions } from './console/server.ts'
+import { ConsoleEntrance } from './console-entrance.ts'
 import type { EventBus, Panic } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
 import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
@@ -32,8 +33,7 @@ const MAX_SHAKING = 64
 
 export class Operations {
   readonly #host: OperationsHost
-  readonly #console: ConsoleServer
-  readonly #consoleSockets: ServiceSockets<ListenSettings>
+  readonly #console: ConsoleEntrance
   readonly #webSockets: ServiceSockets<HttpListenSettings>
   /** made when the first HTTP_Listener comes into force */
   #web: WebServer | undefined
@@ -44,16 +44,7 @@ export class Operations {
     this.#host = host
     const panic = (level: Panic['level'], module: string, text: string): void =>
       host.events.emit({ kind: 'panic', at: Date.now(), level, module, text })
-    this.#console = new ConsoleServer({
-      services: host.services,
-      servicesFor: host.servicesFor,
-      onPanic: (level, text) => panic(level, 'console', text),
-    })
-    this.#consoleSockets = new ServiceSockets({
-      onSocket: (socket, { instance }) => this.#console.take(socket, instance),
-      onClosed: ({ instance }) => this.#console.end(instance),
-      onError: (text) => panic('error', 'console', text),
-    })
+    this.#console = new ConsoleEntrance(host)
     this.#webSockets = new ServiceSockets({
       onSocket: (socket, listen) => void this.#receive(socket, listen),
       onClosed: ({ instance }) => this.#web?.end(instance),
@@ -63,13 +54,13 @@ export class Operations {
 
   /** What is bound. */
   addresses(): { readonly console: readonly string[]; readonly http: readonly string[] } {
-    return { console: this.#consoleSockets.addresses(), http: this.#webSockets.addresses() }
+    return { console: this.#console.addresses(), http: this.#webSockets.addresses() }
   }
 
   /** Binds what a configuration asks for, beside what is open. @throws ListenError; then everything is as it was */
   async prepare(settings: Settings): Promise<PreparedSockets> {
     if (settings.httpListens.some(({ scope }) => scope.options.enable)) await this.#openWeb()
-    const console = await this.#consoleSockets.prepare(settings.controlListens)
+    const console = await this.#console.prepare(settings)
     try {
       const web = await this.#webSockets.prepare(settings.httpListens)
       return {
@@ -91,14 +82,13 @@ export class Operations {
 
   /** Accepts nobody any more, and lets clients of the console go after the command that they wait for. */
   close(): void {
-    this.#consoleSockets.close()
     this.#webSockets.close()
-    this.#console.end()
+    this.#console.close()
   }
 
   /** Cuts off who is still there. */
   end(): void {
-    this.#console.destroy()
+    this.#console.end()
     this.#web?.end()
   }
 

@@ -49,6 +49,7 @@ export class Instances {
   readonly #authSchemes = new Map<string, SchemeStanza>()
   readonly #controlListeners = new Map<string, ServiceStanza>()
   readonly #httpListeners = new Map<string, ServiceStanza>()
+  readonly #roles = new Map<string, NamedStanza>()
   readonly #partners = new Map<string, NamedStanza>()
   readonly #ocsp = new Map<string, NamedStanza>()
   readonly #sni: NamedStanza[] = []
@@ -64,6 +65,7 @@ export class Instances {
     webhook: this.#webhooks,
     datasource: this.#datasources,
     tls_ocsp: this.#ocsp,
+    role: this.#roles,
   }
   #scriptlet: NamedStanza | undefined
   #security: NamedStanza | undefined
@@ -99,6 +101,7 @@ export class Instances {
       authSchemes: this.#authSchemes,
       controlListeners: this.#controlListeners,
       httpListeners: this.#httpListeners,
+      roles: this.#roles,
       sni: this.#sni,
     }
   }
@@ -106,13 +109,13 @@ export class Instances {
   /** The stanza that a node opens inside `parent`. */
   open(node: StanzaNode, scope: ScopeName, parent: Stanza): Stanza {
     const { instance, name } = node
-    if (anonymous.includes(scope) && instance !== undefined) {
+    if (anonymousScopes.includes(scope) && instance !== undefined) {
       this.#report.error(
         `${displayName(scope)} has no instance: write ${displayName(scope)} { … }`,
         instance.at,
       )
     }
-    if (named.includes(scope) && (instance === undefined || instance.text === '')) {
+    if (namedScopes.includes(scope) && (instance === undefined || instance.text === '')) {
       this.#report.error(
         `${displayName(name.text.toLowerCase())} needs an instance: write ${displayName(name.text.toLowerCase())} "…" { … }`,
         name.at,
@@ -139,6 +142,7 @@ export class Instances {
       case 'control_listen':
       case 'http_listen':
         return this.#listen(scope, instance, node.name.at, this.#listensOf.get(parent))
+      case 'control_peer':
       case 'peer':
         return this.#peer(instance, node.name.at, parent)
       case 'pathway':
@@ -205,14 +209,18 @@ export class Instances {
 
   readonly #listenOf = new Map<Stanza, ListenStanza>()
   readonly #listensOf = new Map<Stanza, Map<string, ListenStanza>>()
+  /** of listeners that are not for mail */
+  readonly #peersOf = new Map<Stanza, Peers>()
 
   #service(all: Map<string, ServiceStanza>, scope: ScopeName, instance: Scalar): Stanza {
     const found = all.get(instance.text)
     if (found !== undefined) return found.stanza
     const stanza = new Stanza(scope, instance.text, instance.at)
     const listens = new Map<string, ListenStanza>()
+    const peers = newPeers()
     this.#listensOf.set(stanza, listens)
-    all.set(instance.text, { stanza, at: instance.at, listens })
+    this.#peersOf.set(stanza, peers)
+    all.set(instance.text, { stanza, at: instance.at, listens, peers })
     return stanza
   }
 
@@ -224,9 +232,13 @@ export class Instances {
     })
     if (cidr === undefined) return undefined
     // a Listen whose own instance is wrong has no peers to add to
-    const peers = parent.scope === 'listen' ? this.#listenOf.get(parent)?.peers : this.#listenerPeers
+    const peers =
+      parent.scope === 'esmtp_listener'
+        ? this.#listenerPeers
+        : (this.#listenOf.get(parent)?.peers ?? this.#peersOf.get(parent))
     if (peers === undefined) return undefined
-    const peer = { stanza: new Stanza('peer', formatCidr(cidr.value), at), cidr: cidr.value }
+    const scope = parent.scope === 'esmtp_listener' || parent.scope === 'listen' ? 'peer' : 'control_peer'
+    const peer = { stanza: new Stanza(scope, formatCidr(cidr.value), at), cidr: cidr.value }
     const known = peers.trie.add(cidr.value, peer)
     if (known !== undefined) return known.stanza
     peers.all.push(peer)
@@ -342,12 +354,21 @@ function newPeers(): Peers {
   return { all: [], trie: new CidrTrie() }
 }
 
-const anonymous: readonly ScopeName[] = ['esmtp_listener', 'security', 'authenticate']
-const named: readonly ScopeName[] = [
+/** Stanzas without an instance. */
+export const anonymousScopes: readonly ScopeName[] = [
+  'esmtp_listener',
+  'security',
+  'authenticate',
+  'authorization',
+]
+/** Stanzas that need one. */
+export const namedScopes: readonly ScopeName[] = [
   'listen',
   'control_listen',
   'http_listen',
   'peer',
+  'control_peer',
+  'role',
   'pathway',
   'pathway_group',
   'domain',

@@ -14,6 +14,7 @@ import {
   signingOptions,
   spfOptions,
 } from './options-authenticity.ts'
+import { controlOptions, roleOptions } from './options-control.ts'
 import { customLoggerOptions } from './options-custom-logger.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
@@ -31,7 +32,7 @@ import {
 } from './options-other.ts'
 import { partnerOptions } from './options-partner.ts'
 import { hostOptions } from './options-queue.ts'
-import { controlOptions, httpOptions } from './options-services.ts'
+import { httpOptions } from './options-services.ts'
 import { sniOptions } from './options-tls.ts'
 
 export type KnownOption =
@@ -61,7 +62,7 @@ export function findOption(name: string, scope: ScopeName): KnownOption | undefi
 
 /** @param name in lower case */
 export function findStanza(name: string, scope: ScopeName): KnownStanza | undefined {
-  const service = name === 'listen' ? listenOf[scope] : undefined
+  const service = name === 'listen' ? listenOf[scope] : name === 'peer' ? peerOf[scope] : undefined
   if (service !== undefined) return { kind: 'read', scope: service }
   if (name === 'peer' && serviceScopes.has(scope)) return { kind: 'skipped' }
   const parents = readStanzas[name as ScopeName]
@@ -81,6 +82,7 @@ export function namesIn(scope: ScopeName): string[] {
   for (const [name, scopes] of recognisedIn) if (scopes.has(scope)) names.add(name)
   for (const [name, parents] of Object.entries(readStanzas)) if (parents.includes(scope)) names.add(name)
   if (listenOf[scope] !== undefined) names.add('listen')
+  if (peerOf[scope] !== undefined) names.add('peer')
   for (const [name, scopes] of skipped) if (scopes.has(scope)) names.add(name)
   return [...names].map(displayName)
 }
@@ -99,8 +101,8 @@ export function displayName(name: string): string {
 export function displayScopes(scopes: readonly string[]): string {
   const order = Object.keys(readStanzas)
   const read = ['global', ...order].filter(
-    // its listener stands for a Listen
-    (scope) => scopes.includes(scope) && scope !== 'control_listen' && scope !== 'http_listen',
+    // its listener stands for a Listen and for a Peer
+    (scope) => scopes.includes(scope) && !['control_listen', 'http_listen', 'control_peer'].includes(scope),
   )
   const shown = read.length > 0 ? read : [...scopes].toSorted()
   return joinWith(
@@ -145,15 +147,24 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   partner: ['global'],
   control_listener: ['global'],
   http_listener: ['global'],
-  // never a name of its own: `listenOf`
+  // never names of their own: `listenOf`, `peerOf`
   control_listen: [],
   http_listen: [],
+  control_peer: [],
+  authorization: ['global'],
+  role: ['authorization'],
 }
 
 /** What a Listen is in a listener that is not for mail. */
 const listenOf: Readonly<Partial<Record<ScopeName, ScopeName>>> = {
   control_listener: 'control_listen',
   http_listener: 'http_listen',
+}
+
+/** What a Peer is there. */
+const peerOf: Readonly<Partial<Record<ScopeName, ScopeName>>> = {
+  control_listener: 'control_peer',
+  control_listen: 'control_peer',
 }
 
 const serviceScopes = new Set<string>(Object.entries(listenOf).flat())
@@ -228,6 +239,7 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     openarcOptions,
     dmarcOptions,
     controlOptions,
+    roleOptions,
     httpOptions,
   ]
   for (const table of tables) {
@@ -267,6 +279,7 @@ const wholeNames: Readonly<Record<string, string>> = {
   auth_ds: 'auth_ds',
   control_listen: 'a Listen of a Control_Listener',
   http_listen: 'a Listen of an HTTP_Listener',
+  control_peer: 'a Peer of a Control_Listener',
   querygroups: 'QueryGroups',
   enumgroups: 'EnumGroups',
   maildir: 'maildir',

@@ -10,7 +10,7 @@ export const knownStanzas: readonly KnownNames[] = [
   {
     scopes: 'global',
     names: `
-      adaptive_backstore_leveldb adaptive_backstore_riak authorization binding_auto_replumb
+      adaptive_backstore_leveldb adaptive_backstore_riak binding_auto_replumb
       binding_auto_replumb_interval curfew debug_flags eccluster_listener ecstream_listener
       eventloop logs msgcserver_listener snmp snmp_traps threadpool xmpp_listener
     `,
@@ -52,7 +52,7 @@ export const restrictingStanzas: Readonly<
     inside('action').length === 0 || inside('action').some((action) => action !== 'pass'),
   // disconnects clients that talk before the banner
   conntrol: (inside) => inside('disconnect_ratware').length > 0,
-  // of a Control_Listener or an HTTP_Listener: what holds for one network alone
+  // of an HTTP_Listener: what holds for one network alone
   peer: () => true,
   // refuses senders that cannot be called back
   smtp_cbv: () => true,

@@ -12,11 +12,13 @@ import path from 'node:path'
 import { checkAuthSchemes } from './auth-schemes.ts'
 import { authenticitySettings, checkAuthenticity } from './authenticity.ts'
 import { check } from './check.ts'
+import { accessOf } from './control-access.ts'
 import { checkCustomLoggers } from './custom-loggers.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { bindAddresses } from './listen-address.ts'
 import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
+import { roleOptions } from './options-control.ts'
 import { customLoggerOptions } from './options-custom-logger.ts'
 import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
@@ -37,6 +39,7 @@ import { Report, sortDiagnostics } from './report.ts'
 import { Resolver, situations } from './resolve.ts'
 import { checkServices, modelOfService } from './services.ts'
 import type {
+  ControlListenSettings,
   HttpListenSettings,
   InboundScope,
   ListenSettings,
@@ -111,8 +114,9 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
       model.global.settings.get(option)?.at ?? ('default' as const),
     listens,
     controlListens: Object.freeze(
-      [...model.controlListeners.values()].flatMap((each) => serviceListens(model, each)),
+      [...model.controlListeners.values()].flatMap((each) => controlListens(model, each)),
     ),
+    roles: named(model.roles, (stanza, { name }) => ({ name, ...valuesOf(stanza, roleOptions) })),
     httpListens: Object.freeze([...model.httpListeners.values()].flatMap((each) => httpListens(model, each))),
     scripts: named(model.scripts, (stanza, name) => makeScript(stanza, name, directory)),
     loggers: stanzas(model.loggers, loggerOptions),
@@ -175,6 +179,23 @@ function makeListens(model: Model, resolver: Resolver): readonly ListenSettings[
 function serviceListens(model: Model, service: ServiceStanza): readonly ListenSettings[] {
   const alone = modelOfService(model, service)
   return makeListens(alone, new Resolver(alone))
+}
+
+function controlListens(model: Model, service: ServiceStanza): readonly ControlListenSettings[] {
+  const alone = modelOfService(model, service)
+  const resolver = new Resolver(alone)
+  const { control_client_timeout } = valuesOf(model.global, globalOptions)
+  return makeListens(alone, resolver).map((listen) =>
+    Object.freeze({
+      ...listen,
+      access: (address: string) =>
+        accessOf(
+          resolver.inbound(listen.instance, address),
+          listen.address.kind !== 'unix',
+          control_client_timeout,
+        ),
+    }),
+  )
 }
 
 function httpListens(model: Model, service: ServiceStanza): readonly HttpListenSettings[] {

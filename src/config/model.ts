@@ -88,6 +88,7 @@ export interface SchemeStanza extends NamedStanza {
 export interface ServiceStanza extends NamedStanza {
   /** by what they denote */
   readonly listens: ReadonlyMap<string, ListenStanza>
+  readonly peers: Peers
 }
 
 /** An opendkim stanza, with its dkim_domain ones by domain in lower case. */
@@ -132,6 +133,8 @@ export interface Model {
   readonly authSchemes: ReadonlyMap<string, SchemeStanza>
   readonly controlListeners: ReadonlyMap<string, ServiceStanza>
   readonly httpListeners: ReadonlyMap<string, ServiceStanza>
+  /** of Authorization, by name */
+  readonly roles: ReadonlyMap<string, NamedStanza>
   /** every TLS_SNI, in whatever scope */
   readonly sni: readonly NamedStanza[]
 }

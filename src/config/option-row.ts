@@ -41,6 +41,10 @@ export type ScopeName =
   // a Listen of theirs
   | 'control_listen'
   | 'http_listen'
+  // a Peer of a Control_Listener
+  | 'control_peer'
+  | 'authorization'
+  | 'role'
 
 /** An option that acts. */
 export interface OptionRow<T> {
@@ -51,6 +55,14 @@ export interface OptionRow<T> {
 
 /** One row for each name of a settings type: a missing one does not compile. */
 export type OptionTable<Values> = { readonly [Name in keyof Values]: OptionRow<Values[Name]> }
+
+/** The same option in other scopes. */
+export function within<T>(
+  { codec, default: unset }: OptionRow<T>,
+  scopes: readonly ScopeName[],
+): OptionRow<T> {
+  return { codec, default: unset, scopes }
+}
 
 /** Momentum's listener family and the bundles that stand in for it. */
 export const sessionScopes = ['esmtp_listener', 'listen', 'peer', 'pathway', 'pathway_group'] as const

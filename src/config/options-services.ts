@@ -1,11 +1,8 @@
-/**
- * The options of the listeners that are not for mail: Control_Listener (momentum: control-listener) and HTTP_Listener
- * (momentum: rest-http-listener). Codecs and defaults are those of the ESMTP_Listener.
- */
+/** The options of an HTTP_Listener (momentum: rest-http-listener). Codecs and defaults are those of the ESMTP_Listener. */
 
 import { bool, type Codec, listWhere } from './codec.ts'
 import { domains } from './codec-mail.ts'
-import type { OptionRow, OptionTable, ScopeName } from './option-row.ts'
+import { type OptionTable, type ScopeName, within } from './option-row.ts'
 import { inboundOptions } from './options-inbound.ts'
 import { quote } from './render.ts'
 import type { Dictionary, InboundValues } from './settings.ts'
@@ -17,7 +14,6 @@ const operators: Codec<readonly string[]> = listWhere((item, context) =>
     : context.error(`takes names of users or subjects of certificates, not ${quote(item.text)}`, item.at),
 )
 
-const control: readonly ScopeName[] = ['control_listener', 'control_listen']
 const http: readonly ScopeName[] = ['http_listener', 'http_listen']
 
 type SocketName = 'enable' | 'listen_backlog' | 'file_mode'
@@ -35,8 +31,6 @@ type HttpTlsName =
   | 'tls_handshake_timeout'
   | 'tls_max_handshakes_per_address'
 
-export type ControlValues = Pick<InboundValues, SocketName>
-
 export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
   /** a request is answered only where the client's certificate verifies */
   readonly tls_verified_peer_is_authorized: boolean
@@ -50,12 +44,6 @@ export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
   readonly page_operators: readonly string[]
   /** whose passwords let somebody in there */
   readonly authloginparameters: Dictionary | undefined
-}
-
-export const controlOptions: OptionTable<ControlValues> = {
-  enable: within(inboundOptions.enable, control),
-  listen_backlog: within(inboundOptions.listen_backlog, control),
-  file_mode: within(inboundOptions.file_mode, control),
 }
 
 export const httpOptions: OptionTable<HttpValues> = {
@@ -80,11 +68,4 @@ export const httpOptions: OptionTable<HttpValues> = {
   tls_protocols: within(inboundOptions.tls_protocols, http),
   tls_handshake_timeout: within(inboundOptions.tls_handshake_timeout, http),
   tls_max_handshakes_per_address: within(inboundOptions.tls_max_handshakes_per_address, http),
-}
-
-function within<T>(
-  { codec, default: unset }: { readonly codec: Codec<T>; readonly default: T },
-  scopes: readonly ScopeName[],
-): OptionRow<T> {
-  return { codec, default: unset, scopes }
 }

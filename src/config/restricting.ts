@@ -10,7 +10,7 @@ export const restricting: Readonly<Record<string, RegExp>> = {
   // who may come in
   enable_authentication: no(),
   enable_authorization: no(),
-  // of a Control_Listener or an HTTP_Listener
+  // of an HTTP_Listener
   always_deny: no(),
   authorizationparameters: nothing(),
   inbound_throttle_messages: /^0(?:\/\d+)?$/,

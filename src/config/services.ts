@@ -5,10 +5,9 @@
  * global, default. A console that is reached over TCP would need a login, which is not there: it is refused by name.
  */
 
-import { cidrContains, parseCidr } from './address.ts'
-import { CidrTrie } from './cidr-trie.ts'
+import { checkControl, isLocal } from './control-access.ts'
 import { displayName } from './known-names.ts'
-import { listenKey, type WrittenAddress } from './listen-address.ts'
+import { listenKey } from './listen-address.ts'
 import type { ListenStanza, Model, ServiceStanza, Setting } from './model.ts'
 import type { HttpValues } from './options-services.ts'
 import { quote } from './render.ts'
@@ -16,11 +15,11 @@ import type { Report } from './report.ts'
 import type { Dictionary } from './settings.ts'
 
 /** The model in which the Listens of one such listener are resolved like any other. */
-export function modelOfService(model: Model, { stanza, listens }: ServiceStanza): Model {
+export function modelOfService(model: Model, { stanza, listens, peers }: ServiceStanza): Model {
   return {
     ...model,
     listener: stanza,
-    listenerPeers: { all: [], trie: new CidrTrie() },
+    listenerPeers: peers,
     listens,
     pathways: new Map(),
   }
@@ -29,30 +28,13 @@ export function modelOfService(model: Model, { stanza, listens }: ServiceStanza)
 /** Says what cannot be served, or not as it seems to be meant. */
 export function checkServices(model: Model, report: Report): void {
   for (const service of model.controlListeners.values()) {
-    for (const listen of service.listens.values()) checkControl(service, listen, report)
+    checkControl(service, modelOfService(model, service), report)
   }
   for (const service of model.httpListeners.values()) {
     noTlsWithoutSsl(service, report)
     for (const listen of service.listens.values()) checkHttp(model, service, listen, report)
   }
   noSharedAddress(model, report)
-}
-
-function checkControl(service: ServiceStanza, listen: ListenStanza, report: Report): void {
-  const { instance } = listen.stanza
-  if (listen.address.kind !== 'unix') {
-    report.error(
-      `a Control_Listener on TCP (${quote(instance)}) is recognised, not implemented: whoever reaches it could do everything; use the path of a UNIX socket`,
-      listen.at,
-    )
-  }
-  const mode = settingOf(service, listen, 'file_mode')
-  if (mode !== undefined && ((mode.value as number) & 0o002) !== 0) {
-    report.warning(
-      `this File_Mode lets everybody on this machine use the console on ${quote(instance)}`,
-      mode.at,
-    )
-  }
 }
 
 function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, report: Report): void {
@@ -167,10 +149,3 @@ function settingOf(
 ): Setting | undefined {
   return listen.stanza.settings.get(name) ?? stanza.settings.get(name)
 }
-
-function isLocal(address: WrittenAddress): boolean {
-  if (address.kind !== 'tcp') return address.kind === 'unix'
-  return loopbackNetworks.some((cidr) => cidr !== undefined && cidrContains(cidr, address.host))
-}
-
-const loopbackNetworks = [parseCidr('127.0.0.0/8'), parseCidr('::1')]

@@ -8,6 +8,7 @@
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { AuthenticitySettings } from './settings-authenticity.ts'
+import type { ControlAccess, RoleSettings } from './settings-control.ts'
 import type { CustomLoggerSettings } from './settings-custom-logger.ts'
 import type { WaysOut } from './settings-delivery.ts'
 import type { BounceLoggerSettings, LoggerSettings, TlsLogSettings } from './settings-logs.ts'
@@ -328,6 +329,12 @@ export interface AuthSchemeSettings {
   readonly at: Position
 }
 
+/** A Listen of a Control_Listener. `scope` is that of its socket and of TLS. */
+export interface ControlListenSettings extends ListenSettings {
+  /** What holds for a client, Peer stanzas included. @param address normalised, '' for one of a UNIX socket */
+  access(address: string): ControlAccess
+}
+
 /** A configuration that can be served. Immutable: a reload makes a new one. */
 export interface Settings extends BindingNames, WaysOut {
   /** the main file as named by the user */
@@ -338,7 +345,9 @@ export interface Settings extends BindingNames, WaysOut {
   globalOrigin(option: keyof GlobalValues): Origin
   readonly listens: readonly ListenSettings[]
   /** of all Control_Listeners */
-  readonly controlListens: readonly ListenSettings[]
+  readonly controlListens: readonly ControlListenSettings[]
+  /** of Authorization */
+  readonly roles: readonly RoleSettings[]
   /** of all HTTP_Listeners */
   readonly httpListens: readonly HttpListenSettings[]
   readonly scripts: readonly ScriptSettings[]

@@ -51,7 +51,7 @@ export async function runCommand(
 }
 
 /** The command with the most words that begins these. */
-function findCommand(words: readonly string[]): ConsoleCommand | undefined {
+export function findCommand(words: readonly string[]): ConsoleCommand | undefined {
   const line = `${words.map((word) => word.toLowerCase()).join(' ')} `
   return consoleCommands
     .filter(({ name }) => line.startsWith(`${name} `))

@@ -4,15 +4,19 @@
  * A client sends a command per line, UTF-8, ended by LF; `json ` before a command asks for JSON. Each command gets one
  * frame, in order: a head `STATUS OCTETS` and LF, then that many octets of UTF-8. STATUS is `ok` or `error`. On
  * connecting the server sends a frame `hello` first, whose octets are a JSON object; a connection that is turned away
- * gets `error` in its place. `quit` closes.
+ * gets `error` in its place. `quit` closes. A login is `login MECHANISM [BASE64]`, whose frame may be a `challenge` that
+ * the next line answers (SASL, RFC 4422). A command that goes on tells in frames `more` what happens, and ends as others do
+ * when it has ended or the client sends a further line.
  */
+
+import type { LoginOffer } from './door.ts'
 
 export const PROTOCOL_VERSION = 1
 
 /** octets of a line without its end */
 export const MAX_LINE = 4096
 
-export type FrameStatus = 'hello' | 'ok' | 'error'
+export type FrameStatus = 'hello' | 'ok' | 'error' | 'challenge' | 'more'
 
 export interface Frame {
   readonly status: FrameStatus
@@ -25,6 +29,7 @@ export interface Hello {
   readonly version: string
   readonly hostname: string
   readonly pid: number
+  readonly login: LoginOffer
 }
 
 export function encodeFrame({ status, text }: Frame): Buffer {
@@ -46,7 +51,7 @@ export class FrameReader {
     for (;;) {
       const end = this.#buffer.indexOf(10)
       if (end < 0 && this.#buffer.length < 64) return frames
-      const head = /^(?<status>hello|ok|error) (?<octets>\d{1,9})$/.exec(
+      const head = /^(?<status>hello|ok|error|challenge|more) (?<octets>\d{1,9})$/.exec(
         this.#buffer.toString('latin1', 0, Math.max(end, 0)),
       )
       const octets = Number(head?.groups?.['octets'] ?? Number.NaN)

@@ -1,20 +1,24 @@
 /**
  * The server's side of the control channel (`protocol.ts`): takes sockets, reads lines, runs one command at a time.
  *
- * Whoever can connect may do everything: the mode of the socket decides who that is. Nothing is unbounded: clients,
- * octets of a line, commands that wait, octets of an answer, the time a client may be silent or may leave an answer
- * unread. What goes wrong in a command is its answer and a line of the panic log, never the end of anything else.
+ * Its door (`door.ts`) says who may come in, who has to log in first, and which commands he may give. Nothing is
+ * unbounded: clients, those who have not logged in, octets of a line, commands that wait, octets of an answer, the time a
+ * client may be silent or may leave an answer unread. What goes wrong in a command is its answer and a line of the panic
+ * log, never the end of anything else.
  */
 
 import type { Socket } from 'node:net'
 import type { Panic } from '../events/events.ts'
 import { ConsoleError } from './answer.ts'
-import { runCommand } from './commands.ts'
-import { anonymousOperator } from './operator.ts'
+import { findCommand, runCommand } from './commands.ts'
+import type { Door } from './door.ts'
+import { type LoginEnd, LoginLines } from './login-lines.ts'
+import type { Operator } from './operator.ts'
 import { encodeFrame, type Frame, type Hello, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts'
 import { printable, printableLines, renderJson, renderText, toJson } from './render.ts'
+import { withoutSecrets } from './secrets.ts'
 import type { ConsoleServices } from './services.ts'
-import { splitWords } from './words.ts'
+import { joinWords, splitWords } from './words.ts'
 
 export interface ConsoleLimits {
   readonly clients: number
@@ -22,9 +26,21 @@ export interface ConsoleLimits {
   readonly answer: number
   /** milliseconds in which a client must have read an answer */
   readonly stall: number
+  /** clients that have to log in and have not, and those of one address among them */
+  readonly strangers: number
+  readonly strangersPerAddress: number
+  /** milliseconds in which they must have done so */
+  readonly login: number
 }
 
-export const consoleLimits: ConsoleLimits = { clients: 32, answer: 8 * 1024 * 1024, stall: 60_000 }
+const consoleLimits: ConsoleLimits = {
+  clients: 32,
+  answer: 8 * 1024 * 1024,
+  stall: 60_000,
+  strangers: 16,
+  strangersPerAddress: 4,
+  login: 60_000,
+}
 
 /** What was gathered for one command. */
 export interface GatheredServices {
@@ -52,18 +68,26 @@ export class ConsoleServer {
   }
 
   /** @param place on which socket it came in; `end` ends all of a place */
-  take(socket: Socket, place: string): void {
+  take(socket: Socket, place: string, door: Door): void {
     // without a listener an error would end the process; 'close' follows every error
     socket.on('error', () => undefined)
-    if (this.#clients.size >= this.#limits.clients) {
-      socket.end(encodeFrame({ status: 'error', text: 'too many clients of the console are connected\n' }))
-      socket.destroySoon()
+    if (!this.#hasRoom(door)) {
+      turnAway(socket, 'too many clients of the console are connected')
       return
     }
-    const client = new ConsoleClient(socket, { ...this.#options, place, limits: this.#limits })
+    const client = new ConsoleClient(socket, { ...this.#options, place, door, limits: this.#limits })
     this.#clients.set(socket, client)
     socket.once('close', () => this.#clients.delete(socket))
     client.start()
+  }
+
+  /** Those who have not logged in take no places from those who have. */
+  #hasRoom({ operator, address }: Door): boolean {
+    const all = [...this.#clients.values()]
+    const strangers = all.filter((client) => client.isStranger)
+    if (operator !== undefined) return all.length - strangers.length < this.#limits.clients
+    const near = strangers.filter((client) => client.address === address)
+    return strangers.length < this.#limits.strangers && near.length < this.#limits.strangersPerAddress
   }
 
   /** Ends every client of a place, or of all: each after the command that it waits for. */
@@ -78,8 +102,16 @@ export class ConsoleServer {
   }
 }
 
+/** Says why in place of `hello`, and closes. */
+export function turnAway(socket: Socket, why: string): void {
+  socket.on('error', () => undefined)
+  socket.end(encodeFrame({ status: 'error', text: `${why}\n` }))
+  socket.destroySoon()
+}
+
 interface ClientOptions extends ConsoleServerOptions {
   readonly place: string
+  readonly door: Door
   readonly limits: ConsoleLimits
 }
 
@@ -93,23 +125,46 @@ class ConsoleClient {
   /** the client will not send more */
   #ended = false
   readonly #gone = new AbortController()
+  readonly #door: Door
+  readonly #logins: LoginLines
+  /** undefined: he has to log in */
+  #operator: Operator | undefined
+  #loginDeadline: NodeJS.Timeout | undefined
 
   constructor(socket: Socket, options: ClientOptions) {
     this.#socket = socket
     this.#options = options
     this.place = options.place
+    this.#door = options.door
+    this.#operator = options.door.operator
+    this.#logins = new LoginLines(options.door)
+  }
+
+  /** Whether he has not logged in yet, and has to. */
+  get isStranger(): boolean {
+    return this.#operator === undefined
+  }
+
+  get address(): string {
+    return this.#door.address
   }
 
   start(): void {
     const { hostname, version, pid } = this.#options.services
-    const hello: Hello = { protocol: PROTOCOL_VERSION, version, hostname: hostname(), pid }
+    const login = this.#door.offer
+    const hello: Hello = { protocol: PROTOCOL_VERSION, version, hostname: hostname(), pid, login }
+    if (this.#operator === undefined)
+      this.#loginDeadline = setTimeout(() => this.#socket.destroy(), this.#options.limits.login)
     this.#socket.on('data', (chunk: Buffer) => this.#take(chunk))
     this.#socket.once('end', () => {
       this.#ended = true
       if (!this.#busy) this.end()
     })
     this.#socket.on('timeout', () => this.#socket.destroy())
-    this.#socket.once('close', () => this.#gone.abort())
+    this.#socket.once('close', () => {
+      clearTimeout(this.#loginDeadline)
+      this.#gone.abort()
+    })
     this.#socket.write(encodeFrame({ status: 'hello', text: toJson(hello) }))
     this.#awaitLine()
     this.#socket.resume()
@@ -128,7 +183,7 @@ class ConsoleClient {
   }
 
   #awaitLine(): void {
-    this.#socket.setTimeout(this.#options.services.settings().global.control_client_timeout * 1000)
+    this.#socket.setTimeout(this.#door.timeout)
   }
 
   #take(chunk: Buffer): void {
@@ -178,6 +233,33 @@ class ConsoleClient {
   }
 
   async #answer(line: string): Promise<Frame> {
+    if (this.#logins.underWay || this.#isLogin(line)) return await this.#login(line)
+    const operator = this.#operator
+    if (operator !== undefined) return await this.#command(line, operator)
+    if (/^\s*quit\s*$/i.test(line)) this.#ending = true
+    return this.#ending ? { status: 'ok', text: '' } : this.#close(this.#logins.turnAway())
+  }
+
+  /** Who has logged in stays who he is. */
+  #isLogin(line: string): boolean {
+    return LoginLines.begins(line) && (this.#operator === undefined || this.#operator.known === 'not')
+  }
+
+  async #login(line: string): Promise<Frame> {
+    const end = await this.#logins.take(line)
+    if (end.operator !== undefined) {
+      this.#operator = end.operator
+      clearTimeout(this.#loginDeadline)
+    }
+    return this.#close(end)
+  }
+
+  #close({ frame, close }: LoginEnd): Frame {
+    if (close) this.#ending = true
+    return frame
+  }
+
+  async #command(line: string, operator: Operator): Promise<Frame> {
     const json = /^json\s+/i.test(line)
     try {
       if (printable(line.replaceAll('\t', ' ')) !== line.replaceAll('\t', ' '))
@@ -189,27 +271,40 @@ class ConsoleClient {
         this.#ending = true
         return { status: 'ok', text: '' }
       }
-      const { services, missing } = await this.#gather(words)
-      const operator = anonymousOperator
-      const answer = await runCommand(words, services, {
-        operator,
-        line: typed,
-        connection: this.#gone.signal,
-      }).catch((error: unknown) => {
-        // what it did not find may be where nobody answered
-        if (!(error instanceof ConsoleError) || missing.length === 0) throw error
-        throw new ConsoleError([error.message, ...missing].join('\n'), { cause: error })
-      })
-      // a program must not take a part for the whole
-      if (json && missing.length > 0) throw new ConsoleError(missing.join('; '))
-      const text = json ? renderJson(answer) : `${renderText(answer)}${missing.map(printed).join('')}`
-      return { status: 'ok', text: this.#bounded(text, json) }
+      return { status: 'ok', text: await this.#admitted({ typed, words, json, operator }) }
     } catch (error) {
       const message = error instanceof ConsoleError ? error.message : this.#unforeseen(error)
       return {
         status: 'error',
         text: json ? `${toJson({ error: message })}\n` : `${printableLines(message)}\n`,
       }
+    }
+  }
+
+  /** @throws ConsoleError, also where he may not */
+  async #admitted({ typed, words, json, operator }: Asked): Promise<string> {
+    const command = withoutSecrets(canonical(words))
+    const admission = await this.#door.admit(operator, command)
+    if (admission.kind === 'denied') {
+      if (admission.close) this.#ending = true
+      throw new ConsoleError(admission.reason)
+    }
+    let good = false
+    try {
+      const { services, missing } = await this.#gather(words)
+      const context = { operator, line: typed, connection: this.#gone.signal }
+      const answer = await runCommand(words, services, context).catch((error: unknown) => {
+        // what it did not find may be where nobody answered
+        if (!(error instanceof ConsoleError) || missing.length === 0) throw error
+        throw new ConsoleError([error.message, ...missing].join('\n'), { cause: error })
+      })
+      // a program must not take a part for the whole
+      if (json && missing.length > 0) throw new ConsoleError(missing.join('; '))
+      good = true
+      const text = json ? renderJson(answer) : `${renderText(answer)}${missing.map(printed).join('')}`
+      return this.#bounded(text, json)
+    } finally {
+      this.#door.ended(operator, command, good)
     }
   }
 
@@ -244,6 +339,24 @@ class ConsoleClient {
     this.#socket.off('close', gone)
     return sent
   }
+}
+
+/** One command, by one operator. */
+interface Asked {
+  readonly typed: string
+  readonly words: readonly string[]
+  readonly json: boolean
+  readonly operator: Operator
+}
+
+/**
+ * What rules of authorization read: the words that are run, with one blank between them, and the command's name in small
+ * letters as the table has it. So nobody gets round a rule by capitals, blanks or quotes.
+ */
+function canonical(words: readonly string[]): string {
+  const name = findCommand(words)?.name
+  if (name === undefined) return joinWords(words)
+  return joinWords([...name.split(' '), ...words.slice(name.split(' ').length)])
 }
 
 /** The value of `config set` is in the language of configuration files, which the command reads by itself. */

@@ -180,6 +180,42 @@ export interface AuthenticationFact {
   readonly account: boolean
 }
 
+/** What an operator does at the console. acctlog `N` for a login, `Z` for a command before it runs, `E` for its end. */
+export interface OperatorFact {
+  readonly kind: 'operator'
+  readonly at: number
+  readonly act: 'login' | 'command' | 'end'
+  /** the Listen as configured */
+  readonly listener: string
+  /** no address: a UNIX socket */
+  readonly remote: Endpoint
+  readonly user: string
+  /** the login was good, the command allowed, or its end without an error; undefined: nobody asks whether it is allowed */
+  readonly good: boolean | undefined
+  /** with what looks like a secret masked; empty for a login */
+  readonly command: string
+  /** the role that allows it */
+  readonly role: string
+}
+
+/** An operator has acted on mail that waits. acctlog `A`. */
+export interface OperatorAct {
+  readonly kind: 'operator-act'
+  readonly at: number
+  /** who; Unicode text, here and below */
+  readonly operator: string
+  /** where from: address and port, or `local` */
+  readonly from: string
+  /** the command as it was understood: `fail domain a.example` */
+  readonly act: string
+  /** messages to which it was done */
+  readonly messages: number
+  /** messages that it left alone because they were being delivered */
+  readonly underWay: number
+  /** why it ended before its time; '' when it did not */
+  readonly broken: string
+}
+
 export type ServerEvent =
   | Reception
   | DeliveryOutcome
@@ -191,6 +227,8 @@ export type ServerEvent =
   | TlsFact
   | DecisionRecord
   | AuthenticationFact
+  | OperatorAct
+  | OperatorFact
   | ExpiryWarning
 
 /** Where facts are told. `mail`, `bounce` and so on never read from it. */

@@ -1,9 +1,11 @@
 /**
  * acctlog: one line per authentication that log_authentication asks for (Momentum, 4-log-formats):
- * `time@N@listener@peer ip:port@user@0|1`, with `T` for `N` when the client fell silent. Escaped like mainlog.
+ * `time@N@listener@peer ip:port@user@0|1`, with `T` for `N` when the client fell silent. Of the console every login, and
+ * every command: `time@Z@listener@peer@user@1|0|-1@command[@role]` before it runs (-1: nobody asks whether it is allowed),
+ * and `time@E@listener@peer@user@0|1@command` when it has ended, which is an extension. Escaped like mainlog.
  */
 
-import type { AuthenticationFact } from '../events/events.ts'
+import type { AuthenticationFact, OperatorFact } from '../events/events.ts'
 import { escapeText } from './escape.ts'
 import { epochSeconds } from './mainlog.ts'
 import { formatEndpoint } from './rejectlog.ts'
@@ -20,4 +22,33 @@ export function formatAcctlog({ at, status, listener, remote, user }: Authentica
     status === 'pass' ? '1' : '0',
   ]
   return fields.map((field) => escapeText(field, '@')).join('@')
+}
+
+export function formatOperator(event: OperatorFact): string {
+  const { at, act, listener, remote, user, good, command, role } = event
+  const result = good === undefined ? '-1' : good ? '1' : '0'
+  const fields = [epochSeconds(at), kinds[act], listener, formatEndpoint(remote), user, result]
+  if (act !== 'login') fields.push(command)
+  if (role !== '') fields.push(role)
+  return fields.map((field) => escapeText(field, '@')).join('@')
+}
+
+const kinds: Readonly<Record<OperatorFact['act'], string>> = { login: 'N', command: 'Z', end: 'E' }
+
+/** The line of an operator's act, without its line ending. */
+export function formatOperatorAct({
+  at,
+  operator,
+  from,
+  act,
+  messages,
+  underWay,
+  broken,
+}: OperatorAct): string {
+  const fields = [epochSeconds(at), 'A', from, operator, String(messages), String(underWay), act, broken]
+  return fields.map((field) => escapeText(asUtf8(field), '@')).join('@')
+}
+
+function asUtf8(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
 }

@@ -17,7 +17,7 @@ import type {
 import type { DecisionRecord } from '../events/decision.ts'
 import type { ServerEvent } from '../events/events.ts'
 import type { TlsSessionFact } from '../events/outbound-tls.ts'
-import { formatAcctlog } from './acctlog.ts'
+import { formatAcctlog, formatOperator } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog, formatOutOfBand } from './bouncelog.ts'
 import { filesOf, type OpenCustomLogger, openCustomLogger, writeCustomLog } from './custom-logs.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
@@ -286,6 +286,12 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
       return
     case 'authentication':
       if (event.account) acctlog?.write(formatAcctlog(event))
+      return
+    case 'operator-act':
+      acctlog?.write(formatOperatorAct(event))
+      return
+    case 'operator':
+      acctlog?.write(formatOperator(event))
       return
     // these loggers have no line for them; the bouncelog, the tls_log, the console and the metrics listen to them
     case 'out-of-band-bounce':

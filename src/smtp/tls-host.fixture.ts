@@ -40,6 +40,7 @@ export async function makeTlsFiles(): Promise<TlsFiles> {
       const settings = {
         ocsp: [],
         httpListens: [],
+        controlListens: [],
         inboundScopes: () => [{ listen: {}, scope }],
       } as unknown as Settings
       return loadTls(settings, {

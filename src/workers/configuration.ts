@@ -3,6 +3,7 @@
 import { dirname } from 'node:path'
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
+import { type RecordedFiles, recording } from '../config/recorded-files.ts'
 import type { Settings } from '../config/settings.ts'
 import type { EventBus } from '../events/events.ts'
 import { BindError, clearStaleSocket } from '../listener/bind.ts'
@@ -10,13 +11,12 @@ import { ListenError } from '../listener/listener.ts'
 import { planTargets } from '../listener/targets.ts'
 import { loadTls, type TlsContexts } from '../tls/contexts.ts'
 import type { TicketSecret } from '../tls/ticket-secret.ts'
-import { type RecordedFiles, recording } from './recorded-files.ts'
 
 /** A configuration as it was read. */
 export interface Configuration {
   readonly settings: Settings
   readonly files: RecordedFiles
-  /** for handshakes of HTTP; undefined where there are none */
+  /** for handshakes of HTTP and of the console; undefined where there are none */
   readonly tls: TlsContexts | undefined
 }
 
@@ -34,9 +34,10 @@ export async function configurationOf(file: string, base: TlsBase): Promise<Conf
   return { settings, files: record, tls: await httpTls(settings, base) }
 }
 
-/** For handshakes of HTTP; undefined where there are none. @throws ConfigError */
+/** For handshakes of HTTP and of the console; undefined where there are none. @throws ConfigError */
 export async function httpTls(settings: Settings, base: TlsBase): Promise<TlsContexts | undefined> {
-  const shaken = settings.httpListens.some(({ scope }) => scope.options.enable && scope.options.use_ssl)
+  const listens = [...settings.httpListens, ...settings.controlListens]
+  const shaken = listens.some(({ scope }) => scope.options.enable && scope.options.use_ssl)
   const folder = dirname(settings.file)
   return shaken ? await loadTls(settings, { ...base, clock: Date.now, folder }) : undefined
 }

@@ -6,7 +6,8 @@
  *   `:25 10.0.0.1 @name Option` the same on a pathway that a script chose
  *   `global Option`, `domain example.com Option`
  *   `domain example.com via group/binding Option`, `host mx.example.com via group/binding Option`
- *   `listens`, `scripts`, `loggers`, `maildirs`, `pipes`, `webhooks`, `security`, `files`  the whole of it
+ *   `control /run/console`, `control :2025 10.0.0.1`  who may use a console
+ *   `listens`, `scripts`, `loggers`, `maildirs`, `pipes`, `webhooks`, `security`, `roles`, `files`  the whole of it
  * A line `===== name` starts a further file beside the configuration.
  *
  * With UPDATE_GOLDEN=1 in the environment what comes out is written back: read the difference before you keep it.
@@ -58,6 +59,10 @@ function report({ settings, diagnostics, readSource }: LoadResult, questions: re
 function answer(settings: Settings, question: string): string {
   const words = question.split(' ')
   const option = (words.at(-1) ?? '').toLowerCase()
+  if (words[0] === 'control') {
+    const listen = settings.controlListens.find(({ instance }) => instance === words[1])
+    return show(listen?.access(words[2] ?? ''))
+  }
   if (words[0] === 'global') {
     return `${show(settings.global[option as keyof GlobalValues])} (${describeOrigin(settings.globalOrigin(option as keyof GlobalValues))})`
   }

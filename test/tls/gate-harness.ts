@@ -67,6 +67,7 @@ export function settingsOf(...scopes: readonly InboundScope[]): Settings {
     ocsp: [],
     global: { tls_expiry_warning: [30] },
     httpListens: [],
+    controlListens: [],
     inboundScopes: () => scopes.map((scope) => ({ scope })),
   } as unknown as Settings
 }

@@ -15,6 +15,7 @@ import { parseUserList, type UserList } from './file-store.ts'
 import { parseDigestList } from './htdigest-store.ts'
 import { Identities, type IdentityKind, normaliseIdentity } from './identities.ts'
 import type { MechanismRow } from './mechanism.ts'
+import { MECHANISMS } from './mechanisms.ts'
 import { configuredMechanisms } from './offer.ts'
 import { AuthUnavailableError, type CredentialStore } from './store.ts'
 import { type CredentialStores, filePath, schemeOf } from './stores.ts'
@@ -28,8 +29,8 @@ interface Finding {
 export async function auditAuth(settings: Settings, stores: CredentialStores): Promise<Diagnostic[]> {
   const found = new Map<string, Diagnostic>()
   const looked = new Map<string, Promise<readonly Finding[]>>()
-  for (const { scope } of settings.inboundScopes()) {
-    for (const row of configuredMechanisms(scope)) {
+  for (const { scope, rows } of scopesWithLogins(settings)) {
+    for (const row of rows) {
       const parameters = scope.options[row.option] ?? {}
       const key = `${row.name} ${parameters['uri'] ?? ''} ${parameters['identity'] ?? ''}`
       const findings = looked.get(key) ?? look(row, parameters, stores)
@@ -38,6 +39,15 @@ export async function auditAuth(settings: Settings, stores: CredentialStores): P
     }
   }
   return [...found.values()]
+}
+
+/** Those of mail, and the Listens of the console. */
+function* scopesWithLogins(
+  settings: Settings,
+): Iterable<{ readonly scope: InboundScope; readonly rows: readonly MechanismRow[] }> {
+  for (const { scope } of settings.inboundScopes()) yield { scope, rows: configuredMechanisms(scope) }
+  for (const { scope } of settings.controlListens)
+    yield { scope, rows: MECHANISMS.filter(({ option }) => scope.options[option] !== undefined) }
 }
 
 // oxlint-disable-next-line max-params -- where it goes, and the parts of one diagnostic

@@ -4,7 +4,7 @@
  * subsequent authentication.
  *
  * The realm is the scope's, else this host's name; a client that answers in another one fails. Of digest-uri the service
- * must be smtp; the host is whatever name the client knows us by, so it is not compared.
+ * must be ours; the host is whatever name the client knows us by, so it is not compared.
  */
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
@@ -23,13 +23,14 @@ interface Inputs {
 }
 
 export function digestMd5(grounds: Grounds, nonce = randomBytes(24).toString('base64')): Mechanism {
-  const { store, parameters, hostname, client } = grounds
+  const { store, parameters, hostname, client, service = 'smtp' } = grounds
   const realm = parameters['realm'] ?? hostname
   let proven: string | undefined
   const judge = async (given: Response): Promise<Step> => {
     const { user, authzid } = given
     const ours = given.nonce === nonce && given.realm === realm && given.nc === '00000001'
-    const fitting = ours && /^smtp\//i.test(given.uri) && (authzid === '' || authzid === user)
+    const fitting =
+      ours && given.uri.toLowerCase().startsWith(`${service}/`) && (authzid === '' || authzid === user)
     if (user === '' || !fitting) return outcome(user, false)
     const known = await store.digest(user, realm, client)
     // An unknown user is computed as well, with a hash that nobody has.

@@ -48,6 +48,8 @@ export interface Grounds {
   readonly identities: () => Promise<Identities | undefined>
   /** the scope's parameters of this mechanism, keys in lower case */
   readonly parameters: Dictionary
+  /** of DIGEST-MD5's digest-uri, in small letters; `smtp` unless given */
+  readonly service?: string
   /** this host's name, for challenges and as default realm */
   readonly hostname: string
   /** who is on the other end, as far as a certificate tells */

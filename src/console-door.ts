@@ -1,0 +1,245 @@
+/** The door of one connection to the console: its logins and its commands (`console-doors.ts`). */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ControlAccess } from './config/settings-control.ts'
+import { allowingRole } from './console/authorization.ts'
+import type { Admission, Door, LoginOffer, LoginStep } from './console/door.ts'
+import type { Operator } from './console/operator.ts'
+import { clientAddress } from './console/places.ts'
+import { fromBytes } from './console/render.ts'
+import type { Arrival, ConsoleDoors } from './console-doors.ts'
+import type { OperatorFact } from './events/events.ts'
+import { addressKey, delayFor } from './smtp/auth/failures.ts'
+import {
+  type Grounds,
+  MalformedResponse,
+  type Mechanism,
+  type MechanismRow,
+  type Outcome,
+  type Step,
+} from './smtp/auth/mechanism.ts'
+import { MECHANISMS } from './smtp/auth/mechanisms.ts'
+import { AuthBusyError, AuthUnavailableError, EMPTY_STORE } from './smtp/auth/store.ts'
+import { proofFolder, provenUser, userName } from './system-user.ts'
+import { decodeBase64 } from './wire/base64.ts'
+
+/** of clients on a UNIX socket: who owns the folder */
+const SYSTEM_USER = 'SYSTEM-USER'
+/** what DIGEST-MD5 calls us */
+const SERVICE = 'postern'
+const WRONG = 'Authentication failed'
+
+/** What anybody may ask who is in: which commands there are, and who he is. */
+const always: readonly RegExp[] = [/^help(?: |$)/, /^authz id$/]
+
+export class ConsoleDoor implements Door {
+  readonly listener: string
+  readonly address: string
+  readonly operator: Operator | undefined
+  readonly offer: LoginOffer
+  readonly #doors: ConsoleDoors
+  readonly #arrival: Arrival
+  #exchange: Mechanism | undefined
+
+  constructor(doors: ConsoleDoors, arrival: Arrival, access: ControlAccess) {
+    this.#doors = doors
+    this.#arrival = arrival
+    this.listener = arrival.listener
+    this.address = arrival.address
+    const unix = arrival.address === ''
+    const folder = unix && !access.loginNeeded ? proofFolder() : undefined
+    const from = unix ? 'local' : clientAddress(arrival)
+    this.operator = access.loginNeeded ? undefined : { name: 'console', known: 'not', from }
+    this.offer = {
+      needed: access.loginNeeded,
+      mechanisms: this.#rows(access).map(({ name }) => name),
+      ...(folder === undefined ? {} : { folder }),
+    }
+  }
+
+  get timeout(): number {
+    return (this.#doors.accessOf(this.#arrival)?.timeout ?? 1) * 1000
+  }
+
+  async begin(mechanism: string, initial: string | undefined): Promise<LoginStep> {
+    if (mechanism === SYSTEM_USER) return await this.#bySystem()
+    const access = this.#doors.accessOf(this.#arrival)
+    const row = access && this.#rows(access).find(({ name }) => name === mechanism)
+    if (access === undefined || access.denied || row === undefined)
+      return { kind: 'failed', reason: 'this mechanism is not offered', close: false }
+    if (this.#isTurnedAway(access)) return this.#tooMany()
+    const first = initial === undefined ? undefined : decode(initial)
+    if (initial !== undefined && (first === undefined || !row.clientFirst)) return malformed()
+    this.#exchange = undefined
+    return await this.#advance(() => {
+      const exchange = row.begin(this.#groundsOf(access, row))
+      this.#exchange = exchange
+      return exchange.start(first)
+    })
+  }
+
+  async next(response: string): Promise<LoginStep> {
+    const exchange = this.#exchange
+    const answer = decode(response)
+    if (exchange === undefined || response === '*' || answer === undefined) {
+      this.#exchange = undefined
+      return response === '*' ? { kind: 'failed', reason: 'given up', close: false } : malformed()
+    }
+    return await this.#advance(() => exchange.next(answer))
+  }
+
+  async admit(operator: Operator, command: string): Promise<Admission> {
+    const access = this.#doors.accessOf(this.#arrival)
+    const stranger = operator.known === 'not' || operator.known === 'system-user'
+    if (access === undefined || access.denied || (access.loginNeeded && stranger)) {
+      this.#tell(operator.name, { act: 'command', good: false, command })
+      return { kind: 'denied', reason: 'the configuration has changed: connect again', close: true }
+    }
+    const role = await this.#roleFor(access, operator, command)
+    const good = access.authorization === undefined ? undefined : role !== undefined
+    this.#tell(operator.name, { act: 'command', good, command, role: role ?? '' })
+    if (good !== false) return { kind: 'allowed' }
+    return { kind: 'denied', reason: 'Not Authorized for this command', close: false }
+  }
+
+  ended(operator: Operator, command: string, good: boolean): void {
+    this.#tell(operator.name, { act: 'end', good, command })
+  }
+
+  /** The role that allows it; '' for what everybody may. */
+  async #roleFor(
+    { authorization }: ControlAccess,
+    { name, known }: Operator,
+    command: string,
+  ): Promise<string | undefined> {
+    if (authorization === undefined) return undefined
+    if (always.some((each) => each.test(command))) return ''
+    // who he says he is nobody knows
+    if (known === 'not') return undefined
+    const { roles } = this.#doors.material.settings
+    try {
+      const path = authorization.groups?.path
+      const groups = path === undefined ? [] : await this.#doors.groupsOf(path, name)
+      return allowingRole([name, ...groups], roles, command)
+    } catch (error) {
+      this.#alarm(error instanceof AuthUnavailableError ? error.message : 'authorization failed')
+      return undefined
+    }
+  }
+
+  /** The mechanisms that this client can use. */
+  #rows({ mechanisms }: ControlAccess): readonly MechanismRow[] {
+    return MECHANISMS.filter(
+      ({ option, needsCertificate }) =>
+        mechanisms[option] !== undefined && (!needsCertificate || this.#arrival.peer.kind === 'verified'),
+    )
+  }
+
+  #groundsOf({ mechanisms }: ControlAccess, { option, needsCertificate }: MechanismRow): Grounds {
+    const { stores, hostname } = this.#doors.material
+    const parameters = mechanisms[option] ?? {}
+    const { uri } = parameters
+    if (uri === undefined && !needsCertificate) throw new AuthUnavailableError(`${option} has no uri`)
+    return {
+      store: needsCertificate || uri === undefined ? EMPTY_STORE : stores.open(uri, parameters),
+      identities: async () => (uri === undefined ? undefined : await stores.identities(uri)),
+      parameters,
+      service: SERVICE,
+      hostname,
+      peer: this.#arrival.peer,
+      client: addressKey(this.address),
+    }
+  }
+
+  /** Only messages that were written for it reach the log: an unforeseen one might quote what it choked on. */
+  async #advance(work: () => Step | Promise<Step>): Promise<LoginStep> {
+    try {
+      const step = await work()
+      if (step.kind === 'outcome') return await this.#judge(step)
+      const access = this.#doors.accessOf(this.#arrival)
+      // a further challenge would tell that the answer was right (rspauth)
+      if (access === undefined || this.#isTurnedAway(access)) return this.#tooMany()
+      return { kind: 'challenge', data: Buffer.from(step.data, 'latin1').toString('base64') }
+    } catch (error) {
+      this.#exchange = undefined
+      if (error instanceof MalformedResponse) return malformed()
+      if (error instanceof AuthBusyError)
+        return { kind: 'failed', reason: 'too many passwords wait to be checked', close: true }
+      this.#alarm(error instanceof AuthUnavailableError ? error.message : 'the authenticator failed')
+      return { kind: 'failed', reason: 'nobody can log in at the moment', close: true }
+    }
+  }
+
+  async #judge({ status, user, alarm }: Outcome): Promise<LoginStep> {
+    const mechanism = this.#exchange?.name
+    this.#exchange = undefined
+    if (alarm !== undefined) this.#alarm(alarm)
+    const access = this.#doors.accessOf(this.#arrival)
+    const away = access === undefined || access.denied || this.#isTurnedAway(access)
+    const passed = status === 'pass' && user !== '' && !away
+    const name = fromBytes(user)
+    this.#tell(name, { act: 'login', good: passed })
+    if (passed) {
+      const known = mechanism === 'EXTERNAL' ? 'certificate' : 'password'
+      const from = this.address === '' ? 'local' : clientAddress(this.#arrival)
+      return { kind: 'passed', operator: { name, known, from } }
+    }
+    if (away) return this.#tooMany()
+    const { window, delay: longest } = access.failures
+    const failures = this.#doors.failures.add(this.address, window)
+    await delay(delayFor(failures, longest), undefined, { ref: false })
+    return { kind: 'failed', reason: WRONG, close: false }
+  }
+
+  async #bySystem(): Promise<LoginStep> {
+    const { folder } = this.offer
+    const uid = folder === undefined ? undefined : await provenUser(folder)
+    if (uid === undefined)
+      return { kind: 'failed', reason: 'nothing shows whose process this is', close: false }
+    const name = await userName(uid)
+    this.#tell(name, { act: 'login', good: true })
+    return { kind: 'passed', operator: { name, known: 'system-user', from: 'local' } }
+  }
+
+  #isTurnedAway({ failures: { limit } }: ControlAccess): boolean {
+    return limit > 0 && this.#doors.failures.count(this.address) >= limit
+  }
+
+  #tooMany(): LoginStep {
+    this.#exchange = undefined
+    return { kind: 'failed', reason: 'too many failed logins from this address', close: true }
+  }
+
+  #alarm(text: string): void {
+    const { events, clock } = this.#doors
+    events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'console', text })
+  }
+
+  #tell(user: string, fact: Pick<OperatorFact, 'act' | 'good'> & Partial<OperatorFact>): void {
+    const { events, clock } = this.#doors
+    const { listener, address, port } = this.#arrival
+    events.emit({
+      kind: 'operator',
+      at: clock(),
+      listener,
+      remote: { address, port },
+      role: '',
+      ...fact,
+      user: toBytes(user),
+      command: toBytes(fact.command ?? ''),
+    })
+  }
+}
+
+function malformed(): LoginStep {
+  return { kind: 'failed', reason: 'malformed authentication message', close: true }
+}
+
+/** As a byte string; `=` stands for nothing. */
+function decode(text: string): string | undefined {
+  return text === '=' ? '' : decodeBase64(text)?.toString('latin1')
+}
+
+function toBytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
+}

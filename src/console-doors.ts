@@ -1,0 +1,117 @@
+/**
+ * The doors of the console: what a Control_Listener says of who may come in, log in and give which command, joined with
+ * the stores of passwords and the facts of TLS (momentum: control-auth, control-authz, control-acct).
+ *
+ * Follows the configuration: what is in force counts for every command, also of those who came in before. Whatever fails
+ * keeps out. A failed login costs its address time, more with each, and after so many the address is turned away; a right
+ * password is then answered like a wrong one. Every login and every command is accounted for.
+ */
+
+import type { Settings } from './config/settings.ts'
+import type { ControlAccess } from './config/settings-control.ts'
+import { parseGroups } from './console/authorization.ts'
+import { ConsoleDoor } from './console-door.ts'
+import type { EventBus } from './events/events.ts'
+import { hostnameOf } from './hostname.ts'
+import { Datasources } from './policy/datasource/datasource.ts'
+import { CachedFile } from './smtp/auth/cached-file.ts'
+import { AuthFailures } from './smtp/auth/failures.ts'
+import { HashQueue } from './smtp/auth/hash-queue.ts'
+import { findSchemes } from './smtp/auth/schemes.ts'
+import { CredentialStores } from './smtp/auth/stores.ts'
+import type { Peer } from './tls/peer.ts'
+
+/** What belongs to one configuration. */
+export interface DoorMaterial {
+  readonly settings: Settings
+  readonly stores: CredentialStores
+  readonly datasources: Datasources
+  readonly hostname: string
+  /** by path */
+  readonly groups: Map<string, CachedFile<ReadonlyMap<string, readonly string[]>>>
+}
+
+export interface Arrival {
+  /** the Listen as configured */
+  readonly listener: string
+  /** normalised; '' for a UNIX socket */
+  readonly address: string
+  readonly port: number
+  readonly peer: Peer
+}
+
+export class ConsoleDoors {
+  readonly events: EventBus
+  readonly clock: () => number
+  readonly failures: AuthFailures
+  readonly #hashes = new HashQueue()
+  #material: DoorMaterial | undefined
+
+  constructor(events: EventBus, clock: () => number) {
+    this.events = events
+    this.clock = clock
+    this.failures = new AuthFailures(clock)
+  }
+
+  /** Ready for a configuration; `commit` puts it in force. */
+  prepare(settings: Settings): { commit(): void; rollback(): Promise<void> } {
+    const datasources = new Datasources(settings.datasources)
+    // a script that could let operators in is never asked: `check` says so
+    const policy = {
+      offers: undefined,
+      wants: () => false,
+      ask: () => Promise.reject(new Error('no policy')),
+    }
+    const { schemes } = findSchemes({ settings, datasources, policy, hashes: this.#hashes })
+    const material: DoorMaterial = {
+      settings,
+      datasources,
+      stores: new CredentialStores({ queue: this.#hashes, schemes }),
+      hostname: hostnameOf(settings),
+      groups: new Map(),
+    }
+    return {
+      commit: () => {
+        const before = this.#material
+        this.#material = material
+        void before?.datasources.close().catch(() => undefined)
+      },
+      rollback: () => datasources.close(),
+    }
+  }
+
+  /** Nothing is asked any more. */
+  async close(): Promise<void> {
+    await this.#material?.datasources.close()
+    this.#material = undefined
+  }
+
+  /** undefined: who comes there is turned away. */
+  open(arrival: Arrival): ConsoleDoor | undefined {
+    const access = this.accessOf(arrival)
+    return access === undefined || access.denied ? undefined : new ConsoleDoor(this, arrival, access)
+  }
+
+  /** What holds now; undefined: the configuration in force has no such Listen. */
+  accessOf({ listener, address }: Arrival): ControlAccess | undefined {
+    const listen = this.#material?.settings.controlListens.find(({ instance }) => instance === listener)
+    return listen?.scope.options.enable ? listen.access(address) : undefined
+  }
+
+  /** @throws Error before a configuration is in force */
+  get material(): DoorMaterial {
+    if (this.#material === undefined) throw new Error('no configuration is in force')
+    return this.#material
+  }
+
+  /** The groups of a user. @throws AuthUnavailableError */
+  async groupsOf(path: string, user: string): Promise<readonly string[]> {
+    const { groups } = this.material
+    let file = groups.get(path)
+    if (file === undefined) {
+      file = new CachedFile(path, (text) => parseGroups(Buffer.from(text, 'latin1').toString('utf8')))
+      groups.set(path, file)
+    }
+    return (await file.read()).get(user) ?? []
+  }
+}

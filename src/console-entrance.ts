@@ -1,0 +1,140 @@
+/**
+ * The sockets of the console, from a connection to a client of the console's server: turned away where nobody may come
+ * in, through the handshake where there is one, and then to the door.
+ */
+
+import type { Socket } from 'node:net'
+import { normaliseAddress } from './config/address.ts'
+import type { ControlListenSettings, InboundScope, Settings } from './config/settings.ts'
+import { ConsoleServer, type ConsoleServerOptions, turnAway } from './console/server.ts'
+import { type Arrival, ConsoleDoors } from './console-doors.ts'
+import type { EventBus, Panic } from './events/events.ts'
+import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
+import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
+
+export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
+  readonly events: EventBus
+  /** the server's side of a handshake, by the configuration in force */
+  readonly accept: (socket: Socket, scope: InboundScope, address: string) => Promise<SecureConnection>
+}
+
+/** handshakes that may be under way at once */
+const MAX_SHAKING = 16
+
+export class ConsoleEntrance {
+  readonly #host: EntranceHost
+  readonly #server: ConsoleServer
+  readonly #doors: ConsoleDoors
+  readonly #sockets: ServiceSockets<ControlListenSettings>
+  readonly #shaking = new Set<Socket>()
+
+  constructor(host: EntranceHost) {
+    this.#host = host
+    this.#doors = new ConsoleDoors(host.events, Date.now)
+    this.#server = new ConsoleServer({
+      services: host.services,
+      servicesFor: host.servicesFor,
+      onPanic: (level, text) => this.#panic(level, text),
+    })
+    this.#sockets = new ServiceSockets({
+      onSocket: (socket, listen) => void this.#receive(socket, listen),
+      onClosed: ({ instance }) => this.#server.end(instance),
+      onError: (text) => this.#panic('error', text),
+    })
+  }
+
+  /** What is bound. */
+  addresses(): readonly string[] {
+    return this.#sockets.addresses()
+  }
+
+  /** Binds what a configuration asks for. @throws ListenError; then everything is as it was */
+  async prepare(settings: Settings): Promise<PreparedSockets> {
+    const doors = this.#doors.prepare(settings)
+    try {
+      const sockets = await this.#sockets.prepare(settings.controlListens)
+      return {
+        commit: () => {
+          // whoever waited at a new socket meets the new rules
+          doors.commit()
+          sockets.commit()
+        },
+        rollback: async () => {
+          await sockets.rollback()
+          await doors.rollback()
+        },
+      }
+    } catch (error) {
+      await doors.rollback()
+      throw error
+    }
+  }
+
+  /** Accepts nobody any more, and lets clients go after the command that they wait for. */
+  close(): void {
+    this.#sockets.close()
+    for (const socket of this.#shaking) socket.destroy()
+    this.#server.end()
+  }
+
+  /** Cuts off who is still there. */
+  end(): void {
+    this.#server.destroy()
+    void this.#doors.close().catch(() => undefined)
+  }
+
+  /** Never rejects. */
+  async #receive(raw: Socket, listen: ControlListenSettings): Promise<void> {
+    raw.on('error', () => undefined)
+    const tcp = listen.address.kind !== 'unix'
+    const address = tcp ? normaliseAddress(raw.remoteAddress ?? '') : ''
+    const encrypted = tcp && listen.scope.options.use_ssl
+    // who is gone already has no address
+    if (
+      address === undefined ||
+      (tcp && address === '') ||
+      (encrypted && this.#shaking.size >= MAX_SHAKING)
+    ) {
+      raw.destroy()
+      return
+    }
+    const arrival: Arrival = {
+      listener: listen.instance,
+      address,
+      port: raw.remotePort ?? 0,
+      peer: { kind: 'plaintext' },
+    }
+    if (this.#doors.open(arrival) === undefined) {
+      if (encrypted) raw.destroy()
+      else turnAway(raw, 'nobody may use the console here')
+      return
+    }
+    try {
+      if (encrypted) await this.#receiveSecure(raw, listen, arrival)
+      else this.#enter(raw, listen, arrival)
+    } catch (error) {
+      raw.destroy()
+      if (!(error instanceof TlsHandshakeError)) this.#panic('error', `${listen.instance}: ${String(error)}`)
+    }
+  }
+
+  async #receiveSecure(raw: Socket, listen: ControlListenSettings, arrival: Arrival): Promise<void> {
+    this.#shaking.add(raw)
+    try {
+      const { socket, facts } = await this.#host.accept(raw, listen.scope, arrival.address)
+      this.#enter(socket, listen, { ...arrival, peer: facts.peer })
+    } finally {
+      this.#shaking.delete(raw)
+    }
+  }
+
+  #enter(socket: Socket, { instance }: ControlListenSettings, arrival: Arrival): void {
+    const door = this.#doors.open(arrival)
+    if (door === undefined) turnAway(socket, 'nobody may use the console here')
+    else this.#server.take(socket, instance, door)
+  }
+
+  #panic(level: Panic['level'], text: string): void {
+    this.#host.events.emit({ kind: 'panic', at: Date.now(), level, module: 'console', text })
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Who stands at the console's door, and what he may do: asked by the server for every connection and every command.
+ * Implemented where passwords, certificates and the configuration are known (`console-doors.ts`).
+ */
+
+import type { Operator } from './operator.ts'
+
+/** Of one connection. */
+export interface Door {
+  /** the Listen as configured */
+  readonly listener: string
+  /** '' for a UNIX socket */
+  readonly address: string
+  /** milliseconds that the client may be silent; 0 = for ever. As the configuration in force has it */
+  readonly timeout: number
+  /** who may come in as he is; undefined: he has to log in */
+  readonly operator: Operator | undefined
+  readonly offer: LoginOffer
+  /** Begins a login. @param initial base64 of the client's first words; undefined: it waits for a challenge */
+  begin(mechanism: string, initial: string | undefined): Promise<LoginStep>
+  /** The client's answer to a challenge, base64; `*` gives up. */
+  next(response: string): Promise<LoginStep>
+  /** Before a command runs, and accounted for. @param command as it is run, without its secrets */
+  admit(operator: Operator, command: string): Promise<Admission>
+  /** A command has ended. */
+  ended(operator: Operator, command: string, good: boolean): void
+}
+
+/** Told to a client when it connects. */
+export interface LoginOffer {
+  readonly needed: boolean
+  readonly mechanisms: readonly string[]
+  /**
+   * What a client on a UNIX socket makes, with mode 0700, to show whose process it is: `login SYSTEM-USER` then looks
+   * at the owner. It takes the folder away afterwards.
+   */
+  readonly folder?: string
+}
+
+export type LoginStep =
+  /** base64 */
+  | { readonly kind: 'challenge'; readonly data: string }
+  | { readonly kind: 'passed'; readonly operator: Operator }
+  /** `close`: and nothing more is heard */
+  | { readonly kind: 'failed'; readonly reason: string; readonly close: boolean }
+
+export type Admission =
+  | { readonly kind: 'allowed' }
+  /** `close`: who he is no longer counts, since the configuration has changed */
+  | { readonly kind: 'denied'; readonly reason: string; readonly close: boolean }

@@ -1,0 +1,22 @@
+/**
+ * A command as it may be written down, in accounts, audit lines and the history of a terminal: what looks like a secret is
+ * `***`. Errs on the side of hiding: a value is hidden by the name before it and by what stands in it.
+ */
+
+const HIDDEN = '***'
+const secretName = /pass|secret|token|credential|private|pin\b|auth_?key|api_?key|key_?data/i
+/** `postgres://user:password@host`, `password=…` inside a value */
+const insideUri = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:"]*:)[^\s@"]+@/gi
+const insideValue = /\b((?:[\w-]*(?:pass|secret|token)[\w-]*)\s*[=:]\s*)(?:"(?:[^"\\]|\\.)*"|[^\s;,)\]}"]+)/gi
+
+/** @param line a command as typed */
+export function withoutSecrets(line: string): string {
+  if (/^\s*login\b/i.test(line)) return `login ${HIDDEN}`
+  const masked = line.replace(insideUri, `$1${HIDDEN}@`).replace(insideValue, `$1${HIDDEN}`)
+  const setting = /^(\s*(?:json\s+)?config\s+set\s+)(.*)$/is.exec(masked)
+  if (setting === null) return masked
+  const [, head = '', rest = ''] = setting
+  const words = rest.split(/(\s+)/)
+  const at = words.findIndex((word) => secretName.test(word))
+  return at < 0 ? masked : `${head}${words.slice(0, at + 1).join('')} ${HIDDEN}`
+}
