@@ -61,6 +61,11 @@ export function evaluate(settings: Settings, option: string, place: EvaluationPl
   return { name: displayName(key), text, origin }
 }
 
+/** The value itself. @throws ConfigError as `evaluate` */
+export function evaluateValue(settings: Settings, option: string, place: EvaluationPlace): unknown {
+  return lookUp(settings, option.toLowerCase(), place).value
+}
+
 interface Found {
   readonly value: unknown
   readonly origin: Origin
@@ -190,7 +195,8 @@ export function format(value: unknown, key = ''): string | undefined {
   return `[ ${entries.join(' ')} ]`.replace('[  ]', '[ ]')
 }
 
-function inQuotes(text: string): string {
+/** The text in quotes, as the configuration's language escapes it. */
+export function inQuotes(text: string): string {
   const escaped = text.replace(/["\\\r\n\t]/g, (character) => escapes[character] ?? `\\${character}`)
   return `"${escaped}"`
 }

@@ -18,6 +18,9 @@ export interface Token {
   /** the value: without quotes, unescaped */
   readonly text: string
   readonly at: Position
+  /** where it begins in the whole text, and right behind it; in characters */
+  readonly start: number
+  readonly end: number
 }
 
 export interface Lexed {
@@ -52,7 +55,8 @@ class Lexer {
 
   run(): Lexed {
     while (this.#offset < this.#text.length) this.#next()
-    this.#tokens.push({ kind: 'end', text: '', at: this.#position(this.#offset, 1) })
+    const end = this.#text.length
+    this.#tokens.push({ kind: 'end', text: '', at: this.#position(this.#offset, 1), start: end, end })
     return { tokens: this.#tokens, diagnostics: this.#diagnostics }
   }
 
@@ -68,8 +72,10 @@ class Lexer {
     else if (this.#text.startsWith('/*', this.#offset)) this.#blockComment()
     else if (character === '"' || character === "'") this.#quoted(character)
     else if (isPunctuation(character)) {
-      this.#tokens.push({ kind: character, text: character, at: this.#position(this.#offset, 1) })
+      const start = this.#offset
       this.#offset += 1
+      const at = this.#position(start, 1)
+      this.#tokens.push({ kind: character, text: character, at, start, end: this.#offset })
     } else this.#bareword()
   }
 
@@ -137,7 +143,7 @@ class Lexer {
       this.#error('a blank is missing before this, or a quote stands in the wrong place', at)
     }
     this.#textEnd = end
-    this.#tokens.push({ kind, text, at })
+    this.#tokens.push({ kind, text, at, start, end })
   }
 
   #position(offset: number, length: number): Position {

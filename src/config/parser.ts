@@ -50,7 +50,8 @@ class Parser {
     }
     const next = this.#peek()
     const lower = name.text.toLowerCase()
-    if (lower === 'include' || lower === 'readonly_include') return this.#include(next)
+    if (lower === 'include' || lower === 'readonly_include')
+      return this.#include(next, lower === 'readonly_include')
     if (next.kind === '=') return this.#afterEquals(scalar(name))
     if (next.kind === '[') return this.#assignment(scalar(name))
     if (next.kind === '{') return this.#stanza(scalar(name), undefined)
@@ -62,13 +63,13 @@ class Parser {
     return []
   }
 
-  #include(path: Token): Statement[] {
+  #include(path: Token, readOnly: boolean): Statement[] {
     if (!isText(path) || path.text === '') {
       this.#unexpected(path, 'the path of a file or a directory after include')
       return []
     }
     this.#take()
-    return [{ kind: 'include', path: scalar(path) }]
+    return [{ kind: 'include', path: scalar(path), readOnly }]
   }
 
   #afterEquals(name: Scalar): Statement[] {

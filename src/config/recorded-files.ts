@@ -3,7 +3,8 @@
  * disk in between. Scripts, certificates and keys are not among them.
  */
 
-import { diskFiles, type SourceFiles } from '../config/source.ts'
+import type { LiveChange } from './live/change.ts'
+import { diskFiles, type SourceFiles } from './source.ts'
 
 type Kind = Awaited<ReturnType<SourceFiles['kind']>>
 
@@ -13,6 +14,8 @@ export interface RecordedFiles {
   readonly lists: ReadonlyMap<string, readonly string[]>
   readonly texts: ReadonlyMap<string, string>
   readonly identities: ReadonlyMap<string, string>
+  /** from the console, over what the files say; none unless given */
+  readonly changes?: readonly LiveChange[] | undefined
 }
 
 /** The disk, and a record of what was read of it. */
@@ -25,6 +28,7 @@ export function recording(below: SourceFiles = diskFiles): {
     lists: new Map<string, readonly string[]>(),
     texts: new Map<string, string>(),
     identities: new Map<string, string>(),
+    changes: below.changes,
   }
   return {
     record,
@@ -33,17 +37,19 @@ export function recording(below: SourceFiles = diskFiles): {
       list: (directory) => keep(record.lists, directory, below.list(directory)),
       read: (file) => keep(record.texts, file, below.read(file)),
       identity: (file) => keep(record.identities, file, below.identity(file)),
+      changes: below.changes,
     },
   }
 }
 
 /** What was read, once more. What was not read then is not there. */
-export function replaying({ kinds, lists, texts, identities }: RecordedFiles): SourceFiles {
+export function replaying({ kinds, lists, texts, identities, changes }: RecordedFiles): SourceFiles {
   return {
     kind: async (file) => await Promise.resolve(kinds.get(file)),
     list: (directory) => found(lists, directory),
     read: (file) => found(texts, file),
     identity: (file) => found(identities, file),
+    changes,
   }
 }
 

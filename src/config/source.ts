@@ -11,9 +11,11 @@ import { createReadStream } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Diagnostic, Position } from './diagnostic.ts'
+import { applyChanges } from './live/apply.ts'
+import { CONSOLE, consoleText, type LiveChange } from './live/change.ts'
 import { parse } from './parser.ts'
 import { quote } from './render.ts'
-import type { Scalar, Statement } from './tree.ts'
+import type { Include, Scalar, Statement } from './tree.ts'
 
 /** Where configuration text comes from: the disk, or a test's own memory. Paths are absolute. */
 export interface SourceFiles {
@@ -25,6 +27,8 @@ export interface SourceFiles {
   read(file: string): Promise<string>
   /** one name for each file, whatever links lead to it */
   identity(file: string): Promise<string>
+  /** what was changed from the console since, in order; put over everything that the files say */
+  readonly changes?: readonly LiveChange[] | undefined
 }
 
 export interface Source {
@@ -32,8 +36,24 @@ export interface Source {
   /** as the user wrote it, or as an include resolved it, in the order of reading */
   readonly files: readonly string[]
   readonly diagnostics: readonly Diagnostic[]
-  /** the text of a file that was read */
+  /** the text of a file that was read; of `<console>`, the commands that changed something */
   text(file: string): string | undefined
+  /** the files as they were read, by name, for what is written back */
+  readonly written: ReadonlyMap<string, WrittenFile>
+  /** the files that an include stands for */
+  included(include: Include): readonly string[]
+  /** Local_Changes_File, there or not; undefined: it is not set */
+  readonly localChanges: string | undefined
+}
+
+/** One file by itself. */
+export interface WrittenFile {
+  /** the same for all names of a file */
+  readonly identity: string
+  /** its own statements, includes as they stand */
+  readonly statements: readonly Statement[]
+  /** by readonly_include, or since it is included more than once */
+  readonly readOnly: boolean
 }
 
 /** Reads `file` and what it includes. Never throws for what is wrong with a file. */
@@ -101,6 +121,10 @@ class Reader {
   /** by name as shown: a file that is included often is read and parsed once */
   readonly #parsed = new Map<string, readonly Statement[]>()
   readonly #diagnostics: Diagnostic[] = []
+  readonly #identities = new Map<string, string>()
+  /** by identity */
+  readonly #loads = new Map<string, { times: number; readOnly: boolean }>()
+  readonly #included = new Map<Include, readonly string[]>()
   #includes = 0
 
   constructor(files: SourceFiles) {
@@ -109,30 +133,65 @@ class Reader {
 
   async run(file: string): Promise<Source> {
     const statements = await this.#load(file, undefined, [])
-    const changes = lastAssignment(statements, 'local_changes_file')
-    if (changes !== undefined && changes.text !== '') {
-      const target = path.join(path.isAbsolute(changes.text) ? '' : path.dirname(file), changes.text)
-      // it is made by the first change that is kept
-      if ((await this.#kind(target, changes.at)) === 'file') {
-        if (this.#texts.has(target))
-          this.#error('Local_Changes_File must not be included as well', changes.at)
-        else append(statements, await this.#load(target, changes.at, []))
-      }
+    const { changes = [] } = this.#files
+    const local = lastAssignment(applyChanges(statements, changes), 'local_changes_file')
+    const localChanges =
+      local === undefined || local.text === ''
+        ? undefined
+        : path.join(path.isAbsolute(local.text) ? '' : path.dirname(file), local.text)
+    // it is made by the first change that is kept
+    if (local && localChanges !== undefined && (await this.#kind(localChanges, local.at)) === 'file') {
+      const identity = await this.#identity(localChanges)
+      if (identity !== undefined && this.#loads.has(identity))
+        this.#error('Local_Changes_File must not be included as well', local.at)
+      else append(statements, await this.#load(localChanges, local.at, []))
     }
     return {
-      statements,
+      statements: applyChanges(statements, changes),
       files: [...this.#texts.keys()],
       diagnostics: this.#diagnostics,
-      text: (name) => this.#texts.get(name),
+      text: (name) => (name === CONSOLE ? consoleText(changes) : this.#texts.get(name)),
+      written: this.#written(),
+      included: (include) => this.#included.get(include) ?? [],
+      localChanges,
     }
   }
 
-  async #load(name: string, from: Position | undefined, open: readonly OpenFile[]): Promise<Statement[]> {
+  #written(): ReadonlyMap<string, WrittenFile> {
+    return new Map(
+      [...this.#parsed].map(([name, statements]) => {
+        const identity = this.#identities.get(name) ?? name
+        const load = this.#loads.get(identity)
+        return [
+          name,
+          { identity, statements, readOnly: load === undefined || load.readOnly || load.times > 1 },
+        ]
+      }),
+    )
+  }
+
+  /** undefined: the reading of it says what is wrong */
+  async #identity(name: string): Promise<string | undefined> {
+    try {
+      return await this.#files.identity(path.resolve(name))
+    } catch {
+      return undefined
+    }
+  }
+
+  // oxlint-disable-next-line max-params -- what, why, inside of what, and how
+  async #load(
+    name: string,
+    from: Position | undefined,
+    open: readonly OpenFile[],
+    readOnly = false,
+  ): Promise<Statement[]> {
     const file = path.resolve(name)
     let statements = this.#parsed.get(name)
     let identity: string
     try {
       identity = await this.#files.identity(file)
+      this.#identities.set(name, identity)
       const first = open.findIndex((each) => each.identity === identity)
       if (first !== -1) {
         const chain = [...open.slice(first).map((each) => each.name), name].join(' → ')
@@ -144,6 +203,11 @@ class Reader {
       this.#error(`cannot read ${quote(name)}: ${reasonOf(error)}`, from)
       return []
     }
+    const load = this.#loads.get(identity)
+    this.#loads.set(identity, {
+      times: (load?.times ?? 0) + 1,
+      readOnly: readOnly || load?.readOnly === true,
+    })
     return this.#expand(statements, [...open, { identity, name }])
   }
 
@@ -158,7 +222,7 @@ class Reader {
   async #expand(statements: readonly Statement[], open: readonly OpenFile[]): Promise<Statement[]> {
     const result: Statement[] = []
     for (const statement of statements) {
-      if (statement.kind === 'include') append(result, await this.#include(statement.path, open))
+      if (statement.kind === 'include') append(result, await this.#include(statement, open))
       else if (statement.kind === 'stanza') {
         result.push({ ...statement, body: await this.#expand(statement.body, open) })
       } else result.push(statement)
@@ -166,7 +230,8 @@ class Reader {
     return result
   }
 
-  async #include(target: Scalar, open: readonly OpenFile[]): Promise<Statement[]> {
+  async #include(include: Include, open: readonly OpenFile[]): Promise<Statement[]> {
+    const { path: target } = include
     this.#includes += 1
     if (this.#includes > maxIncludes) {
       if (this.#includes === maxIncludes + 1) this.#error(`more than ${maxIncludes} includes`, target.at)
@@ -175,8 +240,13 @@ class Reader {
     const directory = path.isAbsolute(target.text) ? '' : path.dirname(target.at.file)
     const name = path.join(directory, target.text)
     const kind = await this.#kind(name, target.at)
-    if (kind === 'directory') return this.#directory(name, target, open)
-    if (kind === 'file') return this.#load(name, target.at, open)
+    if (kind === 'directory' || kind === 'file') {
+      const names = kind === 'file' ? [name] : await this.#filesIn(name, target)
+      this.#included.set(include, names)
+      const statements: Statement[] = []
+      for (const each of names) append(statements, await this.#load(each, target.at, open, include.readOnly))
+      return statements
+    }
     if (kind === 'other')
       this.#error(`cannot include ${quote(name)}: it is neither a file nor a directory`, target.at)
     if (kind === 'none')
@@ -184,20 +254,18 @@ class Reader {
     return []
   }
 
-  async #directory(name: string, target: Scalar, open: readonly OpenFile[]): Promise<Statement[]> {
-    const statements: Statement[] = []
+  async #filesIn(name: string, target: Scalar): Promise<readonly string[]> {
+    const files: string[] = []
     try {
       const names = [...(await this.#files.list(path.resolve(name)))].filter((each) => !each.startsWith('.'))
       for (const each of names.toSorted()) {
         const file = path.join(name, each)
-        if ((await this.#kind(file, target.at)) === 'file') {
-          append(statements, await this.#load(file, target.at, open))
-        }
+        if ((await this.#kind(file, target.at)) === 'file') files.push(file)
       }
     } catch (error) {
       this.#error(`cannot include ${quote(name)}: ${reasonOf(error)}`, target.at)
     }
-    return statements
+    return files
   }
 
   /** `failed` has been reported. */

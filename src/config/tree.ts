@@ -42,10 +42,11 @@ export interface StanzaNode {
   readonly body: readonly Statement[]
 }
 
-/** `include "path"` and `readonly_include "path"`, which read the same here: nothing is written back. */
+/** `include "path"`, or `readonly_include "path"`: then nothing is written back into it */
 export interface Include {
   readonly kind: 'include'
   readonly path: Scalar
+  readonly readOnly: boolean
 }
 
 export type Statement = Assignment | StanzaNode | Include

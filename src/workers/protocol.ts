@@ -4,12 +4,12 @@
  */
 
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
+import type { RecordedFiles } from '../config/recorded-files.ts'
 import type { ScriptAnswer } from '../console/services.ts'
 import { ListenError } from '../listener/listener.ts'
 import type { AuthFailure, AuthFailureEntries } from '../smtp/auth/failures.ts'
 import type { TicketSecretState } from '../tls/ticket-secret.ts'
 import type { ScriptAnswer as EndpointAnswer, ScriptRequest } from '../web/server.ts'
-import type { RecordedFiles } from './recorded-files.ts'
 import type { Snapshot, SnapshotPart } from './snapshot.ts'
 
 /** What a worker begins with. */

@@ -5,6 +5,7 @@
 
 import { resolve } from 'node:path'
 import type { Diagnostic } from '../config/diagnostic.ts'
+import type { RecordedFiles } from '../config/recorded-files.ts'
 import type { Settings } from '../config/settings.ts'
 import { PanicMemory } from '../console/panics.ts'
 import { EventBus, type Panic, type ServerEvent } from '../events/events.ts'
@@ -25,7 +26,6 @@ import { makeTableFolder, NodeCounts, removeTableFolder } from './node-counts.ts
 import { NodeMetrics } from './node-metrics.ts'
 import { type NodeHost, nodeServices, servicesOf } from './node-view.ts'
 import type { Started } from './protocol.ts'
-import type { RecordedFiles } from './recorded-files.ts'
 import type { Snapshot } from './snapshot.ts'
 import { type WorkerHandle, WorkerSilentError } from './worker-handle.ts'
 

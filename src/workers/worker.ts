@@ -6,12 +6,12 @@
 
 import cluster from 'node:cluster'
 import { surviveStrayErrors } from '../cli/stray-errors.ts'
+import { replaying } from '../config/recorded-files.ts'
 import { formatForStderr } from '../logs/stderr.ts'
 import { type PreparedReload, Server } from '../server.ts'
 import { NodeCounts } from './node-counts.ts'
 import type { FromWorker, Question, Questions, Started, StartOptions, Topic, ToWorker } from './protocol.ts'
 import { toFailure } from './protocol.ts'
-import { replaying } from './recorded-files.ts'
 import { snapshotOf } from './snapshot.ts'
 
 /** how long the process may live on after the server has ended */
