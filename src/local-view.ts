@@ -101,7 +101,14 @@ export class LocalView implements LiveSessions {
       counters,
       panics,
       sessions: () => [...this.#sessions].map((look) => look()),
-      queue,
+      queue: {
+        get counts() {
+          return queue.counts
+        },
+        byDomain: () => queue.byDomain(),
+        ask: async (topic, order) => ({ reports: [await queue.ask(topic, order)], missing: [] }),
+      },
+      account: (act) => events.emit(act),
       reload,
       reopenLogs: () => logs.reopen(),
       scripts: () => generation().policy.offers,

@@ -13,7 +13,7 @@ const queues = [
 
 async function mailq(...args: string[]): Promise<readonly string[]> {
   const services = {
-    queue: { counts, byDomain: () => queues },
+    queue: { counts, byDomain: () => queues, ask: () => assert.fail('nothing is asked') },
   } as Partial<ConsoleServices> as ConsoleServices
   const answer = await mailCommands
     .find(({ name }) => name === 'mailq')

@@ -2,7 +2,9 @@
 
 import type { Diagnostic } from '../config/diagnostic.ts'
 import type { Settings } from '../config/settings.ts'
+import type { QueueQuestions, QueueTopic } from '../delivery/operator/orders.ts'
 import type { DomainCounts, QueueCounts } from '../delivery/queue-counts.ts'
+import type { OperatorAct } from '../events/events.ts'
 import type { Ending } from '../events/expiry.ts'
 import type { LiveSession } from '../events/live.ts'
 import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
@@ -24,6 +26,8 @@ export interface ConsoleServices {
   /** inbound sessions under way, the oldest first */
   readonly sessions: () => readonly LiveSession[]
   readonly queue: QueueView
+  /** Writes down who has done what. */
+  readonly account: (act: OperatorAct) => void
   /** @returns the warnings about the new configuration. @throws with `diagnostics` when the old one stays in force */
   readonly reload: () => Promise<readonly Diagnostic[]>
   readonly reopenLogs: () => Promise<void>
@@ -55,6 +59,15 @@ export interface Expiry extends Ending {
 export interface QueueView {
   readonly counts: QueueCounts
   byDomain(): readonly DomainCounts[]
+  /** Asks every process that has mail. */
+  ask<T extends QueueTopic>(topic: T, order: QueueQuestions[T]['order']): Promise<QueueReports<T>>
+}
+
+export interface QueueReports<T extends QueueTopic> {
+  /** of each process */
+  readonly reports: readonly QueueQuestions[T]['report'][]
+  /** sentences that name those that did not answer */
+  readonly missing: readonly string[]
 }
 
 export interface ScriptCommands {

@@ -72,12 +72,7 @@ export class DeliveryQueue {
 
   constructor(options: DeliveryQueueOptions) {
     this.#spool = options.spool
-    this.#events = {
-      emit: (event) => {
-        this.#records.handle(event)
-        options.events.emit(event)
-      },
-    }
+    this.#events = this.#records.before(options.events)
     this.#clock = options.clock ?? systemClock
     this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
     this.#transports = options.transports

@@ -17,7 +17,7 @@ import type {
 import type { DecisionRecord } from '../events/decision.ts'
 import type { ServerEvent } from '../events/events.ts'
 import type { TlsSessionFact } from '../events/outbound-tls.ts'
-import { formatAcctlog, formatOperator } from './acctlog.ts'
+import { formatAcctlog, formatOperator, formatOperatorAct } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog, formatOutOfBand } from './bouncelog.ts'
 import { filesOf, type OpenCustomLogger, openCustomLogger, writeCustomLog } from './custom-logs.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'

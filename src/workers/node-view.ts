@@ -25,7 +25,7 @@ import { partsFor, type Snapshot } from './snapshot.ts'
 export interface NodeHost
   extends Pick<
     ConsoleServices,
-    'version' | 'pid' | 'started' | 'clock' | 'hostname' | 'settings' | 'reload' | 'reopenLogs'
+    'version' | 'account' | 'pid' | 'started' | 'clock' | 'hostname' | 'settings' | 'reload' | 'reopenLogs'
   > {
   readonly flushTls: () => Promise<void>
   /** of the supervisor itself */
@@ -37,6 +37,8 @@ export interface NodeHost
   readonly gather: (
     parts: ReturnType<typeof partsFor>,
   ) => Promise<{ readonly answers: readonly Partial<Snapshot>[]; readonly missing: readonly string[] }>
+  /** asks the queue of every worker */
+  readonly askQueue: ConsoleServices['queue']['ask']
   /** runs a script's command in every worker */
   readonly command: (words: readonly string[]) => Promise<readonly (ScriptAnswer | undefined)[]>
 }
@@ -68,7 +70,8 @@ export function servicesOf(host: NodeHost, answers: readonly Partial<Snapshot>[]
       all('sessions')
         .flat()
         .toSorted((a, b) => a.since - b.since),
-    queue: { counts: queue.counts, byDomain: () => queue.domains },
+    queue: { counts: queue.counts, byDomain: () => queue.domains, ask: host.askQueue },
+    account: host.account,
     scripts: () =>
       scripts && {
         commands: scripts,

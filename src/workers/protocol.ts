@@ -6,6 +6,7 @@
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import type { RecordedFiles } from '../config/recorded-files.ts'
 import type { ScriptAnswer } from '../console/services.ts'
+import type { QueueQuestions, QueueTopic } from '../delivery/operator/orders.ts'
 import { ListenError } from '../listener/listener.ts'
 import type { AuthFailure, AuthFailureEntries } from '../smtp/auth/failures.ts'
 import type { TicketSecretState } from '../tls/ticket-secret.ts'
@@ -46,6 +47,11 @@ export interface Questions {
     readonly ask: { readonly parts: readonly SnapshotPart[] }
     readonly answer: Partial<Snapshot>
   }
+  /** what the queue of a worker answers an operator: a report of the topic */
+  readonly queue: {
+    readonly ask: { readonly [T in QueueTopic]: QueueQuestion<T> }[QueueTopic]
+    readonly answer: QueueQuestions[QueueTopic]['report']
+  }
   /** prom-client's JSON */
   readonly metrics: { readonly ask: undefined; readonly answer: readonly object[] }
   readonly resetCounters: { readonly ask: undefined; readonly answer: void }
@@ -56,6 +62,11 @@ export interface Questions {
     readonly answer: ScriptAnswer | undefined
   }
   readonly endpoint: { readonly ask: ScriptRequest; readonly answer: EndpointAnswer | undefined }
+}
+
+export interface QueueQuestion<T extends QueueTopic> {
+  readonly topic: T
+  readonly order: QueueQuestions[T]['order']
 }
 
 export type Topic = keyof Questions

@@ -19,6 +19,7 @@ import { partitionsIn } from '../spool/partitions.ts'
 import { explained, lockSpool } from '../standing-parts.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import { TicketSecret } from '../tls/ticket-secret.ts'
+import { askQueues } from './ask-queues.ts'
 import { type Configuration, clearPaths, configurationOf, httpTls, workersWarnings } from './configuration.ts'
 import { Crew } from './crew.ts'
 import { addCounts } from './merge.ts'
@@ -369,6 +370,8 @@ export class Supervisor {
         for (const worker of this.#crew.serving) worker.counted = this.#gone
         void this.#crew.askAll('resetCounters', undefined, VIEW_MS).catch(() => undefined)
       },
+      account: (act) => this.#events.emit(act),
+      askQueue: async (topic, order) => await askQueues(this.#crew, topic, order),
       gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
       command: async (words) => (await this.#crew.askAll('command', { words }, COMMAND_MS)).answers,
     }

@@ -63,7 +63,7 @@ export class Acts {
     const { table, isRecovering, goOn } = this.#host
     const rows: MessageRow[] = []
     let messages = 0
-    let active = 0
+    let underWay = 0
     let broken: string | undefined
     try {
       const pace = this.#all.pace()
@@ -73,7 +73,7 @@ export class Acts {
         const meant = await this.#meant(piece, selection)
         const here = meant.flatMap(({ number, id }) => (table.id(number) === id ? [number] : []))
         const chosen = here.filter((number) => fits(number) && this.#isFor(act, number))
-        active += here.filter((number) => this.#all.stand(number) === 'active').length
+        underWay += here.filter((number) => this.#all.stand(number) === 'underWay').length
         if (dryRun) {
           messages += chosen.length
           for (const number of chosen.slice(0, DRY_RUN_ROWS - rows.length)) {
@@ -92,7 +92,7 @@ export class Acts {
     } catch (error) {
       broken = describe(error)
     }
-    return { messages, active, rows, broken, incomplete: isRecovering() }
+    return { messages, underWay, rows, broken, incomplete: isRecovering() }
   }
 
   /** What is held back may go on, as far as nothing holds it back anew. */

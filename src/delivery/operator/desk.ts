@@ -116,7 +116,7 @@ export class Desk {
   #turn(number: number): number {
     const { table } = this.#parts
     switch (this.#messages.stand(number)) {
-      case 'active':
+      case 'underWay':
         return 0
       case 'ready':
         return 1

@@ -3,7 +3,7 @@
  * for longest is forgotten first, and then begins anew.
  */
 
-import type { DeliveryOutcome, ServerEvent } from '../../events/events.ts'
+import type { DeliveryOutcome, EventSink } from '../../events/events.ts'
 
 export interface DomainRecord {
   readonly delivered: number
@@ -35,15 +35,18 @@ const MAX_TEXT = 512
 export class DomainRecords {
   readonly #records = new Map<string, Writable>()
 
-  /** Takes a fact. */
-  handle(event: ServerEvent): void {
-    switch (event.kind) {
-      case 'delivery':
-      case 'transient-failure':
-      case 'permanent-failure':
-        this.#note(event)
-        return
-      default:
+  /** A sink that hands everything on, and takes note of outcomes. */
+  before(events: EventSink): EventSink {
+    return {
+      emit: (event) => {
+        if (
+          event.kind === 'delivery' ||
+          event.kind === 'transient-failure' ||
+          event.kind === 'permanent-failure'
+        )
+          this.#note(event)
+        events.emit(event)
+      },
     }
   }
 

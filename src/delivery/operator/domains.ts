@@ -11,6 +11,7 @@ import {
   type DomainRow,
   type DomainsOrder,
   type DomainsReport,
+  MAX_DETAILS,
   MAX_DOMAINS,
 } from './orders.ts'
 import { fitsQueue } from './select.ts'
@@ -29,7 +30,7 @@ export async function domainRows(
   { moreActive, moreDelayed, ...wanted }: DomainsOrder,
   pace: Pace,
 ): Promise<DomainsReport> {
-  const totals = { active: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
+  const totals = { underWay: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
   let rows: DomainRow[] = []
   let leftOut = 0
   const cut = (): void => {
@@ -42,7 +43,7 @@ export async function domainRows(
     if (!fitsQueue(definedOf(wanted), queue)) continue
     const row = rowOf(host, queue)
     for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += row[key]
-    if (moreActive !== undefined && row.active + row.ready <= moreActive) continue
+    if (moreActive !== undefined && row.underWay + row.ready <= moreActive) continue
     if (moreDelayed !== undefined && row.delayed <= moreDelayed) continue
     rows.push(row)
     if (rows.length >= 2 * MAX_DOMAINS) cut()
@@ -54,13 +55,14 @@ export async function domainRows(
 /** @throws StoppedError */
 export async function domainDetails(
   host: DomainsHost,
-  { domain, binding }: DomainOrder,
+  { domain }: DomainOrder,
   pace: Pace,
 ): Promise<DomainReport> {
   const bindings: DomainDetails[] = []
   for (const queue of host.queues.all()) {
     await pace.turn()
-    if (fitsQueue(definedOf({ domain, binding }), queue)) bindings.push(detailsOf(host, queue))
+    if (bindings.length === MAX_DETAILS) break
+    if (fitsQueue(definedOf({ domain }), queue)) bindings.push(detailsOf(host, queue))
   }
   return { bindings }
 }
@@ -69,8 +71,8 @@ export function byFullness(a: DomainRow, b: DomainRow): number {
   return sizeOf(b) - sizeOf(a) || (a.domain < b.domain ? -1 : 1)
 }
 
-function sizeOf({ active, ready, delayed, ending }: DomainRow): number {
-  return active + ready + delayed + ending
+function sizeOf({ underWay, ready, delayed, ending }: DomainRow): number {
+  return underWay + ready + delayed + ending
 }
 
 function rowOf({ records }: DomainsHost, queue: DomainQueue): DomainRow {
@@ -79,7 +81,7 @@ function rowOf({ records }: DomainsHost, queue: DomainQueue): DomainRow {
     bindingGroup,
     binding,
     domain,
-    active: active + held,
+    underWay: active + held,
     ready: waiting,
     delayed,
     ending: failed,

@@ -32,9 +32,9 @@ export class Messages {
     const { table, batches } = this.#parts
     if (table.id(number) === '') return undefined
     if (table.is(number, 'failed')) return 'ending'
-    if (batches.isUnwritten(number)) return 'active'
+    if (batches.isUnwritten(number)) return 'underWay'
     if (table.is(number, 'waiting')) return 'ready'
-    return table.place(number) === NOBODY ? 'active' : 'delayed'
+    return table.place(number) === NOBODY ? 'underWay' : 'delayed'
   }
 
   /** Whether a number is of a message that is meant, as far as the table knows. */

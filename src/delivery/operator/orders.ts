@@ -25,10 +25,10 @@ export type Filter =
   | { readonly kind: 'header'; readonly name: string; readonly line: string }
 
 /**
- * `active`: an attempt is under way, or its outcome is being written. `ready`: it waits for its turn. `delayed`: for its
+ * `underWay`: an attempt is under way, or its outcome is being written. `ready`: it waits for its turn. `delayed`: for its
  * time. `ending`: it is not tried again; its sender is being told.
  */
-export type Stand = 'active' | 'ready' | 'delayed' | 'ending'
+export type Stand = 'underWay' | 'ready' | 'delayed' | 'ending'
 
 export interface MessageRow extends Egress {
   readonly id: string
@@ -86,7 +86,7 @@ export interface ActReport {
   /** to which it was done, durably; of a dry run, to which it would be done */
   readonly messages: number
   /** that would have been among them, had they not been under way: they were left alone */
-  readonly active: number
+  readonly underWay: number
   /** of a dry run: the first DRY_RUN_ROWS */
   readonly rows: readonly MessageRow[]
   /** why it ended before its time; what was done until then is done */
@@ -134,7 +134,7 @@ export interface DomainsOrder {
 /** How much there is of one domain in one binding. */
 export interface DomainRow extends Egress {
   readonly domain: string
-  readonly active: number
+  readonly underWay: number
   readonly ready: number
   readonly delayed: number
   /** failed, and the sender is not told yet */
@@ -156,9 +156,11 @@ export interface DomainsReport {
 export const MAX_DOMAINS = 10_000
 
 export interface DomainOrder {
-  readonly domain: string
-  readonly binding?: string | undefined
+  /** undefined: all, at most MAX_DETAILS */
+  readonly domain: string | undefined
 }
+
+export const MAX_DETAILS = 200
 
 /** How one domain stands in one binding. */
 export interface DomainDetails extends DomainRow {

@@ -76,7 +76,7 @@ export function rowOf(
 
 const MAX_REPLY = 512
 
-const order: Readonly<Record<Stand, number>> = { active: 0, ready: 1, delayed: 2, ending: 3 }
+const order: Readonly<Record<Stand, number>> = { underWay: 0, ready: 1, delayed: 2, ending: 3 }
 
 /** What leaves first comes first. */
 export function byTurn(a: MessageRow, b: MessageRow): number {
