@@ -17,9 +17,9 @@ function tableRows(text: string, head: string): readonly (readonly string[])[] {
   const lines = rows.slice(0, rows.indexOf('\n\n')).split('\n').slice(1)
   return lines.map((line) =>
     line
-      .split('|')
+      .split(/(?<!\\)\|/)
       .slice(1, -1)
-      .map((cell) => cell.trim()),
+      .map((cell) => cell.trim().replaceAll('\\|', '|')),
   )
 }
 

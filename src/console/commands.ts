@@ -11,6 +11,8 @@ import { configurationCommands } from './commands-configuration.ts'
 import { generalCommands } from './commands-general.ts'
 import { mailCommands } from './commands-mail.ts'
 import { tlsCommands } from './commands-tls.ts'
+import { actCommands } from './queue/commands-acts.ts'
+import { queueCommands } from './queue/commands-queue.ts'
 import { fromBytes } from './render.ts'
 import type { ConsoleServices, ScriptCommands } from './services.ts'
 
@@ -27,6 +29,8 @@ export const consoleCommands: readonly ConsoleCommand[] = [
   ...generalCommands,
   ...configurationCommands,
   ...mailCommands,
+  ...queueCommands,
+  ...actCommands,
   ...tlsCommands,
 ]
 

@@ -16,5 +16,5 @@ export async function askQueues<T extends QueueTopic>(
   // topic and order belong together, and so do topic and report
   const question = { topic, order } as Questions['queue']['ask']
   const { answers, missing } = await crew.askAll('queue', question, ANSWER_MS)
-  return { reports: answers as readonly QueueQuestions[T]['report'][], missing }
+  return { reports: answers, missing }
 }

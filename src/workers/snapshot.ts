@@ -39,6 +39,12 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   summary: ['counters', 'sessions', 'queue'],
   paniclog: ['panics'],
   mailq: ['queue'],
+  // these ask the queues themselves
+  ...Object.fromEntries(
+    'active delayed binding domain showqueue message flush fail delay reroute rebind'
+      .split(' ')
+      .map((name) => [name, []]),
+  ),
   show: ['sessions'],
   'tls sessions': ['decisions'],
   'tls why': ['decisions'],

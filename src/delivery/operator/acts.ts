@@ -23,13 +23,14 @@ import {
   type Selection,
 } from './orders.ts'
 import { fitsQueue } from './select.ts'
-import { pieces } from './walk.ts'
+import { pieces, StoppedError } from './walk.ts'
 
 export interface ActsHost extends ChangesHost {
   readonly spool: Spool
   readonly delayed: DelayedHeap
   readonly residents: Residents
   readonly isRecovering: () => boolean
+  readonly isStopped: () => boolean
   /** hosts that failed a short while ago may be tried again */
   readonly forgetHosts: () => void
   /** Begins what can begin. */
@@ -60,12 +61,13 @@ export class Acts {
 
   /** Never rejects. */
   async #do({ act, selection, dryRun }: ActOrder): Promise<ActReport> {
-    const { table, isRecovering, goOn } = this.#host
+    const { table, isRecovering, isStopped, goOn } = this.#host
     const rows: MessageRow[] = []
     let messages = 0
     let underWay = 0
     let broken: string | undefined
     try {
+      if (isStopped()) throw new StoppedError()
       const pace = this.#all.pace()
       if (act.kind === 'flush' && !dryRun) await this.#unblock(selection)
       const fits = (number: number): boolean => this.#all.fits(number, selection)

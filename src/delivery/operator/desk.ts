@@ -76,7 +76,7 @@ export class Desk {
     topic: T,
     order: QueueQuestions[T]['order'],
   ): Promise<QueueQuestions[T]['report']> {
-    if (this.#parts.isStopped()) throw new StoppedError()
+    if (topic !== 'act' && this.#parts.isStopped()) throw new StoppedError()
     return await this.#answers[topic](order)
   }
 

@@ -1,10 +1,19 @@
 /** Whether a message is among those that an operator means. */
 
-import { formatMailbox } from '../../mail/address.ts'
+import { formatMailbox, parseDomain } from '../../mail/address.ts'
 import { routingDomain } from '../../mail/envelope.ts'
 import type { StoredMessage } from '../../spool/spool.ts'
 import type { DomainQueue } from '../domain-queues.ts'
 import type { Filter, MessageRow, Selection, Stand } from './orders.ts'
+
+/** The name under which mail for a domain is queued; undefined for what cannot be one. Mail without a domain has ''. */
+export function queueDomain(text: string): string | undefined {
+  if (text === '') return ''
+  return parseDomain(text, { utf8: true }) ?? CHOSEN.exec(text.toLowerCase())?.[0]
+}
+
+/** what policy may choose as a routing domain besides */
+const CHOSEN = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/
 
 export function fitsQueue(
   { domain, binding, bindingGroup }: Pick<Selection, 'domain' | 'binding' | 'bindingGroup'>,
