@@ -36,6 +36,15 @@ export class ValidationContext {
     this.message.clear()
   }
 
+  /** Another one with the same keys. */
+  copy(): ValidationContext {
+    const copy = new ValidationContext()
+    for (const kind of ['connection', 'message'] as const) {
+      for (const [key, value] of this[kind]) copy[kind].set(key, value)
+    }
+    return copy
+  }
+
   snapshot(kind: ContextKind): ContextSnapshot {
     return Object.fromEntries(this[kind])
   }

@@ -9,7 +9,7 @@ import { defaultEgress } from '../config/settings-queue.ts'
 import type { DsnRequest, Envelope } from '../mail/envelope.ts'
 import { HeaderBlock } from '../mail/headers.ts'
 import type { Reply } from '../mail/status.ts'
-import { ValidationContext } from '../policy/context.ts'
+import type { ValidationContext } from '../policy/context.ts'
 import type { MessageFacts } from '../policy/phases.ts'
 import type { NewMessage, ReceptionWriter } from '../spool/spool.ts'
 import { SpoolFullError } from '../spool/spool.ts'
@@ -63,6 +63,7 @@ export async function acceptMessage(
   for (const phase of ['data', 'rcptto_list', 'rcptto_list_final', 'data_spool'] as const) {
     const state = STATES[phase]
     if (phase === 'data_spool') closeRecipients(session, transaction, message)
+    if (!session.services.policy.wants(phase)) continue
     const one = await inState(state, () => consult(session, phase, { session: session.facts, message }))
     if (one.kind === 'discard') {
       tellDiscard(session, one, state)
@@ -180,10 +181,7 @@ async function messagesOf(
 
 /** A copy with a context of its own, which one recipient's policy may change. */
 function copyFor(message: Message, id: string, recipient: AcceptedRecipient): Message {
-  const context = new ValidationContext()
-  for (const kind of ['connection', 'message'] as const) {
-    for (const [key, value] of message.context[kind]) context.set(kind, key, value)
-  }
+  const context = message.context.copy()
   setRecipientKeys(context.message, recipient.mailbox, recipient.line)
   return {
     ...message,
@@ -208,6 +206,7 @@ const COPY_PHASES = [
 /** False when the copy is to be dropped in silence. @throws Refusal */
 async function passesForRecipient(session: Session, message: Message): Promise<boolean> {
   for (const phase of COPY_PHASES) {
+    if (!session.services.policy.wants(phase)) continue
     const answer = await inState('async body response', () =>
       consult(session, phase, { session: session.facts, message }),
     )

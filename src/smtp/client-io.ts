@@ -39,8 +39,8 @@ export class ClientIo {
   #wake: (() => void) | undefined
   #outgoing: string[] = []
   #outgoingLength = 0
-  readonly #gone = new AbortController()
-  readonly #departed = new AbortController()
+  readonly #gone = new Leave()
+  readonly #departed = new Leave()
   readonly #closed: Promise<void>
 
   constructor(socket: Socket, limits: Pick<SessionLimits, 'writeStall' | 'lingerTime' | 'lingerOctets'>) {
@@ -79,7 +79,7 @@ export class ClientIo {
     for (;;) {
       const chunk = this.#socket.read() as Buffer | null
       if (chunk !== null) return { kind: 'chunk', chunk }
-      if (this.#ended || this.#gone.signal.aborted) return { kind: 'end' }
+      if (this.#ended || this.#gone.taken) return { kind: 'end' }
       if (this.#interrupted) {
         this.#interrupted = false
         return { kind: 'interrupted' }
@@ -113,13 +113,13 @@ export class ClientIo {
     const text = this.#outgoing.join('')
     this.#outgoing = []
     this.#outgoingLength = 0
-    if (this.#gone.signal.aborted || !this.#socket.writable) throw new ClientGoneError()
+    if (this.#gone.taken || !this.#socket.writable) throw new ClientGoneError()
     this.#listen()
     if (this.#socket.write(text, 'latin1')) return
     const deadline = performance.now() + this.#limits.writeStall
     while (this.#socket.writableNeedDrain) {
       const left = deadline - performance.now()
-      if (left <= 0 || this.#gone.signal.aborted) {
+      if (left <= 0 || this.#gone.taken) {
         this.#socket.destroy()
         throw new ClientGoneError('the client does not read its replies')
       }
@@ -215,13 +215,13 @@ export class ClientIo {
 
   readonly #onEnd = (): void => {
     this.#ended = true
-    this.#departed.abort()
+    this.#departed.take()
     this.#wake?.()
   }
 
   #lost(): void {
-    this.#gone.abort()
-    this.#departed.abort()
+    this.#gone.take()
+    this.#departed.take()
     this.#wake?.()
   }
 
@@ -237,6 +237,23 @@ export class ClientIo {
         milliseconds === undefined ? undefined : setTimeout(done, Math.min(milliseconds, LONGEST_TIMER))
       this.#wake = done
     })
+  }
+}
+
+/** Somebody leaves, once. Few sessions have anything that waits for it, so the signal is made when one is asked for. */
+class Leave {
+  taken = false
+  #controller: AbortController | undefined
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.taken) this.#controller.abort()
+    return this.#controller.signal
+  }
+
+  take(): void {
+    this.taken = true
+    this.#controller?.abort()
   }
 }
 

@@ -49,7 +49,7 @@ export async function consult<P extends AnyPhase>(
     policyTime?.(phase, performance.now() - began)
   }
   session.decision.answered(phase, verdict)
-  const settled = await servePenance(session, verdict)
+  const settled = verdict.kind === 'tarpit' ? await servePenance(session, verdict) : verdict
   // first, because a refusal ends here and the pathway holds all the same
   followPathway(session)
   return judge(session, settled)

@@ -336,7 +336,9 @@ function factsOf(session: Session, connectionId: string): SessionFacts {
       return session.partner
     },
     context: session.context,
-    gone: session.io.gone,
+    get gone() {
+      return session.io.gone
+    },
     capabilities: session.capabilities,
     ...(countSessions === undefined
       ? {}

@@ -11,6 +11,7 @@ import type { Reply } from '../mail/status.ts'
 import { parseCommand } from '../wire/command.ts'
 import type { Line } from '../wire/lines.ts'
 import { formatReply } from '../wire/reply.ts'
+import { atShutdown } from './at-shutdown.ts'
 import { ClientGoneError } from './client-io.ts'
 import { commands } from './commands.ts'
 import { askAboutClient, banner } from './greeting.ts'
@@ -39,8 +40,7 @@ export async function serveSession(connection: Connection, services: SessionServ
 /** The same for a session that somebody watches: `explain` looks at it between two commands. Never rejects. */
 export async function holdSession(session: Session): Promise<void> {
   const { services } = session
-  const interrupt = (): void => session.io.interrupt()
-  services.shuttingDown.addEventListener('abort', interrupt, { once: true })
+  const unheard = atShutdown(services.shuttingDown, () => session.io.interrupt())
   const began = services.clock()
   const unlisted = services.liveSessions?.add(() => viewOf(session, began))
   try {
@@ -51,7 +51,7 @@ export async function holdSession(session: Session): Promise<void> {
     if (!(error instanceof ClientGoneError)) tellPanic(session, 'core', describe(error))
     await session.io.destroy()
   } finally {
-    services.shuttingDown.removeEventListener('abort', interrupt)
+    unheard()
     unlisted?.()
     await session.transaction?.reception?.drop()
     tellDecision(session)

@@ -16,6 +16,7 @@ import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { TlsFacts } from '../tls/peer.ts'
 import type { TrustSources } from '../tls/trust-sources.ts'
 import { formatReply } from '../wire/reply.ts'
+import { atShutdown } from './at-shutdown.ts'
 import { listed } from './capabilities.ts'
 import { ClientGoneError } from './client-io.ts'
 import type { Command } from './command.ts'
@@ -137,13 +138,13 @@ async function shakeHands(
 /** A handshake has nothing that a draining server would have to wait for, and its client may never say another word. */
 async function endedByShutdown<T>(session: Session, work: () => Promise<T>): Promise<T> {
   const { shuttingDown } = session.services
-  const cut = (): unknown => session.connection.socket.destroy()
+  const cut = (): void => void session.connection.socket.destroy()
   if (shuttingDown.aborted) cut()
-  shuttingDown.addEventListener('abort', cut, { once: true })
+  const unheard = atShutdown(shuttingDown, cut)
   try {
     return await work()
   } finally {
-    shuttingDown.removeEventListener('abort', cut)
+    unheard()
   }
 }
 

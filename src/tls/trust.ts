@@ -11,7 +11,7 @@ import type { RevocationLists } from './revocation.ts'
 
 /** Whether two scopes judge certificates by the same rules. */
 export function sameTrust(a: InboundValues, b: InboundValues): boolean {
-  return rules(a) === rules(b)
+  return a === b || rules(a) === rules(b)
 }
 
 function rules(options: InboundValues): string {

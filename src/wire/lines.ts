@@ -18,6 +18,9 @@ export type Line =
 
 const CR = 0x0d
 const LF = 0x0a
+/** in front of the first LF */
+// oxlint-disable-next-line no-control-regex -- octets that no line may hold
+const UNUSUAL = /[\0\r]/
 const NOTHING = Buffer.alloc(0)
 
 export class LineReader {
@@ -44,6 +47,8 @@ export class LineReader {
   /** The next line or finding; undefined when more octets are needed. */
   next(): Line | undefined {
     if (this.#skipping && !this.#skipLine()) return undefined
+    const usual = this.#usualLine()
+    if (usual !== undefined) return usual
     const window = this.#buffer.subarray(0, this.#maxLength)
     const end = window.indexOf('\r\n')
     const content = end < 0 ? window : window.subarray(0, end)
@@ -57,6 +62,16 @@ export class LineReader {
     if (end < 0) return undefined
     this.#consume(end + 2)
     return { kind: 'line', text: content.toString('latin1') }
+  }
+
+  /** A line that is all there and has nothing wrong with it; undefined says nothing. */
+  #usualLine(): Line | undefined {
+    const end = this.#buffer.indexOf(LF) - 1
+    if (end < 0 || end + 2 > this.#maxLength || this.#buffer[end] !== CR) return undefined
+    const text = this.#buffer.toString('latin1', 0, end)
+    if (UNUSUAL.test(text)) return undefined
+    this.#consume(end + 2)
+    return { kind: 'line', text }
   }
 
   /** Hands over the octets that no line has consumed, and starts afresh. */

@@ -11,6 +11,9 @@ import type { Reply } from '../mail/status.ts'
 /** RFC 3463 §2 */
 const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3} /
 
+/** what needs no care */
+const PLAIN = /^[ -~]*$/
+
 const MAX_LINE = 512
 /** code, separator, CRLF */
 const FRAME = 6
@@ -34,6 +37,8 @@ export function formatReply(reply: Reply): string {
   if (!Number.isInteger(reply.code) || reply.code < 200 || reply.code > 599) {
     throw new RangeError(`not a reply code: ${reply.code}`)
   }
+  if (reply.text.length <= MAX_LINE - FRAME && PLAIN.test(reply.text))
+    return `${reply.code} ${reply.text}\r\n`
   const [first = '', ...others] = reply.text.split(/\r?\n/).map(printable)
   const status = ENHANCED.exec(first)?.[0] ?? ''
   const texts = others.map((text) => (ENHANCED.test(text) ? text : status + text))
@@ -84,11 +89,13 @@ export class ReplyParser {
 }
 
 function printable(text: string): string {
+  if (PLAIN.test(text)) return text
   return text.replace(/[^ -~]/g, (character) => (character < ' ' || character === '\x7f' ? ' ' : '?'))
 }
 
 /** Cuts text into lines that fit, at a blank where there is one in the second half of the line. */
-function wrap(text: string, status: string): string[] {
+function wrap(text: string, status: string): string | string[] {
+  if (text.length <= MAX_LINE - FRAME) return text
   const lines: string[] = []
   let rest = text
   while (rest.length > MAX_LINE - FRAME) {
