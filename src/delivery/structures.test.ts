@@ -4,6 +4,8 @@ import * as fc from 'fast-check'
 import { systemClock } from './clock.ts'
 import { DueHeap } from './due-heap.ts'
 import { Fifo } from './fifo.ts'
+import { Lanes } from './lanes.ts'
+import { MessageTable, NOBODY } from './message-table.ts'
 import { UnixLines } from './unix-lines.ts'
 
 test('the heap gives back what is due in order of time, then of arrival', () => {
@@ -37,6 +39,33 @@ test('the fifo keeps order through any mix of pushes and shifts', () => {
         } else assert.equal(fifo.shift(), model.shift())
         assert.equal(fifo.size, model.length)
       })
+    }),
+  )
+})
+
+test('a message can be taken out of its lane wherever it stands', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.constantFrom('append', 'prepend', 'remove'), fc.nat(20))), (steps) => {
+      const table = new MessageTable()
+      const lanes = new Lanes(table)
+      const lane = { head: NOBODY, tail: NOBODY }
+      let model: number[] = []
+      for (const [index, [kind, which]] of steps.entries()) {
+        if (kind === 'remove') {
+          const number = model[which % Math.max(1, model.length)]
+          if (number === undefined) continue
+          lanes.remove(number, lane)
+          model = model.filter((each) => each !== number)
+          assert.ok(!table.is(number, 'waiting'))
+          continue
+        }
+        const number = table.add(`m${index}`, { queue: 0, content: 0 })
+        lanes[kind](number, lane)
+        model = kind === 'append' ? [...model, number] : [number, ...model]
+      }
+      const found: number[] = []
+      for (let number = lane.head; number !== NOBODY; number = table.next(number)) found.push(number)
+      assert.deepEqual([found, lane.tail], [model, model.at(-1) ?? NOBODY])
     }),
   )
 })
