@@ -13,6 +13,7 @@ import { hostnameOf } from './hostname.ts'
 import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
 import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
 import type { AnsweredNames } from './web/host-names.ts'
+import type { OperatorPage } from './web/page/page.ts'
 import type { Page, WebServer, WebServerOptions } from './web/server.ts'
 import type { Visitor } from './web/visitor.ts'
 
@@ -37,7 +38,11 @@ export class Operations {
   readonly #webSockets: ServiceSockets<HttpListenSettings>
   /** made when the first HTTP_Listener comes into force */
   #web: WebServer | undefined
+  /** made when the first Page comes into force */
+  #page: OperatorPage | undefined
   #hostname = ''
+  /** by Listen, what its page lets somebody in with */
+  #pageTerms: ReadonlyMap<string, string> = new Map()
   #shaking = 0
 
   constructor(host: OperationsHost) {
@@ -60,12 +65,14 @@ export class Operations {
   /** Binds what a configuration asks for, beside what is open. @throws ListenError; then everything is as it was */
   async prepare(settings: Settings): Promise<PreparedSockets> {
     if (settings.httpListens.some(({ scope }) => scope.options.enable)) await this.#openWeb()
+    if (settings.httpListens.some(({ page }) => page !== undefined)) await this.#openPage()
     const console = await this.#console.prepare(settings)
     try {
       const web = await this.#webSockets.prepare(settings.httpListens)
       return {
         commit: () => {
           this.#hostname = hostnameOf(settings)
+          this.#keepPages(settings.httpListens)
           web.commit()
           console.commit()
         },
@@ -99,6 +106,7 @@ export class Operations {
     const { events, metrics, health, endpoint } = this.#host
     this.#web = new WebServer({
       endpoint,
+      page: () => this.#page,
       pages: new Map<string, () => Page | Promise<Page>>([
         ['/metrics', metrics],
         [
@@ -113,6 +121,28 @@ export class Operations {
     })
   }
 
+  async #openPage(): Promise<void> {
+    if (this.#page !== undefined) return
+    const [{ OperatorPage }, { pageHost }] = await Promise.all([
+      import('./web/page/page.ts'),
+      import('./page-host.ts'),
+    ])
+    this.#page ??= new OperatorPage(pageHost(this.#host))
+  }
+
+  /** Who was let in by a Listen that is gone, or that lets in others now, logs in anew. */
+  #keepPages(listens: readonly HttpListenSettings[]): void {
+    const terms = new Map(
+      listens.map(({ instance, page, authorizedByCertificate }) => [
+        instance,
+        JSON.stringify([page?.users, authorizedByCertificate, page === undefined]),
+      ]),
+    )
+    for (const [place, before] of this.#pageTerms)
+      if (terms.get(place) !== before) this.#page?.endSessions(place)
+    this.#pageTerms = terms
+  }
+
   /** A client of HTTP: through its handshake, where there is one. Never rejects. */
   async #receive(socket: Socket, listen: HttpListenSettings): Promise<void> {
     const web = this.#web
@@ -125,6 +155,10 @@ export class Operations {
       byCertificate: listen.authorizedByCertificate,
       names: this.#namesOf(listen),
       scripts: listen.scriptEndpoints,
+      page: listen.page,
+      remote: { address: normaliseAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 },
+      secure: listen.scope.options.use_ssl,
+      localPort: listen.address.kind === 'tcp' ? (socket.localPort ?? 0) : 0,
       place: listen.instance,
     }
     if (!listen.scope.options.use_ssl) {

@@ -74,7 +74,8 @@ function linesOf(answer: Answer): readonly string[] {
   return answer.lines.map(printable)
 }
 
-function dataOf(answer: Answer): unknown {
+/** What JSON has of an answer. */
+export function dataOf(answer: Answer): unknown {
   switch (answer.kind) {
     case 'value':
       return { [answer.key]: answer.value }

@@ -9,7 +9,9 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { PageSettings } from '../config/settings.ts'
 import { type AnsweredNames, isAnswered } from './host-names.ts'
+import type { OperatorPage } from './page/page.ts'
 import { isAuthorized, type Visitor } from './visitor.ts'
 
 export interface WebLimits {
@@ -54,6 +56,8 @@ export interface WebServerOptions {
   readonly pages: ReadonlyMap<string, () => Page | Promise<Page>>
   /** asks a script; undefined when none has the path. `gone` is aborted when nobody waits for the answer any more */
   readonly endpoint?: (request: ScriptRequest, gone: AbortSignal) => Promise<ScriptAnswer | undefined>
+  /** the operators' page, where a connection has its terms */
+  readonly page?: () => OperatorPage | undefined
   readonly onError: (text: string) => void
   readonly limits?: Partial<WebLimits>
 }
@@ -67,6 +71,14 @@ export interface WebConnection {
   readonly names: AnsweredNames
   /** whether the endpoints of scripts are there, too */
   readonly scripts: boolean
+  /** undefined: the operators' page is not there */
+  readonly page?: PageSettings | undefined
+  /** of the client, normalised; '' on a UNIX socket */
+  readonly remote?: { readonly address: string; readonly port: number }
+  /** the connection came in over TLS */
+  readonly secure?: boolean
+  /** of the Listen; 0 on a UNIX socket */
+  readonly localPort?: number
   /** on which socket it came in; `end` ends all of a place */
   readonly place: string
 }
@@ -146,6 +158,7 @@ export class WebServer {
       return
     }
     const page = this.#options.pages.get(pathOf(request))
+    if (page === undefined && (await this.#answerByPage(request, response, connection))) return
     if (page === undefined) {
       await this.#answerByScript(request, response, connection.scripts)
       return
@@ -162,6 +175,25 @@ export class WebServer {
       this.#options.onError(`${pathOf(request)}: ${String(error)}`)
       if (!response.headersSent) refuse(response, 500)
     }
+  }
+
+  /** @returns false where this is not the page's */
+  async #answerByPage(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: WebConnection,
+  ): Promise<boolean> {
+    const { page: terms, place, visitor, secure = false, remote, localPort = 0 } = connection
+    const page = terms === undefined ? undefined : this.#options.page?.()
+    if (terms === undefined || page === undefined || !page.owns(pathOf(request))) return false
+    const { address, port } = remote ?? { address: '', port: 0 }
+    try {
+      await page.answer(request, response, { terms, place, visitor, secure, address, port, localPort })
+    } catch (error) {
+      this.#options.onError(`${pathOf(request)}: ${String(error)}`)
+      if (!response.headersSent) refuse(response, 500)
+    }
+    return true
   }
 
   /** The panic log has it already when a script fails. */

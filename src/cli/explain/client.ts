@@ -22,6 +22,8 @@ export interface ExplainOptions {
   readonly peer?: string
   readonly cert?: string
   readonly chain?: string
+  /** certificates as PEM, in the place of files */
+  readonly pem?: string
   readonly auth?: string
   readonly helo?: string
   readonly from?: string
@@ -60,6 +62,7 @@ export async function readClient(settings: Settings, options: ExplainOptions): P
   if (options.sni !== undefined && (isIP(options.sni) !== 0 || options.sni === ''))
     throw new UsageError('--sni is a name; a client asks for no address (RFC 6066 §3)')
   const chain = [
+    ...(options.pem === undefined ? [] : pastedChain(options.pem)),
     ...(options.cert === undefined ? [] : await readChain(options.cert)),
     ...(options.chain === undefined ? [] : await readChain(options.chain)),
   ]
@@ -145,16 +148,25 @@ async function readChain(file: string): Promise<readonly Buffer[]> {
   }
 }
 
+function pastedChain(text: string): readonly Buffer[] {
+  try {
+    const chain = certificateBlocks(parsePem(text))
+    if (chain.length === 0) throw new PemError('it holds no certificate')
+    return chain
+  } catch (error) {
+    if (!(error instanceof PemError)) throw error
+    throw new UsageError(`the certificate: ${error.message}`)
+  }
+}
+
 function certificatesOf(file: string, content: Buffer): readonly Buffer[] {
   if (content[0] === 0x30 && ((content[1] ?? 0) & 0x80) !== 0) {
     const target = quote(file.replace(/\.(?:der|cer|crt)$/i, '.pem'))
     throw new PemError(`it is DER, not PEM; try: openssl x509 -inform DER -in ${quote(file)} -out ${target}`)
   }
   const blocks = parsePem(content.toString('latin1'))
-  const chain = blocks.flatMap(({ label, der }) =>
-    (label === 'CERTIFICATE' || label === 'X509 CERTIFICATE') && der !== undefined ? [der] : [],
-  )
-  if (chain.length > 0) return chain.map((der, index) => readable(der, index))
+  const chain = certificateBlocks(blocks)
+  if (chain.length > 0) return chain
   const labels = blocks.map(({ label }) => label)
   if (labels.some((label) => label.endsWith('PRIVATE KEY'))) {
     throw new PemError(
@@ -168,6 +180,14 @@ function certificatesOf(file: string, content: Buffer): readonly Buffer[] {
   throw new PemError(
     other === undefined ? 'it holds no PEM at all' : `it holds no certificate, only a "${other}"`,
   )
+}
+
+function certificateBlocks(blocks: ReturnType<typeof parsePem>): readonly Buffer[] {
+  return blocks
+    .flatMap(({ label, der }) =>
+      (label === 'CERTIFICATE' || label === 'X509 CERTIFICATE') && der !== undefined ? [der] : [],
+    )
+    .map((der, index) => readable(der, index))
 }
 
 /** A certificate whose form is broken is explained like any other; what is no DER at all is a wrong file. */

@@ -3,8 +3,9 @@
  * passes on what it prints. What that process may not do nobody in it can do by mistake.
  */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Io } from '../io.ts'
 import { locateConfig } from '../locate.ts'
@@ -21,18 +22,22 @@ export interface ExplainRequest {
 export async function runExplain(options: ExplainOptions, io: Io): Promise<number> {
   const { config, ...rest } = options
   const request: ExplainRequest = { file: locateConfig(config), options: rest, terminal: io.terminal }
-  const program = fileURLToPath(
-    new URL(`confined.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
-  )
-  const child = spawn(
-    process.execPath,
-    ['--permission', '--allow-fs-read=*', program, JSON.stringify(request)],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: withoutNodeOptions() },
-  )
+  const child = explainProcess(request)
   child.stdout.pipe(io.stdout, { end: false })
   child.stderr.pipe(io.stderr, { end: false })
   const [code] = (await once(child, 'close')) as [number | null]
   return code ?? 1
+}
+
+/** The confined process, whose output is the explanation. */
+export function explainProcess(request: ExplainRequest): ChildProcessByStdio<null, Readable, Readable> {
+  const program = fileURLToPath(
+    new URL(`confined.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
+  )
+  return spawn(process.execPath, ['--permission', '--allow-fs-read=*', program, JSON.stringify(request)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: withoutNodeOptions(),
+  })
 }
 
 /** They could open what the flags close. */

@@ -1,0 +1,109 @@
+/** What the operators' page is given: the console's commands, logins, explanations, and somewhere to write down what was done. */
+
+import { explainProcess } from './cli/explain/command.ts'
+import type { Settings } from './config/settings.ts'
+import type { Operator } from './console/operator.ts'
+import { printable } from './console/render.ts'
+import type { ConsoleServerOptions } from './console/server.ts'
+import type { EventBus } from './events/events.ts'
+import { PageLogins } from './page-logins.ts'
+import { PageError } from './web/page/http.ts'
+import type { ExplainQuestion, PageHost } from './web/page/page.ts'
+
+/** milliseconds for one explanation */
+const EXPLAIN_MS = 12_000
+const MAX_EXPLANATION = 4 * 1024 * 1024
+/** explanations under way: each is a process */
+const MAX_EXPLAINING = 2
+
+interface PageParts extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
+  readonly events: EventBus
+}
+
+export function pageHost({ services, servicesFor, events }: PageParts): PageHost {
+  const logins = new PageLogins(events)
+  let explaining = 0
+  return {
+    gather: async (words) => (await servicesFor?.(words)) ?? { services, missing: [] },
+    login: (attempt) => logins.attempt(attempt),
+    explain: async (question) => {
+      if (explaining >= MAX_EXPLAINING)
+        throw new PageError(503, 'Other explanations are under way. Try again in a while.')
+      explaining += 1
+      try {
+        return await explainFor(services.settings(), question)
+      } finally {
+        explaining -= 1
+      }
+    },
+    about: () => ({
+      hostname: services.hostname(),
+      version: services.version,
+      listens: services.settings().listens.map(({ instance }) => instance),
+    }),
+    audit: (operator, what) => events.emit(auditLine(operator, what)),
+    clock: Date.now,
+  }
+}
+
+function auditLine({ name, known, from }: Operator, what: string) {
+  const who = known === 'not' ? `${JSON.stringify(name)} (not known)` : JSON.stringify(name)
+  const text = printable(`${who} from ${from}, ${what}`)
+  const level = known === 'not' ? 'warning' : 'notice'
+  return { kind: 'panic', at: Date.now(), level, module: 'page', text: toBytes(text) } as const
+}
+
+/** Text of events is a byte string. */
+function toBytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
+}
+
+/** Of what lies on the disk now, in a process that may read and nothing else. @throws PageError */
+async function explainFor(
+  settings: Settings,
+  { listen, peer, certificate }: ExplainQuestion,
+): Promise<unknown> {
+  if (/PRIVATE KEY/.test(certificate))
+    throw new PageError(422, 'This holds a private key. No key is needed here; do not paste it anywhere.')
+  const { code, stdout, stderr } = await collect(
+    explainProcess({
+      file: settings.file,
+      terminal: false,
+      options: {
+        json: true,
+        ...(listen === '' ? {} : { listen }),
+        ...(peer === '' ? {} : { peer }),
+        ...(certificate.trim() === '' ? {} : { pem: certificate }),
+      },
+    }),
+  )
+  if (code === 0) return JSON.parse(stdout) as unknown
+  const reason = stderr.trim() === '' ? 'it took too long' : stderr.trim()
+  throw new PageError(422, reason.slice(0, 4000))
+}
+
+interface Collected {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function collect(child: ReturnType<typeof explainProcess>): Promise<Collected> {
+  const deadline = setTimeout(() => child.kill('SIGKILL'), EXPLAIN_MS)
+  const texts: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8')
+    child[name].on('data', (chunk: string) => {
+      texts[name] += chunk
+      if (texts[name].length > MAX_EXPLANATION) child.kill('SIGKILL')
+    })
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
+  child.once('error', reject)
+  child.once('close', resolve)
+  try {
+    return { code: await promise, ...texts }
+  } finally {
+    clearTimeout(deadline)
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Logins of the operators' page, against the same files of users as AUTH. A failure costs the client's address time, more with each
+ * one; after so many a right password is answered like a wrong one until the window is over. Few wait at once, so that nobody
+ * who guesses takes the place of those who know.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { EventBus } from './events/events.ts'
+import { AuthFailures, addressKey, delayFor } from './smtp/auth/failures.ts'
+import { HashQueue } from './smtp/auth/hash-queue.ts'
+import { AuthBusyError, AuthUnavailableError, UnfitPasswordError } from './smtp/auth/store.ts'
+import { CredentialStores } from './smtp/auth/stores.ts'
+import type { LoginAttempt, LoginOutcome } from './web/page/page.ts'
+
+interface LoginLimits {
+  /** failures of one address in a window */
+  readonly failures: number
+  /** seconds */
+  readonly window: number
+  /** seconds that a failure costs at most */
+  readonly longest: number
+  /** attempts under way, of one address and in all */
+  readonly perAddress: number
+  readonly total: number
+}
+
+const usualLimits: LoginLimits = { failures: 20, window: 900, longest: 4, perAddress: 4, total: 16 }
+
+export class PageLogins {
+  readonly #events: Pick<EventBus, 'emit'>
+  readonly #limits: LoginLimits
+  readonly #failures: AuthFailures
+  readonly #stores = new CredentialStores({ queue: new HashQueue() })
+  /** attempts under way, by address */
+  readonly #waiting = new Map<string, number>()
+
+  constructor(events: Pick<EventBus, 'emit'>, limits: Partial<LoginLimits> = {}, clock = Date.now) {
+    this.#events = events
+    this.#limits = { ...usualLimits, ...limits }
+    this.#failures = new AuthFailures(clock)
+  }
+
+  async attempt(login: LoginAttempt): Promise<LoginOutcome> {
+    const key = addressKey(login.client)
+    const before = this.#waiting.get(key) ?? 0
+    const all = [...this.#waiting.values()].reduce((sum, count) => sum + count, 0)
+    if (before >= this.#limits.perAddress || all >= this.#limits.total) return 'busy'
+    this.#waiting.set(key, before + 1)
+    try {
+      return await this.#judge(login)
+    } finally {
+      const after = (this.#waiting.get(key) ?? 1) - 1
+      if (after === 0) this.#waiting.delete(key)
+      else this.#waiting.set(key, after)
+    }
+  }
+
+  async #judge(login: LoginAttempt): Promise<LoginOutcome> {
+    const { failures, window, longest } = this.#limits
+    // asked in any case, so that being turned away takes the time of being wrong
+    const outcome = await this.#ask(login)
+    if (outcome === 'busy') return outcome
+    if (outcome === 'right' && this.#failures.count(login.client) < failures) return outcome
+    await delay(delayFor(this.#failures.add(login.client, window), longest))
+    return 'wrong'
+  }
+
+  async #ask({ uri, user, password, client }: LoginAttempt): Promise<LoginOutcome> {
+    // an empty password is no password, as with AUTH
+    if (user === '' || password === '') return 'wrong'
+    try {
+      const right = await this.#stores.open(uri).verify({ user, password, client })
+      return right ? 'right' : 'wrong'
+    } catch (error) {
+      if (!(error instanceof AuthUnavailableError)) throw error
+      if (error instanceof AuthBusyError) return 'busy'
+      this.#events.emit({
+        kind: 'panic',
+        at: Date.now(),
+        level: 'error',
+        module: 'page',
+        text: `login: ${error.message}`,
+      })
+      return error instanceof UnfitPasswordError ? 'wrong' : 'busy'
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** Asking the server. Who is no longer logged in is told so, once, wherever it is found out. */
+
+const state = { csrf: '', onLogin: () => undefined, onMissing: () => undefined }
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** @param onLogin nobody is logged in any more; @param onMissing sentences about workers that do not answer */
+export function listenTo({ onLogin, onMissing }) {
+  Object.assign(state, { onLogin, onMissing })
+}
+
+/** Who is logged in, or `{ login: true }`. */
+export async function session() {
+  return remember(await request('session'))
+}
+
+export async function login(user, password) {
+  return remember(await post('login', { user, password }, false))
+}
+
+export async function logout() {
+  await post('logout', {})
+}
+
+/** @param refresh nobody asked for this: it does not count as use */
+export async function view(name, query = {}, { refresh = false, signal } = {}) {
+  const words = new URLSearchParams(
+    Object.entries(query).filter(([, value]) => value !== '' && value !== undefined),
+  )
+  const headers = refresh ? { 'X-Refresh': '1' } : {}
+  const answer = await request(`view/${name}?${words}`, { headers, signal })
+  state.onMissing(answer.missing ?? [])
+  return answer
+}
+
+export async function act(name, body) {
+  return await post(`act/${name}`, body)
+}
+
+export async function explain(question) {
+  return (await post('explain', question)).explanation
+}
+
+async function post(path, body, known = true) {
+  const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': state.csrf }
+  return await request(path, { method: 'POST', headers, body: JSON.stringify(body) }, known)
+}
+
+async function request(path, options = {}, known = true) {
+  let response
+  try {
+    response = await fetch(`/page/api/${path}`, { credentials: 'same-origin', ...options })
+  } catch (error) {
+    if (error.name === 'AbortError') throw error
+    throw new ApiError(0, 'The gate does not answer.')
+  }
+  const body = await response.json().catch(() => ({}))
+  if (response.ok) return body
+  if (response.status === 401 && known) state.onLogin()
+  throw new ApiError(response.status, body.error ?? `The gate answered with ${response.status}.`)
+}
+
+function remember(answer) {
+  state.csrf = answer.csrf ?? ''
+  return answer
+}

@@ -1,0 +1,131 @@
+/** Everything at a glance: what is under way, what has happened, and what wants somebody's attention. */
+
+import { view } from './api.js'
+import { daysLeft } from './certificates.js'
+import { drawChart } from './chart.js'
+import { ago, h, moment, pageHead, problem, replace } from './dom.js'
+
+export function overview() {
+  const tiles = h('dl', { class: 'tiles' })
+  const chart = h('div', { class: 'chart-place' })
+  const attention = h('ul', { class: 'attention' })
+  const system = h('dl', { class: 'facts' })
+  const errors = h('div')
+  async function load(refresh = false) {
+    try {
+      const ask = (name, query) => view(name, query, { refresh })
+      const [summary, verdicts, expiring, panics, about] = await Promise.all([
+        ask('summary'),
+        ask('verdicts', { minutes: 60 }),
+        ask('expiring', { size: 20 }),
+        ask('panics'),
+        ask('system'),
+      ])
+      replace(errors)
+      replace(tiles, tilesOf(factsOf(summary)))
+      replace(chart, drawChart(verdicts))
+      replace(attention, attentionOf(expiring.rows, panics.data))
+      replace(system, factList([...systemFacts(about.facts), ...laterFacts(summary.facts)]))
+    } catch (error) {
+      if (error.status !== 401 && error.name !== 'AbortError') replace(errors, problem(error))
+    }
+  }
+  void load()
+  return {
+    element: h(
+      'div',
+      {},
+      pageHead('Overview'),
+      errors,
+      tiles,
+      h(
+        'div',
+        { class: 'cards' },
+        card(
+          'Handshakes of the last hour',
+          chart,
+          h('p', { class: 'more' }, h('a', { href: '#/verdicts' }, 'By scope and issuer')),
+        ),
+        card('Wants attention', attention),
+        card('This gate', system),
+      ),
+    ),
+    refresh: () => void load(true),
+  }
+}
+
+function card(title, ...children) {
+  return h('section', { class: 'card' }, h('h2', {}, title), children)
+}
+
+function factsOf({ facts }) {
+  return Object.fromEntries(facts.map(({ key, value }) => [key, value]))
+}
+
+function tilesOf(facts) {
+  return [
+    tile('Sessions', facts.inboundConcurrency, '#/sessions'),
+    tile('Waiting in queues', facts.totalQueueSize, '#/queue', `${facts.delayedQueueSize} delayed`),
+    tile('Received', facts.receivedMessages, undefined, rate(facts.receptionRate)),
+    tile('Delivered', facts.successfullyDeliveredMessages, undefined, rate(facts.deliveryRate)),
+    tile('Rejected', facts.rejectedMessages),
+    tile('Failed', facts.failedMessages),
+  ]
+}
+
+function rate(value) {
+  return `${(value ?? 0).toFixed(2)}/s`
+}
+
+function tile(name, value, href, beside) {
+  const number = (value ?? 0).toLocaleString('en')
+  return h(
+    'div',
+    { class: 'tile' },
+    h('dt', {}, href === undefined ? name : h('a', { href }, name)),
+    h('dd', {}, h('span', { class: 'number' }, number), beside && h('span', { class: 'beside' }, beside)),
+  )
+}
+
+function attentionOf(expiring, panics) {
+  const ends = expiring
+    .filter(({ days, renewed }) => days <= 30 && renewed !== true)
+    .slice(0, 6)
+    .map(({ days, what, name }) =>
+      h('li', {}, daysLeft(days), h('a', { href: '#/certificates' }, `${what} ${name}`)),
+    )
+  const lines = panics
+    .filter(({ level }) => ['critical', 'error', 'warning'].includes(level))
+    .slice(0, 8)
+    .map(({ at, level, module, text }) =>
+      h(
+        'li',
+        {},
+        h('span', { class: `level ${level}` }, level),
+        h('span', { class: 'line' }, `${module}: ${text} `, h('span', { class: 'when' }, moment(at))),
+      ),
+    )
+  if (ends.length + lines.length === 0)
+    return h(
+      'li',
+      { class: 'fine' },
+      'Nothing. No certificate ends within 30 days, and the panic log is empty.',
+    )
+  return [...ends, ...lines]
+}
+
+function systemFacts(facts) {
+  return facts.filter(({ key }) => key !== 'productName').map(({ label, value }) => [label, value])
+}
+
+function laterFacts(facts) {
+  const { uptime, statisticsLastReset } = factsOf({ facts })
+  return [
+    ['up for', ago(uptime ?? 0)],
+    ['counted since', moment(statisticsLastReset)],
+  ]
+}
+
+function factList(facts) {
+  return facts.map(([label, value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value)))
+}

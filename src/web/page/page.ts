@@ -1,0 +1,312 @@
+/**
+ * The operators' page: its files, logging in and out, views, acts. Everything under `/page/`.
+ *
+ * Nobody sees anything of this server without a session, and a session comes from a password of the configured users or, where
+ * the Listen answers verified certificates alone and has no users, from the certificate. An act needs a name among
+ * Page_Operators, the session's CSRF token and an Origin of our own, and leaves an audit line. Whatever fails refuses.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { PageSettings } from '../../config/settings.ts'
+import type { Operator } from '../../console/operator.ts'
+import { dataOf, fromBytes } from '../../console/render.ts'
+import { joinWords } from '../../console/words.ts'
+import type { Visitor } from '../visitor.ts'
+import { actWords } from './acts.ts'
+import { Asking, type Gather } from './ask.ts'
+import { readAssets } from './assets.ts'
+import {
+  answerWith,
+  cookieLine,
+  cookieOf,
+  json,
+  type PageAnswer,
+  PageError,
+  readObject,
+  textField,
+} from './http.ts'
+import { type PageSession, PageSessions, type SessionPlace, sameSecret } from './sessions.ts'
+import { views } from './views.ts'
+
+/** A login with a password. Byte strings. */
+export interface LoginAttempt {
+  readonly uri: string
+  readonly user: string
+  readonly password: string
+  /** the client's address, '' on a UNIX socket */
+  readonly client: string
+}
+
+/** `busy`: too many wait, or nobody can tell at the moment */
+export type LoginOutcome = 'right' | 'wrong' | 'busy'
+
+/** What an explanation is asked about. Text as it was typed. */
+export interface ExplainQuestion {
+  readonly listen: string
+  readonly peer: string
+  /** PEM; '' = no certificate */
+  readonly certificate: string
+}
+
+export interface PageHost {
+  readonly gather: Gather
+  /** takes its time where it fails */
+  readonly login: (attempt: LoginAttempt) => Promise<LoginOutcome>
+  /** `postern explain` for the configuration on disk. @throws PageError with what it would say */
+  readonly explain: (question: ExplainQuestion) => Promise<unknown>
+  /** what the page shows beside the commands' answers */
+  readonly about: () => {
+    readonly hostname: string
+    readonly version: string
+    readonly listens: readonly string[]
+  }
+  /** a login, its failure, or an act: who, and what */
+  readonly audit: (operator: Operator, what: string) => void
+  readonly clock: () => number
+}
+
+/** Who asks, and where. */
+export interface PageVisit {
+  readonly terms: PageSettings
+  readonly place: string
+  readonly visitor: Visitor
+  /** the connection is encrypted */
+  readonly secure: boolean
+  /** of the client; '' on a UNIX socket */
+  readonly address: string
+  readonly port: number
+  /** of the Listen; 0 on a UNIX socket */
+  readonly localPort: number
+}
+
+interface Request {
+  readonly request: IncomingMessage
+  readonly visit: PageVisit
+  readonly query: URLSearchParams
+}
+
+interface Entered extends Request {
+  readonly session: PageSession
+  readonly operator: Operator
+}
+
+const PREFIX = '/page/'
+
+export class OperatorPage {
+  readonly #host: PageHost
+  readonly #assets = readAssets()
+  readonly #sessions: PageSessions
+  readonly #asking: Asking
+
+  constructor(host: PageHost) {
+    this.#host = host
+    this.#sessions = new PageSessions(host.clock)
+    this.#asking = new Asking(host.gather, host.clock)
+  }
+
+  /** Whether this path is the page's. */
+  owns(path: string): boolean {
+    return path === '/' || path === '/page' || path.startsWith(PREFIX)
+  }
+
+  /** A Listen has changed, or nobody listens there any more: who was let in there logs in anew. */
+  endSessions(place?: string): void {
+    this.#sessions.endAll(place)
+  }
+
+  /** @throws what is no PageError: something went wrong in here */
+  async answer(request: IncomingMessage, response: ServerResponse, visit: PageVisit): Promise<void> {
+    try {
+      const url = new URL(request.url ?? '', 'http://page.invalid')
+      answerWith(response, await this.#answer(url.pathname, { request, visit, query: url.searchParams }))
+    } catch (error) {
+      if (!(error instanceof PageError)) throw error
+      answerWith(response, json({ error: error.message }, error.status))
+    }
+  }
+
+  async #answer(path: string, asked: Request): Promise<PageAnswer> {
+    if (!path.startsWith(PREFIX)) return redirect()
+    const name = path.slice(PREFIX.length)
+    const [api, kind = '', what = '', ...rest] = name.split('/')
+    if (api !== 'api' || rest.length > 0) return this.#asset(name, asked.request)
+    const { method } = asked.request
+    if (method === 'GET' || method === 'HEAD') {
+      fromOwnPage(asked.request)
+      if (kind === 'session') return this.#session(asked)
+      if (kind === 'view') return await this.#view(what, this.#enter(asked))
+    } else if (method === 'POST') {
+      fromOwnOrigin(asked)
+      if (kind === 'login') return await this.#login(asked)
+      const entered = this.#enter(asked)
+      if (!sameSecret(String(asked.request.headers['x-csrf-token'] ?? ''), entered.session.csrf))
+        throw new PageError(403, 'This did not come from the page.')
+      if (kind === 'logout') return this.#logout(entered)
+      if (kind === 'explain') return await this.#explain(entered)
+      if (kind === 'act') return await this.#act(what, entered)
+    } else {
+      throw new PageError(405, 'Not this method.')
+    }
+    throw new PageError(404, 'There is nothing here.')
+  }
+
+  #asset(name: string, { method, headers }: IncomingMessage): PageAnswer {
+    const asset = this.#assets.get(name)
+    if (asset === undefined) throw new PageError(404, 'There is nothing here.')
+    if (method !== 'GET' && method !== 'HEAD') throw new PageError(405, 'Not this method.')
+    const { type, body, etag } = asset
+    const known = headers['if-none-match']?.split(',').some((each) => each.trim() === etag) === true
+    return {
+      status: known ? 304 : 200,
+      type,
+      body: known ? '' : body,
+      headers: { ETag: etag, 'Cache-Control': 'no-cache' },
+    }
+  }
+
+  /** Who is logged in; where a certificate is all that is needed, it logs in by itself. */
+  #session(asked: Request): PageAnswer {
+    const { visit } = asked
+    const session = this.#find(asked)
+    if (session !== undefined) return json(this.#about(session, visit))
+    if (visit.terms.users !== undefined) return json({ login: true })
+    const subject = subjectOf(visit.visitor)
+    if (subject === undefined) throw new PageError(403, 'A client certificate that verifies is needed here.')
+    const begun = this.#sessions.begin({ name: subject, known: 'certificate' }, placeOf(visit))
+    this.#host.audit(operatorOf(begun.session, visit), 'page: let in by certificate')
+    return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
+  }
+
+  async #login({ request, visit }: Request): Promise<PageAnswer> {
+    const { users } = visit.terms
+    if (users === undefined) throw new PageError(404, 'There are no passwords here.')
+    const body = await readObject(request)
+    const [user, password] = [textField(body, 'user', 256), textField(body, 'password')]
+    const outcome = await this.#host.login({
+      uri: users['uri'] ?? '',
+      user: Buffer.from(user, 'utf8').toString('latin1'),
+      password: Buffer.from(password, 'utf8').toString('latin1'),
+      client: visit.address,
+    })
+    const operator: Operator = {
+      name: user,
+      known: outcome === 'right' ? 'password' : 'not',
+      from: from(visit),
+    }
+    if (outcome === 'busy')
+      throw new PageError(503, 'Nobody can be let in at the moment. Try again in a while.')
+    this.#host.audit(operator, outcome === 'right' ? 'page: logged in' : 'page: login failed')
+    if (outcome === 'wrong') throw new PageError(401, 'This user and password do not go together.')
+    const before = cookieOf(request, cookieName(visit))
+    if (before !== undefined) this.#sessions.end(before)
+    const begun = this.#sessions.begin({ name: user, known: 'password' }, placeOf(visit))
+    return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
+  }
+
+  #logout({ request, visit, operator }: Entered): PageAnswer {
+    const token = cookieOf(request, cookieName(visit))
+    if (token !== undefined) this.#sessions.end(token)
+    this.#host.audit(operator, 'page: logged out')
+    return json({ login: true }, 200, cookie(visit, undefined))
+  }
+
+  async #view(name: string, { query, operator }: Entered): Promise<PageAnswer> {
+    const view = views.get(name)
+    if (view === undefined) throw new PageError(404, 'There is no such view.')
+    const { answer, missing } = await this.#asking.look(view.words(query), operator)
+    return json({ at: this.#host.clock(), missing, ...(view.show(answer, query) as object) })
+  }
+
+  async #explain({ request }: Entered): Promise<PageAnswer> {
+    const body = await readObject(request)
+    const explanation = await this.#host.explain({
+      listen: textField(body, 'listen', 256),
+      peer: textField(body, 'peer', 64),
+      certificate: textField(body, 'certificate', 60_000),
+    })
+    return json({ explanation })
+  }
+
+  async #act(name: string, { request, visit, session, operator }: Entered): Promise<PageAnswer> {
+    if (!mayAct(session, visit))
+      throw new PageError(403, 'You may look here and not act: Page_Operators does not name you.')
+    const words = actWords(name, await readObject(request))
+    const line = joinWords(words)
+    try {
+      const { answer, missing } = await this.#asking.act(words, operator)
+      this.#host.audit(operator, `page: ${line}`)
+      return json({ missing, data: dataOf(answer) })
+    } catch (error) {
+      this.#host.audit(operator, `page: ${line}: ${error instanceof PageError ? 'refused' : 'failed'}`)
+      throw error
+    }
+  }
+
+  #about(session: PageSession, visit: PageVisit): object {
+    const { user, csrf } = session
+    return { ...this.#host.about(), user: user.name, known: user.known, csrf, mayAct: mayAct(session, visit) }
+  }
+
+  /** @throws PageError where nobody is logged in */
+  #enter(asked: Request): Entered {
+    const session = this.#find(asked)
+    if (session === undefined) throw new PageError(401, 'Log in first.')
+    return { ...asked, session, operator: operatorOf(session, asked.visit) }
+  }
+
+  #find({ request, visit }: Request): PageSession | undefined {
+    const token = cookieOf(request, cookieName(visit))
+    const use = request.headers['x-refresh'] === undefined
+    return token === undefined ? undefined : this.#sessions.find(token, placeOf(visit), use)
+  }
+}
+
+function redirect(): PageAnswer {
+  return { status: 302, type: 'text/plain; charset=utf-8', body: '', headers: { Location: PREFIX } }
+}
+
+/** What a browser says of itself cannot be made up by a page of somebody else. @throws PageError */
+function fromOwnPage({ headers }: IncomingMessage): void {
+  const site = headers['sec-fetch-site'] ?? 'same-origin'
+  if (site !== 'same-origin' && site !== 'none') throw new PageError(403, 'This did not come from the page.')
+}
+
+/** The Host has been found to be one of ours already. @throws PageError */
+function fromOwnOrigin({ request, visit }: Request): void {
+  fromOwnPage(request)
+  const { origin, host } = request.headers
+  // behind a proxy on a UNIX socket it is the proxy that speaks TLS
+  const schemes = visit.localPort === 0 ? ['https', 'http'] : [visit.secure ? 'https' : 'http']
+  if (host === undefined || !schemes.some((scheme) => origin === `${scheme}://${host}`))
+    throw new PageError(403, 'This did not come from the page.')
+}
+
+function mayAct({ user }: PageSession, { terms }: PageVisit): boolean {
+  return terms.operators.includes(user.name)
+}
+
+function operatorOf({ user }: PageSession, visit: PageVisit): Operator {
+  return { name: user.name, known: user.known, from: from(visit) }
+}
+
+function from({ address, port }: PageVisit): string {
+  if (address === '') return 'local'
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+function subjectOf(visitor: Visitor): string | undefined {
+  return visitor.kind === 'certified' ? fromBytes(visitor.peer.certificate.subject) : undefined
+}
+
+function placeOf({ place, visitor }: PageVisit): SessionPlace {
+  return { place, certificate: visitor.kind === 'certified' ? visitor.peer.certificate.fingerprint : '' }
+}
+
+/** One browser may be logged in to several servers of one host, and cookies know no ports. */
+function cookieName({ secure, localPort }: PageVisit): string {
+  return `${secure ? '__Host-' : ''}postern-${localPort}`
+}
+
+function cookie(visit: PageVisit, token: string | undefined): Readonly<Record<string, string>> {
+  return { 'Set-Cookie': cookieLine(cookieName(visit), token, visit.secure) }
+}
