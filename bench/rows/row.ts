@@ -18,6 +18,7 @@ export interface Row {
 /** Another mail server, ready to be measured, and how much it is given to do. */
 export interface Peer {
   readonly subject: Subject
+  readonly version: string
   /** keeps a message on stable storage before its 250 */
   readonly durable: boolean
   /** messages for one sample, by kind of work: so many that each takes a second or two */

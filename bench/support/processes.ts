@@ -1,6 +1,6 @@
 /** What processes use, from /proc: CPU of a whole tree with its dead, resident memory, the machine's rest. Linux only. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** of /proc/PID/stat; USER_HZ is 100 on Linux */
@@ -47,6 +47,22 @@ export function treeOf(root: number): readonly number[] {
   // grows while it is walked
   for (const pid of tree) tree.push(...(children.get(pid) ?? []))
   return tree
+}
+
+/** The processes whose root is a folder: those in chroot. */
+export function pidsInRoot(folder: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && rootOf(name).startsWith(folder))
+    .map(Number)
+}
+
+function rootOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/root`)
+  } catch {
+    // it has ended
+    return ''
+  }
 }
 
 /** Seconds of user and system time, of those that live and of their children that have ended. */

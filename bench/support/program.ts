@@ -2,6 +2,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Cleanup } from './cleanup.ts'
 import { signalAll, treeOf } from './processes.ts'
 
@@ -18,46 +21,92 @@ export interface StartRequest {
 export interface Started {
   readonly child: ChildProcess
   readonly pids: () => readonly number[]
-  /** of what it printed when it was ready */
-  readonly match: RegExpExecArray
   readonly stop: () => Promise<void>
 }
 
 const READY_MS = 60_000
 const STOP_MS = 40_000
 
+/** One whose output goes into a file, which nobody has to read while it is measured. */
+export interface QuietRequest extends Omit<StartRequest, 'ready'> {
+  readonly log: string
+  /** where it sends a banner once it is ready */
+  readonly port: number
+}
+
 /** @throws Error with what it has printed, when it ends or takes longer than a minute */
-export async function startProgram(request: StartRequest): Promise<Started> {
+export async function startProgram(
+  request: StartRequest,
+): Promise<Started & { readonly match: RegExpExecArray }> {
   const child = spawn(request.command, [...request.args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
     env: { ...process.env, ...request.env },
   })
+  const started = watch(child, request.cleanup)
+  return { ...started, match: await untilReady(child, request.ready) }
+}
+
+/** @throws Error with what is in its log, when it ends or sends no banner within a minute */
+export async function startQuietly(request: QuietRequest): Promise<Started> {
+  const log = openSync(request.log, 'a')
+  const child = spawn(request.command, [...request.args], {
+    stdio: ['ignore', log, log],
+    ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
+    env: { ...process.env, ...request.env },
+  })
+  closeSync(log)
+  const started = watch(child, request.cleanup)
+  const until = Date.now() + READY_MS
+  while (!(await greeting(request.port)).startsWith('220')) {
+    if (Date.now() > until || child.exitCode !== null || child.signalCode !== null) {
+      await started.stop()
+      throw new Error(`it does not start: ${readFileSync(request.log, 'latin1').trim().slice(-1000)}`)
+    }
+    await delay(100)
+  }
+  return started
+}
+
+function watch(child: ChildProcess, cleanup: Cleanup): Started {
   const exit = once(child, 'exit')
   exit.catch(() => undefined)
-  const kill = (): void => {
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      const tree = treeOf(child.pid)
-      signalAll(tree, 'SIGKILL')
-      signalAll(tree, 'SIGCONT')
-    }
-  }
-  const withdraw = request.cleanup.add(kill)
-  const match = await untilReady(child, request.ready)
   const pid = child.pid ?? 0
+  const ended = (): boolean => child.pid === undefined || child.exitCode !== null || child.signalCode !== null
+  const kill = (): void => {
+    if (!ended()) signalAll(treeOf(pid), 'SIGKILL')
+  }
+  const withdraw = cleanup.add(kill)
   return {
     child,
-    match,
-    pids: () => treeOf(pid),
+    pids: () => (ended() ? [] : treeOf(pid)),
     stop: async () => {
-      signalAll(treeOf(pid), 'SIGCONT')
-      child.kill('SIGTERM')
-      const late = setTimeout(kill, STOP_MS)
-      if (child.exitCode === null && child.signalCode === null) await exit
-      clearTimeout(late)
+      if (!ended()) {
+        const tree = treeOf(pid)
+        signalAll(tree, 'SIGCONT')
+        child.kill('SIGTERM')
+        const late = setTimeout(kill, STOP_MS)
+        await exit
+        clearTimeout(late)
+        // some leave their workers behind
+        signalAll(tree, 'SIGKILL')
+      }
       withdraw()
     },
   }
+}
+
+/** The first octets that come from a port, if any do within a second. */
+async function greeting(port: number): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const socket = connect(port, '127.0.0.1')
+  socket.setTimeout(1000, () => socket.destroy())
+  socket.once('data', (chunk) => {
+    resolve(chunk.toString('latin1'))
+    socket.end('QUIT\r\n')
+  })
+  socket.on('error', () => undefined).once('close', () => resolve(''))
+  return await promise
 }
 
 async function untilReady(child: ChildProcess, ready: RegExp): Promise<RegExpExecArray> {
