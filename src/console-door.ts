@@ -1,15 +1,15 @@
 /** The door of one connection to the console: its logins and its commands (`console-doors.ts`). */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ControlAccess } from './config/settings-control.ts'
+import type { Settings } from './config/settings.ts'
+import type { ControlAccess, ControlAuthorization } from './config/settings-control.ts'
 import { allowingRole } from './console/authorization.ts'
 import type { Admission, Door, LoginOffer, LoginStep } from './console/door.ts'
 import type { Operator } from './console/operator.ts'
 import { clientAddress } from './console/places.ts'
 import { fromBytes } from './console/render.ts'
-import type { Arrival, ConsoleDoors } from './console-doors.ts'
-import type { OperatorFact } from './events/events.ts'
-import { addressKey, delayFor } from './smtp/auth/failures.ts'
+import type { EventSink, OperatorFact } from './events/events.ts'
+import { type AuthFailures, addressKey, delayFor } from './smtp/auth/failures.ts'
 import {
   type Grounds,
   MalformedResponse,
@@ -20,7 +20,9 @@ import {
 } from './smtp/auth/mechanism.ts'
 import { MECHANISMS } from './smtp/auth/mechanisms.ts'
 import { AuthBusyError, AuthUnavailableError, EMPTY_STORE } from './smtp/auth/store.ts'
+import type { CredentialStores } from './smtp/auth/stores.ts'
 import { proofFolder, provenUser, userName } from './system-user.ts'
+import type { Peer } from './tls/peer.ts'
 import { decodeBase64 } from './wire/base64.ts'
 
 /** of clients on a UNIX socket: who owns the folder */
@@ -32,16 +34,44 @@ const WRONG = 'Authentication failed'
 /** What anybody may ask who is in: which commands there are, and who he is. */
 const always: readonly RegExp[] = [/^help(?: |$)/, /^authz id$/]
 
+/** What belongs to the configuration in force. */
+export interface Material {
+  readonly settings: Settings
+  readonly stores: CredentialStores
+  readonly hostname: string
+}
+
+export interface Arrival {
+  /** the Listen as configured */
+  readonly listener: string
+  /** normalised; '' for a UNIX socket */
+  readonly address: string
+  readonly port: number
+  readonly peer: Peer
+}
+
+/** What all doors share. */
+export interface Doors {
+  readonly events: EventSink
+  readonly clock: () => number
+  readonly failures: AuthFailures
+  readonly material: Material
+  /** What holds now; undefined: the configuration in force has no such Listen. */
+  accessOf(arrival: Arrival): ControlAccess | undefined
+  /** The groups of a user. @throws AuthUnavailableError */
+  groupsOf(path: string, user: string): Promise<readonly string[]>
+}
+
 export class ConsoleDoor implements Door {
   readonly listener: string
   readonly address: string
   readonly operator: Operator | undefined
   readonly offer: LoginOffer
-  readonly #doors: ConsoleDoors
+  readonly #doors: Doors
   readonly #arrival: Arrival
   #exchange: Mechanism | undefined
 
-  constructor(doors: ConsoleDoors, arrival: Arrival, access: ControlAccess) {
+  constructor(doors: Doors, arrival: Arrival, access: ControlAccess) {
     this.#doors = doors
     this.#arrival = arrival
     this.listener = arrival.listener
@@ -116,11 +146,21 @@ export class ConsoleDoor implements Door {
     if (always.some((each) => each.test(command))) return ''
     // who he says he is nobody knows
     if (known === 'not') return undefined
-    const { roles } = this.#doors.material.settings
+    const groups = await this.#groups(authorization, name)
+    return groups && allowingRole([name, ...groups], this.#doors.material.settings.roles, command)
+  }
+
+  async groupsOf({ name, known }: Operator): Promise<readonly string[]> {
+    const authorization = this.#doors.accessOf(this.#arrival)?.authorization
+    if (authorization === undefined || known === 'not') return []
+    return (await this.#groups(authorization, name)) ?? []
+  }
+
+  /** undefined: nobody can tell */
+  async #groups({ groups }: ControlAuthorization, name: string): Promise<readonly string[] | undefined> {
+    if (groups === undefined) return []
     try {
-      const path = authorization.groups?.path
-      const groups = path === undefined ? [] : await this.#doors.groupsOf(path, name)
-      return allowingRole([name, ...groups], roles, command)
+      return await this.#doors.groupsOf(groups.path, name)
     } catch (error) {
       this.#alarm(error instanceof AuthUnavailableError ? error.message : 'authorization failed')
       return undefined

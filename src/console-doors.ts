@@ -10,7 +10,7 @@
 import type { Settings } from './config/settings.ts'
 import type { ControlAccess } from './config/settings-control.ts'
 import { parseGroups } from './console/authorization.ts'
-import { ConsoleDoor } from './console-door.ts'
+import { type Arrival, ConsoleDoor, type Doors, type Material } from './console-door.ts'
 import type { EventBus } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
 import { Datasources } from './policy/datasource/datasource.ts'
@@ -19,28 +19,15 @@ import { AuthFailures } from './smtp/auth/failures.ts'
 import { HashQueue } from './smtp/auth/hash-queue.ts'
 import { findSchemes } from './smtp/auth/schemes.ts'
 import { CredentialStores } from './smtp/auth/stores.ts'
-import type { Peer } from './tls/peer.ts'
 
 /** What belongs to one configuration. */
-export interface DoorMaterial {
-  readonly settings: Settings
-  readonly stores: CredentialStores
+interface DoorMaterial extends Material {
   readonly datasources: Datasources
-  readonly hostname: string
   /** by path */
   readonly groups: Map<string, CachedFile<ReadonlyMap<string, readonly string[]>>>
 }
 
-export interface Arrival {
-  /** the Listen as configured */
-  readonly listener: string
-  /** normalised; '' for a UNIX socket */
-  readonly address: string
-  readonly port: number
-  readonly peer: Peer
-}
-
-export class ConsoleDoors {
+export class ConsoleDoors implements Doors {
   readonly events: EventBus
   readonly clock: () => number
   readonly failures: AuthFailures

@@ -25,6 +25,14 @@ export async function askPassword({ input, prompt }: PasswordSource): Promise<st
   return first === second ? first : undefined
 }
 
+/** The password as a byte string, typed once: for a login. undefined after ^C or ^D. */
+export async function askOnce(
+  question: string,
+  { input, prompt }: PasswordSource,
+): Promise<string | undefined> {
+  return await typed(question, input, prompt)
+}
+
 async function readFirstLine(input: NodeJS.ReadableStream): Promise<string | undefined> {
   let text = ''
   for await (const chunk of input) {

@@ -189,8 +189,19 @@ function addConsole(program: Command, io: Io, done: (code: number) => void): voi
     .description(
       'ask the running gate, and tell it what to do; without a command: a prompt, or lines from a pipe',
     )
-    .option('-c, --config <file>', 'configuration file that names the console’s socket, or the socket itself')
+    .option(
+      '-c, --config <file>',
+      'configuration file that names the console’s socket, the socket itself, or [user@]host:port',
+    )
     .option('--json', 'answers for programs')
+    .option('--user <name>', 'as whom to log in')
+    .option(
+      '--password-file <file>',
+      'the password in its first line; else POSTERN_CONSOLE_PASSWORD, or a prompt',
+    )
+    .option('--ca <file>', 'the CAs of the gate’s certificate, for host:port')
+    .option('--cert <file>', 'your certificate, for host:port')
+    .option('--key <file>', 'its key, where it is not in the same file')
     .argument('[command...]', 'such as: summary; help lists them')
     // those of the command itself
     .allowUnknownOption()

@@ -13,6 +13,17 @@ export interface CommandContext {
   readonly line?: string
   /** one for each connection, aborted when that ends; absent: there is nothing that could last longer than a command */
   readonly connection?: AbortSignal
+  /** the groups that the operator is in; absent: nobody knows */
+  readonly groups?: () => Promise<readonly string[]>
+  /** for a command that goes on, and tells what happens until the client sends a further line; absent: nobody listens */
+  readonly follow?: () => Followed
+}
+
+export interface Followed {
+  /** Tells more. @returns false when the client is gone or does not read */
+  readonly more: (text: string) => Promise<boolean>
+  /** aborted when the client has sent a further line, or is gone */
+  readonly stop: AbortSignal
 }
 
 export interface ConsoleCommand {

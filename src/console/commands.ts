@@ -7,6 +7,7 @@
 import { suggestion } from '../config/edit-distance.ts'
 import { type Answer, ConsoleError } from './answer.ts'
 import { type CommandContext, type ConsoleCommand, usageOf } from './command.ts'
+import { authorizationCommands } from './commands-authorization.ts'
 import { configurationCommands } from './commands-configuration.ts'
 import { generalCommands } from './commands-general.ts'
 import { mailCommands } from './commands-mail.ts'
@@ -27,6 +28,7 @@ const help: ConsoleCommand = {
 export const consoleCommands: readonly ConsoleCommand[] = [
   help,
   ...generalCommands,
+  ...authorizationCommands,
   ...configurationCommands,
   ...mailCommands,
   ...queueCommands,

@@ -22,6 +22,8 @@ export interface Door {
   next(response: string): Promise<LoginStep>
   /** Before a command runs, and accounted for. @param command as it is run, without its secrets */
   admit(operator: Operator, command: string): Promise<Admission>
+  /** The groups that somebody is in, by AuthorizationParameters. */
+  groupsOf(operator: Operator): Promise<readonly string[]>
   /** A command has ended. */
   ended(operator: Operator, command: string, good: boolean): void
 }

@@ -6,7 +6,7 @@ import { existsSync, lstatSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { ConsoleConnection, ConsoleUnreachable } from '../../src/cli/console/connection.ts'
+import { ConsoleUnreachable } from '../../src/cli/console/connection.ts'
 import { completions } from '../../src/cli/console/prompt.ts'
 import { ConfigError } from '../../src/config/diagnostic.ts'
 import { consoleCommands } from '../../src/console/commands.ts'
@@ -17,7 +17,7 @@ import type { ConsoleServices } from '../../src/console/services.ts'
 import { ListenError } from '../../src/listener/listener.ts'
 import type { Credential } from '../../src/tls/authority.ts'
 import type { Pki } from '../../src/tls/pki.ts'
-import { ask, data, told } from '../support/console-client.ts'
+import { ask, data, openConsole, told } from '../support/console-client.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { hostileNames, testPki } from '../support/test-ca.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
@@ -175,9 +175,18 @@ describe('commands', () => {
   })
 
   test('completion offers what can come next', () => {
-    const names = ['tls why', 'tls sessions', 'summary']
+    const names = [
+      { command: 'tls why', arguments: 'CONNECTION-OR-ADDRESS' },
+      { command: 'tls sessions', arguments: '[-o OUTCOME] [-l N]' },
+      { command: 'summary', arguments: '' },
+      { command: 'config eval', arguments: '[listen ADDR] [peer IP] OPTION' },
+    ]
     assert.deepEqual(completions('tls', names), [['tls why ', 'tls sessions '], 'tls'])
     assert.deepEqual(completions('help su', names), [['help summary '], 'help su'])
+    assert.deepEqual(completions('tls sessions -', names)[0], ['tls sessions -o ', 'tls sessions -l '])
+    assert.deepEqual(completions('config eval peer 10.0.0.1 li', names)[0], [
+      'config eval peer 10.0.0.1 listen ',
+    ])
   })
 })
 
@@ -298,7 +307,7 @@ describe('the socket', () => {
     const other = await startTestGate({ conf: CONSOLE })
     const socket = path.join(other.folder, 'control')
     assert.equal(lstatSync(socket).mode & 0o777, 0o600)
-    const connection = await ConsoleConnection.open(socket)
+    const connection = await openConsole(socket)
     assert.equal((await connection.ask('pid')).text, (await connection.ask('pid')).text)
     // two gates side by side have a console each
     assert.notDeepEqual(other.server.serviceAddresses.console, gate.server.serviceAddresses.console)
@@ -306,7 +315,7 @@ describe('the socket', () => {
     await other.server.stop()
     assert.equal(existsSync(socket), false)
     await assert.rejects(connection.ask('pid'), ConsoleUnreachable)
-    await assert.rejects(ConsoleConnection.open(socket), ConsoleUnreachable)
+    await assert.rejects(openConsole(socket), ConsoleUnreachable)
     await other.stop()
   })
 
@@ -331,7 +340,7 @@ describe('the socket', () => {
     await other.server.reload()
     assert.equal(lstatSync(first).mode & 0o777, 0o660)
 
-    const connection = await ConsoleConnection.open(first)
+    const connection = await openConsole(first)
     write(`Control_Listener { Listen "${first}" { File_Mode = 0600 } Listen "${second}" { } }\n`)
     assert.match((await connection.ask('reload')).text, /was reloaded/)
     assert.equal(lstatSync(first).mode & 0o777, 0o600)
@@ -400,6 +409,7 @@ function openDoor(timeout: number): Door {
     begin: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
     next: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
     admit: () => Promise.resolve({ kind: 'allowed' }),
+    groupsOf: () => Promise.resolve([]),
     ended: () => undefined,
   }
 }
@@ -458,8 +468,8 @@ describe('limits', () => {
 
   test('more clients than there may be are turned away', async (t) => {
     const socket = await bareConsole(t, { clients: 2 })
-    const two = [await ConsoleConnection.open(socket), await ConsoleConnection.open(socket)]
-    await assert.rejects(ConsoleConnection.open(socket), /too many clients/)
+    const two = [await openConsole(socket), await openConsole(socket)]
+    await assert.rejects(openConsole(socket), /too many clients/)
     for (const each of two) each.close()
   })
 

@@ -3,30 +3,37 @@
  * prompt with history, completion and paging. Answers go to stdout, what went wrong to stderr.
  */
 
-import { stdin } from 'node:process'
+import { env, stdin } from 'node:process'
 import { createInterface } from 'node:readline'
 import { printableLines } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
+import { askOnce } from '../ask-password.ts'
 import type { Io } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
-import { consolePath } from './endpoint.ts'
+import { consoleEndpoint, type EndpointOptions } from './endpoint.ts'
+import { credentialsFrom } from './login.ts'
 import { runPrompt } from './prompt.ts'
 
-export interface ConsoleOptions {
-  /** a configuration file, or the socket itself */
-  readonly config?: string
+export interface ConsoleOptions extends EndpointOptions {
   readonly json?: boolean
+  readonly passwordFile?: string
 }
 
 /** @returns 0, or 1 when a command failed or the gate cannot be reached */
 export async function runConsole(words: readonly string[], options: ConsoleOptions, io: Io): Promise<number> {
-  const path = await consolePath(options.config)
+  const endpoint = await consoleEndpoint(options)
+  const credentials = credentialsFrom({
+    user: endpoint.user,
+    passwordFile: options.passwordFile,
+    environment: env['POSTERN_CONSOLE_PASSWORD'],
+    prompt: stdin.isTTY ? (question) => askOnce(question, { input: stdin, prompt: io.stderr }) : undefined,
+  })
   try {
-    const connection = await ConsoleConnection.open(path)
+    const connection = await ConsoleConnection.open(endpoint, credentials)
     try {
       const json = options.json ?? false
       if (words.length > 0) return await runLine(connection, joinWords(words), json, io)
-      if (stdin.isTTY && io.terminal && !json) return await runPrompt(connection, io)
+      if (stdin.isTTY && io.terminal && !json) return await runPrompt(connection, credentials, io)
       return await runLines(connection, json, io)
     } finally {
       connection.close()
@@ -52,10 +59,16 @@ async function runLines(connection: ConsoleConnection, json: boolean, io: Io): P
 // oxlint-disable-next-line max-params -- whom, what, how and where to
 async function runLine(connection: ConsoleConnection, line: string, json: boolean, io: Io): Promise<number> {
   if (/[\r\n]/.test(line)) throw new ConsoleUnreachable('a command is one line')
-  const { status, text } = await connection.ask(json ? `json ${line}` : line)
+  const { stdout, stderr } = io
+  const stop = new AbortController()
+  const onSignal = (): void => stop.abort()
+  process.once('SIGINT', onSignal)
+  const onMore = (more: string): void => void stdout.write(printableLines(more))
+  const { status, text } = await connection
+    .ask(json ? `json ${line}` : line, { onMore, stop: stop.signal })
+    .finally(() => process.off('SIGINT', onSignal))
   const ok = status === 'ok'
   // the gate has escaped it; whoever else may sit on that socket has not
-  const { stdout, stderr } = io
   const stream = ok || json ? stdout : stderr
   stream.write(printableLines(text))
   return ok ? 0 : 1

@@ -1,6 +1,7 @@
 /**
- * The console on a terminal: prompt, history of the session, completion from the server's own table of commands, and
- * `$PAGER` for what is longer than the screen (`\pager` switches it off and on).
+ * The console on a terminal: prompt, history from one session to the next, completion from the server's own table of
+ * commands, and `$PAGER` for what is longer than the screen (`\pager` switches it off and on). ^C ends a command that goes
+ * on, such as a trace, and leaves the prompt otherwise.
  */
 
 import { spawn } from 'node:child_process'
@@ -9,39 +10,69 @@ import { createInterface, type Interface } from 'node:readline/promises'
 import { printableLines } from '../../console/render.ts'
 import type { Io } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
+import { History } from './history.ts'
+import type { Credentials } from './login.ts'
 
 /** @returns 0 when the operator leaves */
-export async function runPrompt(first: ConsoleConnection, io: Io): Promise<number> {
-  const terminal = new Terminal(first, io)
+export async function runPrompt(first: ConsoleConnection, credentials: Credentials, io: Io): Promise<number> {
+  const terminal = new Terminal(first, credentials, io)
   await terminal.learnCommands()
   await terminal.run()
   return 0
 }
 
-/** What may stand where the cursor is: for the line so far, the words that can come next. */
-export function completions(line: string, commands: readonly string[]): [string[], string] {
+/** What the server's help says of a command. */
+export interface KnownCommand {
+  readonly command: string
+  /** `[-d DOMAIN]… [-l N]` */
+  readonly arguments: string
+}
+
+/** What may stand where the cursor is: commands, and after one the words that its usage has. */
+export function completions(line: string, commands: readonly KnownCommand[]): [string[], string] {
   const help = /^help\s+/i.exec(line)?.[0] ?? ''
   const typed = line.slice(help.length).toLowerCase()
-  const found = commands.filter((command) => command.startsWith(typed)).map((command) => `${help}${command} `)
-  return [found, line]
+  const found = commands.map(({ command }) => command).filter((command) => command.startsWith(typed))
+  if (found.length > 0 || help !== '') return [found.map((command) => `${help}${command} `), line]
+  const whole = commands
+    .filter(({ command }) => typed.startsWith(`${command} `))
+    .toSorted((a, b) => b.command.length - a.command.length)[0]
+  const word = /\S*$/.exec(line)?.[0] ?? ''
+  const before = line.slice(0, line.length - word.length)
+  const words = wordsOf(whole?.arguments ?? '').filter((each) => each.startsWith(word))
+  return [words.map((each) => `${before}${each} `), line]
+}
+
+/** The words of a usage that are typed as they are; those in capitals stand for something else. */
+function wordsOf(usage: string): readonly string[] {
+  return [...new Set(usage.match(/(?<![\w-])(?:--?[a-z][\w-]*|[a-z][a-z_-]*)(?![\w-])/g))]
 }
 
 class Terminal {
   #connection: ConsoleConnection
+  readonly #credentials: Credentials
   readonly #io: Io
   readonly #lines: Interface
-  #commands: readonly string[] = []
+  readonly #history = new History()
+  #commands: readonly KnownCommand[] = []
   #paging = true
 
-  constructor(connection: ConsoleConnection, io: Io) {
+  constructor(connection: ConsoleConnection, credentials: Credentials, io: Io) {
     this.#connection = connection
+    this.#credentials = credentials
     this.#io = io
     this.#lines = createInterface({
       input: process.stdin,
       output: io.stdout,
       terminal: true,
       historySize: 1000,
+      history: this.#history.lines,
+      removeHistoryDuplicates: true,
       completer: (line: string) => completions(line, this.#commands),
+    })
+    this.#lines.on('history', (lines: string[]) => {
+      // not in memory either
+      if (lines[0] !== undefined && !History.keeps(lines[0])) lines.shift()
     })
   }
 
@@ -49,8 +80,11 @@ class Terminal {
   async learnCommands(): Promise<void> {
     const { status, text } = await this.#connection.ask('json help')
     if (status !== 'ok') return
-    const rows = JSON.parse(text) as readonly { readonly command?: unknown }[]
-    this.#commands = rows.map(({ command }) => printableLines(String(command)))
+    const rows = JSON.parse(text) as readonly { readonly command?: unknown; readonly arguments?: unknown }[]
+    this.#commands = rows.map((row) => ({
+      command: printableLines(String(row.command)),
+      arguments: printableLines(typeof row.arguments === 'string' ? row.arguments : ''),
+    }))
   }
 
   async run(): Promise<void> {
@@ -63,6 +97,7 @@ class Terminal {
       } catch {
         break
       }
+      this.#history.add(line)
       if (line === 'quit' || line === 'exit') break
       if (line === '\\pager') {
         this.#paging = !this.#paging
@@ -74,20 +109,31 @@ class Terminal {
 
   /** `13:30:05 /run/postern/console> `, as Momentum's */
   #prompt(): string {
-    return `${new Date().toTimeString().slice(0, 8)} ${printableLines(this.#connection.path)}> `
+    return `${new Date().toTimeString().slice(0, 8)} ${printableLines(this.#connection.endpoint.shown)}> `
   }
 
   async #command(line: string): Promise<void> {
     try {
       // the gate lets go of whoever is silent for long, and may have been started anew
-      if (!this.#connection.open) this.#connection = await ConsoleConnection.open(this.#connection.path)
-      const { status, text } = await this.#connection.ask(line)
+      if (!this.#connection.open)
+        this.#connection = await ConsoleConnection.open(this.#connection.endpoint, this.#credentials)
+      const { status, text } = await this.#follow(line)
       if (status === 'ok') await this.#show(printableLines(text))
       else this.#io.stderr.write(printableLines(text))
     } catch (error) {
       if (!(error instanceof ConsoleUnreachable)) throw error
       this.#io.stderr.write(`${printableLines(error.message)}\n`)
     }
+  }
+
+  async #follow(line: string): ReturnType<ConsoleConnection['ask']> {
+    const stop = new AbortController()
+    const onSignal = (): void => stop.abort()
+    this.#lines.on('SIGINT', onSignal)
+    const onMore = (more: string): void => void this.#io.stdout.write(printableLines(more))
+    return await this.#connection
+      .ask(line, { onMore, stop: stop.signal })
+      .finally(() => this.#lines.off('SIGINT', onSignal))
   }
 
   async #show(text: string): Promise<void> {

@@ -1,0 +1,464 @@
+/** Who may use the console: logins, certificates, roles, networks and accounts, and what strangers cannot do. */
+
+import assert from 'node:assert/strict'
+import { createHash, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  appendFileSync,
+  chmodSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { userInfo } from 'node:os'
+import path from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { ConsoleConnection } from '../../src/cli/console/connection.ts'
+import type { ConsoleEndpoint } from '../../src/cli/console/endpoint.ts'
+import { credentialsFrom } from '../../src/cli/console/login.ts'
+import { type Frame, FrameReader } from '../../src/console/protocol.ts'
+import { ConsoleServer } from '../../src/console/server.ts'
+import type { ConsoleServices } from '../../src/console/services.ts'
+import { formatOperator } from '../../src/logs/acctlog.ts'
+import type { Credential } from '../../src/tls/authority.ts'
+import type { Pki } from '../../src/tls/pki.ts'
+import { openConsole } from '../support/console-client.ts'
+import { testPki } from '../support/test-ca.ts'
+import { startTestGate, type TestGate } from '../support/test-gate.ts'
+
+const PASSWORD = 'correct horse battery'
+const DIGEST = createHash('md5').update(`alice:console:${PASSWORD}`).digest('hex')
+
+const CONF = `
+ESMTP_Listener { Listen "127.0.0.1:0" { } }
+ec_logger "l" { acctlog = "acct.ec" paniclog = "panic.ec" mainlog = "main.ec" rejectlog = "reject.ec" }
+Auth_Failure_Delay = 0
+Control_Listener "tcp" {
+  AuthDigestMD5Parameters = [ uri = "digest://FOLDER/passwd" realm = "console" ]
+  AuthorizationParameters = [ uri = "groups://FOLDER/roles" ]
+  Listen "127.0.0.1:0" { Timeout = 20 }
+}
+Control_Listener "limited" {
+  AuthDigestMD5Parameters = [ uri = "digest://FOLDER/passwd" realm = "console" ]
+  Auth_Failure_Limit = 2
+  Listen "127.0.0.2:0" { Peer "127.0.0.3" { Always_Deny = true } }
+}
+Control_Listener "tls" {
+  Use_SSL = true
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  TLS_Client_CA = "pki/ca.pem"
+  AuthLoginParameters = [ uri = "file://FOLDER/users" ]
+  AuthExternalParameters = [ identity = "cn" uri = "file://FOLDER/operators" ]
+  Listen "127.0.0.4:0" { }
+}
+Control_Listener "unix" {
+  Listen "FOLDER/open" { }
+  Listen "FOLDER/team" { AuthorizationParameters = [ uri = "groups://FOLDER/roles" ] }
+  Listen "FOLDER/login" { AuthPlainParameters = [ uri = "file://FOLDER/users" ] }
+  Listen "FOLDER/shut" { Always_Deny = true }
+}
+Authorization {
+  Role "admin" { allow = ( "^summary$" "^config eval " "^mailq" ) }
+  Role "root" { allow = ( ".*" ) }
+}
+`
+
+let gate: TestGate
+let pki: Pki
+
+before(async () => {
+  pki = await testPki()
+  gate = await startTestGate({
+    pki,
+    conf: CONF,
+    files: {
+      passwd: `alice:console:${DIGEST}\n`,
+      users: `bob:${PASSWORD}\n`,
+      operators: `carol:${commonName(pki.clients.valid)}\n`,
+      roles: `# who is what\nadmin:alice,bob\nstaff:x:${userInfo().username}\n`,
+    },
+  })
+  for (const name of ['passwd', 'users', 'operators', 'roles']) chmodSync(path.join(gate.folder, name), 0o600)
+})
+after(() => gate.stop())
+
+function commonName({ cert }: Credential): string {
+  return /CN=([^\n,]+)/.exec(new X509Certificate(cert).subject)?.[1] ?? ''
+}
+
+/** @param index of the TCP Listens, in order */
+function tcp(index: number, tls = false, credential?: Credential): ConsoleEndpoint {
+  const text = gate.server.serviceAddresses.console.filter((each) => /:\d+$/.test(each))[index] ?? ''
+  const [host = '', port = ''] = text.split(':')
+  const own = credential === undefined ? {} : { cert: credential.cert, key: credential.key }
+  const encrypted = { ca: pki.authority.cert, servername: 'localhost', ...own }
+  return {
+    kind: 'tcp',
+    host,
+    port: Number(port),
+    shown: text,
+    user: undefined,
+    tls: tls ? encrypted : undefined,
+  }
+}
+
+async function open(endpoint: ConsoleEndpoint, user?: string, password?: string): Promise<ConsoleConnection> {
+  const sources = { user, passwordFile: undefined, environment: password, prompt: undefined }
+  return await ConsoleConnection.open(endpoint, credentialsFrom(sources))
+}
+
+/** One command of somebody who logs in. */
+async function ask(endpoint: ConsoleEndpoint, line: string, user?: string): Promise<Frame> {
+  const connection = await open(endpoint, user, PASSWORD)
+  try {
+    return await connection.ask(line)
+  } finally {
+    connection.close()
+  }
+}
+
+/** A client that says what it likes. */
+class Raw {
+  readonly socket: Socket
+  readonly #frames: Frame[] = []
+  readonly #reader = new FrameReader()
+  #wake: () => void = () => undefined
+  #closed = false
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    socket.on('error', () => undefined)
+    socket.on('data', (chunk: Buffer) => {
+      this.#frames.push(...this.#reader.push(chunk))
+      this.#wake()
+    })
+    socket.on('close', () => {
+      this.#closed = true
+      this.#wake()
+    })
+  }
+
+  static to(endpoint: ConsoleEndpoint, localAddress?: string): Raw {
+    assert.equal(endpoint.kind, 'tcp')
+    const { host, port } = endpoint
+    return new Raw(connect({ host, port, ...(localAddress === undefined ? {} : { localAddress }) }))
+  }
+
+  /** undefined: the connection is closed */
+  async frame(): Promise<Frame | undefined> {
+    while (this.#frames.length === 0 && !this.#closed)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    return this.#frames.shift()
+  }
+
+  async say(line: string): Promise<Frame | undefined> {
+    this.socket.write(`${line}\n`)
+    return await this.frame()
+  }
+}
+
+const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64')
+/** Lines of the acctlog as they are or will be. */
+const account = (): string =>
+  gate.events.map((event) => (event.kind === 'operator' ? `${formatOperator(event)}\n` : '')).join('')
+
+function endpoint(name: string): ConsoleEndpoint {
+  const file = path.join(gate.folder, name)
+  return { kind: 'unix', path: file, shown: file, user: undefined }
+}
+
+/** A wrong password, from an address of its own. */
+async function guess(): Promise<string | undefined> {
+  const raw = Raw.to(tcp(1), '127.0.0.9')
+  await raw.frame()
+  const challenge = await raw.say('login DIGEST-MD5')
+  const nonce = /nonce="([^"]+)"/.exec(Buffer.from(challenge?.text ?? '', 'base64').toString())?.[1]
+  const hash = '0'.repeat(32)
+  const answer = `username="alice",realm="console",nonce="${nonce}",nc=00000001,cnonce="c",digest-uri="postern/x",response=${hash}`
+  const end = challenge?.status === 'challenge' ? await raw.say(base64(answer)) : challenge
+  raw.socket.destroy()
+  return end?.text
+}
+
+describe('a login on TCP', () => {
+  test('by challenge and response; the accounts say who, from where, what, allowed by which role, and how it ended', async () => {
+    const connection = await open(tcp(0), 'alice', PASSWORD)
+    assert.match((await connection.ask('summary')).text, /Inbound Concurrency/)
+    assert.equal((await connection.ask('mailq -l x')).status, 'error')
+    assert.equal((await connection.ask('authz id')).status, 'ok')
+    connection.close()
+    const lines = account()
+      .split('\n')
+      .filter((line) => line.includes('@alice@'))
+    const told = lines.map((line) => line.replace(/^\d+(?:\.\d+)?@(\w)@(\S+?)@127\.0\.0\.1:\d+@/, '$1 $2 '))
+    assert.deepEqual(told.slice(0, 5), [
+      'N 127.0.0.1:0 alice@1',
+      'Z 127.0.0.1:0 alice@1@summary@admin',
+      'E 127.0.0.1:0 alice@1@summary',
+      'Z 127.0.0.1:0 alice@1@mailq -l x@admin',
+      'E 127.0.0.1:0 alice@0@mailq -l x',
+    ])
+  })
+
+  test('a wrong password and an unknown user are answered alike', async () => {
+    const wrong = open(tcp(0), 'alice', 'guess')
+    await assert.rejects(wrong, /127\.0\.0\.1:\d+: Authentication failed$/)
+    await assert.rejects(open(tcp(0), 'nobody', PASSWORD), /127\.0\.0\.1:\d+: Authentication failed$/)
+    assert.match(account(), /@N@127\.0\.0\.1:0@127\.0\.0\.1:\d+@nobody@0$/m)
+  })
+
+  test('no command before it, in whatever form, and after three the connection is closed', async () => {
+    const raw = Raw.to(tcp(0))
+    const hello = await raw.frame()
+    assert.deepEqual((JSON.parse(hello?.text ?? '') as { login: unknown }).login, {
+      needed: true,
+      mechanisms: ['DIGEST-MD5'],
+    })
+    assert.deepEqual(await raw.say('summary'), {
+      status: 'error',
+      text: 'Authentication required: log in first\n',
+    })
+    assert.equal((await raw.say('json help'))?.status, 'error')
+    assert.equal((await raw.say('reload'))?.status, 'error')
+    assert.equal(await raw.frame(), undefined)
+  })
+
+  test('mechanisms that are not offered do not work, nor do broken exchanges', async () => {
+    for (const lines of [
+      ['login PLAIN ' + base64(`\0alice\0${PASSWORD}`)],
+      ['login SYSTEM-USER'],
+      ['login EXTERNAL ='],
+      ['login LOGIN'],
+      ['login'],
+      ['login DIGEST-MD5 ' + base64('x')],
+      ['login DIGEST-MD5', '*'],
+      ['login DIGEST-MD5', 'not base64!'],
+      ['login DIGEST-MD5', base64('username="alice",realm="console"')],
+      ['login DIGEST-MD5', 'summary'],
+      ['login DIGEST-MD5', '='],
+    ]) {
+      const raw = Raw.to(tcp(0))
+      await raw.frame()
+      let last: Frame | undefined
+      for (const line of lines) last = await raw.say(line)
+      assert.equal(last?.status, 'error', lines.join(' / '))
+      assert.notEqual((await raw.say('summary'))?.status, 'ok', lines.join(' / '))
+      raw.socket.destroy()
+    }
+  })
+
+  test('an exchange that was recorded opens nothing', async () => {
+    const recorded: string[] = []
+    const endpoint = tcp(0)
+    assert.equal(endpoint.kind, 'tcp')
+    const proxy = createServer((client) => {
+      const there = connect({ host: '127.0.0.1', port: endpoint.port })
+      client.on('data', (chunk: Buffer) => recorded.push(chunk.toString('latin1')))
+      client.on('error', () => undefined)
+      client.pipe(there).pipe(client)
+    })
+    proxy.listen(0, '127.0.0.1')
+    await once(proxy, 'listening')
+    const { port } = proxy.address() as { readonly port: number }
+    const good = await open({ ...endpoint, port }, 'alice', PASSWORD)
+    assert.equal((await good.ask('summary')).status, 'ok')
+    good.close()
+    proxy.close()
+    const said = recorded.join('').split('\n')
+    const raw = Raw.to(endpoint)
+    await raw.frame()
+    assert.equal((await raw.say(said[0] ?? ''))?.status, 'challenge')
+    assert.deepEqual(await raw.say(said[1] ?? ''), { status: 'error', text: 'Authentication failed\n' })
+    raw.socket.destroy()
+  })
+
+  test('failures of an address are limited', async () => {
+    assert.equal(await guess(), 'Authentication failed\n')
+    assert.equal(await guess(), 'Authentication failed\n')
+    assert.equal(await guess(), 'too many failed logins from this address\n')
+  })
+
+  test('a network that is denied is turned away before anything is said', async () => {
+    const raw = Raw.to(tcp(1), '127.0.0.3')
+    assert.deepEqual(await raw.frame(), { status: 'error', text: 'nobody may use the console here\n' })
+    assert.equal(await raw.frame(), undefined)
+  })
+})
+
+describe('inside TLS', () => {
+  test('a password may be sent, and a certificate is a login by itself', async () => {
+    assert.equal((await ask(tcp(2, true), 'pid', 'bob')).status, 'ok')
+    await assert.rejects(open(tcp(2, true), 'bob', 'guess'), /Authentication failed/)
+    const connection = await open(tcp(2, true, pki.clients.valid))
+    const told = JSON.parse((await connection.ask('json authz id')).text) as { readonly from: string }
+    assert.match(told.from, /^127\.0\.0\.1:\d+$/)
+    assert.deepEqual(told, {
+      user: 'carol',
+      known: 'certificate',
+      from: told.from,
+      groups: [],
+    })
+    connection.close()
+    assert.match(account(), /@Z@127\.0\.0\.4:0@127\.0\.0\.1:\d+@bob@-1@pid$/m)
+  })
+
+  test('a certificate that does not verify is none, and without TLS nobody gets anywhere', async () => {
+    for (const kind of ['untrusted', 'expired'] as const)
+      await assert.rejects(open(tcp(2, true, pki.clients[kind])), /asks for a password/)
+    const raw = Raw.to(tcp(2))
+    raw.socket.write('login PLAIN x\nsummary\n')
+    await once(raw.socket, 'close')
+  })
+})
+
+describe('on a UNIX socket', () => {
+  test('whose process it is shows itself, and is who is meant in accounts and roles', async () => {
+    const me = userInfo().username
+    const connection = await openConsole(path.join(gate.folder, 'open'))
+    const told = JSON.parse((await connection.ask('json authz id')).text) as { readonly user: string }
+    assert.equal(told.user, me)
+    assert.equal((await connection.ask('pid')).status, 'ok')
+    connection.close()
+    assert.ok(account().includes(`@${gate.folder}/open@@${me}@-1@pid`))
+  })
+
+  test('who does not show it is nobody, for whom there is no role', async () => {
+    const raw = new Raw(connect({ path: path.join(gate.folder, 'team') }))
+    const hello = JSON.parse((await raw.frame())?.text ?? '') as { login: { folder: string } }
+    assert.deepEqual(await raw.say('summary'), { status: 'error', text: 'Not Authorized for this command\n' })
+    // a folder that others could have moved there, and none at all
+    mkdirSync(hello.login.folder, { mode: 0o755 })
+    assert.equal((await raw.say('login SYSTEM-USER'))?.status, 'error')
+    rmdirSync(hello.login.folder)
+    assert.equal((await raw.say('login SYSTEM-USER'))?.status, 'error')
+    raw.socket.destroy()
+    assert.ok(account().includes(`@Z@${gate.folder}/team@@console@0@summary\n`))
+  })
+
+  test('a login may be asked for there too, and a socket may be shut', async () => {
+    assert.equal((await ask(endpoint('login'), 'pid', 'bob')).status, 'ok')
+    await assert.rejects(open(endpoint('login')), /asks for a password/)
+    await assert.rejects(open(endpoint('shut')), /nobody may use the console here/)
+  })
+})
+
+describe('roles', () => {
+  test('allow what a pattern allows and nothing else, in whatever spelling', async () => {
+    const connection = await open(tcp(0), 'alice', PASSWORD)
+    const allowed = [
+      'summary',
+      'SUMMARY',
+      ' summary ',
+      'json summary',
+      '"summary"',
+      'config eval hostname',
+      'mailq',
+    ]
+    for (const line of allowed) assert.equal((await connection.ask(line)).status, 'ok', line)
+    const denied = [
+      'summary reset',
+      'Summary  Reset',
+      '"summary reset"',
+      'reload',
+      'config reload',
+      'json reload',
+      'pid',
+      'greet summary',
+    ]
+    for (const line of denied)
+      assert.match((await connection.ask(line)).text, /Not Authorized for this command/, line)
+    connection.close()
+    assert.match(account(), /@alice@0@summary reset$/m)
+  })
+
+  test('a change of the roles file and of the configuration acts on who is already there', async () => {
+    const connection = await open(tcp(0), 'alice', PASSWORD)
+    assert.equal((await connection.ask('pid')).status, 'error')
+    appendFileSync(path.join(gate.folder, 'roles'), 'root:alice\n')
+    assert.equal((await connection.ask('pid')).status, 'ok')
+    const unix = await openConsole(path.join(gate.folder, 'open'))
+    const file = path.join(gate.folder, 'gate.conf')
+    const before = readFileSync(file, 'utf8')
+    writeFileSync(file, before.replace(/(Listen "\S+\/open" \{)/, '$1 Always_Deny = true'))
+    await gate.server.reload()
+    assert.match((await unix.ask('pid')).text, /connect again/)
+    writeFileSync(file, before)
+    await gate.server.reload()
+    assert.equal((await connection.ask('pid')).status, 'ok')
+    connection.close()
+  })
+})
+
+test('no password is in any log', async () => {
+  await gate.server.reload()
+  assert.ok(readFileSync(path.join(gate.folder, 'acct.ec'), 'latin1').includes('@alice@'))
+  for (const file of globSync('*.ec', { cwd: gate.folder })) {
+    const text = readFileSync(path.join(gate.folder, file), 'latin1')
+    for (const secret of [PASSWORD, base64(PASSWORD), base64(`\0bob\0${PASSWORD}`), DIGEST, 'guess'])
+      assert.ok(!text.includes(secret), file)
+  }
+})
+
+describe('strangers', () => {
+  test('must log in in time, and take no places from those who have', async (t) => {
+    const services = { version: 'test', pid: 1, hostname: () => 'x' } as unknown as ConsoleServices
+    const console = new ConsoleServer({
+      services,
+      limits: { login: 300, strangers: 3, strangersPerAddress: 2, clients: 1 },
+      onPanic: (_level, text) => assert.fail(text),
+    })
+    const door = {
+      listener: '',
+      timeout: 0,
+      offer: { needed: true, mechanisms: [] },
+      begin: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
+      next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
+      admit: () => Promise.resolve({ kind: 'allowed' } as const),
+      groupsOf: () => Promise.resolve([]),
+      ended: () => undefined,
+    }
+    const operator = { name: 'x', known: 'password', from: '' } as const
+    let next = { address: '192.0.2.1', operator: undefined as typeof operator | undefined }
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (peer) =>
+      console.take(peer, '', { ...door, ...next }),
+    )
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => {
+      console.destroy()
+      server.close()
+    })
+    const { port } = server.address() as { readonly port: number }
+    const come = async (address: string, who?: typeof operator): Promise<[Raw, string | undefined]> => {
+      next = { address, operator: who }
+      const raw = new Raw(connect({ host: '127.0.0.1', port }))
+      return [raw, (await raw.frame())?.status]
+    }
+    const [first, status] = await come('192.0.2.1')
+    assert.equal(status, 'hello')
+    assert.equal((await come('192.0.2.1'))[1], 'hello')
+    assert.equal((await come('192.0.2.1'))[1], 'error')
+    assert.equal((await come('192.0.2.2'))[1], 'hello')
+    assert.equal((await come('192.0.2.3'))[1], 'error')
+    assert.equal((await come('192.0.2.3', operator))[1], 'hello')
+    // however busy a stranger seems, the time is up
+    first.socket.write('login X')
+    assert.equal(await first.frame(), undefined)
+  })
+
+  test('that send a line without end are cut off', async () => {
+    const raw = Raw.to(tcp(0))
+    await raw.frame()
+    raw.socket.write('login DIGEST-MD5\n')
+    assert.equal((await raw.frame())?.status, 'challenge')
+    raw.socket.write('A'.repeat(5000))
+    assert.deepEqual(await raw.frame(), { status: 'error', text: 'this line is too long\n' })
+    assert.equal(await raw.frame(), undefined)
+  })
+})
