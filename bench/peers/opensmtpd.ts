@@ -46,20 +46,20 @@ export async function startOpenSmtpd({ cleanup, pki }: PeerRequest): Promise<rea
     pki.authority.issue({ subject: 'gate.example', usage: 'server', altNames, key }).cert,
   )
   root.write('pki/server.key', key, 0o600)
-  const [port = 0] = await freePorts(1)
+  const [port = 0, secure = 0] = await freePorts(2)
   root.write(
     'etc/smtpd.conf',
     `pki gate cert "/pki/server.pem"
 pki gate key "/pki/server.key"
 ca gate cert "/pki/ca.pem"
-listen on 127.0.0.1 port ${port} hostname gate.example tls verify pki gate ca gate
+listen on 127.0.0.1 port ${port} hostname gate.example
+listen on 127.0.0.1 port ${secure} hostname gate.example tls-require verify pki gate ca gate
 action "out" relay
 match from any for any action "out"
 `,
   )
-  const program = root.start('/usr/sbin/smtpd', '-d')
+  const program = root.start('/usr/sbin/smtpd', '-d', '-P', 'mta')
   await greets(program, port)
-  root.run('/usr/sbin/smtpctl', 'pause', 'mta')
   return [
     {
       subject: {
@@ -74,6 +74,7 @@ match from any for any action "out"
       messages: { starttls: 400, 'plain-1': 1000, 'plain-20': 2000 },
       warmUp: 200,
       connections: AT_ONCE,
+      ports: { starttls: secure },
       tolerant: true,
     },
   ]

@@ -26,6 +26,8 @@ export interface Peer {
   readonly warmUp: number
   /** how many may connect at once, where that is few */
   readonly connections?: number
+  /** where another port than the subject's is for a kind of work */
+  readonly ports?: Readonly<Partial<Record<Work, number>>>
   readonly tolerant?: boolean
   readonly awaitQuit?: boolean
   /** kinds of work that it cannot do here, with the reason */

@@ -192,7 +192,7 @@ function peerCases(
     .filter((peer) => peer.cannot?.[work] === undefined)
     .map((peer) => ({
       name: peer.subject.name,
-      subject: peer.subject,
+      subject: { ...peer.subject, port: peer.ports?.[work] ?? peer.subject.port },
       order: orderOf(context, {
         ...load,
         messages: peer.messages[work],
