@@ -129,15 +129,17 @@ _${port}._tcp.mx ${right}
 moved MX 10 mx
 moved A 127.0.0.1
 `
-  // the record of the key that is there now, and another host
-  const forge = (line: string): string =>
-    line.replace(/(\sTLSA\s+)3 1 1/, '$13 0 1').replace(/^(moved\S*\s.*\sMX\s+)10 /, '$199 ')
   return [
     { name: 'signed.test', records: signed, signatures: 'good' },
     { name: 'plain.test', records: plain, signatures: 'unsigned' },
     { name: 'tampered.test', records: tampered, signatures: 'good', tamper: forge },
     { name: 'expired.test', records: '@ MX 10 mx\n@ A 127.0.0.1\nmx A 127.0.0.1\n', signatures: 'expired' },
   ]
+}
+
+/** Makes another record of the TLSA record that fits, and another preference of an MX record. */
+function forge(line: string): string {
+  return line.replace(/(\sTLSA\s+)3 1 1/, '$13 0 1').replace(/^(moved\S*\s.*\sMX\s+)10 /, '$199 ')
 }
 
 function gateConf(ports: Record<'dns' | 'sink' | 'mail' | 'expired', number>): string {
