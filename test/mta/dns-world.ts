@@ -3,7 +3,7 @@
  * asks that resolver alone.
  *
  * The sink and the mail servers listen on 127.0.0.1. At 127.0.0.11 there is somebody at the sink's port who closes every
- * connection, and at 127.0.0.43 the policy host of MTA-STS, whose port is 443 by RFC 8461.
+ * connection. The policy host of MTA-STS, whose port is 443 by RFC 8461, has an address of loopback that is its own.
  */
 
 import { createHash, X509Certificate } from 'node:crypto'
@@ -31,6 +31,9 @@ export interface DnsWorld {
 
 /** More than a datagram holds. */
 export const MANY = 60
+
+/** of this process: another one may run the same tests */
+const POLICY_HOST = `127.43.${(process.pid >> 8) % 256}.${process.pid % 256}`
 
 /** Makes everything, and takes it away again if something fails. */
 export async function startWorld(): Promise<DnsWorld> {
@@ -116,11 +119,11 @@ _${port}._tcp.mx ${wrong}
 asked MX 10 mx.asked
 mx.asked A 127.0.0.1
 _mta-sts.asked TXT "v=STSv1; id=20261122;"
-mta-sts.asked A 127.0.0.43
+mta-sts.asked A ${POLICY_HOST}
 strange MX 10 mx.strange
 mx.strange A 127.0.0.1
 _mta-sts.strange TXT "v=STSv1; " "id=1;"
-mta-sts.strange A 127.0.0.43
+mta-sts.strange A ${POLICY_HOST}
 `
   const tampered = `
 @ MX 10 mx
@@ -195,7 +198,7 @@ async function policyHost(pki: Pki): Promise<HttpsServer> {
     response.end('version: STSv1\r\nmode: enforce\r\nmx: mx.asked.plain.test\r\nmax_age: 86400\r\n')
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(443, '127.0.0.43', resolve)
+    server.once('error', reject).listen(443, POLICY_HOST, resolve)
   })
   return server
 }
