@@ -1,12 +1,15 @@
 /**
  * The bytes of one client: read when asked for, written in batches, both with deadlines.
  *
- * Nothing is read ahead beyond the socket's own buffer, so a session that is busy stops its client by TCP. Replies
- * are collected and leave with `flush`, so that pipelined commands are answered in one segment (RFC 2920 §3.2). A
- * client that does not take its replies is cut off: nothing more is read from it until they are gone, and not for
+ * At most one chunk is read ahead beyond the socket's own buffer, so a session that is busy stops its client by TCP.
+ * Replies are collected and leave with `flush`, so that pipelined commands are answered in one segment (RFC 2920 §3.2).
+ * A client that does not take its replies is cut off: nothing more is read from it until they are gone, and not for
  * longer than the limit.
  *
  * Socket errors never surface as events: the next read says `end`, the next flush throws ClientGoneError.
+ *
+ * Every command of every session passes here, so what is done for each wait is kept small: chunks come straight from
+ * the socket's `data` events, and a session has one timer, which is set anew only when it has rung or would ring too late.
  */
 
 import type { Socket } from 'node:net'
@@ -34,11 +37,13 @@ export class ClientIo {
   /** what is spoken through now: the accepted socket, or TLS over it */
   #socket: Socket
   #reading = false
+  /** came while nobody waited for it; the socket rests until it is taken */
+  #ahead: Buffer | undefined
   #ended = false
   #interrupted = false
   #wake: (() => void) | undefined
-  #outgoing: string[] = []
-  #outgoingLength = 0
+  readonly #alarm = new Alarm(() => this.#wake?.())
+  #outgoing = ''
   readonly #gone = new Leave()
   readonly #departed = new Leave()
   readonly #closed: Promise<void>
@@ -49,12 +54,15 @@ export class ClientIo {
     this.#limits = limits
     // A client may send everything and shut down its side; it still gets its replies.
     socket.allowHalfOpen = true
-    socket.on('error', () => this.#lost())
+    socket.on('error', this.#onLost)
     this.#closed = new Promise((resolve) => {
-      if (socket.closed) resolve()
-      else socket.once('close', () => resolve())
+      const closed = (): void => {
+        this.#onLost()
+        resolve()
+      }
+      if (socket.closed) closed()
+      else socket.once('close', closed)
     })
-    void this.#closed.then(() => this.#lost())
   }
 
   /** aborted when the connection is lost; for waits that are not reads */
@@ -69,7 +77,7 @@ export class ClientIo {
 
   /** octets of replies that wait for `flush` */
   get unsent(): number {
-    return this.#outgoingLength
+    return this.#outgoing.length
   }
 
   /** Waits for bytes. `timeout` in milliseconds; undefined waits for ever. */
@@ -77,16 +85,16 @@ export class ClientIo {
     this.#listen()
     const deadline = timeout === undefined ? undefined : performance.now() + timeout
     for (;;) {
-      const chunk = this.#socket.read() as Buffer | null
-      if (chunk !== null) return { kind: 'chunk', chunk }
+      const chunk = this.#takeAhead()
+      if (chunk !== undefined) return { kind: 'chunk', chunk }
       if (this.#ended || this.#gone.taken) return { kind: 'end' }
       if (this.#interrupted) {
         this.#interrupted = false
         return { kind: 'interrupted' }
       }
-      const left = deadline === undefined ? undefined : deadline - performance.now()
-      if (left !== undefined && left <= 0) return { kind: 'timeout' }
-      await this.#wait(left)
+      if (deadline !== undefined && performance.now() >= deadline) return { kind: 'timeout' }
+      if (this.#socket.isPaused()) this.#socket.resume()
+      await this.#wait(deadline)
     }
   }
 
@@ -98,8 +106,7 @@ export class ClientIo {
 
   /** Queues a reply (a byte string that ends in CR LF). */
   send(text: string): void {
-    this.#outgoing.push(text)
-    this.#outgoingLength += text.length
+    this.#outgoing += text
   }
 
   /** Notices from here on when the client leaves, before anything is read or written. */
@@ -107,24 +114,18 @@ export class ClientIo {
     this.#listen()
   }
 
-  /** Writes what was queued and waits while the client takes nothing. @throws ClientGoneError */
-  async flush(): Promise<void> {
-    if (this.#outgoingLength === 0) return
-    const text = this.#outgoing.join('')
-    this.#outgoing = []
-    this.#outgoingLength = 0
+  /**
+   * Writes what was queued.
+   * @returns what to wait for while the client takes nothing: a rejection is ClientGoneError
+   * @throws ClientGoneError
+   */
+  flush(): Promise<void> | undefined {
+    if (this.#outgoing === '') return undefined
+    const text = this.#outgoing
+    this.#outgoing = ''
     if (this.#gone.taken || !this.#socket.writable) throw new ClientGoneError()
     this.#listen()
-    if (this.#socket.write(text, 'latin1')) return
-    const deadline = performance.now() + this.#limits.writeStall
-    while (this.#socket.writableNeedDrain) {
-      const left = deadline - performance.now()
-      if (left <= 0 || this.#gone.taken) {
-        this.#socket.destroy()
-        throw new ClientGoneError('the client does not read its replies')
-      }
-      await this.#wait(left)
-    }
+    return this.#socket.write(text, 'latin1') ? undefined : this.#drained()
   }
 
   /**
@@ -132,7 +133,8 @@ export class ClientIo {
    * in clear text before it could have seen our answer.
    */
   takeBuffered(): Buffer {
-    const chunks: Buffer[] = []
+    const ahead = this.#takeAhead()
+    const chunks = ahead === undefined ? [] : [ahead]
     for (;;) {
       const chunk = this.#socket.read() as Buffer | null
       if (chunk === null) break
@@ -141,22 +143,26 @@ export class ClientIo {
     return Buffer.concat(chunks)
   }
 
-  /** Gives the socket away. Reads and writes rest until `attach`. */
+  /** Gives the socket away, with what nobody has read. Reads and writes rest until `attach`. */
   detach(): Socket {
-    this.#socket.off('readable', this.#onReadable)
-    this.#socket.off('end', this.#onEnd)
-    this.#socket.off('drain', this.#onDrain)
+    const socket = this.#socket
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('drain', this.#onDrain)
+    socket.pause()
+    const ahead = this.#takeAhead()
+    if (ahead !== undefined) socket.unshift(ahead)
     this.#reading = false
-    return this.#socket
+    return socket
   }
 
   /** Goes on over a TLS socket that stands on the accepted one. */
   attach(socket: Socket): void {
     this.#socket = socket
     socket.allowHalfOpen = true
-    socket.on('error', () => this.#lost())
-    socket.once('close', () => this.#lost())
-    if (socket.destroyed) this.#lost()
+    socket.on('error', this.#onLost)
+    socket.once('close', this.#onLost)
+    if (socket.destroyed) this.#onLost()
   }
 
   /**
@@ -171,9 +177,7 @@ export class ClientIo {
     } catch (error) {
       if (!(error instanceof ClientGoneError)) throw error
     } finally {
-      this.#socket.destroy()
-      this.#raw.destroy()
-      await this.#closed
+      await this.destroy()
     }
   }
 
@@ -196,19 +200,39 @@ export class ClientIo {
     }
   }
 
+  /** @throws ClientGoneError */
+  async #drained(): Promise<void> {
+    const deadline = performance.now() + this.#limits.writeStall
+    while (this.#socket.writableNeedDrain) {
+      if (this.#gone.taken || performance.now() >= deadline) {
+        this.#socket.destroy()
+        throw new ClientGoneError('the client does not read its replies')
+      }
+      await this.#wait(deadline)
+    }
+  }
+
   #listen(): void {
     if (this.#reading) return
     this.#reading = true
-    this.#socket.on('readable', this.#onReadable)
+    this.#socket.on('data', this.#onData)
     this.#socket.on('end', this.#onEnd)
     this.#socket.on('drain', this.#onDrain)
+    // the listener accepts sockets at rest
+    this.#socket.resume()
     if (this.#socket.readableEnded) this.#onEnd()
   }
 
-  readonly #onReadable = (): void => {
-    // An end that nobody reads up to would otherwise go unnoticed while policy lets the client wait.
-    if (this.#socket.readableLength === 0) this.#socket.read(0)
-    this.#wake?.()
+  readonly #onData = (chunk: Buffer): void => {
+    this.#ahead = this.#ahead === undefined ? chunk : Buffer.concat([this.#ahead, chunk])
+    if (this.#wake === undefined) this.#socket.pause()
+    else this.#wake()
+  }
+
+  #takeAhead(): Buffer | undefined {
+    const chunk = this.#ahead
+    this.#ahead = undefined
+    return chunk
   }
 
   readonly #onDrain = (): void => this.#wake?.()
@@ -219,23 +243,21 @@ export class ClientIo {
     this.#wake?.()
   }
 
-  #lost(): void {
+  readonly #onLost = (): void => {
+    this.#alarm.stop()
     this.#gone.take()
     this.#departed.take()
     this.#wake?.()
   }
 
-  /** Until something happens or the time is over. */
-  #wait(milliseconds: number | undefined): Promise<void> {
+  /** Until something happens or, by performance.now(), the time is over. */
+  #wait(deadline: number | undefined): Promise<void> {
+    if (deadline !== undefined && !this.#gone.taken) this.#alarm.ringBy(deadline)
     return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer)
+      this.#wake = () => {
         this.#wake = undefined
         resolve()
       }
-      const timer =
-        milliseconds === undefined ? undefined : setTimeout(done, Math.min(milliseconds, LONGEST_TIMER))
-      this.#wake = done
     })
   }
 }
@@ -257,5 +279,38 @@ class Leave {
   }
 }
 
-/** what setTimeout can count; a longer wait is cut into several by the loops that call #wait */
+/** Rings at the time asked for last or before it. Who is woken too early asks again, which costs nothing in most cases. */
+class Alarm {
+  readonly #ring: () => void
+  #timer: NodeJS.Timeout | undefined
+  /** when the timer goes off, by performance.now() */
+  #at = 0
+
+  constructor(ring: () => void) {
+    this.#ring = ring
+  }
+
+  ringBy(time: number): void {
+    if (this.#timer !== undefined) {
+      if (this.#at <= time) return
+      clearTimeout(this.#timer)
+    }
+    const left = Math.max(0, time - performance.now())
+    this.#at = time
+    // a longer wait is cut into several
+    this.#timer = setTimeout(this.#rung, Math.min(left, LONGEST_TIMER))
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  readonly #rung = (): void => {
+    this.#timer = undefined
+    this.#ring()
+  }
+}
+
+/** what setTimeout can count */
 const LONGEST_TIMER = 2_147_483_647
