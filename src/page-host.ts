@@ -2,8 +2,6 @@
 
 import { explainProcess } from './cli/explain/command.ts'
 import type { Settings } from './config/settings.ts'
-import type { Operator } from './console/operator.ts'
-import { printable } from './console/render.ts'
 import type { ConsoleServerOptions } from './console/server.ts'
 import type { EventBus } from './events/events.ts'
 import { PageLogins } from './page-logins.ts'
@@ -41,16 +39,21 @@ export function pageHost({ services, servicesFor, events }: PageParts): PageHost
       version: services.version,
       listens: services.settings().listens.map(({ instance }) => instance),
     }),
-    audit: (operator, what) => events.emit(auditLine(operator, what)),
+    account: ({ act, place, address, port, user, good, command }) =>
+      events.emit({
+        kind: 'operator',
+        at: Date.now(),
+        act,
+        listener: place,
+        remote: { address, port },
+        user: toBytes(user),
+        good,
+        command: toBytes(command),
+        // what the page does it may do because Page_Operators names the user
+        role: act === 'command' ? 'Page_Operators' : '',
+      }),
     clock: Date.now,
   }
-}
-
-function auditLine({ name, known, from }: Operator, what: string) {
-  const who = known === 'not' ? `${JSON.stringify(name)} (not known)` : JSON.stringify(name)
-  const text = printable(`${who} from ${from}, ${what}`)
-  const level = known === 'not' ? 'warning' : 'notice'
-  return { kind: 'panic', at: Date.now(), level, module: 'page', text: toBytes(text) } as const
 }
 
 /** Text of events is a byte string. */

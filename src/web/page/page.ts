@@ -12,7 +12,7 @@ import type { Operator } from '../../console/operator.ts'
 import { dataOf, fromBytes } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
 import type { Visitor } from '../visitor.ts'
-import { actWords } from './acts.ts'
+import { actOrder } from './acts.ts'
 import { Asking, type Gather } from './ask.ts'
 import { readAssets } from './assets.ts'
 import {
@@ -60,8 +60,8 @@ export interface PageHost {
     readonly version: string
     readonly listens: readonly string[]
   }
-  /** a login, its failure, or an act: who, and what */
-  readonly audit: (operator: Operator, what: string) => void
+  /** a login, good or not, and every act before it is done and when it has ended */
+  readonly account: (fact: PageFact) => void
   readonly clock: () => number
 }
 
@@ -77,6 +77,18 @@ export interface PageVisit {
   readonly port: number
   /** of the Listen; 0 on a UNIX socket */
   readonly localPort: number
+}
+
+/** For the log of what operators do. Unicode text. */
+export interface PageFact {
+  readonly act: 'login' | 'command' | 'end'
+  readonly place: string
+  readonly address: string
+  readonly port: number
+  readonly user: string
+  readonly good: boolean
+  /** '' for a login */
+  readonly command: string
 }
 
 interface Request {
@@ -126,7 +138,8 @@ export class OperatorPage {
   }
 
   async #answer(path: string, asked: Request): Promise<PageAnswer> {
-    if (!path.startsWith(PREFIX)) return redirect()
+    if (path === '/' || `${path}/` === PREFIX) return redirect()
+    if (!path.startsWith(PREFIX)) throw new PageError(404, 'There is nothing here.')
     const name = path.slice(PREFIX.length)
     const [api, kind = '', what = '', ...rest] = name.split('/')
     if (api !== 'api' || rest.length > 0) return this.#asset(name, asked.request)
@@ -173,7 +186,7 @@ export class OperatorPage {
     const subject = subjectOf(visit.visitor)
     if (subject === undefined) throw new PageError(403, 'A client certificate that verifies is needed here.')
     const begun = this.#sessions.begin({ name: subject, known: 'certificate' }, placeOf(visit))
-    this.#host.audit(operatorOf(begun.session, visit), 'page: let in by certificate')
+    this.#account(visit, { act: 'login', user: subject, good: true })
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
 
@@ -188,14 +201,9 @@ export class OperatorPage {
       password: Buffer.from(password, 'utf8').toString('latin1'),
       client: visit.address,
     })
-    const operator: Operator = {
-      name: user,
-      known: outcome === 'right' ? 'password' : 'not',
-      from: from(visit),
-    }
     if (outcome === 'busy')
       throw new PageError(503, 'Nobody can be let in at the moment. Try again in a while.')
-    this.#host.audit(operator, outcome === 'right' ? 'page: logged in' : 'page: login failed')
+    this.#account(visit, { act: 'login', user, good: outcome === 'right' })
     if (outcome === 'wrong') throw new PageError(401, 'This user and password do not go together.')
     const before = cookieOf(request, cookieName(visit))
     if (before !== undefined) this.#sessions.end(before)
@@ -203,10 +211,9 @@ export class OperatorPage {
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
 
-  #logout({ request, visit, operator }: Entered): PageAnswer {
+  #logout({ request, visit }: Entered): PageAnswer {
     const token = cookieOf(request, cookieName(visit))
     if (token !== undefined) this.#sessions.end(token)
-    this.#host.audit(operator, 'page: logged out')
     return json({ login: true }, 200, cookie(visit, undefined))
   }
 
@@ -230,16 +237,24 @@ export class OperatorPage {
   async #act(name: string, { request, visit, session, operator }: Entered): Promise<PageAnswer> {
     if (!mayAct(session, visit))
       throw new PageError(403, 'You may look here and not act: Page_Operators does not name you.')
-    const words = actWords(name, await readObject(request))
-    const line = joinWords(words)
+    const { words, dryRun } = actOrder(name, await readObject(request))
+    const fact = { user: operator.name, command: joinWords(words) }
+    if (!dryRun) this.#account(visit, { ...fact, act: 'command', good: true })
+    let good = false
     try {
       const { answer, missing } = await this.#asking.act(words, operator)
-      this.#host.audit(operator, `page: ${line}`)
+      good = true
       return json({ missing, data: dataOf(answer) })
-    } catch (error) {
-      this.#host.audit(operator, `page: ${line}: ${error instanceof PageError ? 'refused' : 'failed'}`)
-      throw error
+    } finally {
+      if (!dryRun) this.#account(visit, { ...fact, act: 'end', good })
     }
+  }
+
+  #account(
+    { place, address, port }: PageVisit,
+    fact: Omit<PageFact, 'place' | 'address' | 'port' | 'command'> & Partial<PageFact>,
+  ): void {
+    this.#host.account({ place, address, port, command: '', ...fact })
   }
 
   #about(session: PageSession, visit: PageVisit): object {

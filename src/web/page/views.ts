@@ -2,6 +2,7 @@
 
 import type { Answer, TableAnswer } from '../../console/answer.ts'
 import { dataOf } from '../../console/render.ts'
+import { queueOf } from './acts.ts'
 import { PageError } from './http.ts'
 import { rowsPage, rowsQuery } from './rows.ts'
 import { verdictChart } from './verdict-chart.ts'
@@ -25,6 +26,13 @@ export const views: ReadonlyMap<string, View> = new Map<string, View>([
   ['expiring', table('tls', 'expiring')],
   ['server-only', table('tls', 'server-only')],
   ['queue', table('mailq', '-l', ALL)],
+  [
+    'messages',
+    {
+      words: (query) => ['showqueue', 'binding', ...queueOf(Object.fromEntries(query)), '100'],
+      show: (answer) => dataOf(answer),
+    },
+  ],
   [
     'why',
     {

@@ -1,0 +1,49 @@
+/** Logins of the page: a failure costs time, too many turn an address away, and few wait at once. */
+
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import type { ServerEvent } from './events/events.ts'
+import { PageLogins } from './page-logins.ts'
+
+const folder = mkdtempSync(path.join(tmpdir(), 'postern-logins-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+writeFileSync(path.join(folder, 'users'), 'ann:secret\n')
+
+const uri = `file://${folder}/users`
+const events: ServerEvent[] = []
+const sink = { emit: (event: ServerEvent) => void events.push(event) }
+const login = (user: string, password: string, client = '192.0.2.1') => ({ uri, user, password, client })
+
+test('after so many failures a right password is wrong too, until the window is over; other addresses are not concerned', async () => {
+  let now = 0
+  const logins = new PageLogins(sink, { failures: 3, window: 900, longest: 0 }, () => now)
+  assert.equal(await logins.attempt(login('ann', 'secret')), 'right')
+  for (let count = 0; count < 3; count++) assert.equal(await logins.attempt(login('ann', 'wrong')), 'wrong')
+  assert.equal(await logins.attempt(login('ann', 'secret')), 'wrong')
+  assert.equal(await logins.attempt(login('ann', 'secret', '192.0.2.2')), 'right')
+  now += 901_000
+  assert.equal(await logins.attempt(login('ann', 'secret')), 'right')
+})
+
+test('an address that guesses has few attempts under way, and leaves room for others', async () => {
+  const logins = new PageLogins(sink, { longest: 0.05, perAddress: 2, total: 3 })
+  const outcomes = await Promise.all([
+    ...[1, 2, 3, 4].map(() => logins.attempt(login('ann', 'wrong'))),
+    logins.attempt(login('ann', 'secret', '192.0.2.2')),
+    logins.attempt(login('ann', 'secret', '192.0.2.3')),
+  ])
+  assert.deepEqual(outcomes, ['wrong', 'wrong', 'busy', 'busy', 'right', 'busy'])
+  assert.equal(await logins.attempt(login('ann', 'secret', '192.0.2.3')), 'right')
+})
+
+test('a file of users that is not there lets nobody in, and says so where an operator looks', async () => {
+  const logins = new PageLogins(sink)
+  const attempt = { ...login('ann', 'secret'), uri: `file://${folder}/none` }
+  assert.equal(await logins.attempt(attempt), 'busy')
+  assert.ok(
+    events.some((event) => event.kind === 'panic' && event.module === 'page' && /none/.test(event.text)),
+  )
+})
