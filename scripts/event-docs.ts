@@ -8,7 +8,14 @@ import path from 'node:path'
 
 const folder = path.join(import.meta.dirname, '..', 'src', 'events')
 /** where the members of `ServerEvent` are declared, and what is in them */
-const files = ['events.ts', 'decision.ts', 'outbound-tls.ts', 'expiry.ts', '../mail/envelope.ts']
+const files = [
+  'events.ts',
+  'configuration.ts',
+  'decision.ts',
+  'outbound-tls.ts',
+  'expiry.ts',
+  '../mail/envelope.ts',
+]
 
 interface EventType {
   readonly name: string

@@ -176,6 +176,10 @@ export const globalNotes: Notes<GlobalValues> = {
   spool_min_free: '+ octets that stay free on the spool’s file system; below it MAIL is answered `452 4.3.1`',
   reception_memory:
     '+ octets of bodies under reception in memory at once; more goes to files; a change needs a restart',
+  local_changes_file:
+    'read after all other files, where it is there; what is set live is written back into it where no other file may be written; [live-configuration.md](live-configuration.md)',
+  local_changes_only:
+    'what is set live is written back into Local_Changes_File, wherever it stands; [live-configuration.md](live-configuration.md)',
   control_client_timeout:
     'seconds of silence after which a client of the console is cut off; 0 = never; see [console.md](console.md)',
   max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',

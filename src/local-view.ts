@@ -5,6 +5,7 @@
 
 import { statfs } from 'node:fs/promises'
 import type { Diagnostic } from './config/diagnostic.ts'
+import type { LiveConfiguration } from './config/live/live-configuration.ts'
 import type { Settings } from './config/settings.ts'
 import { Counters } from './console/counters.ts'
 import { PanicMemory } from './console/panics.ts'
@@ -31,6 +32,8 @@ export interface LocalViewHost {
   readonly partnerReport: PartnerReport
   /** what ends, the next one first */
   readonly expiring: () => readonly Expiry[]
+  /** undefined in a worker */
+  readonly configuration: LiveConfiguration | undefined
   /** what is in force */
   readonly generation: () => Generation
   readonly reload: () => Promise<readonly Diagnostic[]>
@@ -98,6 +101,7 @@ export class LocalView implements LiveSessions {
       clock: Date.now,
       hostname: () => hostnameOf(generation().settings),
       settings: () => generation().settings,
+      configuration: this.#host.configuration,
       counters,
       panics,
       sessions: () => [...this.#sessions].map((look) => look()),

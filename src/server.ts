@@ -11,6 +11,8 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { loggedHeaders } from './config/custom-loggers.ts'
 import type { Diagnostic } from './config/diagnostic.ts'
+import type { LiveConfiguration } from './config/live/live-configuration.ts'
+import { replaying } from './config/recorded-files.ts'
 import type { Settings } from './config/settings.ts'
 import type { SourceFiles } from './config/source.ts'
 import type { Panic } from './events/events.ts'
@@ -19,6 +21,7 @@ import { buildGeneration, type Generation, withFreshTls } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 import type { Connection } from './listener/connection.ts'
 import { Listeners } from './listener/listener.ts'
+import { liveConfiguration, type ReadSource, recordedSource, SIGNAL } from './live-host.ts'
 import { LocalView } from './local-view.ts'
 import type { Decisions } from './logs/decisions.ts'
 import { Operations } from './operations.ts'
@@ -31,20 +34,17 @@ import type { DeliveryState } from './spool/spool.ts'
 import { openPartition, warningTime } from './standing-parts.ts'
 import { type Expiry, ExpiryWatch } from './tls/expiry-watch.ts'
 import { transportsOf } from './transports.ts'
+import { type PreparedReload, Turns } from './turns.ts'
 
 /** how long `stop` waits for sessions and deliveries under way */
 const DRAIN_MS = 30_000
 /** how long sessions may take to notice that their connection is gone: one whose script still waits is left behind */
 const GIVE_UP_MS = 1000
 
-/** A reload that can still be taken back. */
-export interface PreparedReload {
-  commit(): Promise<void>
-  rollback(): Promise<void>
-}
-
 /** where a message stands that was just accepted: due at once */
 const FRESH: DeliveryState = { attempts: 0, nextAttempt: 0, failed: false, lastText: '' }
+
+type Built = Awaited<ReturnType<typeof buildParts>>
 
 export class Server {
   readonly #options: ServerOptions
@@ -57,14 +57,15 @@ export class Server {
   readonly #view: LocalView
   /** undefined in a worker */
   readonly #operations: Operations | undefined
-  /** reloads and the like follow one another */
-  #lastChange: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
+  /** undefined in a worker */
+  readonly #live: LiveConfiguration | undefined
   #stopped: Promise<void> | undefined
   #generation: Generation
   #services: SessionServices
 
   /** Use `Server.start`. */
-  private constructor(options: ServerOptions, parts: Omit<Parts, 'listeners'>, generation: Generation) {
+  private constructor(options: ServerOptions, { parts, generation }: Built, read: ReadSource) {
     this.#options = options
     this.#generation = generation
     setMaxListeners(0, this.#stopping.signal)
@@ -79,8 +80,10 @@ export class Server {
         node: options.node,
       }),
     }
+    this.#live = options.node === undefined ? this.#openLive(generation, read) : undefined
     this.#view = new LocalView({
       ...parts,
+      configuration: this.#live,
       version: options.version,
       generation: () => this.#generation,
       reload: () => this.reload().then(() => this.warnings),
@@ -105,8 +108,11 @@ export class Server {
    *   SpoolLockedError when another process serves this spool
    */
   static async start(options: ServerOptions): Promise<Server> {
-    const { parts, generation } = await buildParts(options)
-    const server = new Server(options, parts, generation)
+    const read = recordedSource(options)
+    const { text: _, ...others } = options
+    const built = await buildParts({ ...others, files: read.files })
+    const { parts } = built
+    const server = new Server({ ...others, files: read.below }, built, read)
     try {
       await server.#bind()
     } catch (error) {
@@ -177,7 +183,9 @@ export class Server {
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
   async reload(): Promise<void> {
-    await (await this.prepareReload()).commit()
+    await this.#parts.logs.reopen()
+    if (this.#live !== undefined) await this.#live.reload(SIGNAL)
+    else await (await this.prepareReload()).commit()
   }
 
   /**
@@ -185,21 +193,7 @@ export class Server {
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
   async prepareReload(files?: SourceFiles): Promise<PreparedReload> {
-    const { promise, resolve, reject } = Promise.withResolvers<PreparedReload>()
-    void this.#inTurn(async () => {
-      const { promise: over, resolve: end } = Promise.withResolvers<void>()
-      try {
-        const prepared = await this.#prepare(files)
-        resolve({
-          commit: () => prepared.commit().finally(end),
-          rollback: () => prepared.rollback().finally(end),
-        })
-        await over
-      } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)))
-      }
-    })
-    return await promise
+    return await this.#turns.prepare(() => this.#prepare(files))
   }
 
   /** Delivers what a partition of the spool holds that no other process has. @throws SpoolLockedError, DataFileError */
@@ -214,7 +208,7 @@ export class Server {
     const { events, ticketSecret, logs, listeners, hashQueue } = this.#parts
     await logs.reopen()
     const generation = await buildGeneration({
-      source: { ...this.#options, files },
+      source: { ...this.#options, ...(files && { files }) },
       number: this.#generation.number + 1,
       events,
       ticketSecret,
@@ -272,6 +266,17 @@ export class Server {
     operations?.commit()
   }
 
+  #openLive({ started }: Generation, read: ReadSource): LiveConfiguration {
+    return liveConfiguration({
+      read,
+      started,
+      events: this.#parts.events,
+      main: this.#options.file,
+      warnings: () => this.warnings,
+      apply: async (files) => await (await this.prepareReload(replaying(files))).commit(),
+    })
+  }
+
   #openOperations(): Operations {
     const view = this.#view
     return new Operations({
@@ -295,6 +300,7 @@ export class Server {
 
   async #stop(): Promise<void> {
     const { listeners, queue, spool, logs } = this.#parts
+    this.#live?.end()
     listeners.close()
     this.#operations?.close()
     this.#stopping.abort()
@@ -313,16 +319,9 @@ export class Server {
     await logs.close()
   }
 
-  /** Changes of what is in force follow one another. */
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = this.#lastChange.then(change)
-    this.#lastChange = done.catch(() => undefined)
-    return done
-  }
-
   /** Certificates, CAs and lists are read anew, in their turn. @throws ConfigError; nothing has changed then */
   flushTls(): Promise<void> {
-    return this.#inTurn(() => this.#flushTls())
+    return this.#turns.take(() => this.#flushTls())
   }
 
   /** Certificates, CAs and lists are read anew; everything else stays. Sessions under way keep what they began with. */

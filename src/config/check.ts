@@ -115,12 +115,6 @@ class Checker {
   }
 
   #recognised(name: string, value: Value, at: Position): void {
-    if (name === 'local_changes_file') {
-      // read where the files are read
-      if (value.kind !== 'scalar')
-        this.#report.error(`${displayName(name)} is the path of a file, not a ${nounOf(value)}`, value.at)
-      return
-    }
     if (alreadySo[name] && isHarmless(value, alreadySo[name])) return
     const shown = displayName(name)
     const harmless = restricting[name]

@@ -204,8 +204,6 @@ const moduleOptions: readonly KnownNames[] = [
       pin_thread_for_completion_in_event_loop reap_interval script_ttl use_reusable_thread
     `,
   },
-  // read where the configuration's files are read
-  { scopes: 'global', names: 'local_changes_file' },
 ]
 
 const acting: ReadonlyMap<string, readonly OptionRow<unknown>[]> = actingRows()

@@ -267,7 +267,7 @@ export const knownOptions: readonly KnownNames[] = [
       dns_rate_limit_period dns_udp_rcvbuf_size dns_udp_sndbuf_size expensive_batch_assessment force_fsync
       generic_getter_cache_size growbuf_size hostname hot_domains initial_hash_buckets
       inline_transfail_processing keep_message_dicts_in_memory large_message_threshold
-      legacy_message_threshold license local_changes_file local_changes_only log_hires_timestamp
+      legacy_message_threshold license log_hires_timestamp
       mail_queue_check_vm_interval maintainer_pool malloc2mmap_threshold masterdb_file match_cache_life
       match_cache_size max_dns_ttl max_resident_transfails max_timed_events_per_iter memory_goal memory_hwm
       migrate_connections_between_sibling_domains mime_parse_large_messages_during_reception min_dns_ttl

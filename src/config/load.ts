@@ -49,6 +49,7 @@ import type {
 import type { Egress } from './settings-queue.ts'
 import { diskFiles, memoryFiles, readSource, type SourceFiles } from './source.ts'
 import { warnOfTraps } from './traps.ts'
+import type { Statement } from './tree.ts'
 import { checkWaysOut } from './ways-out.ts'
 
 export interface LoadResult {
@@ -56,6 +57,8 @@ export interface LoadResult {
   readonly settings: Settings | undefined
   /** errors and warnings, in the order of files and lines */
   readonly diagnostics: readonly Diagnostic[]
+  /** everything that is written, without includes and with changes from the console */
+  readonly statements: readonly Statement[]
   /** the files as they were read, for `renderDiagnostics` */
   readonly readSource: (file: string) => string | undefined
 }
@@ -74,12 +77,16 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   checkCustomLoggers(model, report)
   checkAuthenticity(model.authenticity, report)
   warnOfTraps(model, report)
+  const localOnly = model.global.settings.get('local_changes_only')
+  if (localOnly?.value === true && source.localChanges === undefined)
+    report.error('Local_Changes_Only needs a Local_Changes_File', localOnly.at)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
   const diagnostics = sortDiagnostics(all, source.files)
   const good = diagnostics.every((each) => each.severity !== 'error')
   return {
     settings: good ? makeSettings(model, { file, files: source.files, directory, diagnostics }) : undefined,
     diagnostics,
+    statements: source.statements,
     readSource: (name) => source.text(name),
   }
 }

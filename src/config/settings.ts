@@ -128,6 +128,10 @@ export interface GlobalValues extends SessionGlobals, QueueGlobals {
   readonly reception_memory: number
   /** seconds of silence after which a client of the console is cut off; 0 = never */
   readonly control_client_timeout: number
+  /** read after all other files, where it is there: the first change that is written back makes it */
+  readonly local_changes_file: FilePath | undefined
+  /** what is changed from the console is written back into Local_Changes_File, wherever it stands */
+  readonly local_changes_only: boolean
   /** + sessions over all listeners; 0 = derived from the file-descriptor limit */
   readonly max_sessions: number
   /** + days before the end of a certificate or revocation list at which a warning is given, descending */

@@ -1,39 +1,77 @@
-/** What is configured, and putting another configuration in force (momentum: console-commands/config). */
+/** What is in force, and putting the files of the configuration in force again (momentum: console-commands/config). */
 
-import { readFileSync } from 'node:fs'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import { describeOrigin } from '../config/diagnostic.ts'
-import { type EvaluationPlace, evaluate } from '../config/evaluate.ts'
-import { renderDiagnostics } from '../config/render.ts'
+import { type Evaluation, type EvaluationPlace, evaluate } from '../config/evaluate.ts'
+import { type LiveChange, lineWithoutPasswords } from '../config/live/change.ts'
+import { LineReader, readTarget } from '../config/live/target.ts'
+import { type ConfigurationView, describeLive } from '../config/live/view.ts'
 import { type Answer, ConsoleError } from './answer.ts'
-import type { ConsoleCommand } from './command.ts'
+import type { CommandContext, ConsoleCommand } from './command.ts'
+import { liveCommands } from './commands-live.ts'
+import { explained, orConsoleError, withDiagnostics } from './diagnostics.ts'
+import { evaluateAt } from './effective.ts'
 import type { ConsoleServices } from './services.ts'
+import { joinWords } from './words.ts'
 
-const RELOAD = 'reads the configuration, certificates and scripts again, and reopens the logs; all or nothing'
+const RELOAD =
+  'reads the configuration, certificates and scripts again, and reopens the logs; all or nothing. What was set live and not written back is dropped'
 
 export const configurationCommands: readonly ConsoleCommand[] = [
   {
     name: 'config eval',
-    arguments: '[listen ADDR] [peer IP] [pathway NAME] [domain DOMAIN] [binding NAME] [host HOST] OPTION',
+    arguments:
+      '[SCOPE [INSTANCE]]… OPTION, or [listen ADDR] [peer IP] [pathway NAME] [domain DOMAIN] [binding NAME] [host HOST] OPTION',
     help: 'the effective value of an option in the configuration in force, and where it is written',
     run: evaluateOption,
   },
-  { name: 'config reload', arguments: '', help: RELOAD, run: (_args, services) => reload(services) },
-  { name: 'reload', arguments: '', help: RELOAD, run: (_args, services) => reload(services) },
+  { name: 'config reload', arguments: '', help: RELOAD, run: reload },
+  { name: 'reload', arguments: '', help: RELOAD, run: reload },
+  ...liveCommands,
 ]
 
-function evaluateOption(args: readonly string[], services: ConsoleServices): Answer {
+async function evaluateOption(
+  args: readonly string[],
+  services: ConsoleServices,
+  { connection }: CommandContext,
+): Promise<Answer> {
   const option = args.at(-1)
   if (option === undefined) throw new ConsoleError('say which option: config eval … OPTION')
-  const place = placeOf(args.slice(0, -1))
-  const { name, text, origin } = orConsoleError(() => evaluate(services.settings(), option, place))
-  const from = describeOrigin(origin)
+  const { configuration } = services
+  const view = await configuration?.view(connection)
+  const { name, text, origin } = orConsoleError(() => evaluation(args, services, view))
+  const from = view === undefined ? describeOrigin(origin) : describeLive(origin, view)
   const first = text === undefined ? `${name} is not set` : `${name} = ${text}`
   return {
     kind: 'document',
     data: { option: name, value: text ?? null, from },
     lines: [first, `  from ${from}`],
   }
+}
+
+/** By places in any order, or by the path of a scope. @throws ConfigError */
+function evaluation(
+  args: readonly string[],
+  services: ConsoleServices,
+  view: ConfigurationView | undefined,
+): Evaluation {
+  const [option = ''] = args.slice(-1)
+  const byPlace = args.slice(0, -1).every((word, index, all) => {
+    const before = all.slice(0, index).filter((each) => each.toLowerCase() !== 'esmtp_listener').length
+    return before % 2 === 1 || isPlaceWord(word)
+  })
+  const settings = view === undefined ? services.settings() : view.settings
+  if (settings === undefined) {
+    const wrong = view?.diagnostics.find(({ severity }) => severity === 'error')
+    throw new ConsoleError(`the transaction cannot be put in force as it is: ${wrong?.message ?? ''}`)
+  }
+  if (byPlace || view === undefined) return evaluate(settings, option, placeOf(args.slice(0, -1)))
+  return evaluateAt(view, readTarget(new LineReader(joinWords(args)), view.tree))
+}
+
+function isPlaceWord(word: string): boolean {
+  const name = word.toLowerCase().replace(/^--/, '')
+  return name === 'esmtp_listener' || placeWords.some((each) => each === name)
 }
 
 /** Momentum's path, `esmtp_listener listen :25 peer 10.0.0.0`, or the same with the dashes of `postern eval`. */
@@ -56,53 +94,39 @@ function placeOf(words: readonly string[]): EvaluationPlace {
 
 const placeWords = ['listen', 'peer', 'pathway', 'domain', 'binding', 'host'] as const
 
-async function reload(services: ConsoleServices): Promise<Answer> {
-  const warnings = await withDiagnostics(
-    () => services.reload(),
+async function reload(
+  _args: readonly string[],
+  services: ConsoleServices,
+  { operator, connection }: CommandContext,
+): Promise<Answer> {
+  const { configuration } = services
+  const who = { name: operator.name, from: operator.from }
+  const { warnings, dropped } = await withDiagnostics(
+    async () =>
+      configuration === undefined
+        ? { warnings: await services.reload(), dropped: [] }
+        : await configuration.reload(who, connection),
     'Reconfigure failed; the configuration before stays in force.',
   )
-  const text = warnings.length === 0 ? [] : explained(warnings).trimEnd().split('\n')
   return {
     kind: 'document',
-    data: { reloaded: true, warnings: warnings.map(({ message }) => message) },
-    lines: [...text, 'The configuration was reloaded.'],
+    data: {
+      reloaded: true,
+      warnings: warnings.map(({ message }) => message),
+      dropped: dropped.map(lineWithoutPasswords),
+    },
+    lines: [...textOf(warnings), ...droppedLines(dropped), 'The configuration was reloaded.'],
   }
 }
 
-/** Says what is wrong with a configuration as `postern check` does. @throws ConsoleError */
-export async function withDiagnostics<T>(work: () => Promise<T>, verdict: string): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    const found = diagnosticsOf(error)
-    if (found === undefined) throw error
-    throw new ConsoleError(`${explained(found)}${verdict}`, { cause: error })
-  }
+function textOf(warnings: readonly Diagnostic[]): readonly string[] {
+  return warnings.length === 0 ? [] : explained(warnings).trimEnd().split('\n')
 }
 
-function orConsoleError<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    const [first] = diagnosticsOf(error) ?? []
-    if (first === undefined) throw error
-    throw new ConsoleError(first.message, { cause: error })
-  }
-}
-
-/** Of a ConfigError or a ListenError. */
-function diagnosticsOf(error: unknown): readonly Diagnostic[] | undefined {
-  if (!(error instanceof Error && 'diagnostics' in error && Array.isArray(error.diagnostics)))
-    return undefined
-  return error.diagnostics as readonly Diagnostic[]
-}
-
-function explained(diagnostics: readonly Diagnostic[]): string {
-  return renderDiagnostics(diagnostics, (file) => {
-    try {
-      return readFileSync(file, 'utf8')
-    } catch {
-      return undefined
-    }
-  })
+function droppedLines(dropped: readonly LiveChange[]): readonly string[] {
+  if (dropped.length === 0) return []
+  return [
+    'Set live, not written back, and no longer in force:',
+    ...dropped.map((each) => `  ${lineWithoutPasswords(each)}`),
+  ]
 }

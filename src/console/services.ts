@@ -1,6 +1,7 @@
 /** What the commands need from the rest of the server. Everything is asked for anew, because a reload replaces it. */
 
 import type { Diagnostic } from '../config/diagnostic.ts'
+import type { LiveConfiguration } from '../config/live/live-configuration.ts'
 import type { Settings } from '../config/settings.ts'
 import type { QueueQuestions, QueueTopic } from '../delivery/operator/orders.ts'
 import type { DomainCounts, QueueCounts } from '../delivery/queue-counts.ts'
@@ -21,6 +22,8 @@ export interface ConsoleServices {
   readonly clock: () => number
   readonly hostname: () => string
   readonly settings: () => Settings
+  /** the configuration as it is changed from the console; undefined in a worker, which does not own it */
+  readonly configuration?: LiveConfiguration | undefined
   readonly counters: Pick<Counters, 'reset' | 'since' | 'counts' | 'rates'>
   readonly panics: Pick<PanicMemory, 'entries'>
   /** inbound sessions under way, the oldest first */

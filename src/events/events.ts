@@ -6,6 +6,7 @@
  */
 
 import type { ContextSnapshot, Endpoint, Envelope, Mailbox } from '../mail/envelope.ts'
+import type { ConfigurationChange } from './configuration.ts'
 import type { DecisionRecord } from './decision.ts'
 import type { ExpiryWarning } from './expiry.ts'
 import type { OutboundTlsFacts, TlsSessionFact } from './outbound-tls.ts'
@@ -229,6 +230,7 @@ export type ServerEvent =
   | AuthenticationFact
   | OperatorAct
   | OperatorFact
+  | ConfigurationChange
   | ExpiryWarning
 
 /** Where facts are told. `mail`, `bounce` and so on never read from it. */

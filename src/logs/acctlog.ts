@@ -4,8 +4,10 @@
  * every command: `time@Z@listener@peer@user@1|0|-1@command[@role]` before it runs (-1: nobody asks whether it is allowed),
  * and `time@E@listener@peer@user@0|1@command` when it has ended, which is an extension. Another one is a line for each
  * act on mail that waits: `time@A@from@operator@messages@under way@act@why it ended early`. Escaped like mainlog.
+ * And one for each change of the configuration from the console: `formatChange`.
  */
 
+import type { ConfigurationChange } from '../events/configuration.ts'
 import type { AuthenticationFact, OperatorAct, OperatorFact } from '../events/events.ts'
 import { escapeText } from './escape.ts'
 import { epochSeconds } from './mainlog.ts'
@@ -47,6 +49,13 @@ export function formatOperatorAct({
   broken,
 }: OperatorAct): string {
   const fields = [epochSeconds(at), 'A', from, operator, String(messages), String(underWay), act, broken]
+  return fields.map((field) => escapeText(asUtf8(field), '@')).join('@')
+}
+
+/** `time@C@from@operator@place@act@scope@option@before@after@warning` */
+export function formatChange(event: ConfigurationChange): string {
+  const { at, from, operator, place, act, scope, option, before, after, warning } = event
+  const fields = [epochSeconds(at), 'C', from, operator, place, act, scope, option, before, after, warning]
   return fields.map((field) => escapeText(asUtf8(field), '@')).join('@')
 }
 

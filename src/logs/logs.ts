@@ -17,7 +17,7 @@ import type {
 import type { DecisionRecord } from '../events/decision.ts'
 import type { ServerEvent } from '../events/events.ts'
 import type { TlsSessionFact } from '../events/outbound-tls.ts'
-import { formatAcctlog, formatOperator, formatOperatorAct } from './acctlog.ts'
+import { formatAcctlog, formatChange, formatOperator, formatOperatorAct } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog, formatOutOfBand } from './bouncelog.ts'
 import { filesOf, type OpenCustomLogger, openCustomLogger, writeCustomLog } from './custom-logs.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
@@ -289,6 +289,9 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
       return
     case 'operator-act':
       acctlog?.write(formatOperatorAct(event))
+      return
+    case 'configuration-change':
+      acctlog?.write(formatChange(event))
       return
     case 'operator':
       acctlog?.write(formatOperator(event))

@@ -5,6 +5,7 @@ import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import { type RecordedFiles, recording } from '../config/recorded-files.ts'
 import type { Settings } from '../config/settings.ts'
+import { diskFiles, type SourceFiles } from '../config/source.ts'
 import type { EventBus } from '../events/events.ts'
 import { BindError, clearStaleSocket } from '../listener/bind.ts'
 import { ListenError } from '../listener/listener.ts'
@@ -27,8 +28,12 @@ export interface TlsBase {
 }
 
 /** Reads it. @throws ConfigError */
-export async function configurationOf(file: string, base: TlsBase): Promise<Configuration> {
-  const { files, record } = recording()
+export async function configurationOf(
+  file: string,
+  base: TlsBase,
+  source: SourceFiles = diskFiles,
+): Promise<Configuration> {
+  const { files, record } = recording(source)
   const { settings, diagnostics } = await loadSettings(file, files)
   if (settings === undefined) throw new ConfigError(diagnostics)
   return { settings, files: record, tls: await httpTls(settings, base) }

@@ -25,7 +25,16 @@ import { partsFor, type Snapshot } from './snapshot.ts'
 export interface NodeHost
   extends Pick<
     ConsoleServices,
-    'version' | 'account' | 'pid' | 'started' | 'clock' | 'hostname' | 'settings' | 'reload' | 'reopenLogs'
+    | 'configuration'
+    | 'version'
+    | 'account'
+    | 'pid'
+    | 'started'
+    | 'clock'
+    | 'hostname'
+    | 'settings'
+    | 'reload'
+    | 'reopenLogs'
   > {
   readonly flushTls: () => Promise<void>
   /** of the supervisor itself */
@@ -62,6 +71,7 @@ export function servicesOf(host: NodeHost, answers: readonly Partial<Snapshot>[]
     clock: host.clock,
     hostname: host.hostname,
     settings: host.settings,
+    configuration: host.configuration,
     reload: host.reload,
     reopenLogs: host.reopenLogs,
     counters: countersOf(host, all('counters')),

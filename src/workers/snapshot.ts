@@ -34,6 +34,7 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   sysinfo: [],
   reload: [],
   config: [],
+  write: [],
   reopen: [],
   help: ['scripts'],
   summary: ['counters', 'sessions', 'queue'],

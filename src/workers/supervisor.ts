@@ -5,12 +5,15 @@
 
 import { resolve } from 'node:path'
 import type { Diagnostic } from '../config/diagnostic.ts'
-import type { RecordedFiles } from '../config/recorded-files.ts'
+import type { LiveConfiguration } from '../config/live/live-configuration.ts'
+import { type RecordedFiles, replaying } from '../config/recorded-files.ts'
 import type { Settings } from '../config/settings.ts'
+import { diskFiles } from '../config/source.ts'
 import { PanicMemory } from '../console/panics.ts'
 import { EventBus, type Panic, type ServerEvent } from '../events/events.ts'
 import { hostnameOf } from '../hostname.ts'
 import { planTargets } from '../listener/targets.ts'
+import { liveConfiguration, SIGNAL } from '../live-host.ts'
 import { type Logs, openLogs } from '../logs/logs.ts'
 import { Operations } from '../operations.ts'
 import { AuthFailures } from '../smtp/auth/failures.ts'
@@ -28,6 +31,7 @@ import { NodeMetrics } from './node-metrics.ts'
 import { type NodeHost, nodeServices, servicesOf } from './node-view.ts'
 import type { Started } from './protocol.ts'
 import type { Snapshot } from './snapshot.ts'
+import { commitWorkers, prepareWorkers } from './two-phase.ts'
 import { type WorkerHandle, WorkerSilentError } from './worker-handle.ts'
 
 export interface SupervisorOptions {
@@ -40,8 +44,6 @@ export interface SupervisorOptions {
 }
 
 const VIEW_MS = 3000
-/** scripts, certificates and a million of Peer stanzas */
-const PREPARE_MS = 120_000
 const COMMIT_MS = 20_000
 /** a script's command may wait */
 const COMMAND_MS = 35_000
@@ -61,6 +63,7 @@ export class Supervisor {
   readonly #failures = new AuthFailures(Date.now)
   readonly #began = Date.now()
   readonly #umask = process.umask()
+  readonly #live: LiveConfiguration
   #inForce: Configuration
   #started: Started = { addresses: [], warnings: [] }
   #countedSince = Date.now()
@@ -120,6 +123,7 @@ export class Supervisor {
       workers: () => this.#crew.serving,
       expected: options.workers,
     })
+    this.#live = this.#openLive(configuration)
     this.#operations = this.#openOperations()
     for (const listener of [this.#logs, this.#panics, this.#metrics])
       this.#events.subscribe((event) => listener.handle(event))
@@ -183,8 +187,10 @@ export class Supervisor {
    * Reads the configuration again and puts it in force in every worker, or in none; reopens every log.
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
-  reload(): Promise<void> {
-    return this.#crew.inTurn(() => this.#reload())
+  async reload(): Promise<void> {
+    // also where the configuration turns out to be broken: logrotate has moved the files
+    await Promise.all([this.#logs.reopen(), this.#crew.askAll('reopenLogs', undefined, COMMIT_MS)])
+    await this.#live.reload(SIGNAL)
   }
 
   /** Drains every worker, for at most 30 s, and closes. Resolves when the last one has ended. */
@@ -206,15 +212,21 @@ export class Supervisor {
     this.#inForce.tls?.watch()
   }
 
-  async #reload(): Promise<void> {
-    // also where the configuration turns out to be broken: logrotate has moved the files
-    await Promise.all([this.#logs.reopen(), this.#crew.askAll('reopenLogs', undefined, COMMIT_MS)])
-    const before = this.#inForce
-    const next = await configurationOf(this.#options.file, {
+  #openLive({ settings, files }: Configuration): LiveConfiguration {
+    return liveConfiguration({
+      main: this.#options.file,
+      read: { below: diskFiles, stored: true, record: files },
       events: this.#events,
-      ticketSecret: this.#ticketSecret,
-      previous: before.tls,
+      started: settings,
+      warnings: () => this.warnings,
+      apply: async (next) => await this.#crew.inTurn(() => this.#putInForce(next)),
     })
+  }
+
+  async #putInForce(files: RecordedFiles): Promise<void> {
+    const before = this.#inForce
+    const base = { events: this.#events, ticketSecret: this.#ticketSecret, previous: before.tls }
+    const next = await configurationOf(this.#options.file, base, replaying(files))
     try {
       await clearPaths(
         next.settings,
@@ -222,7 +234,7 @@ export class Supervisor {
       )
       const operations = await this.#prepareOperations(next.settings)
       try {
-        await this.#tightly(next.settings, () => this.#prepareWorkers(next.files))
+        await this.#tightly(next.settings, () => prepareWorkers(this.#crew, next.files))
       } catch (error) {
         await operations.rollback()
         throw error
@@ -236,49 +248,14 @@ export class Supervisor {
     }
     if (before.tls !== undefined && next.tls !== undefined) before.tls.handOver(next.tls)
     next.tls?.watch()
-    await this.#commitWorkers()
+    const first = await commitWorkers(this.#crew, (text) => this.tellPanic('critical', 'core', text))
+    if (first !== undefined) this.#started = { ...this.#started, ...first }
     await before.tls?.close()
     await this.#logs.replace(next.settings)
   }
 
-  /** All are ready for it, or none keeps anything of it. */
-  async #prepareWorkers(files: RecordedFiles): Promise<void> {
-    const workers = this.#crew.serving
-    const ends = await Promise.allSettled(
-      workers.map((worker) => worker.ask('prepare', { files }, PREPARE_MS)),
-    )
-    const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
-    if (failures.length === 0) return
-    await Promise.all(
-      workers.map(async (worker, index) => {
-        // one that has not answered may yet get ready, for something that nobody commits: it is replaced
-        if (ends[index]?.status === 'rejected' && ends[index].reason instanceof WorkerSilentError)
-          worker.kill()
-        if (ends[index]?.status !== 'fulfilled') return
-        await worker.ask('rollback', undefined, COMMIT_MS).catch(() => worker.kill())
-      }),
-    )
-    throw failures.find((error) => !(error instanceof WorkerSilentError)) ?? failures[0]
-  }
-
-  /** Nothing should fail here. Whoever does not follow is replaced, and its replacement begins with the new one. */
-  async #commitWorkers(): Promise<void> {
-    const answers = await Promise.all(
-      this.#crew.serving.map(async (worker) => {
-        try {
-          return [await worker.ask('commit', undefined, COMMIT_MS)]
-        } catch (error) {
-          this.tellPanic('critical', 'core', `after a reload: ${String(error)}; it is replaced`)
-          worker.kill()
-          return []
-        }
-      }),
-    )
-    const [first] = answers.flat()
-    if (first !== undefined) this.#started = { ...this.#started, ...first }
-  }
-
   async #stop(): Promise<void> {
+    this.#live.end()
     this.#operations.close()
     await this.#crew.stop()
     this.#operations.end()
@@ -353,6 +330,7 @@ export class Supervisor {
       clock: Date.now,
       hostname: () => hostnameOf(this.settings),
       settings: () => this.settings,
+      configuration: this.#live,
       reload: async () => {
         await this.reload()
         return this.warnings

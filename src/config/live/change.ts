@@ -6,6 +6,7 @@
 import type { Position } from '../diagnostic.ts'
 import { displayName } from '../known-names.ts'
 import { parse } from '../parser.ts'
+import { withoutPasswords } from '../secrets.ts'
 import type { Assignment, Scalar, StanzaNode, Statement, Value } from '../tree.ts'
 import { formatText, formatValue } from './format.ts'
 import { pathKey, type ScopePath } from './steps.ts'
@@ -105,6 +106,13 @@ export function withChange(before: readonly LiveChange[], change: LiveChange): r
   const isInside = (each: LiveChange): boolean =>
     each.kind !== 'scratch' && (pathKey(each.path) === path || pathKey(each.path).startsWith(`${path}\n`))
   return [...before.filter((each) => !isInside(each)), change]
+}
+
+/** The command that makes the same change, for screens and logs. */
+export function lineWithoutPasswords(change: LiveChange): string {
+  if (change.kind !== 'set') return change.line
+  const { path, option, value } = change
+  return setChange(change, path, option, withoutPasswords(option, value)).line
 }
 
 /** `<console>` as a text: each change on the line of its number. */

@@ -16,6 +16,7 @@ import {
   readFile,
   realpath,
   rename,
+  stat,
   unlink,
 } from 'node:fs/promises'
 import path from 'node:path'
@@ -63,6 +64,24 @@ export async function keepFile(name: string, { before, after, mode }: KeepOption
   }
 }
 
+/** @param before undefined: there was no such file. @throws NotKeptError where that is no longer so */
+export async function checkUnchanged(name: string, before: string | undefined): Promise<void> {
+  try {
+    const { file, there } = await targetOf(path.resolve(name))
+    if (there !== (before !== undefined)) throw new NotKeptError(`${name} has changed since it was read`)
+    if (before !== undefined) await compare(file, name, before)
+  } catch (error) {
+    if (error instanceof NotKeptError) throw error
+    throw new NotKeptError(`${name} cannot be read: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Who may read and write a file: a new one beside it is no more open than that. */
+export async function modeOf(file: string): Promise<number> {
+  const { mode } = await stat(file)
+  return mode & 0o666
+}
+
 /** Makes a file that must not be there yet. @throws NotKeptError */
 export async function makeFile(name: string, text: string, mode: number): Promise<void> {
   try {
@@ -92,7 +111,7 @@ async function replace(
   if (!found.isFile()) throw new NotKeptError(`${name} is not a plain file`)
   if (found.nlink > 1)
     throw new NotKeptError(`${name} has several names (hard links), and only one would change`)
-  await checkUnchanged(file, name, before)
+  await compare(file, name, before)
   await beside(file, async (temporary, handle) => {
     await handle.writeFile(after)
     const made = await handle.stat()
@@ -106,7 +125,7 @@ async function replace(
     await handle.chmod(found.mode & 0o7777)
     await handle.sync()
     // the last look before it is too late
-    await checkUnchanged(file, name, before)
+    await compare(file, name, before)
     await rename(temporary, file)
   })
 }
@@ -123,7 +142,7 @@ async function makeNew(file: string, text: string, mode: number): Promise<void> 
 }
 
 /** @throws NotKeptError where the octets are not those of the text */
-async function checkUnchanged(file: string, name: string, before: string): Promise<void> {
+async function compare(file: string, name: string, before: string): Promise<void> {
   const octets = await readFile(file)
   if (octets.equals(Buffer.from(before, 'utf8'))) return
   throw new NotKeptError(

@@ -140,14 +140,20 @@ function checkOption({ text, quoted }: Word, path: ScopePath): void {
     )
 }
 
-/** The row of an option that acts. @throws ConfigError for one that would do nothing */
-export function settableRow({ path, option }: Target): OptionRow<unknown> | undefined {
-  if (option === undefined) throw mistake('say which option, and its value')
+/** The row of an option that acts there. */
+export function rowOf({ path, option = '' }: Target): OptionRow<unknown> | undefined {
   const scope = scopeAt(path)
   const found = scope === undefined ? undefined : findOption(option, scope)
-  if (found?.kind === 'acts') return found.row
-  if (option === 'local_changes_file') return undefined
-  const what = scope === undefined ? describePath(path.slice(-1)) : displayName(option)
+  return found?.kind === 'acts' ? found.row : undefined
+}
+
+/** The same of one that can be set. @throws ConfigError for one that would do nothing */
+export function settableRow(target: Target): OptionRow<unknown> {
+  const { path, option } = target
+  if (option === undefined) throw mistake('say which option, and its value')
+  const row = rowOf(target)
+  if (row !== undefined) return row
+  const what = scopeAt(path) === undefined ? describePath(path.slice(-1)) : displayName(option)
   throw mistake(`${what} is recognised, not implemented: setting it would do nothing`)
 }
 
@@ -156,16 +162,15 @@ export function settableRow({ path, option }: Target): OptionRow<unknown> | unde
  * it of its arguments, is taken as that where the option takes it as that.
  * @throws ConfigError with places in `text`
  */
-export function readValue(text: string, row: OptionRow<unknown> | undefined, directory: string): Value {
+export function readValue(text: string, row: OptionRow<unknown>, directory: string): Value {
   const { statements, diagnostics } = parse(`v = ${text}`, CONSOLE)
   const [first, ...more] = statements
   const wrong = diagnostics.find(({ severity }) => severity === 'error')
-  if (wrong !== undefined) throw mistake(wrong.message)
-  if (first?.kind !== 'assignment' || more.length > 0) {
-    throw mistake(`${quote(text)} is not one value: text with blanks stands in quotes, a list in ( )`)
-  }
+  if (wrong !== undefined && /^["'([]/.test(text)) throw mistake(wrong.message)
+  if (wrong !== undefined || first?.kind !== 'assignment' || more.length > 0)
+    throw mistake('this is not one value: text with blanks stands in quotes, a list in ( )')
   const { value } = first
-  if (row === undefined || value.kind !== 'scalar' || !/^[([].*[)\]]$/s.test(value.text.trim())) return value
+  if (value.kind !== 'scalar' || !/^[([].*[)\]]$/s.test(value.text.trim())) return value
   const inner = parse(`v = ${value.text}`, CONSOLE)
   const [whole] = inner.statements
   if (inner.diagnostics.length > 0 || inner.statements.length !== 1 || whole?.kind !== 'assignment')

@@ -36,7 +36,7 @@ export interface WriteBackPlan {
   /** by name */
   readonly texts: ReadonlyMap<string, string>
   /** what the files say then, and who said it */
-  readonly saved: readonly LiveChange[]
+  readonly saved: readonly { readonly change: LiveChange; readonly files: readonly string[] }[]
   readonly left: readonly { readonly change: LiveChange; readonly reason: string }[]
 }
 
@@ -52,7 +52,7 @@ type Edit = ReadonlyMap<string, string>
 class Planner {
   readonly #input: WriteBackInput
   readonly texts = new Map<string, string>()
-  readonly saved: LiveChange[] = []
+  readonly saved: { readonly change: LiveChange; readonly files: readonly string[] }[] = []
   readonly left: { readonly change: LiveChange; readonly reason: string }[] = []
 
   constructor(input: WriteBackInput) {
@@ -77,7 +77,7 @@ class Planner {
       const good = after.diagnostics.every(({ severity }) => severity !== 'error')
       if (good && fingerprint(scopeTree(after.statements)) === wanted) {
         for (const [file, text] of edit) this.texts.set(file, text)
-        this.saved.push(change)
+        this.saved.push({ change, files: [...edit.keys()] })
         return
       }
       reasons.push(`in ${[...edit.keys()].join(', ')} it would not have the last word`)
