@@ -1,12 +1,6 @@
 /** Mail that waits (momentum: console-commands/active, delayed, domain, showqueue, message-details, binding-summary). */
 
-import type {
-  DomainDetails,
-  DomainRow,
-  DomainsOrder,
-  MessageReport,
-  Selection,
-} from '../../delivery/operator/orders.ts'
+import type { DomainDetails, DomainRow, MessageReport, Selection } from '../../delivery/operator/orders.ts'
 import { MAX_ROWS } from '../../delivery/operator/orders.ts'
 import { type Answer, ConsoleError } from '../answer.ts'
 import { type ConsoleCommand, takeCount } from '../command.ts'
@@ -31,7 +25,7 @@ export const queueCommands: readonly ConsoleCommand[] = [
     help: 'domains with more than N messages ready or under way, by binding',
     run: async ([n, ...rest], services) => {
       nothingElse(rest, 'active N')
-      return await thresholds(services, { moreActive: threshold(n) })
+      return await thresholds(services, 'active', threshold(n))
     },
   },
   {
@@ -40,7 +34,7 @@ export const queueCommands: readonly ConsoleCommand[] = [
     help: 'domains with more than N messages that wait for their next attempt, by binding',
     run: async ([n, ...rest], services) => {
       nothingElse(rest, 'delayed N')
-      return await thresholds(services, { moreDelayed: threshold(n) })
+      return await thresholds(services, 'delayed', threshold(n))
     },
   },
   {
@@ -50,7 +44,7 @@ export const queueCommands: readonly ConsoleCommand[] = [
     run: async ([name, n, ...rest], services) => {
       nothingElse(rest, 'binding active BINDING N')
       const binding = takeBinding(name, 'binding active BINDING N')
-      return await thresholds(services, { ...binding, moreActive: threshold(n) })
+      return await thresholds(services, 'active', threshold(n), binding)
     },
   },
   {
@@ -60,7 +54,7 @@ export const queueCommands: readonly ConsoleCommand[] = [
     run: async ([name, n, ...rest], services) => {
       nothingElse(rest, 'binding delayed BINDING N')
       const binding = takeBinding(name, 'binding delayed BINDING N')
-      return await thresholds(services, { ...binding, moreDelayed: threshold(n) })
+      return await thresholds(services, 'delayed', threshold(n), binding)
     },
   },
   {
@@ -88,16 +82,24 @@ function threshold(word: string | undefined): number {
   return takeCount(word)
 }
 
-async function thresholds({ queue }: ConsoleServices, order: DomainsOrder): Promise<Answer> {
-  const { reports, missing } = await queue.ask('domains', order)
-  const { rows, leftOut, totals } = mergeDomains(reports)
+// oxlint-disable-next-line max-params -- the services, and what is asked
+async function thresholds(
+  { queue }: ConsoleServices,
+  having: 'active' | 'delayed',
+  more: number,
+  binding: Pick<Selection, 'binding' | 'bindingGroup'> = {},
+): Promise<Answer> {
+  const { reports, missing } = await queue.ask('domains', { ...binding, having })
+  const { rows: all, leftOut, totals } = mergeDomains(reports)
+  // a domain's messages may be with several processes: only the sum tells
+  const rows = all.filter((row) => (having === 'active' ? row.underWay + row.ready : row.delayed) > more)
   const shown = rows.slice(0, MAX_SHOWN)
-  const more = leftOut + rows.length - shown.length
-  const data = { rows: shown.map(domainData), leftOut: more, totals: withActive(totals), missing }
+  const others = leftOut + rows.length - shown.length
+  const data = { rows: shown.map(domainData), leftOut: others, totals: withActive(totals), missing }
   const lines = [
     ...shown.map((row) => countsLine(`Domain: ${fromBytes(row.domain).padStart(30)}`, row)),
     countsLine('Total:'.padStart(38), totals),
-    ...(more > 0 ? [`${more} more are not shown.`] : []),
+    ...(others > 0 ? [`${others} more are not shown.`] : []),
     ...gaps(false, missing),
   ]
   return { kind: 'document', data, lines }

@@ -22,8 +22,7 @@ interface Question {
 export function domainAnswer({ domain, details, missing, settings }: Question): Answer {
   const queues = merged(details)
   const data = queues.map((queue) => queueData(queue, settings))
-  const none =
-    domain === undefined ? 'The queue is empty.' : `${fromBytes(domain)} has no messages in the queue.`
+  const none = domain === undefined ? 'The queue is empty.' : `${fromBytes(domain)} has had no mail lately.`
   return {
     kind: 'document',
     data: { domain: domain === undefined ? null : fromBytes(domain), queues: data, missing },
@@ -113,12 +112,13 @@ function queueData(queue: DomainDetails, settings: Settings) {
 type QueueData = ReturnType<typeof queueData>
 
 /** `suspended`: the configuration says so. `waiting`: nothing is tried before `waitsUntil`. */
-function stateOf({ suspended, waitsUntil, underWay, ready, delayed }: DomainDetails) {
+function stateOf({ suspended, waitsUntil, underWay, ready, delayed, ending }: DomainDetails) {
   if (suspended) return 'suspended'
   if (waitsUntil !== undefined) return 'waiting'
   if (underWay > 0) return 'delivering'
   if (ready > 0) return 'ready'
-  return delayed > 0 ? 'delayed' : 'ending'
+  if (delayed > 0) return 'delayed'
+  return ending > 0 ? 'ending' : 'idle'
 }
 
 function limitsOf({ domain, bindingGroup, binding }: DomainDetails, settings: Settings) {
@@ -144,7 +144,8 @@ function ownOptions({ domain, bindingGroup, binding }: DomainDetails, settings: 
   const place = { domain, binding: `${bindingGroup}/${binding}` }
   const names = Object.keys(scope.options) as (keyof OutboundValues)[]
   return names.flatMap((option) => {
-    if (!/^(?:binding|domain)/i.test(scope.definition(option))) return []
+    // written in a stanza of that name, inside another one or not
+    if (!/(?:^|\s)(?:binding_group|binding|domain) "/i.test(scope.definition(option))) return []
     const { name, text = '', origin } = evaluate(settings, option, place)
     return [{ option: name, value: text, from: describeOrigin(origin) }]
   })

@@ -40,7 +40,7 @@ export interface DeskParts extends ActsHost, MessagesParts {
   readonly delayed: DelayedHeap
   readonly residents: Residents
   readonly batches: Pick<Batches, 'isUnwritten'>
-  readonly records: Pick<DomainRecords, 'of'>
+  readonly records: Pick<DomainRecords, 'of' | 'all'>
   readonly router: () => Router
   readonly now: () => number
   /** what the spool held at the start is not all here yet */

@@ -3,6 +3,7 @@
  * for longest is forgotten first, and then begins anew.
  */
 
+import type { Egress } from '../../config/settings-queue.ts'
 import type { DeliveryOutcome, EventSink } from '../../events/events.ts'
 
 export interface DomainRecord {
@@ -29,6 +30,11 @@ export interface DomainRecord {
 
 type Writable = { -readonly [K in keyof DomainRecord]: DomainRecord[K] }
 
+export interface KnownDomain extends Egress {
+  readonly domain: string
+  readonly history: DomainRecord
+}
+
 const MAX_RECORDS = 20_000
 const MAX_TEXT = 512
 
@@ -52,6 +58,15 @@ export class DomainRecords {
 
   of(bindingGroup: string, binding: string, domain: string): DomainRecord | undefined {
     return this.#records.get(keyOf(bindingGroup, binding, domain))
+  }
+
+  *all(): Iterable<KnownDomain> {
+    for (const [key, history] of this.#records) {
+      // neither a domain nor the name of a group holds one
+      const [bindingGroup = '', ...rest] = key.split('/')
+      const domain = rest.pop() ?? ''
+      yield { bindingGroup, binding: rest.join('/'), domain, history }
+    }
   }
 
   #note({ kind, at, envelope, domain, remote, text }: DeliveryOutcome): void {

@@ -3,7 +3,7 @@
 import type { Egress } from '../../config/settings-queue.ts'
 import type { DomainQueue, DomainQueues } from '../domain-queues.ts'
 import type { Route, Router } from '../route.ts'
-import type { DomainRecords } from './domain-records.ts'
+import type { DomainRecords, KnownDomain } from './domain-records.ts'
 import {
   type DomainDetails,
   type DomainOrder,
@@ -19,7 +19,7 @@ import type { Pace } from './walk.ts'
 
 interface DomainsHost {
   readonly queues: DomainQueues
-  readonly records: Pick<DomainRecords, 'of'>
+  readonly records: Pick<DomainRecords, 'of' | 'all'>
   readonly router: () => Router
   readonly now: () => number
 }
@@ -27,7 +27,7 @@ interface DomainsHost {
 /** Every domain that has a message, in every binding. @throws StoppedError */
 export async function domainRows(
   host: DomainsHost,
-  { moreActive, moreDelayed, ...wanted }: DomainsOrder,
+  { having, ...wanted }: DomainsOrder,
   pace: Pace,
 ): Promise<DomainsReport> {
   const totals = { underWay: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
@@ -43,8 +43,8 @@ export async function domainRows(
     if (!fitsQueue(definedOf(wanted), queue)) continue
     const row = rowOf(host, queue)
     for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += row[key]
-    if (moreActive !== undefined && row.underWay + row.ready <= moreActive) continue
-    if (moreDelayed !== undefined && row.delayed <= moreDelayed) continue
+    if (having === 'active' && row.underWay + row.ready === 0) continue
+    if (having === 'delayed' && row.delayed === 0) continue
     rows.push(row)
     if (rows.length >= 2 * MAX_DOMAINS) cut()
   }
@@ -63,6 +63,12 @@ export async function domainDetails(
     await pace.turn()
     if (bindings.length === MAX_DETAILS) break
     if (fitsQueue(definedOf({ domain }), queue)) bindings.push(detailsOf(host, queue))
+  }
+  const isHere = (egress: Egress): boolean =>
+    bindings.some((each) => each.binding === egress.binding && each.bindingGroup === egress.bindingGroup)
+  for (const known of domain === undefined ? [] : host.records.all()) {
+    await pace.turn()
+    if (known.domain === domain && !isHere(known)) bindings.push(idleDetails(host, known))
   }
   return { bindings }
 }
@@ -87,6 +93,24 @@ function rowOf({ records }: DomainsHost, queue: DomainQueue): DomainRow {
     ending: failed,
     connections: attempts,
     delivered: records.of(bindingGroup, binding, domain)?.delivered ?? 0,
+  }
+}
+
+/** A domain that has no message now. */
+function idleDetails({ router }: DomainsHost, { history, ...known }: KnownDomain): DomainDetails {
+  const { domain, bindingGroup, binding } = known
+  const counts = { underWay: 0, ready: 0, delayed: 0, ending: 0, connections: 0 }
+  const { options } = router().scope(domain, { bindingGroup, binding })
+  return {
+    ...known,
+    ...counts,
+    delivered: history.delivered,
+    suspended: false,
+    waitsUntil: undefined,
+    lookupFailures: 0,
+    reachedAt: undefined,
+    route: describeRoute(router().route({ local: 'postmaster', domain }, options)),
+    history,
   }
 }
 

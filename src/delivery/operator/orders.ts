@@ -125,10 +125,8 @@ export interface DomainsOrder {
   readonly domain?: string | undefined
   readonly binding?: string | undefined
   readonly bindingGroup?: string | undefined
-  /** with more messages than this, ready or under way */
-  readonly moreActive?: number | undefined
-  /** with more messages than this that wait for their time */
-  readonly moreDelayed?: number | undefined
+  /** those that have messages ready or under way, or messages that wait for their time; others only count */
+  readonly having?: 'active' | 'delayed' | undefined
 }
 
 /** How much there is of one domain in one binding. */
@@ -149,7 +147,7 @@ export interface DomainsReport {
   readonly rows: readonly DomainRow[]
   /** rows that there were besides */
   readonly leftOut: number
-  /** of all of them, also of those below the threshold */
+  /** of all of them */
   readonly totals: Omit<DomainRow, 'domain' | keyof Egress>
 }
 
