@@ -13,25 +13,18 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { loadSettingsFromText } from '../src/config/load.ts'
 import { DeliveryQueue } from '../src/delivery/queue.ts'
-import type { Envelope } from '../src/mail/envelope.ts'
-import { openSpool } from '../src/spool/lmdb-spool.ts'
-import type { Spool } from '../src/spool/spool.ts'
+import { fillSpool, openBenchSpool } from './support/full-spool.ts'
 
 const [messages = '100000', domains = '10000', directory = tmpdir(), existing] = process.argv.slice(2)
-const BATCH = 500
-const header = Buffer.from(
-  `Received: from client.example by gate.example\r\n${'X-Header: value\r\n'.repeat(20)}\r\n`,
-)
-
 if (existing === undefined) await parent()
 else await measure(existing)
 
 async function parent(): Promise<void> {
   const path = await mkdtemp(join(directory, 'postern-queue-'))
   try {
-    const spool = await open(path)
+    const spool = await openBenchSpool(path)
     const began = performance.now()
-    await fill(spool)
+    await fillSpool(spool, Number(messages), Number(domains))
     await spool.close()
     report('filled', began)
     const child = fork(import.meta.filename, [messages, domains, directory, path], {
@@ -43,23 +36,10 @@ async function parent(): Promise<void> {
   }
 }
 
-async function fill(spool: Spool): Promise<void> {
-  for (let first = 0; first < Number(messages); first += BATCH * 8) {
-    await Promise.all(
-      Array.from({ length: 8 }, async (_, lane) => {
-        const writer = spool.create()
-        await writer.append(Buffer.alloc(1024, 'body\r\n'))
-        const numbers = Array.from({ length: BATCH }, (_each, n) => first + lane * BATCH + n)
-        await writer.commit(numbers.map((n) => ({ envelope: envelope(n), header })))
-      }),
-    )
-  }
-}
-
 async function measure(path: string): Promise<void> {
   const settings = await settingsOf()
   const began = performance.now()
-  const spool = await open(path)
+  const spool = await openBenchSpool(path)
   report('spool open', began)
   memory()
   const delay = monitorEventLoopDelay({ resolution: 5 })
@@ -103,36 +83,6 @@ async function settingsOf() {
   const { settings } = await loadSettingsFromText(text)
   if (settings === undefined) throw new Error('the configuration is wrong')
   return settings
-}
-
-async function open(path: string): Promise<Spool> {
-  return await openSpool({
-    path,
-    mode: 0o600,
-    minFree: 64_000_000,
-    receptionMemory: 64_000_000,
-    clock: () => Date.now(),
-    events: { emit: (event) => console.error(event) },
-  })
-}
-
-function envelope(n: number): Envelope {
-  return {
-    id: `${(n >>> 16).toString(16).padStart(2, '0')}/00-00001-${n.toString(16).padStart(8, '0')}`,
-    batchId: '00/00-00001-00000001',
-    connectionId: '00/00-00001-00000001',
-    sender: { local: 'sender', domain: 'from.example' },
-    recipient: { local: `user${n}`, domain: `d${n % Number(domains)}.test` },
-    bodyType: '7BIT',
-    receivedAt: Date.now(),
-    size: 1500,
-    client: { address: '192.0.2.1', port: 4711 },
-    local: { address: '192.0.2.2', port: 25 },
-    bindingGroup: 'default',
-    binding: 'default',
-    connectionContext: { ehlo_string: 'EHLO client.example', ehlo_domain: 'client.example' },
-    messageContext: { mailfrom_string: 'sender@from.example' },
-  }
 }
 
 function report(what: string, since: number): void {

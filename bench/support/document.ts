@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Claim, type Figures, met } from '../rows/row.ts'
 import { show } from './figures.ts'
+import { growthTable, type KeptGrowth } from './growth-table.ts'
 import { markdown, table } from './table.ts'
 
 /** One row as it is kept. */
@@ -33,11 +34,22 @@ export interface Kept {
 const BENCH = path.join(import.meta.dirname, '..')
 const PAGE = path.join(BENCH, '..', 'docs', 'benchmarks.md')
 const HEAD = path.join(BENCH, 'benchmarks.head.md')
+const QUICK = '**A quick run that tried the suite: its figures are worth nothing.**'
 
 export function writeBenchmarks(): void {
+  writeFileSync(PAGE, benchmarksPage())
+}
+
+/** The text of docs/benchmarks.md. */
+export function benchmarksPage(): string {
   const head = readFileSync(HEAD, 'utf8')
   const targets = read('targets.json') as Kept | undefined
-  writeFileSync(PAGE, [head, targets === undefined ? '' : chapter(targets)].join('\n'))
+  const growth = read('growth.json') as KeptGrowth | undefined
+  const chapters = [
+    ...(targets === undefined ? [] : [chapter(targets)]),
+    ...(growth === undefined ? [] : [growthChapter(growth)]),
+  ]
+  return [head, ...chapters].join('\n')
 }
 
 function read(name: string): unknown {
@@ -54,11 +66,22 @@ function chapter(kept: Kept): string {
     '## Targets and what was measured',
     `Run of ${began.slice(0, 16).replace('T', ' ')} UTC, ${rounds} rounds, ${Math.round(seconds / 60)} minutes:`,
     [...machine, ...missing.map((line) => `not measured: ${line}`)].map((line) => `- ${line}`).join('\n'),
-    ...(quick ? ['**A quick run that tried the suite: its figures are worth nothing.**'] : []),
+    ...(quick ? [QUICK] : []),
     markdown([['work', 'target', 'measured: median (lowest–highest of the rounds)'], ...rows.map(targetRow)]),
     '## In full',
     'Lowest / median / highest of the rounds; the other columns are medians.',
     ...rows.filter(({ figures, notes }) => figures.length + notes.length > 0).map(section),
+  ]
+  return `${parts.join('\n\n')}\n`
+}
+
+function growthChapter({ machine, began, rounds, quick, kinds }: KeptGrowth): string {
+  const parts = [
+    '## How the cost grows',
+    `Run of ${began.slice(0, 16).replace('T', ' ')} UTC, ${rounds} rounds:`,
+    machine.map((line) => `- ${line}`).join('\n'),
+    ...(quick ? [QUICK] : []),
+    ...kinds.map((kind) => `### ${kind.name}\n\nSent: ${kind.load}.\n\n${growthTable(kind)}`),
   ]
   return `${parts.join('\n\n')}\n`
 }

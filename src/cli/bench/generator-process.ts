@@ -4,7 +4,7 @@ import { type Held, hold } from './hold.ts'
 import { runLoad } from './load.ts'
 import type { GeneratorAnswer, GeneratorTask } from './order.ts'
 
-let held: Held | undefined
+const held: Held[] = []
 
 process.on('message', (task: GeneratorTask) => {
   perform(task).then(answer, (error: unknown) => {
@@ -16,11 +16,11 @@ process.on('disconnect', () => process.exit())
 async function perform(task: GeneratorTask): Promise<GeneratorAnswer> {
   if (task.kind === 'load') return { kind: 'result', result: await runLoad(task.order) }
   if (task.kind === 'hold') {
-    held = await hold(task.order)
-    return { kind: 'held', connections: held.connections }
+    const group = await hold(task.order)
+    held.push(group)
+    return { kind: 'held', connections: group.connections }
   }
-  const lost = held?.release() ?? 0
-  held = undefined
+  const lost = held.splice(0).reduce((sum, group) => sum + group.release(), 0)
   return { kind: 'released', lost }
 }
 
