@@ -17,6 +17,7 @@ import { EndRecipients } from './delivery/end-recipients.ts'
 import { auditSessions } from './delivery/session/audit.ts'
 import { SessionMaterial } from './delivery/session/material.ts'
 import { WebhookMaterial } from './delivery/webhook/material.ts'
+import type { StubResolver } from './dns/stub-resolver.ts'
 import type { EventBus } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
 import { Datasources } from './policy/datasource/datasource.ts'
@@ -56,6 +57,8 @@ export interface Generation {
   readonly partners: Partners
   readonly policy: Policy
   readonly datasources: Datasources
+  /** what reception looks up with: scripts, and whoever judges where mail comes from */
+  readonly dns: StubResolver
   /** recipients whose mail ends here */
   readonly local: EndRecipients
   /** certificates and CAs of sessions with next hops */
@@ -88,7 +91,8 @@ export async function buildGeneration(options: {
   const hostname = hostnameOf(settings)
   const counts = previous?.counts ?? scriptStores(events)
   const datasources = new Datasources(settings.datasources)
-  const library = { ...scriptLibrary(settings, counts), datasources }
+  const dns = stubResolver(settings)
+  const library = { ...scriptLibrary(settings, counts, dns), datasources }
   const { scripts } = settings
   const { policy, diagnostics } = await createPolicy({ scripts, policies, hostname, events, library })
   const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
@@ -113,20 +117,25 @@ export async function buildGeneration(options: {
     partners,
     policy,
     datasources,
+    dns,
     local: new EndRecipients(settings),
     sessionMaterial,
     webhookMaterial: new WebhookMaterial(),
     stores,
-    authenticity: authenticityOf(settings, keys),
+    authenticity: authenticityOf(settings, keys, dns),
     warnings: [...settings.diagnostics, ...tls.diagnostics, ...more, ...restartWarnings(started, settings)],
   }
 }
 
-function authenticityOf(settings: Settings, keys: SigningKeys): Authenticity | undefined {
+function authenticityOf(
+  settings: Settings,
+  keys: SigningKeys,
+  resolver: StubResolver,
+): Authenticity | undefined {
   const { spf, opendkim, openarc, dmarc } = settings.authenticity
   if (spf === undefined && opendkim.length === 0 && openarc === undefined && dmarc === undefined)
     return undefined
-  return new Authenticity({ settings: settings.authenticity, keys, resolver: stubResolver(settings) })
+  return new Authenticity({ settings: settings.authenticity, keys, resolver })
 }
 
 /**

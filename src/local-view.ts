@@ -17,8 +17,10 @@ import type { LiveSession, LiveSessions } from './events/live.ts'
 import type { PartnerReport } from './events/partner-report.ts'
 import type { Generation } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
+import { Inside } from './inside.ts'
 import type { Decisions } from './logs/decisions.ts'
 import type { Logs } from './logs/logs.ts'
+import type { LookupsInForce } from './transports.ts'
 import type { Gauges, Metrics } from './web/metrics.ts'
 import type { Page } from './web/server.ts'
 
@@ -30,6 +32,10 @@ export interface LocalViewHost {
   readonly queue: DeliveryQueue
   readonly decisions: Decisions
   readonly partnerReport: PartnerReport
+  readonly lookups: LookupsInForce
+  /** undefined: there is but one process */
+  readonly worker: number | undefined
+  readonly shutdown: (() => void) | undefined
   /** what ends, the next one first */
   readonly expiring: () => readonly Expiry[]
   /** undefined in a worker */
@@ -94,6 +100,13 @@ export class LocalView implements LiveSessions {
     events.subscribe((event) => counters.handle(event))
     events.subscribe((event) => verdicts.handle(event))
     events.subscribe((event) => panics.handle(event))
+    const inside = new Inside({
+      generation,
+      lookups: this.#host.lookups,
+      worker: this.#host.worker,
+      sessions: () => this.#sessions.size,
+      counts: () => counters.counts,
+    })
     return {
       version,
       pid: process.pid,
@@ -112,6 +125,10 @@ export class LocalView implements LiveSessions {
         byDomain: () => queue.byDomain(),
         ask: async (topic, order) => ({ reports: [await queue.ask(topic, order)], missing: [] }),
       },
+      inside: {
+        ask: async (topic, order) => ({ reports: [await inside.answer(topic, order)], missing: [] }),
+      },
+      shutdown: this.#host.shutdown,
       account: (act) => events.emit(act),
       reload,
       reopenLogs: () => logs.reopen(),

@@ -21,7 +21,7 @@ import type { SpoolOptions } from './spool/lmdb-spool.ts'
 import type { Partitions } from './spool/partitions.ts'
 import { keepFacts, openSpoolOf, warningTime } from './standing-parts.ts'
 import { TicketSecret } from './tls/ticket-secret.ts'
-import { transportsOf } from './transports.ts'
+import { type LookupsInForce, transportsOf } from './transports.ts'
 
 export interface ServerOptions extends ConfigurationSource {
   readonly version: string
@@ -29,6 +29,8 @@ export interface ServerOptions extends ConfigurationSource {
   readonly onEvent?: (event: ServerEvent) => void
   /** milliseconds that `stop` waits for sessions and deliveries under way; 30,000 unless given */
   readonly drainTime?: number
+  /** what `shutdown` at the console does; without it the program around the server decides when it ends */
+  readonly onShutdown?: (() => void) | undefined
   /** where this process is one of several workers: another one has the sockets of operators and the lock of the spool */
   readonly node?: NodeRole | undefined
 }
@@ -50,6 +52,8 @@ export interface Parts {
   readonly listeners: Listeners
   /** Spool_Min_Free, which a reload may change */
   readonly reserve: { octets: number }
+  /** what deliveries look up with */
+  readonly lookups: LookupsInForce
   /** failed logins, by address */
   readonly authFailures: AuthFailures
   /** what hashes passwords: few at once, over all generations */
@@ -92,10 +96,12 @@ export async function buildParts(
     events,
   }
   const spool = await openSpoolOf(settings, spoolOptions, node)
+  const lookups: LookupsInForce = {}
   const transports = transportsOf(settings, {
     events,
     material: generation.sessionMaterial,
     webhooks: generation.webhookMaterial,
+    lookups,
   })
   const notices = new NoticeSigning(generation, events)
   const queue = new DeliveryQueue({
@@ -113,6 +119,6 @@ export async function buildParts(
   const authFailures = new AuthFailures(Date.now, undefined, node?.failures.onFailure)
   authFailures.restore(node?.failures.known ?? [])
   const own = { events, ids, ticketSecret, hashQueue, authFailures }
-  const parts = { ...own, ...facts, spool, spoolOptions, queue, notices, reserve }
+  const parts = { ...own, ...facts, spool, spoolOptions, queue, notices, reserve, lookups }
   return { parts, generation }
 }

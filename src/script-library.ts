@@ -33,10 +33,15 @@ export function stubResolver({ global }: Settings): StubResolver {
   })
 }
 
-export function scriptLibrary(settings: Settings, stores: SharedStores): Partial<LibraryServices> {
+/** @param dns the resolver of reception */
+export function scriptLibrary(
+  settings: Settings,
+  stores: SharedStores,
+  dns: StubResolver,
+): Partial<LibraryServices> {
   return {
     stores,
-    records: new DnsRecords(stubResolver(settings)),
+    records: new DnsRecords(dns),
     config: (words) => askConfiguration(settings, words),
   }
 }

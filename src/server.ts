@@ -89,6 +89,8 @@ export class Server {
       reload: () => this.reload().then(() => this.warnings),
       flushTls: () => this.flushTls(),
       expiring: () => this.expiring,
+      worker: options.node?.index,
+      shutdown: options.onShutdown,
     })
     this.#operations = options.node === undefined ? this.#openOperations() : undefined
     this.#services = this.#servicesOf(generation)
@@ -243,7 +245,7 @@ export class Server {
   }
 
   #switch(generation: Generation, services: SessionServices): void {
-    const { events, queue, notices, partnerReport, reserve } = this.#parts
+    const { events, queue, notices, partnerReport, reserve, lookups } = this.#parts
     const { settings, sessionMaterial: material, webhookMaterial: webhooks, partners } = generation
     this.#generation.tls.handOver(generation.tls)
     this.#retire(this.#generation)
@@ -251,7 +253,11 @@ export class Server {
     this.#services = services
     partnerReport.expect(partners.pins, warningTime(settings))
     reserve.octets = settings.global.spool_min_free
-    queue.reload(settings, transportsOf(settings, { events, material, webhooks }), hostnameOf(settings))
+    queue.reload(
+      settings,
+      transportsOf(settings, { events, material, webhooks, lookups }),
+      hostnameOf(settings),
+    )
   }
 
   async #bind(): Promise<void> {

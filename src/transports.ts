@@ -29,6 +29,14 @@ export interface Surroundings {
   readonly material: SessionMaterial
   /** keys and certificates of webhooks */
   readonly webhooks: WebhookMaterial
+  /** told what deliveries look up with from now on */
+  readonly lookups: LookupsInForce
+}
+
+/** What deliveries look up with: for the console. */
+export interface LookupsInForce {
+  dns?: StubResolver
+  policies?: StsPolicies
 }
 
 export function transportsOf(settings: Settings, surroundings: Surroundings): Transports {
@@ -38,6 +46,7 @@ export function transportsOf(settings: Settings, surroundings: Surroundings): Tr
   // a server that the configuration names is believed what it says of signatures
   const own = { servers: fixedServers(servers), trusts: () => true }
   const dns = new StubResolver(servers.length === 0 ? {} : own)
+  surroundings.lookups.dns = dns
   const listens = settings.listens.map(({ address }) => address)
   return {
     maildir: new MaildirTransport({ hostname }),
@@ -56,7 +65,11 @@ export function transportsOf(settings: Settings, surroundings: Surroundings): Tr
   }
 }
 
-function plannerOf(settings: Settings, dns: DnsResolver, { events, material }: Surroundings): TlsPlanner {
+function plannerOf(
+  settings: Settings,
+  dns: DnsResolver,
+  { events, material, lookups }: Surroundings,
+): TlsPlanner {
   const { spoolbase, mta_sts_policy_store: store, tlsa_expire_interval: tlsaMaxAge } = settings.global
   const prohibited = [...settings.outboundScopes()].flatMap(({ options }) => options.prohibited_hosts)
   const policies = new StsPolicies({
@@ -85,5 +98,6 @@ function plannerOf(settings: Settings, dns: DnsResolver, { events, material }: S
         receivingIp: '',
       }),
   })
+  lookups.policies = policies
   return new TlsPlanner({ dns, material, policies, events, clock: Date.now, tlsaMaxAge })
 }

@@ -7,7 +7,7 @@ _postern() {
     return
   fi
   case $before in
-    -c|--config|--cert|--chain|-f|--file|--key) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    -c|--config|--cert|--chain|--password-file|--ca|--key|-f|--file) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case ${COMP_WORDS[1]} in
     serve) COMPREPLY=($(compgen -f -W "-c --config --workers" -- "$word")) ;;
@@ -15,7 +15,7 @@ _postern() {
     eval) COMPREPLY=($(compgen -W "-c --config --listen --peer --pathway --domain --binding --host" -- "$word")) ;;
     explain) COMPREPLY=($(compgen -W "-c --config --listen --peer --cert --chain --sni --tls --no-tls --helo --auth --from --to --dns --json" -- "$word")) ;;
     pin) COMPREPLY=($(compgen -f -W "" -- "$word")) ;;
-    console) COMPREPLY=($(compgen -W "-c --config --json help version pid sysinfo summary paniclog reopen config reload mailq show tls" -- "$word")) ;;
+    console) COMPREPLY=($(compgen -W "-c --config --json --user --password-file --ca --cert --key help version pid sysinfo summary paniclog reopen authz config reload write mailq show active delayed binding domain showqueue message flush fail delay reroute rebind tls dns_cache dig mta_sts threads module scriptlet shutdown counter cache" -- "$word")) ;;
     pki) COMPREPLY=($(compgen -d -W "" -- "$word")) ;;
     demo) COMPREPLY=($(compgen -W "" -- "$word")) ;;
     passwd) COMPREPLY=($(compgen -W "-f --file --hash --realm" -- "$word")) ;;

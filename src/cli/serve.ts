@@ -34,11 +34,12 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   const { settings, diagnostics } = await loadSettings(file)
   if (settings === undefined) throw new ConfigError(diagnostics)
   say(io, dropPrivileges(settings))
-  const server = await startOrExplain(file, options.workers ?? 0, io)
+  const told = new AbortController()
+  const server = await startOrExplain({ file, workers: options.workers ?? 0, told }, io)
   if (server === undefined) return COULD_NOT_BIND
   surviveStrayErrors(server)
   say(io, [...server.warnings, ...silenceWarning(server.settings)])
-  const ended = untilTold(server, io)
+  const ended = untilTold(server, told.signal, io)
   io.stdout.write(
     `postern ready pid=${process.pid} ${[...server.addresses, ...services(server)].join(' ')}\n`,
   )
@@ -60,12 +61,19 @@ type Serving = Pick<
   'addresses' | 'serviceAddresses' | 'settings' | 'warnings' | 'tellPanic' | 'reload' | 'stop'
 >
 
-async function startOrExplain(file: string, workers: number, io: Io): Promise<Serving | undefined> {
+async function startOrExplain(
+  {
+    file,
+    workers,
+    told,
+  }: { readonly file: string; readonly workers: number; readonly told: AbortController },
+  io: Io,
+): Promise<Serving | undefined> {
   const onEvent = (event: ServerEvent): void => {
     if (event.kind === 'panic') io.stderr.write(formatForStderr(event))
   }
   try {
-    const options = { file, version: readVersion(), onEvent }
+    const options = { file, version: readVersion(), onEvent, onShutdown: () => told.abort() }
     if (workers === 0) return await Server.start(options)
     const { Supervisor } = await import('../workers/supervisor.ts')
     return await Supervisor.start({ ...options, workers })
@@ -76,8 +84,8 @@ async function startOrExplain(file: string, workers: number, io: Io): Promise<Se
   }
 }
 
-/** Handles the signals; resolves when the server has ended. */
-function untilTold(server: Serving, io: Io): Promise<void> {
+/** Handles the signals, and `shutdown` at the console; resolves when the server has ended. */
+function untilTold(server: Serving, told: AbortSignal, io: Io): Promise<void> {
   return new Promise((resolve, reject) => {
     let ending = false
     // without a Listen nothing else would hold the process, and deliveries and a later reload need it
@@ -92,6 +100,7 @@ function untilTold(server: Serving, io: Io): Promise<void> {
         .then(resolve, reject)
     }
     process.on('SIGTERM', end)
+    told.addEventListener('abort', end)
     process.on('SIGINT', end)
     // Reloads follow one another; a signal that arrives meanwhile starts one more.
     let last = Promise.resolve()

@@ -12,6 +12,9 @@ import { configurationCommands } from './commands-configuration.ts'
 import { generalCommands } from './commands-general.ts'
 import { mailCommands } from './commands-mail.ts'
 import { tlsCommands } from './commands-tls.ts'
+import { countCommands } from './inside/commands-counts.ts'
+import { lookupCommands } from './inside/commands-lookups.ts'
+import { processCommands } from './inside/commands-processes.ts'
 import { actCommands } from './queue/commands-acts.ts'
 import { queueCommands } from './queue/commands-queue.ts'
 import { fromBytes } from './render.ts'
@@ -34,6 +37,9 @@ export const consoleCommands: readonly ConsoleCommand[] = [
   ...queueCommands,
   ...actCommands,
   ...tlsCommands,
+  ...lookupCommands,
+  ...processCommands,
+  ...countCommands,
 ]
 
 /** Runs one command. @throws ConsoleError when there is no such command, or it cannot be done */

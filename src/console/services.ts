@@ -11,6 +11,7 @@ import type { LiveSession } from '../events/live.ts'
 import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
 import type { Decisions } from '../logs/decisions.ts'
 import type { Counters } from './counters.ts'
+import type { InsideView } from './inside/questions.ts'
 import type { PanicMemory } from './panics.ts'
 import type { VerdictTable } from './verdicts.ts'
 
@@ -29,6 +30,10 @@ export interface ConsoleServices {
   /** inbound sessions under way, the oldest first */
   readonly sessions: () => readonly LiveSession[]
   readonly queue: QueueView
+  /** what every process that has mail knows of its insides */
+  readonly inside: InsideView
+  /** Drains and ends, as SIGTERM; undefined: the program around the server decides that. */
+  readonly shutdown: (() => void) | undefined
   /** Writes down who has done what. */
   readonly account: (act: OperatorAct) => void
   /** @returns the warnings about the new configuration. @throws with `diagnostics` when the old one stays in force */

@@ -62,6 +62,24 @@ export class AnswerCache {
     }
   }
 
+  /** What may still be given, what was used last first; `left`: seconds. Changes nothing. */
+  *entries(): Iterable<{
+    readonly key: string
+    readonly answer: DnsAnswer<QueryType>
+    readonly left: number
+  }> {
+    const now = this.#clock()
+    for (const [key, { answer, keptAt, until }] of [...this.#kept].toReversed())
+      if (now >= keptAt && now < until) yield { key, answer, left: Math.ceil((until - now) / 1000) }
+  }
+
+  /** @returns how many went */
+  drop(goes: (key: string) => boolean): number {
+    const going = [...this.#kept].filter(([key]) => goes(key))
+    for (const [key, entry] of going) this.#delete(key, entry)
+    return going.length
+  }
+
   #delete(key: string, entry: Kept): void {
     this.#kept.delete(key)
     this.#weight -= entry.weight

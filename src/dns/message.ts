@@ -37,6 +37,21 @@ export interface RecordData {
 
 export type QueryType = keyof RecordData
 
+const QUERY_TYPES: readonly string[] = [
+  'A',
+  'AAAA',
+  'MX',
+  'TXT',
+  'PTR',
+  'NS',
+  'TLSA',
+  'CNAME',
+] satisfies readonly QueryType[]
+
+export function isQueryType(text: string): text is QueryType {
+  return QUERY_TYPES.includes(text)
+}
+
 export interface Question {
   /** `isDnsName` */
   readonly name: string

@@ -45,6 +45,15 @@ export interface DnsResolver {
   ): Promise<DnsAnswer<T>>
 }
 
+/** An answer that is kept. */
+export interface KeptAnswer {
+  readonly name: string
+  readonly type: QueryType
+  /** seconds that it may still be given */
+  readonly ttl: number
+  readonly answer: DnsAnswer<QueryType>
+}
+
 export interface StubResolverOptions {
   /** those of /etc/resolv.conf unless given */
   readonly servers?: NameServers
@@ -80,6 +89,7 @@ export class StubResolver implements DnsResolver {
   /** servers that do not know EDNS; as many as there are servers */
   readonly #plain = new Set<string>()
   #lastGood = ''
+  readonly #figures = { lookups: 0, hits: 0, asked: 0, failed: 0 }
 
   constructor(options: StubResolverOptions = {}) {
     this.#clock = options.clock ?? Date.now
@@ -107,11 +117,16 @@ export class StubResolver implements DnsResolver {
   #find(question: Question, maxAge: number): Promise<DnsAnswer<QueryType>> {
     const key = `${question.type} ${question.name}`
     const kept = this.#cache.get(key, maxAge)
-    if (kept !== undefined) return Promise.resolve(kept)
+    this.#figures.lookups += 1
+    if (kept !== undefined) {
+      this.#figures.hits += 1
+      return Promise.resolve(kept)
+    }
     const failure = this.#failures.get(key)
     if (failure !== undefined && this.#clock() - failure.at < FAILURE_MS) return Promise.reject(failure.error)
     const open = this.#open.get(key)
     if (open !== undefined) return open
+    this.#figures.asked += 1
     const asked = this.#turns
       .take(async () => await this.#askAll(question))
       .then(
@@ -129,7 +144,38 @@ export class StubResolver implements DnsResolver {
     return asked
   }
 
+  /** Counts since it began: `asked` of servers, `failed` without an answer. */
+  get figures(): Readonly<Record<'entries' | 'lookups' | 'hits' | 'asked' | 'failed', number>> {
+    return { ...this.#figures, entries: this.#cache.size }
+  }
+
+  /** The answers that are kept, what was used last first. */
+  kept(most: number): readonly KeptAnswer[] {
+    const found: KeptAnswer[] = []
+    for (const { key, answer, left } of this.#cache.entries()) {
+      if (found.length >= most) break
+      const [type = '', name = ''] = key.split(' ')
+      found.push({ name, type: type as QueryType, ttl: left, answer })
+    }
+    return found
+  }
+
+  /** What is kept about a name; nobody is asked. */
+  peek(name: string, type: QueryType): KeptAnswer | undefined {
+    const wanted = name.toLowerCase().replace(/\.$/, '')
+    return this.kept(Infinity).find((kept) => kept.name === wanted && kept.type === type)
+  }
+
+  /** Forgets every answer and failure, or those about one name. @returns how many answers */
+  forget(name: string | undefined): number {
+    const wanted = name?.toLowerCase().replace(/\.$/, '')
+    const goes = (key: string): boolean => wanted === undefined || key.split(' ')[1] === wanted
+    for (const key of this.#failures.keys()) if (goes(key)) this.#failures.delete(key)
+    return this.#cache.drop(goes)
+  }
+
   #fail(key: string, cause: unknown): DnsError {
+    this.#figures.failed += 1
     const error = cause instanceof DnsError ? cause : new DnsError(textOf(cause), { cause })
     this.#failures.delete(key)
     this.#failures.set(key, { error, at: this.#clock() })

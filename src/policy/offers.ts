@@ -54,6 +54,8 @@ export interface PolicyOffers {
    * panic log.
    */
   authenticate(scheme: string, attempt: AuthAttempt): Promise<AuthAnswer | undefined>
+  /** callouts that scripts registered, with FILE:LINE of each function */
+  readonly functions: readonly { readonly script: string; readonly callout: string; readonly at: string }[]
   /** paths of the endpoints that scripts registered */
   readonly endpointPaths: readonly string[]
   /**

@@ -44,6 +44,8 @@ export class Crew {
   readonly #workers: (WorkerHandle | undefined)[]
   /** by partition, whose it is */
   readonly #owners = new Map<number, number>()
+  /** how often each was replaced, by index */
+  readonly #restarts: number[]
   /** ends in a row, by index */
   readonly #ends: number[]
   readonly #stopping = new AbortController()
@@ -53,6 +55,7 @@ export class Crew {
     this.#host = host
     this.#workers = Array.from({ length: host.workers })
     this.#ends = Array.from({ length: host.workers }, () => 0)
+    this.#restarts = Array.from({ length: host.workers }, () => 0)
     for (let index = 0; index < host.workers; index++) this.#owners.set(index, index)
     for (const partition of host.partitions) this.#owners.set(partition, partition % host.workers)
     // the kernel shares the sockets; nothing is handed over
@@ -86,6 +89,12 @@ export class Crew {
   /** every process, one that is starting included */
   get pids(): readonly number[] {
     return this.#workers.flatMap((worker) => (worker === undefined ? [] : [worker.pid]))
+  }
+
+  /** How often the place of this worker had to be filled anew. */
+  restartsOf(pid: number): number {
+    const index = this.#workers.findIndex((worker) => worker?.pid === pid)
+    return this.#restarts[index] ?? 0
   }
 
   /** Asks all that serve. `missing`: sentences that name those that are not there or did not answer. */
@@ -175,6 +184,7 @@ export class Crew {
     const ends = Date.now() - gone.began > HEALTHY_MS ? 1 : (this.#ends[index] ?? 0) + 1
     this.#ends[index] = ends
     panic('critical', `${gone.name} has ended (${how}) and is replaced`)
+    this.#restarts[index] = (this.#restarts[index] ?? 0) + 1
     if (ends >= HAND_OVER_AFTER) await this.inTurn(() => this.#handOver(index))
     const pause = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 4 ** (ends - 1))
     await delay(pause, undefined, { signal: this.#stopping.signal }).catch(() => undefined)

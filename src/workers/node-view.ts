@@ -48,6 +48,8 @@ export interface NodeHost
   ) => Promise<{ readonly answers: readonly Partial<Snapshot>[]; readonly missing: readonly string[] }>
   /** asks the queue of every worker */
   readonly askQueue: ConsoleServices['queue']['ask']
+  readonly inside: ConsoleServices['inside']
+  readonly shutdown: ConsoleServices['shutdown']
   /** runs a script's command in every worker */
   readonly command: (words: readonly string[]) => Promise<readonly (ScriptAnswer | undefined)[]>
 }
@@ -90,6 +92,8 @@ export function servicesOf(host: NodeHost, answers: readonly Partial<Snapshot>[]
     tls: { contexts: () => mergeContexts(all('contexts')), flush: host.flushTls },
     decisions: decisionsOf(all('decisions'), all('shadow')),
     verdicts: (minutes) => lastMinutes(addVerdicts(all('verdicts')), minutes),
+    inside: host.inside,
+    shutdown: host.shutdown,
     pins: () => mergePins(all('pins')),
     serverOnly: () => mergeServerOnly(all('serverOnly')),
     expiries: () => mergeExpiries(all('expiries')),

@@ -5,6 +5,7 @@
 
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import type { RecordedFiles } from '../config/recorded-files.ts'
+import type { InsideQuestions, InsideTopic } from '../console/inside/questions.ts'
 import type { ScriptAnswer } from '../console/services.ts'
 import type { QueueQuestions, QueueTopic } from '../delivery/operator/orders.ts'
 import { ListenError } from '../listener/listener.ts'
@@ -52,6 +53,11 @@ export interface Questions {
     readonly ask: { readonly [T in QueueTopic]: QueueQuestion<T> }[QueueTopic]
     readonly answer: QueueQuestions[QueueTopic]['report']
   }
+  /** what a worker knows of its insides: a report of the topic */
+  readonly inside: {
+    readonly ask: { readonly [T in InsideTopic]: InsideQuestion<T> }[InsideTopic]
+    readonly answer: InsideQuestions[InsideTopic]['report']
+  }
   /** prom-client's JSON */
   readonly metrics: { readonly ask: undefined; readonly answer: readonly object[] }
   readonly resetCounters: { readonly ask: undefined; readonly answer: void }
@@ -62,6 +68,11 @@ export interface Questions {
     readonly answer: ScriptAnswer | undefined
   }
   readonly endpoint: { readonly ask: ScriptRequest; readonly answer: EndpointAnswer | undefined }
+}
+
+export interface InsideQuestion<T extends InsideTopic> {
+  readonly topic: T
+  readonly order: InsideQuestions[T]['order']
 }
 
 export interface QueueQuestion<T extends QueueTopic> {

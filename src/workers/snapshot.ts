@@ -40,6 +40,13 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   summary: ['counters', 'sessions', 'queue'],
   paniclog: ['panics'],
   mailq: ['queue'],
+  authz: [],
+  // these ask the processes themselves
+  ...Object.fromEntries(
+    'dns_cache dig mta_sts threads module scriptlet shutdown counter cache trace'
+      .split(' ')
+      .map((name) => [name, []]),
+  ),
   // these ask the queues themselves
   ...Object.fromEntries(
     'active delayed binding domain showqueue message flush fail delay reroute rebind'

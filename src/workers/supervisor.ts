@@ -22,6 +22,7 @@ import { partitionsIn } from '../spool/partitions.ts'
 import { explained, lockSpool } from '../standing-parts.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import { TicketSecret } from '../tls/ticket-secret.ts'
+import { insideOf } from './ask-inside.ts'
 import { askQueues } from './ask-queues.ts'
 import { type Configuration, clearPaths, configurationOf, httpTls, workersWarnings } from './configuration.ts'
 import { Crew } from './crew.ts'
@@ -39,6 +40,8 @@ export interface SupervisorOptions {
   readonly version: string
   /** at least 1 */
   readonly workers: number
+  /** what `shutdown` at the console does */
+  readonly onShutdown?: (() => void) | undefined
   /** told of the supervisor's own facts; workers write theirs to stderr themselves */
   readonly onEvent: (event: ServerEvent) => void
 }
@@ -350,6 +353,8 @@ export class Supervisor {
       },
       account: (act) => this.#events.emit(act),
       askQueue: async (topic, order) => await askQueues(this.#crew, topic, order),
+      inside: insideOf(this.#crew),
+      shutdown: this.#options.onShutdown,
       gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
       command: async (words) => (await this.#crew.askAll('command', { words }, COMMAND_MS)).answers,
     }

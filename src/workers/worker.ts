@@ -57,6 +57,8 @@ class Worker {
     adopt: async ({ partition }) => await this.#running.adopt(partition),
     view: async ({ parts }) => await Promise.resolve(snapshotOf(this.#running.view.services, parts)),
     queue: async ({ topic, order }) => (await this.#running.view.services.queue.ask(topic, order)).reports[0],
+    inside: async ({ topic, order }) =>
+      (await this.#running.view.services.inside.ask(topic, order)).reports[0] ?? [],
     metrics: async () => (await this.#running.view.metrics?.json()) ?? [],
     resetCounters: async () => await Promise.resolve(this.#running.view.services.counters.reset()),
     reopenLogs: async () => await this.#running.view.services.reopenLogs(),

@@ -26,6 +26,7 @@ export interface StsPoliciesOptions {
 const REFRESH_MS = 86_400_000
 const RETRY_MS = 300_000
 const MAX_KEPT = 10_000
+const MAX_LISTED = 5000
 
 export class StsPolicies {
   readonly #options: StsPoliciesOptions
@@ -54,6 +55,43 @@ export class StsPolicies {
     if (id === undefined) return undefined
     const fetched = await orAborted(this.#fetch(name, id), signal)
     return fetched ?? known
+  }
+
+  /** What is known, by domain; at most some thousand. Nobody is asked. */
+  async list(): Promise<readonly (StsPolicy & { readonly domain: string })[]> {
+    const domains = new Set([...this.#known.keys(), ...(await this.#options.store.domains())])
+    const all = await Promise.all(
+      [...domains].slice(0, MAX_LISTED).map(async (domain) => ({ domain, policy: await this.known(domain) })),
+    )
+    return all.flatMap(({ domain, policy }) => (policy === undefined ? [] : [{ domain, ...policy }]))
+  }
+
+  /** The policy of a domain, if one is known. Nobody is asked. */
+  async known(name: string): Promise<StsPolicy | undefined> {
+    return isDnsName(`_mta-sts.${name}`) ? await this.#recall(name) : undefined
+  }
+
+  /** Fetches it anew, whatever its age. @returns the policy in force then @throws the signal's reason */
+  async refresh(name: string, signal: AbortSignal): Promise<StsPolicy | undefined> {
+    if (!isDnsName(`_mta-sts.${name}`)) return undefined
+    const id = await this.#discover(name, signal)
+    if (id === undefined) return await this.#recall(name)
+    this.#failed.delete(`${name} ${id}`)
+    return (await orAborted(this.#fetch(name, id), signal)) ?? (await this.#recall(name))
+  }
+
+  /** Forgets the policy of a domain, or all. @returns how many there were */
+  async forget(name: string | undefined): Promise<number> {
+    const domains =
+      name === undefined ? new Set([...this.#known.keys(), ...(await this.#options.store.domains())]) : [name]
+    let count = 0
+    for (const domain of domains) {
+      if (!isDnsName(domain)) continue
+      const inMemory = this.#known.delete(domain)
+      if ((await this.#options.store.remove(domain)) || inMemory) count += 1
+    }
+    this.#failed.clear()
+    return count
   }
 
   /** Ends what is under way. */

@@ -57,6 +57,23 @@ export class StsStore {
     }
   }
 
+  /** Domains that have a file. */
+  async domains(): Promise<readonly string[]> {
+    await this.#open()
+    const names = await readdir(this.#options.folder).catch(() => [])
+    return names.filter((name) => !name.startsWith('.')).toSorted()
+  }
+
+  /** @returns whether there was a policy */
+  async remove(domain: string): Promise<boolean> {
+    await this.#open()
+    const file = join(this.#options.folder, domain)
+    if (!(await exists(file))) return false
+    await rm(file, { force: true })
+    this.#files -= 1
+    return true
+  }
+
   async #open(): Promise<void> {
     this.#ready ??= this.#sweep()
     await this.#ready

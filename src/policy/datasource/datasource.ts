@@ -64,6 +64,11 @@ export class Datasource {
     return { ...rows, cached: false }
   }
 
+  /** What is kept of its results; undefined: nothing ever is. */
+  get cache(): Pick<ResultCache, 'figures' | 'clear'> | undefined {
+    return this.#cache
+  }
+
   /** Runs a query that may change something; never cached. @throws DatasourceError */
   async execute(sql: string, parameters: DbParameters, signal?: AbortSignal): Promise<void> {
     await this.#ask({ sql, parameters, maxRows: 1, write: true }, signal)
@@ -124,6 +129,17 @@ function driverOf(uri: DatasourceUri, settings: DatasourceSettings): Driver {
   throw new DatasourceError(`datasource "${settings.name}": ${told}`)
 }
 
+/** Of one cache of results, by Momentum's name for it. */
+export interface CacheFigures {
+  readonly cache: string
+  readonly capacity: number
+  readonly entries: number
+  readonly hits: number
+  readonly misses: number
+  readonly evicted: number
+  readonly flushed: number
+}
+
 /** The datasources of a configuration, each made when it is first needed. */
 export class Datasources {
   readonly #settings: ReadonlyMap<string, DatasourceSettings>
@@ -142,6 +158,23 @@ export class Datasources {
     const datasource = new Datasource(settings)
     this.#open.set(name, datasource)
     return datasource
+  }
+
+  /** The caches of results of those that have been used. */
+  caches(): readonly CacheFigures[] {
+    return [...this.#open.values()].flatMap(({ name, cache }) =>
+      cache === undefined ? [] : [{ cache: `ds_core:${name}`, ...cache.figures, flushed: 0 }],
+    )
+  }
+
+  /** Forgets the results in one cache, or in all. */
+  flush(name: string | undefined): readonly CacheFigures[] {
+    const flushed = new Map<string, number>()
+    for (const { name: own, cache } of this.#open.values())
+      if (name === undefined || name === `ds_core:${own}`) flushed.set(`ds_core:${own}`, cache?.clear() ?? 0)
+    return this.caches()
+      .filter(({ cache }) => flushed.has(cache))
+      .map((figures) => ({ ...figures, flushed: flushed.get(figures.cache) ?? 0 }))
   }
 
   async close(): Promise<void> {

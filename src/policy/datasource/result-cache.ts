@@ -21,6 +21,7 @@ export class ResultCache {
   readonly #now: () => number
   readonly #key = randomBytes(32)
   readonly #entries = new Map<string, Entry>()
+  readonly #figures = { hits: 0, misses: 0, evicted: 0 }
 
   /** @param life seconds @param now milliseconds, of a clock that is never set */
   constructor(life: number, size: number, now: () => number) {
@@ -42,11 +43,26 @@ export class ResultCache {
 
   get(key: string): DbRows | undefined {
     const entry = this.#entries.get(key)
-    if (entry === undefined) return undefined
     this.#entries.delete(key)
-    if (entry.until <= this.#now()) return undefined
+    if (entry === undefined || entry.until <= this.#now()) {
+      this.#figures.misses += 1
+      return undefined
+    }
+    this.#figures.hits += 1
     this.#entries.set(key, entry)
     return entry.rows
+  }
+
+  /** `evicted`: for want of room */
+  get figures(): Readonly<Record<'capacity' | 'entries' | 'hits' | 'misses' | 'evicted', number>> {
+    return { ...this.#figures, capacity: this.#size, entries: this.#entries.size }
+  }
+
+  /** Forgets every result. @returns how many there were */
+  clear(): number {
+    const { size } = this.#entries
+    this.#entries.clear()
+    return size
   }
 
   set(key: string, rows: DbRows): void {
@@ -55,7 +71,9 @@ export class ResultCache {
     this.#entries.set(key, { rows, until: this.#now() + this.#life * 1000 })
     if (this.#entries.size <= this.#size) return
     const [oldest] = this.#entries.keys()
-    if (oldest !== undefined) this.#entries.delete(oldest)
+    if (oldest === undefined) return
+    this.#entries.delete(oldest)
+    this.#figures.evicted += 1
   }
 }
 

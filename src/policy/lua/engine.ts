@@ -7,6 +7,7 @@
  */
 
 import type { EventSink } from '../../events/events.ts'
+import type { PolicyOffers } from '../offers.ts'
 import type { SessionFacts } from '../phases.ts'
 import { type ArgumentSources, pushArguments } from './arguments.ts'
 import type { BudgetClocks, BudgetLimits } from './budget.ts'
@@ -83,7 +84,12 @@ export class LuaEngine {
     this.#loader = new ScriptLoader({ state: this.#state, log: this.#log, readModule: options.readModule })
     this.#arguments = { state: this.#state, objects: this.#objects, now: options.now }
     this.#wearLimit = options.limits.memory / 2
-    this.offers = new ScriptOffers({ state: this.#state, log: this.#log, run: (task) => this.run(task) })
+    this.offers = new ScriptOffers({
+      state: this.#state,
+      log: this.#log,
+      run: (task) => this.run(task),
+      functions: () => this.#functions(),
+    })
     const library = buildLibrary({
       state: this.#state,
       log: this.#log,
@@ -131,6 +137,16 @@ export class LuaEngine {
 
   has(script: number, callout: string): boolean {
     return this.#modules[script]?.functions.has(callout) ?? false
+  }
+
+  #functions(): PolicyOffers['functions'] {
+    return this.#options.scripts.flatMap(({ name }, index) =>
+      [...(this.#modules[index]?.functions.keys() ?? [])].map((callout) => ({
+        script: name,
+        callout,
+        at: this.definedAt(index, callout) ?? '',
+      })),
+    )
   }
 
   /** `FILE:LINE` on which a function of a script begins; undefined where that cannot be told. */

@@ -32,7 +32,15 @@ export class ScriptOffers implements PolicyOffers {
   readonly #schemes = new Map<string, number>()
   readonly endpoints: ScriptEndpoints
 
-  constructor(host: { readonly state: LuaState; readonly log: ScriptLog; readonly run: RunTask }) {
+  readonly #functions: () => PolicyOffers['functions']
+
+  constructor(host: {
+    readonly state: LuaState
+    readonly log: ScriptLog
+    readonly run: RunTask
+    readonly functions: () => PolicyOffers['functions']
+  }) {
+    this.#functions = host.functions
     this.#log = host.log
     this.#state = host.state
     this.#run = host.run
@@ -42,6 +50,10 @@ export class ScriptOffers implements PolicyOffers {
   /** First words of the console commands that scripts registered. */
   get commands(): readonly string[] {
     return [...this.#commands.keys()]
+  }
+
+  get functions(): PolicyOffers['functions'] {
+    return this.#functions()
   }
 
   /** URI schemes that scripts authenticate. */
@@ -89,7 +101,7 @@ export class ScriptOffers implements PolicyOffers {
     const table = this.#schemes.get(scheme)
     if (table === undefined) return undefined
     if (this.#state.broken !== undefined) return 'error'
-    const f = this.#functionOf(table, 'authenticate')
+    const f = this.#functionIn(table, 'authenticate')
     if (f === undefined) {
       this.#log.tell('error', `the authentication scheme ${scheme} has no function "authenticate"`)
       return 'error'
@@ -100,7 +112,7 @@ export class ScriptOffers implements PolicyOffers {
   }
 
   /** A registry reference of its own; undefined when the table has no such function. */
-  #functionOf(table: number, name: string): number | undefined {
+  #functionIn(table: number, name: string): number | undefined {
     const { lua, main } = this.#state
     lua.lua_rawgeti(main, REGISTRY, table)
     this.#state.push(main, name)

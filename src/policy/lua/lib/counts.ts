@@ -33,7 +33,8 @@ export function counterFamily({ state, services }: LibraryHost): Family {
         return 1
       },
       counter_reset: (L) => {
-        set(path(new Arguments(state, L, 'msys.counter.reset')), 0)
+        if (!counters.reset(path(new Arguments(state, L, 'msys.counter.reset'))))
+          throw new ScriptError('there are too many counters')
         return 0
       },
     },
