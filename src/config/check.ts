@@ -18,6 +18,7 @@ import { selectors } from './options-partner.ts'
 import { quote } from './render.ts'
 import { Report } from './report.ts'
 import { alreadySo, restricting } from './restricting.ts'
+import { isSecret } from './secrets.ts'
 import type { Assignment, StanzaNode, Statement, Value } from './tree.ts'
 
 export interface Checked {
@@ -92,9 +93,10 @@ class Checker {
 
   // oxlint-disable-next-line max-params -- where, what, how, from what
   #set(stanza: Stanza, name: string, row: OptionRow<unknown>, value: Value): void {
+    const plain = (tail: string): string => (isSecret(name) ? tail.replace(/, not ".*$/s, '') : tail)
     const context: CodecContext = {
       directory: this.#directory,
-      error: (tail, at) => this.#report.error(`${displayName(name)} ${tail}`, at),
+      error: (tail, at) => this.#report.error(`${displayName(name)} ${plain(tail)}`, at),
       warning: (tail, at) => this.#report.warning(`${displayName(name)} ${tail}`, at),
     }
     const result = row.codec(value, context)

@@ -7,6 +7,7 @@
 
 import type { Diagnostic, Position } from './diagnostic.ts'
 import { type Token, tokenize } from './lexer.ts'
+import { looksSecret } from './secrets.ts'
 import type { DictionaryEntry, Scalar, Statement, Value } from './tree.ts'
 
 export interface Parsed {
@@ -184,10 +185,24 @@ class Parser {
   }
 
   #unexpected(token: Token, wanted: string, note?: Diagnostic['note']): void {
-    const found =
-      token.kind === 'end' ? 'the end of the file' : token.kind === 'string' ? 'text' : `"${token.text}"`
-    this.#error(`expected ${wanted}, found ${found}${hintFor(token)}`, token.at, note)
+    const secret = this.#isBehindSecret(token)
+    const text = token.kind === 'string' || (token.kind === 'word' && secret)
+    const found = token.kind === 'end' ? 'the end of the file' : text ? 'text' : `"${token.text}"`
+    const what = secret ? wanted.replace(/ after .*$/s, '') : wanted
+    this.#error(`expected ${what}, found ${found}${hintFor(token)}`, token.at, note)
     this.#recover(token)
+  }
+
+  /** Whether a token may be a part of a password: messages do not quote it then. */
+  #isBehindSecret(token: Token): boolean {
+    let index = this.#tokens[this.#index] === token ? this.#index : this.#index - 1
+    const { line } = token.at
+    for (let near = 6; index > 0; index -= 1, near -= 1) {
+      const before = this.#tokens[index - 1]
+      if (before === undefined || (near <= 0 && before.at.line < line)) return false
+      if (before.kind === 'word' && looksSecret(before.text)) return true
+    }
+    return false
   }
 
   /** Skips to the next line that starts with a name, or to the `}` of this stanza; whole blocks on the way. */

@@ -58,13 +58,37 @@ describe('diagnostics as text', () => {
 
   test('a password for next hops is not shown, whatever else is wrong in its line', () => {
     for (const [line, shown] of [
-      ['A = 1 Outbound_SMTP_Auth_Pass = "top secret" }', 'A = 1 Outbound_SMTP_Auth_Pass = ************ }'],
-      ['Outbound_SMTP_Auth_Pas=topsecret B = 2', 'Outbound_SMTP_Auth_Pas=********* B = 2'],
-      ['outbound_smtp_auth_pass = ( "top secret" )', 'outbound_smtp_auth_pass = ( ************ )'],
+      ['A = 1 Outbound_SMTP_Auth_Pass = "top secret" }', 'A = 1 Outbound_SMTP_Auth_Pass = **************'],
+      ['Outbound_SMTP_Auth_Pas=topsecret B = 2', 'Outbound_SMTP_Auth_Pas=***************'],
+      ['outbound_smtp_auth_pass = ( "top" "secret" )', 'outbound_smtp_auth_pass = ( ****************'],
+      ["outbound_smtp_auth_pass = 'top secret'", 'outbound_smtp_auth_pass = ************'],
       ['outbound_smtp_auth_pass = "top secret', 'outbound_smtp_auth_pass = ***********'],
+      ['Outbound_SMTP_Auth_Pass topsecret', 'Outbound_SMTP_Auth_Pass *********'],
+      ['Outbound_SMTP_Auth_Pass"topsecret"', 'Outbound_SMTP_Auth_Pass***********'],
+      ['Outbound_SMTP_Auth_Pass: topsecret', 'Outbound_SMTP_Auth_Pass: *********'],
+      ['uri = ( "pgsql:host=a;password topsecret" )', 'uri = ( "pgsql:host=a;password *********" )'],
+      ['uri = ( "pgsql:password=\'topsecret\'" )', 'uri = ( "pgsql:password=***********" )'],
+      ['proxy = "http://me:topsecret@a.example/"', 'proxy = "http://me:*********@a.example/"'],
     ]) {
       const text = renderDiagnostics([error('x', 1, 1)], () => line)
       assert.equal(text.split('\n')[1], `    1 | ${shown}`)
+    }
+  })
+
+  test('a password is not shown either where it stands on another line than its name', () => {
+    for (const source of [
+      'Outbound_SMTP_Auth_Pass =\n  "topsecret"\nA = 1',
+      'Outbound_SMTP_Auth_Pass\n# why\n= "topsecret"\nA = 1',
+      'Outbound_SMTP_Auth_Pass = (\n"topsecret"\n)\nA = 1',
+      'Outbound_SMTP_Auth_Pass = "a\\"\ntopsecret"\nA = 1',
+    ]) {
+      const lines = source.split('\n')
+      const text = renderDiagnostics(
+        lines.map((_, index) => error('x', index + 1, 1)),
+        () => source,
+      )
+      assert.ok(!text.includes('topsecret'), text)
+      assert.ok(text.includes('A = 1'), text)
     }
   })
 

@@ -14,10 +14,10 @@ export function renderDiagnostics(
   const lineOf = (at: Position): string | undefined => {
     let found = lines.get(at.file)
     if (found === undefined) {
-      found = (readSource(at.file) ?? '').split('\n')
+      found = (readSource(at.file) ?? '').split('\n').map((line) => line.replace(/\r$/, ''))
       lines.set(at.file, found)
     }
-    return found[at.line - 1]
+    return found[at.line - 1] === undefined ? undefined : withoutSecrets(found, at.line - 1)
   }
   return diagnostics.flatMap((each) => block(each, lineOf)).join('')
 }
@@ -45,7 +45,7 @@ function describe(at: Position): string {
 
 function excerpt(at: Position, source: string | undefined): string {
   if (source === undefined || source.trim() === '') return ''
-  const line = withoutSecrets(source.replace(/\r$/, ''))
+  const line = source
   const start = Math.min(at.column - 1, line.length)
   // the excerpt stays on one screen however long the line is
   const from = start > 200 ? start - 80 : 0
@@ -57,18 +57,59 @@ function excerpt(at: Position, source: string | undefined): string {
   return `${String(at.line).padStart(5)} | ${visible(shown)}\n      | ${before}${underline}\n`
 }
 
+/** Lines before an excerpt that are looked at for a password that begins there. */
+const LOOK_BACK = 20
+
 /**
- * The password in a database's connection string, and that of Outbound_SMTP_Auth_Pass, mistyped or not: stars of its
- * length, so that carets stay where they are.
+ * A line with what stands after the name of a password as stars, mistyped names and missing signs included, also where
+ * the password stands on a later line than its name; of the length of what they hide, so that carets stay where they are.
  */
-function withoutSecrets(line: string): string {
-  const masked = line.replaceAll(/(_pas\w*(?:\s*=\s*|\s+)\(?\s*)("(?:[^"\\]|\\.)*"?|[^\s{}"]+)/gi, stars)
-  return /pgsql:/i.test(line) ? masked.replaceAll(/(\bpassword\s*=)([^;"'\n]*)/gi, stars) : masked
+function withoutSecrets(lines: readonly string[], index: number): string {
+  let inside: string | undefined
+  let shown = ''
+  for (const line of lines.slice(Math.max(0, index - LOOK_BACK), index + 1)) {
+    const name = inside === undefined ? secretName.exec(line) : undefined
+    const head = name ? line.slice(0, name.index + name[0].length) : name === null ? line : ''
+    const signs = name ? (/^[\s=:(]*/.exec(line.slice(head.length))?.[0] ?? '') : ''
+    const value = line.slice(head.length + signs.length)
+    // a key of a connection string ends with the string at the latest
+    const inString = name ? quotesIn(head) % 2 === 1 : false
+    const stop = inString ? value.indexOf('"') : -1
+    // a query may speak of passwords
+    const harmless = inString && !signs.includes('=') && !/\b(?:pgsql|mysql|odbc|ldaps?):/i.test(head)
+    const hidden = harmless ? 0 : stop === -1 ? value.length : stop
+    shown = head + signs + value.slice(0, hidden).replace(/[^\t]/g, '*') + value.slice(hidden)
+    if (name !== null)
+      inside = inString ? undefined : endOf(value, inside ?? (signs.includes('(') ? ')' : ''))
+  }
+  return shown.replace(
+    /(:\/\/[^/@\s:]{0,200}:)([^@\s]{1,200})(?=@)/g,
+    (_whole, before: string, secret: string) => before + '*'.repeat(secret.length),
+  )
 }
 
-function stars(_whole: string, key: string, value: string): string {
-  return key + '*'.repeat(value.length)
+function quotesIn(text: string): number {
+  return text.replaceAll(/\\./g, '').split('"').length - 1
 }
+
+/**
+ * @param value what stands on a line of a password
+ * @param end what it ends with: a quote, `)`, or '' where it has not begun or is a word
+ * @returns the same for the next line; undefined: it has ended
+ */
+function endOf(value: string, end: string): string | undefined {
+  const text = value.trim().replaceAll(/\\./g, '')
+  if (end !== '') return text.includes(end) ? undefined : end
+  if (text === '' || text.startsWith('#') || /^[=:]$/.test(text)) return ''
+  const first = text.charAt(0)
+  const closing = first === '(' ? ')' : first
+  if (!['"', "'", ')'].includes(closing)) return undefined
+  return text.includes(closing, 1) ? undefined : closing
+}
+
+/** Names of options and keys of connection strings, in any spelling that still looks like one. */
+const secretName =
+  /(?<![\w/.-])(?!returns_pass|password_column)(?:\w{0,60}_pas\w*|passw\w*|passphrase|pwd|\w{0,60}secret)(?=[\s=:("']|$)/i
 
 function visible(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what this looks for

@@ -12,6 +12,11 @@ export function isSecret(name: string): boolean {
   return /(?:^|_)(?:pas|pass|passwd|passphrase|secret)$/.test(name)
 }
 
+/** The same of a name that may be mistyped. */
+export function looksSecret(name: string): boolean {
+  return /_pas|passw|passphrase|secret$/i.test(name)
+}
+
 /** The value of an option with every password in it replaced by stars. @param name in lower case */
 export function withoutPasswords(name: string, value: Value): Value {
   switch (value.kind) {
