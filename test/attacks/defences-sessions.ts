@@ -196,6 +196,28 @@ export const sessionDefences: readonly Defence[] = [
     mutation: [['reply.answer.authentic && this.#trusts(server.address)', 'reply.answer.authentic']],
   },
   {
+    known: 'RFC 7672 §2.1.2',
+    attack:
+      'MX records of a signed domain are kept back, and a host of it without TLSA records gets its mail',
+    test: [
+      'test/gate/outbound-tls.test.ts',
+      'where DANE is used, whoever keeps the answer about MX back does not choose the host',
+    ],
+    source: 'src/delivery/attempt.ts',
+    mutation: [['usesDane(options) ? Number.POSITIVE_INFINITY : options', 'options']],
+  },
+  {
+    known: 'RFC 7672 §2.2.2',
+    attack:
+      'A TLSA record that cannot be had at the end of an alias lets the records of the alias, or none, count',
+    test: [
+      'src/delivery/session/dane.test.ts',
+      'an answer about an alias that cannot be had is not taken for another name’s',
+    ],
+    source: 'src/delivery/session/dane.ts',
+    mutation: [["return { kind: 'failed', reason: error.message }", 'return NONE']],
+  },
+  {
     known: 'RFC 8461 §10',
     attack: 'The MTA-STS policy of a domain, or its record, is taken away to send mail elsewhere',
     test: [

@@ -30,6 +30,8 @@ const CONF = (port: number): string => `
   TLS_CA = pki/ca.pem
   TLS_RPT_Log = reports.json
   Domain "dane.test" { Use_DANE = true TLS = no TLS_Verify = no }
+  Domain "lost.test" { MX_Failures_Fallback_To_A = 1 TLS = no TLS_Verify = no }
+  Domain "withheld.test" { Use_DANE = true MX_Failures_Fallback_To_A = 1 TLS = no TLS_Verify = no }
   Domain "stranger.test" { TLS_CA = pki/other-ca.pem }
   Domain "clear.test" { TLS = no }
   Domain "/^(kept|asked)\\.test$/" { TLS = no TLS_Verify = no Use_MTA_STS = true }
@@ -47,6 +49,8 @@ before(async () => {
     'A stranger.test': ['127.0.0.1'],
     'A clear.test': ['127.0.0.1'],
     'A bound.test': ['127.0.0.1'],
+    'A withheld.test': ['127.0.0.1'],
+    'A lost.test': ['127.0.0.1'],
     'A kept.test': ['127.0.0.1'],
     'A asked.test': ['127.0.0.1'],
     'TXT _mta-sts.asked.test': ['v=STSv1; id=a;'],
@@ -54,6 +58,8 @@ before(async () => {
     [`TLSA _${sink.port}._tcp.dane.test`]: [{ usage: 3, selector: 1, matchingType: 1, certificate: digest }],
   })
   dns.authentic = true
+  dns.odd = ({ name, type }) =>
+    type === 'MX' && /^(?:withheld|lost)\./.test(name) ? { rcode: 2 } : undefined
   gate = await startTestGate({
     conf: `DNS_Servers = ( "127.0.0.1:${dns.port}" )${CONF(sink.port)}`,
     pki,
@@ -113,6 +119,14 @@ test('TLSA records decide where the configured name server says that they are au
   assert.deepEqual([tls?.demand, tls?.verifiedBy], ['required', 'dane'])
   const told = await gate.event('tls-session')
   assert.deepEqual([told.policy.domain, told.failure], ['dane.test', undefined])
+})
+
+test('where DANE is used, whoever keeps the answer about MX back does not choose the host', async () => {
+  await send('bob@withheld.test')
+  await send('bob@lost.test')
+  const { text } = await gate.event('transient-failure', ({ domain }) => domain === 'withheld.test')
+  assert.equal(text, '451 4.4.3 [internal] The name of the next hop could not be looked up')
+  await gate.event('delivery', ({ domain }) => domain === 'lost.test')
 })
 
 test('a policy that was kept holds after a start, and nobody connects to a policy host that is prohibited', async () => {
