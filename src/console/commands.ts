@@ -16,7 +16,9 @@ import { countCommands } from './inside/commands-counts.ts'
 import { lookupCommands } from './inside/commands-lookups.ts'
 import { processCommands } from './inside/commands-processes.ts'
 import { actCommands } from './queue/commands-acts.ts'
+import { connectionCommands } from './queue/commands-connections.ts'
 import { queueCommands } from './queue/commands-queue.ts'
+import { refreshCommands } from './queue/commands-refresh.ts'
 import { fromBytes } from './render.ts'
 import type { ConsoleServices, ScriptCommands } from './services.ts'
 
@@ -36,6 +38,8 @@ export const consoleCommands: readonly ConsoleCommand[] = [
   ...mailCommands,
   ...queueCommands,
   ...actCommands,
+  ...connectionCommands,
+  ...refreshCommands,
   ...tlsCommands,
   ...lookupCommands,
   ...processCommands,

@@ -13,7 +13,9 @@ import { cidrContains } from '../config/address.ts'
 import type { Cidr, OutboundValues } from '../config/settings.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { LookupError } from '../dns/resolver.ts'
+import type { Transcript, Transcripts } from '../events/transcripts.ts'
 import { isInternational } from '../mail/address.ts'
+import { routingDomain } from '../mail/envelope.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
 import { HostFailures } from './host-failures.ts'
 import { type Found, type Host, LOOKUP_FAILED, type MxHosts, NO_HOSTS } from './mx.ts'
@@ -46,6 +48,8 @@ export interface SmtpTransportOptions {
   readonly tls?: Pick<TlsPlanner, 'plan' | 'close'>
   /** milliseconds since the epoch */
   readonly clock?: () => number
+  /** told what is said, where an operator asks for it */
+  readonly transcripts?: Transcripts
 }
 
 /** What holds while one host is tried. */
@@ -74,6 +78,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
   readonly #conversions = new Conversions()
   readonly #tls: SmtpTransportOptions['tls']
   readonly #clock: () => number
+  readonly #transcripts: Transcripts | undefined
 
   constructor(options: SmtpTransportOptions) {
     this.#resolver = options.resolver
@@ -81,6 +86,7 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     this.#tls = options.tls
     this.#hostname = options.hostname
     this.#clock = options.clock ?? Date.now
+    this.#transcripts = options.transcripts
     this.#failures = new HostFailures(this.#clock)
   }
 
@@ -220,9 +226,12 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       return { passedOver: { kind, stage: stages.notConnected, text: plan, bytes: 0, remote: host.address } }
     }
     const use = { recipients: messages.length, options: context.options }
+    const { name, address } = host
+    context.note?.({ state: 'connecting', host: name, address })
     const session = await this.#open(plan, use, context)
     if ('until' in session) return session
     if ('kind' in session) return { passedOver: session }
+    context.note?.({ state: 'sending', host: name, address })
     try {
       const sent = await this.#send(session, messages, content, context)
       if (sent === 'busy') {
@@ -308,7 +317,16 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       tls: planned?.kind === 'tls' ? planned.plan : undefined,
       login,
       introduction: introductionOf(options.xclient, first.envelope),
+      trace: () => this.#trace(host, first),
     }
+  }
+
+  #trace({ address, name }: Host, { envelope }: StoredMessage): Transcript | undefined {
+    const { binding, batchId: id } = envelope
+    const about = { direction: 'outbound', address, id, domain: routingDomain(envelope), binding } as const
+    const transcript = this.#transcripts?.begin(about)
+    transcript?.note(`to ${name === '' ? address : name} for ${about.domain}`)
+    return transcript
   }
 
   /** @throws the signal's reason */

@@ -10,6 +10,7 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
 import type { HostGates } from './host-gates.ts'
 import { wantsSuccess } from './notices/due.ts'
+import type { AttemptNote, LiveAttempts } from './operator/outbound.ts'
 import { foregone, judge, type Outcome } from './outcome.ts'
 import type { Route, Router } from './route.ts'
 import {
@@ -45,6 +46,8 @@ export interface AttemptJob {
   readonly egress: Egress
   readonly mayRepeat: boolean
   readonly signal: AbortSignal
+  /** told how far the attempt is */
+  readonly note?: (now: AttemptNote) => void
 }
 
 export interface AttemptsOptions {
@@ -52,6 +55,7 @@ export interface AttemptsOptions {
   readonly ids: Pick<IdGenerator, 'next'>
   readonly now: () => number
   readonly gates: HostGates
+  readonly live: Pick<LiveAttempts, 'begin'>
   /** @param once a fault of the configuration: it is told once until the next reload */
   readonly panic: (text: string, once?: 'once') => void
 }
@@ -88,7 +92,8 @@ export class Attempts {
       if (instead !== undefined) endings.set(message, attempted(message, instead))
     }
     const rest = messages.filter((message) => !endings.has(message))
-    const results = rest.length === 0 ? [] : await this.#try({ ...job, messages: rest }, means)
+    const results =
+      rest.length === 0 ? [] : await this.#watched({ ...job, messages: rest }, means, connectionId)
     if (results === undefined) return undefined
     for (const [index, message] of rest.entries()) {
       const result = results[index]
@@ -96,6 +101,21 @@ export class Attempts {
       endings.set(message, 'stage' in result ? attempted(message, result) : result)
     }
     return messages.flatMap((message) => endings.get(message) ?? [])
+  }
+
+  /** As `#try`, seen by operators. */
+  async #watched(
+    job: AttemptJob,
+    means: AttemptMeans,
+    connectionId: string,
+  ): Promise<readonly (MessageResult | { readonly kind: 'gone' })[] | undefined> {
+    const { live, now } = this.#options
+    const seen = live.begin(connectionId, job.messages, now())
+    try {
+      return await this.#try({ ...job, note: (now) => seen.note(now) }, means)
+    } finally {
+      seen.end()
+    }
   }
 
   async #try(
@@ -125,12 +145,12 @@ export class Attempts {
     content: StoredContent,
     means: AttemptMeans,
   ): Promise<readonly MessageResult[]> {
-    const { messages, scope, egress, mayRepeat, signal } = job
+    const { messages, scope, egress, mayRepeat, signal, note } = job
     const { router, transports } = means
     const route = this.#route(messages[0], scope, router)
     if (route.kind === 'none') return messages.map(() => localFailure('451 4.4.1 [internal] No valid hosts'))
     const gate = this.#options.gates.gate(scope, egress, (names, of) => router.host(names, of))
-    const context = { options: scope.options, mayRepeat, gate, signal }
+    const context = { options: scope.options, mayRepeat, gate, signal, ...(note && { note }) }
     if (route.kind === 'smtp') return await transports.smtp.deliver(messages, content, { ...context, route })
     if (route.kind === 'webhook')
       return arrived(messages, await transports.webhook.deliver(messages, content, { ...context, route }))

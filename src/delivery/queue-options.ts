@@ -8,7 +8,9 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { BouncingOptions } from './bouncing.ts'
 import type { Clock } from './clock.ts'
+import type { QueueRules } from './domain-queues.ts'
 import type { EndSettings } from './domain-targets.ts'
+import type { Router } from './route.ts'
 import type { Transports } from './transport.ts'
 
 export type QueueSettings = EndSettings &
@@ -30,4 +32,20 @@ export interface DeliveryQueueOptions extends Pick<BouncingOptions, 'sign'> {
   readonly concurrency?: number
   /** set where several processes of a node deliver: what limits are counted by, and how many processes there are */
   readonly node?: { readonly counts: LimitCounts; readonly workers: number } | undefined
+}
+
+/** What holds for the queues of domains by these settings. */
+export function rulesOf(
+  { global }: QueueSettings,
+  router: Router,
+  { concurrency, node }: { readonly concurrency: number; readonly node: DeliveryQueueOptions['node'] },
+): QueueRules {
+  const { default_binding, server_reserve_outbound_connections: reserve } = global
+  return {
+    resolve: (domain, egress) => router.scope(domain, egress),
+    defaultSuspended: default_binding === 'suspended',
+    capacity: concurrency,
+    reserve: Math.min(reserve, Math.floor(concurrency / 4)),
+    places: node?.counts,
+  }
 }

@@ -24,8 +24,9 @@ import { DelayNotices } from './notices/delays.ts'
 import { Desk } from './operator/desk.ts'
 import { DomainRecords } from './operator/domain-records.ts'
 import type { QueueQuestions, QueueTopic } from './operator/orders.ts'
+import { LiveAttempts } from './operator/outbound.ts'
 import type { DomainCounts, QueueCounts } from './queue-counts.ts'
-import type { DeliveryQueueOptions, QueueSettings } from './queue-options.ts'
+import { type DeliveryQueueOptions, type QueueSettings, rulesOf } from './queue-options.ts'
 import { type Recovered, recover } from './recovery.ts'
 import { Residents } from './residents.ts'
 import { Router } from './route.ts'
@@ -86,6 +87,8 @@ export class DeliveryQueue {
     const { spool, ids } = options
     const events = this.#events
     const panic = (text: string, once?: 'once'): void => this.#panic(text, once)
+    const live = new LiveAttempts()
+    const gates = new HostGates(throttles, now, node?.counts)
     const shared = {
       spool,
       events,
@@ -102,7 +105,7 @@ export class DeliveryQueue {
     this.#batches = new Batches({
       ...shared,
       panic,
-      attempts: new Attempts({ spool, ids, now, gates: new HostGates(throttles, now, node?.counts), panic }),
+      attempts: new Attempts({ spool, ids, now, gates, live, panic }),
       settled: async (number, { envelope }, state) => {
         if (state === undefined || state.failed) this.#delays.release(envelope.id)
         else await this.#delays.failedForNow({ envelope, state }, state, this.#noticeOptions(number))
@@ -113,6 +116,7 @@ export class DeliveryQueue {
     this.#delays = new DelayNotices({ ...parts, send: (notice) => this.#sendNotice(notice) })
     this.#desk = new Desk({
       ...shared,
+      live,
       delayed: this.#delayed,
       batches: this.#batches,
       records: this.#records,
@@ -230,15 +234,7 @@ export class DeliveryQueue {
   }
 
   #rules(): QueueRules {
-    const { default_binding, server_reserve_outbound_connections: reserve } = this.#settings.global
-    const router = this.#router
-    return {
-      resolve: (domain, egress) => router.scope(domain, egress),
-      defaultSuspended: default_binding === 'suspended',
-      capacity: this.#concurrency,
-      reserve: Math.min(reserve, Math.floor(this.#concurrency / 4)),
-      places: this.#node?.counts,
-    }
+    return rulesOf(this.#settings, this.#router, { concurrency: this.#concurrency, node: this.#node })
   }
 
   #takeOver(recovered: Recovered): void {
@@ -259,6 +255,7 @@ export class DeliveryQueue {
     if (origin === 'recovered' || state.attempts > 0) this.#table.mark(number, 'mayRepeat')
     if (envelope.priority === 1) this.#table.mark(number, 'urgent')
     const { notBefore = 0 } = envelope
+    if (origin === 'new') this.#records.received(envelope)
     if (notBefore > 0) this.#table.mark(number, 'pinned')
     const until = origin === 'new' ? Math.max(notBefore, state.nextAttempt) : notBefore
     if (until > this.#clock.now()) this.#delay(number, until)

@@ -11,6 +11,7 @@
 
 import { connect, type Socket } from 'node:net'
 import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import type { Transcript } from '../events/transcripts.ts'
 import type { Reply } from '../mail/status.ts'
 import { LineReader } from '../wire/lines.ts'
 import { ReplyParser } from '../wire/reply.ts'
@@ -184,8 +185,12 @@ export class SmtpConnection {
     return reply
   }
 
+  /** told of commands and replies, where an operator asks for it */
+  transcript: Transcript | undefined
+
   /** Sends without waiting: for commands, one in each line. */
   send(octets: string): void {
+    this.transcript?.client(octets)
     this.#awaited += octets.split('\n').length - 1
     if (this.#failure === undefined) this.#socket.write(octets, 'latin1')
   }
@@ -266,6 +271,7 @@ export class SmtpConnection {
   }
 
   #receiveLine(line: string): void {
+    this.transcript?.server(line)
     try {
       const reply = this.#parser.push(line)
       if (reply !== undefined) this.#replies.push(reply)

@@ -47,9 +47,11 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
       .split(' ')
       .map((name) => [name, []]),
   ),
+  'show outbound': [],
+  count: ['sessions'],
   // these ask the queues themselves
   ...Object.fromEntries(
-    'active delayed binding domain showqueue message flush fail delay reroute rebind'
+    'active delayed binding domain showqueue message flush fail delay reroute rebind refresh'
       .split(' ')
       .map((name) => [name, []]),
   ),

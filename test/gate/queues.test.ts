@@ -237,11 +237,28 @@ test('a message that is being delivered is left alone, and one that is delayed c
   other.script = () => ({ message: { trickle: '250 2.0.0 kept\r\n', everyMs: 50 } })
   await send('other.example', ['v1'])
   await other.until((sink) => sink.commands.at(-1) === 'DATA')
+  const outbound = await asked('show outbound')
+  const [attempt] = outbound['rows'] as Rows
+  const { state, address, domain, messages } = attempt ?? {}
+  assert.deepEqual(
+    [outbound['attempts'], state, address, domain, messages],
+    [1, 'sending', '127.0.0.1', 'other.example', 1],
+  )
+  assert.equal((await asked('count outbound 127.0.0.0/8'))['sessions'], 1)
+  assert.equal(await told(control, 'count outbound/m1 32'), "Displaying 'outbound/m1' from /32 to /32\n")
   const report = await asked('fail domain other.example')
   assert.deepEqual([report['messages'], report['underWay']], [0, 1])
   await until(async () => (await asked('showqueue other.example'))['messages'] === 0)
   const [sent] = (await asked('domain other.example'))['queues'] as Rows
   assert.deepEqual([sent?.['state'], sent?.['failed'], Number(sent?.['delivered']) > 0], ['idle', 0, true])
+
+  const bindings = (await asked('binding summary default'))['bindings'] as Rows
+  assert.deepEqual(
+    bindings.map((row) => [row['binding'], row['failedMessages'], Number(row['receivedMessages']) > 0]),
+    [['default', 0, true]],
+  )
+  assert.match(await told(control, 'refresh domain slow.example'), /^slow\.example refreshed\. 0 answers/)
+  assert.equal((await ask(control, 'binding summary nowhere')).status, 'error')
 
   slow.received.length = 0
   slow.script = () => ({ rcpt: '451 4.7.1 greylisted' })

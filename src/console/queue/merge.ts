@@ -3,6 +3,8 @@
 import { byFullness } from '../../delivery/operator/domains.ts'
 import {
   type ActReport,
+  type BindingRow,
+  type BindingsReport,
   type DomainRow,
   type DomainsReport,
   DRY_RUN_ROWS,
@@ -47,13 +49,35 @@ export function mergeDomains(parts: readonly DomainsReport[]): DomainsReport {
   }
 }
 
+export function mergeBindings(parts: readonly BindingsReport[]): readonly BindingRow[] {
+  const found = new Map<string, BindingRow>()
+  for (const row of parts.flatMap(({ rows }) => rows)) {
+    const key = `${row.bindingGroup}/${row.binding}`
+    const before = found.get(key)
+    found.set(key, before === undefined ? row : { ...before, ...addNumbers(before, row, bindingNumbers) })
+  }
+  return [...found.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+}
+
+const bindingNumbers = [
+  ...(['connections', 'underWay', 'ready', 'delayed', 'ending', 'resident'] as const),
+  ...(['received', 'delivered', 'failed'] as const),
+]
+
 type Counts = DomainsReport['totals']
 
 const noCounts: Counts = { underWay: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
 
 export function addCounts(a: Counts, b: Counts): Counts {
-  const keys = Object.keys(noCounts) as (keyof Counts)[]
-  return Object.fromEntries(keys.map((key) => [key, a[key] + b[key]])) as unknown as Counts
+  return addNumbers(a, b, Object.keys(noCounts) as (keyof Counts)[])
+}
+
+function addNumbers<K extends string>(
+  a: Readonly<Record<K, number>>,
+  b: Readonly<Record<K, number>>,
+  keys: readonly K[],
+): Readonly<Record<K, number>> {
+  return Object.fromEntries(keys.map((key) => [key, a[key] + b[key]])) as Record<K, number>
 }
 
 function sum<T>(parts: readonly T[], count: (part: T) => number): number {

@@ -69,7 +69,7 @@ export class Acts {
     try {
       if (isStopped()) throw new StoppedError()
       const pace = this.#all.pace()
-      if (act.kind === 'flush' && !dryRun) await this.#unblock(selection)
+      if (act.kind === 'flush' && !dryRun) await this.unblock(selection)
       const fits = (number: number): boolean => this.#all.fits(number, selection)
       for await (const piece of pieces(table, fits, { size: PIECE, pace })) {
         const meant = await this.#meant(piece, selection)
@@ -97,17 +97,24 @@ export class Acts {
     return { messages, underWay, rows, broken, incomplete: isRecovering() }
   }
 
-  /** What is held back may go on, as far as nothing holds it back anew. */
-  async #unblock(selection: Selection): Promise<void> {
+  /**
+   * What is held back may go on, as far as nothing holds it back anew.
+   * @returns how many domains were looked at @throws StoppedError
+   */
+  async unblock({ id, filter, ...selection }: Selection): Promise<number> {
     const { queues, forgetHosts, goOn } = this.#host
     const pace = this.#all.pace()
     forgetHosts()
-    if (selection.id !== undefined || selection.filter !== undefined) return
+    if (id !== undefined || filter !== undefined) return 0
+    let unblocked = 0
     for (const queue of queues.all()) {
-      if (fitsQueue(selection, queue)) queues.unblock(queue)
       await pace.turn()
+      if (!fitsQueue(selection, queue)) continue
+      queues.unblock(queue)
+      unblocked++
     }
     goOn()
+    return unblocked
   }
 
   /** Those that are meant. Their numbers may be others' by the time that somebody looks at the answer. */

@@ -15,7 +15,7 @@ import type { Router } from '../route.ts'
 import { Acts, type ActsHost } from './acts.ts'
 import { readContent } from './content.ts'
 import type { DomainRecords } from './domain-records.ts'
-import { domainDetails, domainRows } from './domains.ts'
+import { bindingRows, domainDetails, domainRows } from './domains.ts'
 import { Messages, type MessagesParts } from './messages.ts'
 import {
   type ListOrder,
@@ -29,6 +29,7 @@ import {
   type QueueTopic,
   type Selection,
 } from './orders.ts'
+import type { LiveAttempts } from './outbound.ts'
 import { byTurn } from './select.ts'
 import { type Pace, pieces, StoppedError } from './walk.ts'
 
@@ -40,7 +41,8 @@ export interface DeskParts extends ActsHost, MessagesParts {
   readonly delayed: DelayedHeap
   readonly residents: Residents
   readonly batches: Pick<Batches, 'isUnwritten'>
-  readonly records: Pick<DomainRecords, 'of' | 'all'>
+  readonly records: Pick<DomainRecords, 'of' | 'all' | 'bindings'>
+  readonly live: Pick<LiveAttempts, 'report'>
   readonly router: () => Router
   readonly now: () => number
   /** what the spool held at the start is not all here yet */
@@ -68,6 +70,11 @@ export class Desk {
       message: (order) => this.#message(order),
       domains: async (order) => await domainRows(parts, order, pace()),
       domain: async (order) => await domainDetails(parts, order, pace()),
+      bindings: async (order) => await bindingRows(parts, order, pace()),
+      unblock: async ({ domain }) => ({
+        queues: await this.#acts.unblock(domain === undefined ? {} : { domain }),
+      }),
+      outbound: (order) => Promise.resolve(parts.live.report(order)),
     }
   }
 

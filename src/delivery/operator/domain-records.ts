@@ -38,7 +38,18 @@ export interface KnownDomain extends Egress {
 const MAX_RECORDS = 20_000
 const MAX_TEXT = 512
 
+/** What a binding has done since the start. */
+export interface BindingRecord extends Egress {
+  received: number
+  delivered: number
+  failed: number
+}
+
+/** bindings come from the configuration; over many reloads there may be many */
+const MAX_BINDINGS = 10_000
+
 export class DomainRecords {
+  readonly #bindings = new Map<string, BindingRecord>()
   readonly #records = new Map<string, Writable>()
 
   /** A sink that hands everything on, and takes note of outcomes. */
@@ -60,6 +71,25 @@ export class DomainRecords {
     return this.#records.get(keyOf(bindingGroup, binding, domain))
   }
 
+  /** A message has come that is to leave so. */
+  received(egress: Egress): void {
+    const record = this.#binding(egress)
+    if (record !== undefined) record.received++
+  }
+
+  bindings(): Iterable<Readonly<BindingRecord>> {
+    return this.#bindings.values()
+  }
+
+  #binding({ bindingGroup, binding }: Egress): BindingRecord | undefined {
+    const key = `${bindingGroup}/${binding}`
+    const known = this.#bindings.get(key)
+    if (known !== undefined || this.#bindings.size >= MAX_BINDINGS) return known
+    const record = { bindingGroup, binding, received: 0, delivered: 0, failed: 0 }
+    this.#bindings.set(key, record)
+    return record
+  }
+
   *all(): Iterable<KnownDomain> {
     for (const [key, history] of this.#records) {
       // neither a domain nor the name of a group holds one
@@ -74,6 +104,9 @@ export class DomainRecords {
     const record = this.#records.get(key) ?? begun(at)
     this.#records.delete(key)
     this.#records.set(key, record)
+    const own = this.#binding(envelope)
+    if (own !== undefined && kind === 'delivery') own.delivered++
+    if (own !== undefined && kind === 'permanent-failure') own.failed++
     if (kind === 'delivery') {
       record.delivered++
       record.failuresInARow = 0

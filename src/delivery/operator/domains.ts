@@ -5,6 +5,9 @@ import type { DomainQueue, DomainQueues } from '../domain-queues.ts'
 import type { Route, Router } from '../route.ts'
 import type { DomainRecords, KnownDomain } from './domain-records.ts'
 import {
+  type BindingRow,
+  type BindingsOrder,
+  type BindingsReport,
   type DomainDetails,
   type DomainOrder,
   type DomainReport,
@@ -19,7 +22,7 @@ import type { Pace } from './walk.ts'
 
 interface DomainsHost {
   readonly queues: DomainQueues
-  readonly records: Pick<DomainRecords, 'of' | 'all'>
+  readonly records: Pick<DomainRecords, 'of' | 'all' | 'bindings'>
   readonly router: () => Router
   readonly now: () => number
 }
@@ -71,6 +74,33 @@ export async function domainDetails(
     if (known.domain === domain && !isHere(known)) bindings.push(idleDetails(host, known))
   }
   return { bindings }
+}
+
+/** Every binding that has or had mail. @throws StoppedError */
+export async function bindingRows(
+  { queues, records }: Pick<DomainsHost, 'queues' | 'records'>,
+  wanted: BindingsOrder,
+  pace: Pace,
+): Promise<BindingsReport> {
+  const none = { connections: 0, underWay: 0, ready: 0, delayed: 0, ending: 0, resident: 0 }
+  const rows = new Map<string, { -readonly [K in keyof BindingRow]: BindingRow[K] }>()
+  for (const record of records.bindings()) {
+    const { bindingGroup, binding } = record
+    if (fitsQueue(definedOf(wanted), { domain: '', bindingGroup, binding }))
+      rows.set(`${bindingGroup}/${binding}`, { ...record, ...none })
+  }
+  for (const queue of queues.all()) {
+    await pace.turn()
+    const row = rows.get(`${queue.bindingGroup}/${queue.binding}`)
+    if (row === undefined) continue
+    row.connections += queue.attempts
+    row.underWay += queue.active + queue.held
+    row.ready += queue.waiting
+    row.delayed += queue.delayed
+    row.ending += queue.failed
+    row.resident += queue.resident
+  }
+  return { rows: [...rows.values()] }
 }
 
 export function byFullness(a: DomainRow, b: DomainRow): number {

@@ -178,6 +178,67 @@ export interface DomainReport {
   readonly bindings: readonly DomainDetails[]
 }
 
+export interface BindingsOrder {
+  readonly binding?: string | undefined
+  readonly bindingGroup?: string | undefined
+}
+
+/** What one binding has, and has done since the start. */
+export interface BindingRow extends Egress {
+  readonly connections: number
+  readonly underWay: number
+  readonly ready: number
+  readonly delayed: number
+  readonly ending: number
+  /** envelopes in memory */
+  readonly resident: number
+  readonly received: number
+  readonly delivered: number
+  readonly failed: number
+}
+
+export interface BindingsReport {
+  readonly rows: readonly BindingRow[]
+}
+
+/** An attempt that is under way, and how far it is. */
+export interface OutboundRow extends Egress {
+  /** id of the attempt's connection */
+  readonly connection: string
+  readonly domain: string
+  /** messages in it */
+  readonly messages: number
+  /** when it began */
+  readonly since: number
+  /** `preparing`: no host is chosen yet */
+  readonly state: 'preparing' | 'connecting' | 'sending'
+  /** '' without one */
+  readonly host: string
+  readonly address: string
+}
+
+export interface OutboundOrder {
+  /** rows, at most MAX_ROWS: the oldest */
+  readonly rows: number
+  readonly binding?: string | undefined
+}
+
+export interface OutboundReport {
+  readonly rows: readonly OutboundRow[]
+  readonly attempts: number
+}
+
+/** What holds domains back, as far as it is only remembered: hosts that failed, names that could not be looked up. */
+export interface UnblockOrder {
+  /** undefined: all */
+  readonly domain?: string | undefined
+}
+
+export interface UnblockReport {
+  /** domains that have mail, each in each binding */
+  readonly queues: number
+}
+
 /** What can be asked: order and report. */
 export interface QueueQuestions {
   readonly list: { readonly order: ListOrder; readonly report: ListReport }
@@ -185,6 +246,9 @@ export interface QueueQuestions {
   readonly message: { readonly order: MessageOrder; readonly report: MessageReport }
   readonly domains: { readonly order: DomainsOrder; readonly report: DomainsReport }
   readonly domain: { readonly order: DomainOrder; readonly report: DomainReport }
+  readonly bindings: { readonly order: BindingsOrder; readonly report: BindingsReport }
+  readonly unblock: { readonly order: UnblockOrder; readonly report: UnblockReport }
+  readonly outbound: { readonly order: OutboundOrder; readonly report: OutboundReport }
 }
 
 export type QueueTopic = keyof QueueQuestions

@@ -67,6 +67,8 @@ export class Sessions {
       return undefined
     }
     connection.resume(signal)
+    connection.transcript = plan.trace?.()
+    connection.transcript?.note('a connection that was used before')
     try {
       await new SmtpClient(connection, plan.client).reset()
       return { ...kept, bytesBefore: connection.bytesSent }

@@ -9,6 +9,7 @@
 
 import { isIP } from 'node:net'
 import type { OutboundTlsFacts, TlsResultType } from '../../events/outbound-tls.ts'
+import type { Transcript } from '../../events/transcripts.ts'
 import { readPresented } from '../../tls/presented.ts'
 import { type Link, readLink } from '../../tls/session-facts.ts'
 import type { Host } from '../mx.ts'
@@ -30,6 +31,8 @@ export interface SessionPlan {
   readonly tls: TlsPlan | undefined
   readonly login: Login | undefined
   readonly introduction: Introduction | undefined
+  /** begins a transcript of what is said, where an operator asks for it; two sessions need not have it in common */
+  readonly trace?: () => Transcript | undefined
 }
 
 export interface Session {
@@ -63,6 +66,7 @@ export async function setUp(plan: SessionPlan, signal: AbortSignal): Promise<Ses
   let clear = false
   for (;;) {
     const connection = new SmtpConnection({ ...plan.host, from: plan.from }, signal)
+    connection.transcript = plan.trace?.()
     const setup = new Setup(connection, plan, clear)
     try {
       return await setup.run()
