@@ -15,7 +15,7 @@ _postern() {
     eval) COMPREPLY=($(compgen -W "-c --config --listen --peer --pathway --domain --binding --host" -- "$word")) ;;
     explain) COMPREPLY=($(compgen -W "-c --config --listen --peer --cert --chain --sni --tls --no-tls --helo --auth --from --to --dns --json" -- "$word")) ;;
     pin) COMPREPLY=($(compgen -f -W "" -- "$word")) ;;
-    console) COMPREPLY=($(compgen -W "-c --config --json --user --password-file --ca --cert --key help version pid sysinfo summary paniclog reopen authz config reload write mailq show active delayed binding domain showqueue message flush fail delay reroute rebind tls dns_cache dig mta_sts threads module scriptlet shutdown counter cache" -- "$word")) ;;
+    console) COMPREPLY=($(compgen -W "-c --config --json --user --password-file --ca --cert --key help version pid sysinfo summary paniclog reopen authz config reload write mailq show active delayed binding domain showqueue message flush fail delay reroute rebind count refresh tls dns_cache dig mta_sts threads module scriptlet shutdown trace counter cache" -- "$word")) ;;
     pki) COMPREPLY=($(compgen -d -W "" -- "$word")) ;;
     demo) COMPREPLY=($(compgen -W "" -- "$word")) ;;
     passwd) COMPREPLY=($(compgen -W "-f --file --hash --realm" -- "$word")) ;;

@@ -36,7 +36,7 @@ complete -c postern -n '__fish_seen_subcommand_from console' -l password-file -r
 complete -c postern -n '__fish_seen_subcommand_from console' -l ca -r -F -d 'the CAs of the gate’s certificate, for host:port'
 complete -c postern -n '__fish_seen_subcommand_from console' -l cert -r -F -d 'your certificate, for host:port'
 complete -c postern -n '__fish_seen_subcommand_from console' -l key -r -F -d 'its key, where it is not in the same file'
-complete -c postern -n '__fish_seen_subcommand_from console' -f -a 'help version pid sysinfo summary paniclog reopen authz config reload write mailq show active delayed binding domain showqueue message flush fail delay reroute rebind tls dns_cache dig mta_sts threads module scriptlet shutdown counter cache'
+complete -c postern -n '__fish_seen_subcommand_from console' -f -a 'help version pid sysinfo summary paniclog reopen authz config reload write mailq show active delayed binding domain showqueue message flush fail delay reroute rebind count refresh tls dns_cache dig mta_sts threads module scriptlet shutdown trace counter cache'
 complete -c postern -n __fish_use_subcommand -f -a pki -d 'write a throwaway CA with server, valid, untrusted, expired and revoked client certificates'
 complete -c postern -n __fish_use_subcommand -f -a demo -d 'start a gate, send real mail with different certificates, show each decision'
 complete -c postern -n __fish_use_subcommand -f -a passwd -d 'make the line of a user for a file of passwords; asks for the password, or reads it from a pipe'

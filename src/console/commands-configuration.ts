@@ -8,6 +8,7 @@ import { LineReader, readTarget } from '../config/live/target.ts'
 import { type ConfigurationView, describeLive } from '../config/live/view.ts'
 import { type Answer, ConsoleError } from './answer.ts'
 import type { CommandContext, ConsoleCommand } from './command.ts'
+import { treeCommands } from './commands-configuration-tree.ts'
 import { liveCommands } from './commands-live.ts'
 import { explained, orConsoleError, withDiagnostics } from './diagnostics.ts'
 import { evaluateAt } from './effective.ts'
@@ -28,6 +29,7 @@ export const configurationCommands: readonly ConsoleCommand[] = [
   { name: 'config reload', arguments: '', help: RELOAD, run: reload },
   { name: 'reload', arguments: '', help: RELOAD, run: reload },
   ...liveCommands,
+  ...treeCommands,
 ]
 
 async function evaluateOption(
@@ -87,7 +89,8 @@ function placeOf(words: readonly string[]): EvaluationPlace {
     if (key === undefined)
       throw new ConsoleError(`${JSON.stringify(word)} is not one of ${placeWords.join(', ')}`)
     if (value === undefined) throw new ConsoleError(`${key} needs a value, and an option after it`)
-    place[key] = value
+    // a network stands for its clients
+    place[key] = key === 'peer' ? value.replace(/\/\d+$/, '') : value
   }
   return place
 }

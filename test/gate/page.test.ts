@@ -50,6 +50,13 @@ before(async () => {
 })
 after(() => gate.stop())
 
+interface ConfigurationNode {
+  readonly title: string
+  readonly path: string
+  readonly options: readonly { readonly name: string; readonly value: string; readonly from: string }[]
+  readonly children: readonly ConfigurationNode[]
+}
+
 const place = (index = 0): string => gate.server.serviceAddresses.http[index] ?? ''
 
 async function loggedIn(user = 'alice', password = 'correct horse'): Promise<PageClient> {
@@ -380,6 +387,38 @@ describe('what it shows', () => {
       ['alice', 'binding flush domain default/default nowhere.example', 'Page_Operators'],
       ['alice', 'binding fail domain quiet default/default nowhere.example', 'Page_Operators'],
     ])
+  })
+
+  test('the configuration is a tree with the line of each value, and says what holds in a scope', async () => {
+    const alice = await loggedIn()
+    const { tree } = (await alice.view('configuration')).data as { readonly tree: ConfigurationNode }
+    const find = (title: string, node = tree): ConfigurationNode | undefined =>
+      node.title === title
+        ? node
+        : node.children.map((child) => find(title, child)).find((each) => each !== undefined)
+    const listen = find('Listen "127.0.0.2:0"')
+    const mode = listen?.options.find(({ name }) => name === 'TLS_Verify_Mode')
+    assert.match(mode?.from ?? '', /gate\.conf:12$/)
+    assert.equal(mode?.value, '"require"')
+    const effective = async (scope: string, find: string) =>
+      (await alice.view('effective', { scope, find })).data['rows'] as readonly Readonly<
+        Record<string, unknown>
+      >[]
+    const [inherited] = await effective(listen?.path ?? '', 'TLS_Client_CA')
+    assert.equal(inherited?.['value'], '"pki/ca.pem"')
+    assert.match(String(inherited?.['from']), /gate\.conf:9$/)
+    const [unset] = await effective(listen?.path ?? '', 'Idle_Time')
+    assert.deepEqual([unset?.['value'], unset?.['from']], ['300', 'default'])
+    const [outside] = await effective('http_listener certificates listen 127.0.0.1:0', 'TLS_Client_CA')
+    assert.match(String(outside?.['from']), /gate\.conf:25$/)
+    for (const scope of [
+      'nothing',
+      'esmtp_listener listen 192.0.2.1:25',
+      'idle_time',
+      '"',
+      'esmtp_listener listen 127.0.0.2:0 idle_time',
+    ])
+      assert.equal((await alice.view('effective', { scope })).status, 422, scope)
   })
 
   test('explains a client in place, and takes no key', async () => {

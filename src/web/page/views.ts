@@ -2,6 +2,7 @@
 
 import type { Answer, TableAnswer } from '../../console/answer.ts'
 import { dataOf } from '../../console/render.ts'
+import { splitWords } from '../../console/words.ts'
 import { queueOf } from './acts.ts'
 import { PageError } from './http.ts'
 import { rowsPage, rowsQuery } from './rows.ts'
@@ -26,6 +27,14 @@ export const views: ReadonlyMap<string, View> = new Map<string, View>([
   ['expiring', table('tls', 'expiring')],
   ['server-only', table('tls', 'server-only')],
   ['queue', table('mailq', '-l', ALL)],
+  ['configuration', { words: () => ['config', 'tree'], show: (answer) => ({ tree: dataOf(answer) }) }],
+  [
+    'effective',
+    {
+      words: (query) => ['config', 'effective', ...scopeOf(query)],
+      show: (answer, query) => rowsPage(asTable(answer), rowsQuery(query)),
+    },
+  ],
   [
     'messages',
     {
@@ -63,6 +72,15 @@ function table(...words: readonly string[]): View {
 function asTable(answer: Answer): TableAnswer {
   if (answer.kind !== 'table') throw new TypeError(`a table was expected, not ${answer.kind}`)
   return answer
+}
+
+/** The words that lead to a scope. @throws PageError */
+function scopeOf(query: URLSearchParams): readonly string[] {
+  try {
+    return splitWords((query.get('scope') ?? '').slice(0, 1000))
+  } catch (error) {
+    throw new PageError(422, 'This is no scope.', { cause: error })
+  }
 }
 
 /** @throws PageError for what is no single word */

@@ -51,8 +51,9 @@ export function verdict(word) {
   )
 }
 
-/** `1 message`, `2 messages` */
-export function count(number, one, many = `${one}s`) {
+/** `1 message`, `2 messages`, `2 entries` */
+export function count(number, one) {
+  const many = one.endsWith('y') ? `${one.slice(0, -1)}ies` : `${one}s`
   return `${number.toLocaleString('en')} ${number === 1 ? one : many}`
 }
 

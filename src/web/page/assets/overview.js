@@ -3,28 +3,33 @@
 import { view } from './api.js'
 import { daysLeft } from './certificates.js'
 import { drawChart } from './chart.js'
-import { ago, h, moment, pageHead, problem, replace } from './dom.js'
+import { ago, h, moment, pageHead, problem, replace, verdict } from './dom.js'
+import { whyLink } from './sessions.js'
 
 export function overview() {
   const tiles = h('dl', { class: 'tiles' })
   const chart = h('div', { class: 'chart-place' })
   const attention = h('ul', { class: 'attention' })
+  const refused = h('ul', { class: 'attention timed' })
   const system = h('dl', { class: 'facts' })
   const errors = h('div')
   async function load(refresh = false) {
     try {
       const ask = (name, query) => view(name, query, { refresh })
-      const [summary, verdicts, expiring, panics, about] = await Promise.all([
+      const [summary, verdicts, expiring, panics, about, unverified, failed] = await Promise.all([
         ask('summary'),
         ask('verdicts', { minutes: 60 }),
         ask('expiring', { size: 20 }),
         ask('panics'),
         ask('system'),
+        ask('handshakes', { only: 'outcome:unverified', sort: 'at', order: 'down', size: 5 }),
+        ask('handshakes', { only: 'outcome:failed', sort: 'at', order: 'down', size: 5 }),
       ])
       replace(errors)
       replace(tiles, tilesOf(factsOf(summary)))
       replace(chart, drawChart(verdicts))
       replace(attention, attentionOf(expiring.rows, panics.data))
+      replace(refused, refusedOf([...unverified.rows, ...failed.rows]))
       replace(system, factList([...systemFacts(about.facts), ...laterFacts(summary.facts)]))
     } catch (error) {
       if (error.status !== 401 && error.name !== 'AbortError') replace(errors, problem(error))
@@ -47,6 +52,11 @@ export function overview() {
           h('p', { class: 'more' }, h('a', { href: '#/verdicts' }, 'By scope and issuer')),
         ),
         card('Wants attention', attention),
+        card(
+          'Not verified lately',
+          refused,
+          h('p', { class: 'more' }, h('a', { href: '#/why' }, 'All that are remembered')),
+        ),
         card('This gate', system),
       ),
     ),
@@ -112,6 +122,18 @@ function attentionOf(expiring, panics) {
       'Nothing. No certificate ends within 30 days, and the panic log is empty.',
     )
   return [...ends, ...lines]
+}
+
+/** The latest first: whoever asks "why was I refused" is probably among them. */
+function refusedOf(rows) {
+  if (rows.length === 0)
+    return h('li', { class: 'fine' }, 'Nobody: every handshake that is remembered came to its end.')
+  return rows
+    .toSorted((a, b) => (a.at < b.at ? 1 : -1))
+    .slice(0, 7)
+    .map(({ at, client, connection, outcome, cause }) =>
+      h('li', {}, moment(at), h('span', {}, whyLink(connection, client), ' ', verdict(outcome), ' ', cause)),
+    )
 }
 
 function systemFacts(facts) {

@@ -1,7 +1,7 @@
 /** Sessions of clients that are open, with who they are. */
 
 import { ago, h, pageHead, verdict } from './dom.js'
-import { dataTable } from './table.js'
+import { dataTable, plain } from './table.js'
 
 const verdicts = [
   ['', 'every verdict'],
@@ -32,15 +32,13 @@ export function sessions({ params }) {
     query: only(),
     filters: [select],
     columns: [
-      { key: 'client', head: 'Client', cell: (client, row) => whyLink(row.connection, client) },
+      { key: 'client', head: 'Client', cell: clientCell },
       { key: 'tls', head: 'Verdict', cell: verdict },
-      { key: 'subject', head: 'Identity', wide: true },
-      { key: 'user', head: 'User' },
+      { key: 'subject', head: 'Identity', wide: true, cell: identityCell },
       { key: 'hello', head: 'EHLO', wide: true },
       { key: 'state', head: 'State' },
       { key: 'seconds', head: 'For', numeric: true, cell: (seconds) => ago(seconds) },
       { key: 'receptions', head: 'Messages', numeric: true },
-      { key: 'listen', head: 'Listen' },
     ],
   })
   void table.load()
@@ -53,6 +51,27 @@ export function sessions({ params }) {
     ),
     refresh: () => void table.load({ refresh: true }),
   }
+}
+
+/** The client, and where it came in. */
+export function clientCell(client, { connection, listen }) {
+  return h(
+    'span',
+    { class: 'lines' },
+    whyLink(connection, client),
+    h('span', { class: 'second' }, `on ${listen}`),
+  )
+}
+
+/** What the certificate says, and who has logged in. */
+function identityCell(subject, { user }) {
+  if (user === '') return plain(subject)
+  return h(
+    'span',
+    { class: 'lines' },
+    subject !== '' && h('span', {}, subject),
+    h('span', { class: 'second' }, `logged in as ${user}`),
+  )
 }
 
 /** To the decision record of a connection. */

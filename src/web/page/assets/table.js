@@ -9,6 +9,8 @@ import { announce, count, h, problem, replace } from './dom.js'
 /** rows of a page; the server's own number */
 const SIZE = 50
 const TYPING_MS = 200
+/** characters of a cell from which on it is cut */
+const LONG = 90
 
 /**
  * @param {object} options
@@ -213,7 +215,9 @@ class DataTable {
   #row(data) {
     const cells = this.#options.columns.map(({ key, head, cell, numeric, wide }) => {
       const value = cell === undefined ? plain(data[key]) : cell(data[key], data)
-      return h('td', { role: 'cell', 'data-head': head, class: classOf(numeric, wide) }, value)
+      const text = String(data[key] ?? '')
+      const held = wide && text.length > LONG ? h('span', { class: 'clamp', title: text }, value) : value
+      return h('td', { role: 'cell', 'data-head': head, class: classOf(numeric, wide) }, held)
     })
     return h('tr', { role: 'row' }, cells)
   }

@@ -2,8 +2,8 @@
 
 import { view } from './api.js'
 import { h, moment, pageHead, problem, replace, verdict } from './dom.js'
-import { whyLink } from './sessions.js'
-import { dataTable } from './table.js'
+import { clientCell } from './sessions.js'
+import { dataTable, plain } from './table.js'
 
 export function why({ rest, params }) {
   const [of = ''] = rest
@@ -69,7 +69,7 @@ async function show(of, place) {
 
 /** A line of the console: a name, and what is said of it. */
 function detail(line) {
-  const [, name, text] = /^\s*([^:]{1,40}): (.*)$/su.exec(line) ?? [undefined, '', line.trim()]
+  const [, name, text] = /^\s*([^:]{1,40}):\s+(.*)$/su.exec(line) ?? [undefined, '', line.trim()]
   const word = name === 'verdict' ? /^\w+/.exec(text)?.[0] : undefined
   return h(
     'div',
@@ -88,7 +88,7 @@ function detail(line) {
 /** `gate.conf:12` stands out: that is where to look. */
 function withPlaces(text) {
   return text
-    .split(/([^\s,()[\]]+\.[\w.]+:\d+\b)/u)
+    .split(/((?=[^\s:]*[a-z])[^\s,:()[\]]+:\d+\b)/u)
     .map((part, index) => (index % 2 === 1 ? h('code', { class: 'place' }, part) : part))
 }
 
@@ -123,16 +123,30 @@ function handshakes(params) {
     filters: [select],
     columns: [
       { key: 'at', head: 'Handshake', cell: moment },
-      { key: 'client', head: 'Client', cell: (client, row) => whyLink(row.connection, client) },
-      { key: 'outcome', head: 'Outcome', cell: verdict },
-      { key: 'cause', head: 'Cause' },
-      { key: 'subject', head: 'Certificate', wide: true },
-      { key: 'partner', head: 'Partner' },
+      { key: 'client', head: 'Client', cell: clientCell },
+      { key: 'outcome', head: 'Outcome', cell: outcomeCell },
+      { key: 'subject', head: 'Certificate', wide: true, cell: certificateCell },
       { key: 'mode', head: 'Mode' },
-      { key: 'listen', head: 'Listen' },
       { key: 'protocol', head: 'Protocol' },
       { key: 'end', head: 'End' },
     ],
   })
   return table
+}
+
+/** What came of it, and why. */
+export function outcomeCell(outcome, { cause }) {
+  return cause === null || cause === ''
+    ? verdict(outcome)
+    : h('span', { class: 'lines' }, verdict(outcome), h('span', { class: 'second' }, cause))
+}
+
+function certificateCell(subject, { partner }) {
+  if (partner === undefined || partner === null) return plain(subject)
+  return h(
+    'span',
+    { class: 'lines' },
+    h('span', {}, subject),
+    h('span', { class: 'second' }, `partner ${partner}`),
+  )
 }
