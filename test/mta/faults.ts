@@ -84,19 +84,23 @@ export const FAULTS: readonly FaultCase[] = [
   ),
 ]
 
+/** octets of a message on that line, with what is said around it: less than there are */
+const ANY_OCTETS = 2300
+
 /**
- * A line on which every second connection breaks, after some octets or other.
+ * A line on which every second connection breaks, after some octets or other: every fourth within its first message,
+ * the others there or in the next one, if there is one.
  * @param seed the same one breaks the same connections at the same octets
  */
 export function anyFault(seed: number): BadLine {
   return {
     hides: 'CHUNKING',
     meets: (connection) => {
+      if (connection % 2 === 1) return undefined
       const hash = createHash('sha256').update(`${seed} ${connection}`).digest()
-      if (hash.readUInt8(0) < 128) return undefined
       return {
         at: 'octet',
-        after: hash.readUInt16BE(1) % 9000,
+        after: hash.readUInt16BE(1) % (connection % 4 === 0 ? ANY_OCTETS : 2 * ANY_OCTETS),
         how: hash.readUInt8(3) < 128 ? 'close' : 'reset',
       }
     },

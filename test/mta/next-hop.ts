@@ -213,7 +213,8 @@ function anyFaultTests(bench: () => Bench): void {
       assert.ok(bench().mailbox(local).length <= 1 + open, `seed ${bench().seed}: ${JSON.stringify(main)}`)
     }
     const proxy = bench().proxies.get('any-fault.test')
-    assert.ok((proxy?.broken ?? 0) >= 3, `seed ${bench().seed}: ${proxy?.broken} lines broke`)
+    // two messages a connection, and every fourth breaks for sure
+    assert.ok((proxy?.broken ?? 0) >= 5, `seed ${bench().seed}: ${proxy?.broken} lines broke`)
   })
 }
 
