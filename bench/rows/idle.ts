@@ -8,9 +8,13 @@ import { descriptorLimit, untilQuiet } from '../support/processes.ts'
 import { memoryOf, type Subject } from '../support/subject.ts'
 import type { Claim, Row, RowContext } from './row.ts'
 
+/** connections before the first figure; few at once, because what they leave behind is used again */
 const WARM_UP = 300
-/** besides the connections themselves: libraries, the spool, logs */
-const SPARE_DESCRIPTORS = 500
+const WARM_UP_AT_ONCE = 50
+/** besides the connections themselves: those that the gate keeps free for deliveries, the spool, logs */
+const SPARE_DESCRIPTORS = 3000
+/** from here on the gate is told how many will come */
+const MANY = 5000
 
 export const idle: Row = {
   id: 'idle',
@@ -27,7 +31,7 @@ export const idle: Row = {
         continue
       }
       // fresh processes each time: a heap that has grown before hides what is added
-      const rounds = connections > 5000 ? 1 : Math.min(2, context.rounds)
+      const rounds = connections >= MANY ? 1 : Math.min(2, context.rounds)
       const ours: number[] = []
       const bare: number[] = []
       for (let round = 0; round < rounds; round += 1) {
@@ -60,13 +64,23 @@ async function perConnection(
   const subject: Subject =
     security === 'bare'
       ? await startBareLoop(pki, cleanup, 'hold')
-      : await startPostern({ name: 'postern', pki, under: context.under }, cleanup)
+      : await startPostern(
+          {
+            name: 'postern',
+            pki,
+            under: context.under,
+            ...(connections < MANY ? {} : { sessions: connections + WARM_UP }),
+          },
+          cleanup,
+        )
   try {
     const { host, port } = subject
     const hold = async (count: number): Promise<void> =>
       generator.hold({ host, port, security, credential, connections: count, atOnce: 50 })
-    await hold(WARM_UP)
-    await generator.release()
+    for (let made = 0; made < WARM_UP; made += WARM_UP_AT_ONCE) {
+      await hold(WARM_UP_AT_ONCE)
+      await generator.release()
+    }
     await settled(subject)
     const before = memoryOf(subject).all
     await hold(connections)

@@ -19,6 +19,8 @@ export interface PosternRequest {
   readonly peers?: number
   /** whether a client without a certificate is refused; else one is asked for */
   readonly require?: boolean
+  /** sessions at once, where the limit of open files would allow fewer by default */
+  readonly sessions?: number
   /** where the spool lies; default: the system's temporary folder */
   readonly under?: string | undefined
   /** a Spoolbase that is there already */
@@ -63,7 +65,7 @@ export async function startPostern(request: PosternRequest, cleanup: Cleanup): P
 }
 
 function configuration(
-  { pki, peers = 0, spool = 'spool', require }: PosternRequest,
+  { pki, peers = 0, spool = 'spool', require, sessions }: PosternRequest,
   scripts: readonly string[],
 ) {
   const stanzas = Array.from({ length: peers }, (_, n) => {
@@ -72,7 +74,7 @@ function configuration(
   })
   const scriptlet = scripts.map((name) => `  script "${name}" { source = "./${name}.lua" }`)
   return `Hostname = "gate.example"
-Spoolbase = "${spool}"
+${sessions === undefined ? '' : `Max_Sessions = ${sessions}\n`}Spoolbase = "${spool}"
 ESMTP_Listener {
   SMTP_Extensions = ( "STARTTLS" )
   TLS_Certificate = "${pki}/server.pem"
