@@ -1,20 +1,34 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DomainRow, DomainsOrder } from '../delivery/operator/orders.ts'
 import { mailCommands } from './commands-mail.ts'
 import { anonymousOperator } from './operator.ts'
 import type { ConsoleServices } from './services.ts'
 
-const counts = { ready: 0, active: 0, delayed: 0, failed: 0, domains: 0, resident: 0 }
-const queues = [
-  { bindingGroup: 'default', binding: 'default', domain: 'a.example', active: 1, delayed: 0 },
-  { bindingGroup: 'bulk', binding: 'm1', domain: 'a.example', active: 0, delayed: 5 },
-  { bindingGroup: 'bulk', binding: 'm2', domain: 'b.example', active: 2, delayed: 0 },
+const none = { underWay: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
+const queues: readonly DomainRow[] = [
+  { ...none, bindingGroup: 'default', binding: 'default', domain: 'a.example', ready: 1 },
+  { ...none, bindingGroup: 'bulk', binding: 'm1', domain: 'a.example', delayed: 2 },
+  { ...none, bindingGroup: 'bulk', binding: 'm2', domain: 'b.example', underWay: 1, ending: 1 },
+]
+/** another process has mail for the same domain */
+const others: readonly DomainRow[] = [
+  { ...none, bindingGroup: 'bulk', binding: 'm1', domain: 'a.example', delayed: 3 },
 ]
 
 async function mailq(...args: string[]): Promise<readonly string[]> {
   const services = {
-    queue: { counts, byDomain: () => queues, ask: () => assert.fail('nothing is asked') },
-  } as Partial<ConsoleServices> as ConsoleServices
+    queue: {
+      ask: async (_topic: string, order: DomainsOrder) => {
+        const of = (rows: readonly DomainRow[]) => ({
+          rows: rows.filter(({ domain }) => order.domain === undefined || domain === order.domain),
+          leftOut: 0,
+          totals: none,
+        })
+        return await Promise.resolve({ reports: [of(queues), of(others)], missing: [] })
+      },
+    },
+  } as unknown as ConsoleServices
   const answer = await mailCommands
     .find(({ name }) => name === 'mailq')
     ?.run(args, services, { operator: anonymousOperator })

@@ -1,9 +1,12 @@
 /** Mail under way: sessions and queues (momentum: console-commands/mailq, show-inbound). */
 
 import type { LiveSession } from '../events/live.ts'
-import type { Answer } from './answer.ts'
+import type { Answer, TableAnswer } from './answer.ts'
 import { type ConsoleCommand, takeCount, takeOptions } from './command.ts'
+import { together } from './inside/ask.ts'
 import { clientAddress } from './places.ts'
+import { toBytes } from './queue/arguments.ts'
+import { mergeDomains } from './queue/merge.ts'
 import { fromBytes } from './render.ts'
 import type { ConsoleServices } from './services.ts'
 
@@ -30,17 +33,22 @@ export const mailCommands: readonly ConsoleCommand[] = [
   },
 ]
 
-function mailq(args: readonly string[], { queue }: ConsoleServices): Answer {
+async function mailq(args: readonly string[], { queue }: ConsoleServices): Promise<Answer> {
   const options = takeOptions(args, ['-d', '-b', '-l'])
-  const wanted = options.get('-d')?.map((name) => name.toLowerCase())
+  const wanted = options.get('-d')?.map((name) => toBytes(name.toLowerCase()))
   const bindings = options.get('-b')
   const limit = takeCount(options.get('-l')?.at(-1) ?? String(DEFAULT_DOMAINS))
-  const all = queue.byDomain()
-  const found = all
-    .filter(({ domain }) => wanted === undefined || wanted.includes(fromBytes(domain)))
+  const orders = wanted === undefined ? [{}] : [...new Set(wanted)].map((domain) => ({ domain }))
+  const asked = await Promise.all(orders.map(async (order) => await queue.ask('domains', order)))
+  const merged = asked.map(({ reports }) => mergeDomains(reports))
+  const found = merged
+    .flatMap(({ rows }) => rows)
     .filter(({ binding }) => bindings === undefined || bindings.includes(binding))
+    .map((row) => ({ ...row, active: row.underWay + row.ready + row.ending }))
     .toSorted((a, b) => b.active + b.delayed - (a.active + a.delayed) || (a.domain < b.domain ? -1 : 1))
-  return {
+  const beyond = merged.reduce((sum, { leftOut }) => sum + leftOut, 0)
+  const isAll = wanted === undefined && bindings === undefined
+  const answer: TableAnswer = {
     kind: 'table',
     columns: [
       { key: 'binding', head: 'Group/Binding' },
@@ -54,9 +62,10 @@ function mailq(args: readonly string[], { queue }: ConsoleServices): Answer {
       active,
       delayed,
     })),
-    empty: all.length === 0 ? 'The queue is empty.' : 'Nothing waits in these queues.',
-    leftOut: Math.max(0, found.length - limit),
+    empty: isAll ? 'The queue is empty.' : 'Nothing waits in these queues.',
+    leftOut: Math.max(0, found.length - limit) + beyond,
   }
+  return together(answer, [...new Set(asked.flatMap(({ missing }) => missing))])
 }
 
 function sessionTable(sessions: readonly LiveSession[], now: number, limit: number): Answer {

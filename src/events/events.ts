@@ -213,7 +213,7 @@ export interface OperatorAct {
   readonly messages: number
   /** messages that it left alone because they were being delivered */
   readonly underWay: number
-  /** why it ended before its time; '' when it did not */
+  /** why something was not done; '' when everything was */
   readonly broken: string
 }
 

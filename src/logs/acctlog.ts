@@ -3,7 +3,7 @@
  * `time@N@listener@peer ip:port@user@0|1`, with `T` for `N` when the client fell silent. Of the console every login, and
  * every command: `time@Z@listener@peer@user@1|0|-1@command[@role]` before it runs (-1: nobody asks whether it is allowed),
  * and `time@E@listener@peer@user@0|1@command` when it has ended, which is an extension. Another one is a line for each
- * act on mail that waits: `time@A@from@operator@messages@under way@act@why it ended early`. Escaped like mainlog.
+ * act on mail that waits: `time@A@from@operator@messages@under way@act@why something was not done`. Escaped like mainlog.
  * And one for each change of the configuration from the console: `formatChange`.
  */
 

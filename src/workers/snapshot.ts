@@ -39,7 +39,6 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   help: ['scripts'],
   summary: ['counters', 'sessions', 'queue'],
   paniclog: ['panics'],
-  mailq: ['queue'],
   authz: [],
   // these ask the processes themselves
   ...Object.fromEntries(
@@ -51,7 +50,7 @@ const needs: Readonly<Record<string, readonly SnapshotPart[]>> = {
   count: ['sessions'],
   // these ask the queues themselves
   ...Object.fromEntries(
-    'active delayed binding domain showqueue message flush fail delay reroute rebind refresh'
+    'mailq active delayed binding domain showqueue message flush fail delay reroute rebind refresh'
       .split(' ')
       .map((name) => [name, []]),
   ),

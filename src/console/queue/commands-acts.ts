@@ -343,9 +343,7 @@ async function perform(
     lines: [
       ...(dryRun ? dryRunLines(data.target, act, report) : [says(report, target)]),
       ...untouched,
-      ...(broken === undefined
-        ? []
-        : [`It ended before its time: ${broken}. What was done until then is done.`]),
+      ...(broken === undefined ? [] : [`Not everything could be done: ${broken}. What was counted is done.`]),
       ...gaps(incomplete, missing),
     ],
   }

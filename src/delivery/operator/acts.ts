@@ -4,8 +4,8 @@
  *
  * A message that is acted upon is first taken out, so that no attempt begins; then the outcome is made durable, then
  * told; then it goes where it belongs now. So a kill at any step leaves each message as it was or as it was to be. One
- * that is under way is left alone and counted. When the storage fails, those that were not written go back to where they
- * were, and the act ends there.
+ * that is under way is left alone and counted. Those that could not be written go back to where they were; when the
+ * storage fails altogether the act ends there.
  */
 
 import type { Spool } from '../../spool/spool.ts'
@@ -42,6 +42,9 @@ export interface ActsHost extends ChangesHost {
 /** messages of which the outcomes are written together */
 const PIECE = 128
 
+/** pieces in a row of which nothing could be written: the storage fails, and not one message */
+const MAX_IN_VAIN = 3
+
 export class Acts {
   readonly #host: ActsHost
   readonly #all: Messages
@@ -66,6 +69,7 @@ export class Acts {
     let messages = 0
     let underWay = 0
     let broken: string | undefined
+    let inVain = 0
     try {
       if (isStopped()) throw new StoppedError()
       const pace = this.#all.pace()
@@ -87,12 +91,14 @@ export class Acts {
           const { done, error } = await this.#perform(chosen, act)
           messages += done
           goOn()
-          if (error !== undefined) throw error
+          if (error !== undefined) broken ??= describe(error)
+          inVain = error !== undefined && done === 0 ? inVain + 1 : 0
+          if (inVain === MAX_IN_VAIN) break
         }
         await pace.turn()
       }
     } catch (error) {
-      broken = describe(error)
+      broken ??= describe(error)
     }
     return { messages, underWay, rows, broken, incomplete: isRecovering() }
   }

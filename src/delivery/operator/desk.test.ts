@@ -156,7 +156,7 @@ test('a line of a header is one that stands there, folded ones by themselves', (
   for (const line of ['one two', 'two', 'body', '']) assert.ok(!found('subject', line), line)
 })
 
-test('when the storage fails, what was not written is where it was, and the act says why it ended', async () => {
+test('what could not be written is where it was, and the act says why', async () => {
   const bench = new OperatorBench(suspended)
   await bench.accept(to('one', 'a.test'), to('two', 'a.test'))
   const update = bench.spool.update.bind(bench.spool)
@@ -168,6 +168,28 @@ test('when the storage fails, what was not written is where it was, and the act 
   assert.deepEqual([report.messages, report.broken], [1, 'the disk is full'])
   assert.deepEqual(await bench.list(), ['ready one a.test', 'delayed two a.test'])
   assert.equal(bench.queue.counts.ready, 1)
+})
+
+test('one message that cannot be written holds up no others; a storage that fails ends the act', async () => {
+  const bench = new OperatorBench(suspended)
+  await bench.accept(...Array.from({ length: 1000 }, (_, n) => to(`m${n}`, 'a.test')))
+  const update = bench.spool.update.bind(bench.spool)
+  bench.spool.update = async (id, ...rest) => {
+    if (id === 'm5') throw new Error('damaged')
+    await update(id, ...rest)
+  }
+  const report = await bench.act({ kind: 'delay', seconds: 60 }, { domain: 'a.test' })
+  assert.deepEqual([report.messages, report.broken], [999, 'damaged'])
+  let tried = 0
+  bench.spool.update = async () => {
+    tried++
+    return await Promise.reject(new Error('no disk'))
+  }
+  const none = await bench.act({ kind: 'reroute', domain: 'b.test' })
+  assert.deepEqual([none.messages, none.broken], [0, 'no disk'])
+  assert.ok(tried < 1000)
+  const { delayed, ready } = bench.queue.counts
+  assert.deepEqual([delayed, ready], [999, 1])
 })
 
 test('what was delivered and could not be written down is not failed by an operator', async () => {

@@ -53,7 +53,8 @@ export class Messages {
     if (message === undefined || table.id(number) !== id) return undefined
     if (filter === undefined) return message
     const header = async (): Promise<string | undefined> => {
-      const content = await spool.read(id)
+      // one whose header cannot be read has none of its lines
+      const content = await spool.read(id).catch(() => undefined)
       return content && Buffer.from(content.header).toString('latin1')
     }
     return (await fitsFilter(message, filter, header)) ? message : undefined

@@ -89,7 +89,7 @@ export interface ActReport {
   readonly underWay: number
   /** of a dry run: the first DRY_RUN_ROWS */
   readonly rows: readonly MessageRow[]
-  /** why it ended before its time; what was done until then is done */
+  /** why something was not done; what was counted is done */
   readonly broken: string | undefined
   readonly incomplete: boolean
 }
