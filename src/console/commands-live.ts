@@ -116,6 +116,7 @@ async function get({ rest, live, connection }: Line): Promise<Answer> {
   const { path: scope, option } = readTarget(rest, view.tree)
   if (option === undefined)
     throw mistake('say which option: config get … OPTION; config show has whole scopes')
+  atEnd(rest)
   const found = thereOf(view, scope).options.get(option)
   const name = displayName(option)
   if (found === undefined)
@@ -158,7 +159,7 @@ async function set({ rest, live, who, connection }: Line): Promise<Answer> {
 async function unset({ rest, live, who, connection }: Line): Promise<Answer> {
   const view = await live.view(connection)
   const { path: scope, option } = readTarget(rest, view.tree)
-  if (rest.rest() !== '') throw mistake(`${rest.rest()} is too much here: config unset takes no value`)
+  atEnd(rest)
   if (scope.length === 0 && option === undefined)
     throw mistake('the global scope as a whole cannot be unset; config begin from scratch begins without it')
   const there = thereOf(view, scope)
@@ -177,7 +178,10 @@ async function unset({ rest, live, who, connection }: Line): Promise<Answer> {
   const tail = effective === undefined ? '' : ' Effective value is now:'
   return changed(outcome, {
     data: { unset: name, scope: describePath(scope), effective: effective ?? null },
-    lines: [`"${name}" has been unset.${tail}`, ...(effective === undefined ? [] : [effective])],
+    lines: [
+      `${option === undefined ? name : `"${name}"`} has been unset.${tail}`,
+      ...(effective === undefined ? [] : [effective]),
+    ],
   })
 }
 
@@ -219,6 +223,7 @@ function consequences({ unchanged, warnings, weakened, view }: Outcome): {
 async function show({ rest, live, connection }: Line, children: 'whole' | 'named'): Promise<Answer> {
   const view = await live.view(connection)
   const target = readTarget(rest, view.tree)
+  atEnd(rest)
   const scope = thereOf(view, target.path)
   if (target.option !== undefined) {
     const found = scope.options.get(target.option)
@@ -346,6 +351,12 @@ async function whole({ rest, live }: Line): Promise<Answer> {
     data: { file: written },
     lines: [`${written} has the whole configuration in force. It may hold passwords; its mode is 0600.`],
   }
+}
+
+/** @throws ConfigError where more is typed than is asked for */
+function atEnd(rest: LineReader): void {
+  if (rest.rest() !== '')
+    throw mistake(`nothing is expected behind the option, and there is ${JSON.stringify(rest.rest())}`)
 }
 
 /** The scope of a path. @throws ConfigError where there is none */

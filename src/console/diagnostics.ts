@@ -17,6 +17,9 @@ export async function withDiagnostics<T>(work: () => Promise<T>, verdict: string
         throw new ConsoleError(`${error.message}; ${lower(verdict)}`, { cause: error })
       throw error
     }
+    const [only, second] = found
+    if (only !== undefined && second === undefined && only.at === undefined)
+      throw new ConsoleError(only.message, { cause: error })
     const source = error instanceof RefusedChange ? error.readSource : readFile
     throw new ConsoleError(`${explained(found, source)}${verdict}`, { cause: error })
   }

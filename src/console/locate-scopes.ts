@@ -56,6 +56,13 @@ function located({ name, instance = '' }: Step): string {
   return `${displayName(name)}:${instance.replace(/[\\:]/g, '\\$&')}:`
 }
 
+/** An error of another realm is no `Error` of ours. */
+function reasonOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error
+    ? String(error.message)
+    : String(error)
+}
+
 /** An expression that takes for ever is given up: the server has mail to serve. */
 function matching(all: readonly Located[], pattern: string): readonly Located[] {
   const names = all.map(({ steps }) => steps.at(-1)?.instance ?? '')
@@ -67,9 +74,7 @@ function matching(all: readonly Located[], pattern: string): readonly Located[] 
     ) as readonly boolean[]
     return all.filter((_, index) => fits[index] === true)
   } catch (error) {
-    throw mistake(
-      `${JSON.stringify(pattern)} cannot be looked for: ${error instanceof Error ? error.message : 'it takes too long'}`,
-    )
+    throw mistake(`${JSON.stringify(pattern)} cannot be looked for: ${reasonOf(error)}`)
   }
 }
 

@@ -100,8 +100,10 @@ export function withChange(before: readonly LiveChange[], change: LiveChange): r
   const isSame = (each: LiveChange): boolean =>
     each.kind !== 'scratch' && each.option === change.option && pathKey(each.path) === path
   if (change.option !== undefined) {
-    const at = before.findIndex(isSame)
-    return at === -1 ? [...before, change] : before.with(at, change)
+    // what was set opened its scope, and that stays open when it is unset again
+    const kept = before.filter((each) => !isSame(each) || (change.kind === 'unset' && each.kind === 'set'))
+    const at = before.findIndex((each) => isSame(each) && each.kind === change.kind)
+    return change.kind === 'set' && at !== -1 ? kept.toSpliced(at, 0, change) : [...kept, change]
   }
   const isInside = (each: LiveChange): boolean =>
     each.kind !== 'scratch' && (pathKey(each.path) === path || pathKey(each.path).startsWith(`${path}\n`))

@@ -15,11 +15,11 @@ import { restartWarnings } from '../restart.ts'
 import type { Settings } from '../settings.ts'
 import type { SourceFiles } from '../source.ts'
 import { type ChangeFact, dateTime, factOf, type Who } from './audit.ts'
-import { type Author, CONSOLE, type LiveChange, lineWithoutPasswords, withChange } from './change.ts'
+import { type Author, consoleText, type LiveChange, lineWithoutPasswords, withChange } from './change.ts'
 import { makeFile } from './keep-file.ts'
 import { type Saved, saveChanges } from './save.ts'
 import { fingerprint, showScope } from './scope-tree.ts'
-import { mistake } from './target.ts'
+import { mistake, wrongValue } from './target.ts'
 import { Transactions } from './transactions.ts'
 import { type ConfigurationView, localFileOf, RefusedChange, viewOf } from './view.ts'
 import { weakerBy } from './weaker.ts'
@@ -129,8 +129,8 @@ export class LiveConfiguration {
   }
 
   /**
-   * Makes one change: at once, or at the end of the transaction that the connection has open. There only what is wrong
-   * with the change by itself is told at once.
+   * Makes one change: at once, or at the end of the transaction that the connection has open. There only a wrong value is
+   * told at once, since what else there is to say may depend on changes that are still to come.
    * @throws ConfigError, ListenError; nothing has changed then
    */
   async change(change: LiveChange, who: Who, connection?: AbortSignal): Promise<Outcome | 'noted'> {
@@ -138,15 +138,8 @@ export class LiveConfiguration {
     if (open === undefined) return await this.#inTurn(() => this.#commit([change], who))
     const changes = withChange(open.changes, change)
     checkCount(changes)
-    const view = await this.#read(this.#with(changes))
-    const own = view.diagnostics.filter(
-      (each) =>
-        each.severity === 'error' &&
-        change.kind === 'set' &&
-        isOwn(each, change.number, change.value.at.column),
-    )
-    if (own.length > 0) throw new RefusedChange(own, view.readSource)
-    if (this.#transactions.of(connection) !== open) throw mistake('the transaction has ended')
+    const wrong = change.kind === 'set' ? wrongValue(change, path.dirname(path.resolve(this.#host.main))) : []
+    if (wrong.length > 0) throw new RefusedChange(wrong, () => consoleText([change]))
     open.changes = changes
     return 'noted'
   }
@@ -343,11 +336,6 @@ const MAX_CHANGES = 1000
 function checkCount(changes: readonly LiveChange[]): void {
   if (changes.length > MAX_CHANGES)
     throw mistake(`more than ${MAX_CHANGES} changes that are not written back: config writeback first`)
-}
-
-/** About the option or the value of a change, not about the scope that it makes. */
-function isOwn({ at }: Diagnostic, number: number, column: number): boolean {
-  return at?.file === CONSOLE && at.line === number && at.column >= column
 }
 
 function keyOf({ message, at }: Diagnostic): string {

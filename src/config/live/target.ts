@@ -4,15 +4,16 @@
  * not valid there or not implemented is refused, and a mistyped name gets the nearest one.
  */
 
-import { ConfigError } from '../diagnostic.ts'
+import { ConfigError, type Diagnostic } from '../diagnostic.ts'
 import { suggestion } from '../edit-distance.ts'
 import { anonymousScopes, namedScopes } from '../instances.ts'
 import { displayName, displayScopes, findOption, findStanza, namesIn } from '../known-names.ts'
 import type { OptionRow, ScopeName } from '../option-row.ts'
 import { parse } from '../parser.ts'
 import { quote } from '../render.ts'
+import { isSecret } from '../secrets.ts'
 import type { Value } from '../tree.ts'
-import { CONSOLE } from './change.ts'
+import { CONSOLE, type SetChange } from './change.ts'
 import { findScope, type ScopeTree } from './scope-tree.ts'
 import { describePath, type ScopePath, scopeAt, stepTo } from './steps.ts'
 
@@ -177,6 +178,19 @@ export function readValue(text: string, row: OptionRow<unknown>, directory: stri
     return value
   const silent = { directory, error: () => undefined, warning: () => undefined }
   return row.codec(whole.value, silent) === undefined ? value : whole.value
+}
+
+/** What the option's own rule says against the value of a change. */
+export function wrongValue({ path, option, value }: SetChange, directory: string): readonly Diagnostic[] {
+  const found: Diagnostic[] = []
+  const plain = (tail: string): string => (isSecret(option) ? tail.replace(/, not ".*$/s, '') : tail)
+  rowOf({ path, option })?.codec(value, {
+    directory,
+    error: (tail, at) =>
+      void found.push({ severity: 'error', message: `${displayName(option)} ${plain(tail)}`, at }),
+    warning: () => undefined,
+  })
+  return found
 }
 
 export function mistake(message: string): ConfigError {

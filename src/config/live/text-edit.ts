@@ -44,6 +44,7 @@ export function replaceValue(text: string, at: Place, value: Value): string {
   const shown =
     old.includes('\n') || whole.length > LONG
       ? formatAssignment('', value, indent)
+          .map((line) => asTabs(text, line))
           .join(lineEnd(text))
           .replace(/^\s*= /, '')
       : whole
@@ -100,11 +101,21 @@ function nested(path: ScopePath, added: NewOption, indent: string): readonly str
   return [`${indent}${describeStep(step)} {`, ...nested(rest, added, `${indent}  `), `${indent}}`]
 }
 
+/** Lines that are two blanks further in each are so by tabs where the text is. */
+function asTabs(text: string, line: string): string {
+  if (!line.startsWith('\t') && (!/^\t/m.test(text) || /^ {2}/m.test(text))) return line
+  return line.replace(
+    /^(\t*)((?: {2})+)/,
+    (_, tabs: string, blanks: string) => tabs + '\t'.repeat(blanks.length / 2),
+  )
+}
+
 function insertLines(
   text: string,
   block: Span | undefined,
-  lines: (indent: string) => readonly string[],
+  made: (indent: string) => readonly string[],
 ): string {
+  const lines = (indent: string): readonly string[] => made(indent).map((line) => asTabs(text, line))
   const end = lineEnd(text)
   if (block === undefined) {
     const before = text === '' || text.endsWith('\n') ? text : text + end
