@@ -90,12 +90,27 @@ function contains(cidr: Cidr, { family, bytes }: Address): boolean {
 }
 
 function parseIPv4(text: string): number[] | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
-  if (match === null) return undefined
-  const parts = match.slice(1)
-  if (parts.some((part) => Number(part) > 255 || (part.length > 1 && part.startsWith('0')))) return undefined
-  return parts.map(Number)
+  const parts: number[] = []
+  let part = -1
+  for (let at = 0; at <= text.length; at++) {
+    const code = at === text.length ? DOT : text.charCodeAt(at)
+    if (code === DOT) {
+      if (part < 0 || parts.length === 4) return undefined
+      parts.push(part)
+      part = -1
+    } else {
+      // no digit may follow a leading zero
+      if (code < ZERO || code > NINE || part === 0) return undefined
+      part = Math.max(part, 0) * 10 + code - ZERO
+      if (part > 255) return undefined
+    }
+  }
+  return parts.length === 4 ? parts : undefined
 }
+
+const DOT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
 
 function parseIPv6(text: string): Uint8Array | undefined {
   const halves = text.split('::')

@@ -80,5 +80,10 @@ function secondsSinceReception({ at, envelope }: DeliveryOutcome): string {
 }
 
 function join(fields: readonly string[]): string {
+  // one look at all of them: few lines have anything to escape
+  if (!SPECIAL.test(fields.join(''))) return fields.join('@')
   return fields.map((field) => escapeText(field, '@')).join('@')
 }
+
+/** whatever `escapeText` would change */
+const SPECIAL = /[@\\]|[^ -~\u0080-\u00ff]/

@@ -87,6 +87,7 @@ export class HeaderBlock {
   /** Removes the fields of this name whose unfolded value fits; returns how many there were. */
   deleteWhere(name: string, fits: (value: string) => boolean): number {
     const key = name.toLowerCase()
+    if (!this.#fields.some((field) => field.name === key)) return 0
     const kept = this.#fields.filter((field) => field.name !== key || !fits(unfold(field.raw)))
     const removed = this.#fields.length - kept.length
     this.#fields = kept
@@ -115,7 +116,9 @@ export class HeaderBlock {
 
 function splitFields(text: string): Field[] {
   const fields: { name: string; raw: string }[] = []
-  for (const [line] of text.matchAll(/[^\n]*\n|[^\n]+$/g)) {
+  for (let at = 0, end = 0; at < text.length; at = end) {
+    end = text.indexOf('\n', at) + 1 || text.length
+    const line = text.slice(at, end)
     if (line === '\r\n' || line === '\n') break
     const last = fields.at(-1)
     if (isContinuation(line) && last !== undefined) {

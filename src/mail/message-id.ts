@@ -24,6 +24,7 @@ export class IdGenerator {
   readonly #clock: () => number
   readonly #pid: string
   #second = 0
+  #secondText = reversedHex(0, 8)
   #issued = 0
   #counter: number
 
@@ -41,11 +42,12 @@ export class IdGenerator {
     const counter = reversedHex(this.#counter, 4)
     this.#counter = (this.#counter + 1) % COUNTERS
     this.#issued++
-    return `${counter.slice(0, 2)}/${counter.slice(2)}-${this.#pid}-${reversedHex(this.#second, 8)}`
+    return `${counter.slice(0, 2)}/${counter.slice(2)}-${this.#pid}-${this.#secondText}`
   }
 
   #startSecond(second: number): void {
     this.#second = second
+    this.#secondText = reversedHex(second, 8)
     this.#issued = 0
   }
 }

@@ -56,7 +56,7 @@ export interface MessageFacts {
   /** octets received so far */
   readonly size: number
   /** of the transaction, while they may be changed: from `data` to `rcptto_list_final` */
-  readonly recipients?: RecipientList
+  readonly recipients?: RecipientList | undefined
   /** of the transaction */
   readonly batchId?: string
   /** from `data` on */

@@ -92,7 +92,7 @@ const STATES = {
 
 /** From here on the recipients are what they are, and the first of them may be another one. */
 function closeRecipients(session: Session, transaction: Transaction, message: Message): void {
-  delete message.recipients
+  message.recipients = undefined
   const [first] = transaction.recipients
   message.recipient = first?.mailbox
   if (first !== undefined) setRecipientKeys(session.context.message, first.mailbox, first.line)

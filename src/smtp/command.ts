@@ -33,18 +33,18 @@ interface CommandRow<A, P extends Phase> {
    * Does it. undefined means that the command has said all that there is to say.
    * @throws Refusal
    */
-  readonly proceed: (
-    session: Session,
-    args: A,
-    answer: Answer,
-  ) => Reply | undefined | Promise<Reply | undefined>
+  readonly proceed: (session: Session, args: A, answer: Answer) => CommandAnswer
 }
+
+/** A promise only where there is something to wait for. */
+export type CommandAnswer = Reply | undefined | Promise<Reply | undefined>
 
 /** A row whose argument type is closed over. */
 export interface Command {
   readonly verb: string
   readonly phase: Phase | undefined
-  run(session: Session, args: string, line: string): Promise<Reply | undefined>
+  /** @throws Refusal */
+  run(session: Session, args: string, line: string): CommandAnswer
 }
 
 const UNASKED: Answer = { kind: 'proceed', reply: undefined }
@@ -55,19 +55,21 @@ export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Comm
   return {
     verb: row.verb,
     phase,
-    async run(session, text, line) {
+    run(session, text, line) {
       requireReady(session, row)
       const args = row.parse(text, session)
       row.check(session, args)
-      let answer = UNASKED
-      if (phase !== undefined && facts !== undefined) {
-        session.takeBack = () => row.undo?.(session)
-        const given = facts(session, args, line)
-        const informed = row.inform?.(session, args)
-        if (informed !== undefined) await informed
-        answer = await consult(session, phase, given)
+      if (phase === undefined || facts === undefined) return row.proceed(session, args, UNASKED)
+      session.takeBack = () => row.undo?.(session)
+      const given = facts(session, args, line)
+      const informed = row.inform?.(session, args)
+      if (informed === undefined && !session.services.policy.wants(phase))
+        return row.proceed(session, args, UNASKED)
+      const asked = async (): Promise<Answer> => {
+        await informed
+        return await consult(session, phase, given)
       }
-      return row.proceed(session, args, answer)
+      return asked().then((answer) => row.proceed(session, args, answer))
     },
   }
 }

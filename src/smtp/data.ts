@@ -28,7 +28,8 @@ export const data: Command = command({
     const { transaction, io } = session
     if (transaction === undefined) throw refuse(503, '5.5.1 DATA without MAIL FROM')
     io.send(formatReply({ code: 354, text: 'continue.  finished with "\\r\\n.\\r\\n"' }))
-    await io.flush()
+    const stalled = io.flush()
+    if (stalled !== undefined) await stalled
     // Whatever happens from here on, the transaction is used up (RFC 5321 §4.1.1.4).
     session.takeBack = () => session.resetTransaction()
     const reception = new MessageReception(session, transaction)

@@ -49,9 +49,13 @@ export class MessageReception implements ChunkedReception {
   async receive(): Promise<void> {
     const { lines } = this.#session
     const decoder = new DataDecoder()
-    for (let chunk = lines.drain(); ; chunk = await this.#pace.next()) {
+    for (;;) {
+      const chunk = lines.buffered > 0 ? lines.drain() : await this.#pace.next()
       const { output, done, rest } = decoder.push(chunk)
-      for (const piece of output) await this.#take(piece)
+      for (const piece of output) {
+        const taken = this.#take(piece)
+        if (taken !== undefined) await taken
+      }
       this.#failure ??= violationOf(decoder)
       if (done) {
         lines.push(rest)
@@ -116,21 +120,25 @@ export class MessageReception implements ChunkedReception {
     }
   }
 
-  async #take(piece: Buffer): Promise<void> {
-    if (this.#failure !== undefined) return
+  /** @returns what to wait for */
+  #take(piece: Buffer): Promise<void> | undefined {
+    if (this.#failure !== undefined) return undefined
     this.#size += piece.length
     const most = this.#session.scope.options.max_message_size
     if (most > 0 && this.#size > most) return this.#fail(refusedBody(TOO_LARGE))
     const body = this.#splitter.push(piece)
     if (this.#splitter.tooLarge) return this.#fail(refusedBody(TOO_LARGE))
     this.#bodySize += body.length
-    if (body.length === 0 || !this.#keepsBody) return
+    if (body.length === 0 || !this.#keepsBody) return undefined
     try {
-      const wait = this.#writer.append(body)
-      if (wait !== undefined) await wait
+      return this.#writer.append(body)?.catch((error: unknown) => this.#failToKeep(error))
     } catch (error) {
-      await this.#fail(error instanceof SpoolFullError ? spoolFull(error) : this.#broken(error))
+      return this.#failToKeep(error)
     }
+  }
+
+  async #failToKeep(error: unknown): Promise<void> {
+    await this.#fail(error instanceof SpoolFullError ? spoolFull(error) : this.#broken(error))
   }
 
   /** A chunk that is of no use and says so beforehand need not be waited for. */

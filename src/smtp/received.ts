@@ -5,7 +5,6 @@
  * escaped here (the envelope's sender), and what TLS has to say comes sanitised from `tls/statement.ts`.
  */
 
-import { isIPv6 } from 'node:net'
 import { formatPath } from '../mail/address.ts'
 import { formatDate } from '../mail/date.ts'
 import type { Mailbox } from '../mail/envelope.ts'
@@ -22,8 +21,9 @@ export function receivedValue(
   const { connection, hello, services, tls } = session
   const { address, port } = connection.remote
   const host = (scope.options.received_hostname ?? services.hostname).replace(/[^!-~]/g, '?')
-  const client = address === '' ? 'localhost' : `[${isIPv6(address) ? 'IPv6:' : ''}${address}]`
-  const socket = address === '' ? 'local socket' : `[${isIPv6(address) ? `[${address}]` : address}:${port}]`
+  const v6 = address.includes(':')
+  const client = address === '' ? 'localhost' : `[${v6 ? 'IPv6:' : ''}${address}]`
+  const socket = address === '' ? 'local socket' : `[${v6 ? `[${address}]` : address}:${port}]`
   return [
     `from ${client} (${socket}${hello === undefined ? '' : ` helo=${hello.domain}`})`,
     `by ${host} (envelope-from ${inComment(formatPath(sender))})`,

@@ -13,6 +13,7 @@ import type { Line } from '../wire/lines.ts'
 import { formatReply } from '../wire/reply.ts'
 import { atShutdown } from './at-shutdown.ts'
 import { ClientGoneError } from './client-io.ts'
+import type { CommandAnswer } from './command.ts'
 import { commands } from './commands.ts'
 import { askAboutClient, banner } from './greeting.ts'
 import { readLine } from './read-line.ts'
@@ -44,8 +45,8 @@ export async function holdSession(session: Session): Promise<void> {
   const began = services.clock()
   const unlisted = services.liveSessions?.add(() => viewOf(session, began))
   try {
-    await guarded(session, () => greet(session))
-    while (!session.ended) await guarded(session, () => takeCommand(session))
+    await guarded(session, greet)
+    while (!session.ended) await guarded(session, takeCommand)
     await session.io.close()
   } catch (error) {
     if (!(error instanceof ClientGoneError)) tellPanic(session, 'core', describe(error))
@@ -96,19 +97,21 @@ async function greet(session: Session): Promise<void> {
 
 async function takeCommand(session: Session): Promise<void> {
   const line = await readLine(session)
-  const reply = await runLine(session, line)
+  const answer = runLine(session, line)
+  // most commands wait for nobody
+  const reply = answer instanceof Promise ? await answer : answer
   session.takeBack = undefined
   if (reply !== undefined) send(session, reply)
   // Pipelined commands are answered together, but not without end.
   if (session.io.unsent > MAX_UNSENT) await session.io.flush()
 }
 
-function runLine(session: Session, line: Line): Promise<Reply | undefined> {
+function runLine(session: Session, line: Line): CommandAnswer {
   if (line.kind !== 'line') throw refuse(500, UNREADABLE[line.kind])
   return runCommand(session, line.text)
 }
 
-async function runCommand(session: Session, line: string): Promise<Reply | undefined> {
+function runCommand(session: Session, line: string): CommandAnswer {
   if (session.lacksCertificate) throw certificateMissing()
   const { verb, args } = parseCommand(line)
   if (verb !== 'AUTH' && line.length + 2 > session.limits.commandLine)
@@ -120,9 +123,9 @@ async function runCommand(session: Session, line: string): Promise<Reply | undef
 }
 
 /** Runs a step. What it refuses is told and answered here, once. @throws ClientGoneError */
-async function guarded(session: Session, step: () => Promise<void>): Promise<void> {
+async function guarded(session: Session, step: (session: Session) => Promise<void>): Promise<void> {
   try {
-    await step()
+    await step(session)
   } catch (error) {
     if (error instanceof ClientGoneError) throw error
     const refusal = countBad(session, error instanceof Refusal ? error : internalError(session, error))

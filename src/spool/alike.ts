@@ -7,6 +7,7 @@ import type { NewMessage } from './spool.ts'
  * their arrays; others are compared.
  */
 export function firstAlike(messages: readonly Pick<NewMessage, 'header' | 'body'>[]): readonly number[] {
+  if (messages.length === 1) return [0]
   const byBody = new Map<Uint8Array | undefined, Map<string, number>>()
   const byArray = new Map<Uint8Array, string>()
   return messages.map(({ header, body }, index) => {

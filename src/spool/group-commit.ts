@@ -49,8 +49,8 @@ export class GroupCommit {
   }
 
   /** Resolves when the transaction is durable. @throws SpoolFullError, or what the storage reported */
-  async submit(transaction: Transaction): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
+  submit(transaction: Transaction): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
       this.#waiting.push({ transaction, resolve, reject })
       this.#running ??= this.#run()
     })

@@ -132,8 +132,8 @@ function commitTarget(options: SpoolOptions, store: Store, space: Space): Commit
 class LmdbSpool implements Spool {
   readonly #parts: Parts
   readonly #entries: Map<string, Entry>
-  /** how many messages share a body, by its key */
-  readonly #sharers = new Map<number, number>()
+  /** how many messages share a body, by its key; a body that is not here has one */
+  readonly #sharers: Map<number, number>
   readonly #space: Space
   readonly #commits: GroupCommit
   readonly #host: ReceptionHost
@@ -146,7 +146,7 @@ class LmdbSpool implements Spool {
     this.#nextKey = parts.nextKey
     this.#space = parts.space
     this.#commits = parts.commits
-    for (const entry of parts.entries.values()) this.#share(entry.bodyKey)
+    this.#sharers = sharedBodies(parts.entries.values())
     this.#host = this.#makeHost()
   }
 
@@ -207,7 +207,7 @@ class LmdbSpool implements Spool {
     if (entry === undefined) return
     const { key, bodyKey, inFile } = entry
     const bodyInStore = !inFile && entry.bodySize > 0
-    const alone = this.#sharers.get(bodyKey) === 1
+    const alone = !this.#sharers.has(bodyKey)
     const writes: Write[] = [
       { table: 'messages', key, value: undefined },
       { table: 'headers', key, value: undefined },
@@ -288,10 +288,8 @@ class LmdbSpool implements Spool {
         return { id: envelope.id, entry }
       })
       await this.#commits.submit({ writes, newMail: true })
-      for (const { id, entry } of kept) {
-        this.#entries.set(id, entry)
-        this.#share(entry.bodyKey)
-      }
+      for (const { id, entry } of kept) this.#entries.set(id, entry)
+      for (const [key, count] of sharedBodies(kept.map(({ entry }) => entry))) this.#sharers.set(key, count)
     } catch (error) {
       for (const [own, { bodyKey, inFile }] of places) {
         if (own !== undefined && inFile) await this.#unlink(bodyKey)
@@ -369,14 +367,10 @@ class LmdbSpool implements Spool {
     return key
   }
 
-  #share(bodyKey: number): void {
-    this.#sharers.set(bodyKey, (this.#sharers.get(bodyKey) ?? 0) + 1)
-  }
-
   /** Whether that was the last message with this body. */
   #unshare(bodyKey: number): boolean {
     const left = (this.#sharers.get(bodyKey) ?? 1) - 1
-    if (left > 0) this.#sharers.set(bodyKey, left)
+    if (left > 1) this.#sharers.set(bodyKey, left)
     else this.#sharers.delete(bodyKey)
     return left <= 0
   }
@@ -384,6 +378,14 @@ class LmdbSpool implements Spool {
   #refuseWhenClosed(): void {
     if (this.#closed) throw new Error('the spool is closed')
   }
+}
+
+/** The bodies that several messages have, and how many. */
+function sharedBodies(entries: Iterable<Entry>): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const { bodyKey } of entries) counts.set(bodyKey, (counts.get(bodyKey) ?? 0) + 1)
+  for (const [key, count] of counts) if (count === 1) counts.delete(key)
+  return counts
 }
 
 function panic(options: SpoolOptions, level: Panic['level'], text: string): Panic {

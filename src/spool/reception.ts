@@ -92,7 +92,7 @@ export class Reception implements ReceptionWriter {
       this.#state = 'broken'
       throw error
     }
-    this.#chunks.push(Uint8Array.from(chunk))
+    this.#chunks.push(new Uint8Array(chunk))
     this.#size += chunk.length
     return undefined
   }
@@ -158,7 +158,7 @@ export class Reception implements ReceptionWriter {
     try {
       await this.#host.keep(
         file === undefined
-          ? { kind: 'memory', bytes: Buffer.concat(this.#chunks, this.#size) }
+          ? { kind: 'memory', bytes: joined(this.#chunks, this.#size) }
           : { kind: 'file', ...file, size: this.#size },
         messages,
       )
@@ -223,6 +223,12 @@ export class Reception implements ReceptionWriter {
     this.#host.budget.give(this.#held)
     this.#held = 0
   }
+}
+
+/** The chunk itself where there is but one. */
+function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
+  const [first] = chunks
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks, size)
 }
 
 /** Reads without moving the place where the file is written. */

@@ -56,26 +56,35 @@ export const freshState: DeliveryState = { attempts: 0, nextAttempt: 0, failed: 
 
 /** @throws RangeError for an id longer than 65535 octets */
 export function encodeRecord(envelope: Envelope, place: ContentPlace, state: DeliveryState): Buffer {
-  const id = Buffer.from(envelope.id)
-  if (id.length > 0xffff) throw new RangeError('the message id is too long')
-  const json = Buffer.from(JSON.stringify(envelope))
-  const fixed = Buffer.alloc(FIXED)
-  fixed[0] = FORMAT
-  fixed[1] = place.inFile ? IN_FILE : 0
-  fixed.writeDoubleLE(place.bodyKey, 6)
-  fixed.writeDoubleLE(place.bodySize, 14)
-  fixed.writeUInt32LE(place.headerSize, 34)
-  fixed.writeUInt32LE(place.alikeBack, 38)
-  fixed.writeUInt16LE(id.length, 42)
-  fixed.writeUInt32LE(json.length, 44)
-  return withState(Buffer.concat([fixed, id, json]), state)
+  const json = JSON.stringify(envelope)
+  const idLength = Buffer.byteLength(envelope.id)
+  if (idLength > 0xffff) throw new RangeError('the message id is too long')
+  const jsonLength = Buffer.byteLength(json)
+  const end = FIXED + idLength + jsonLength
+  const bytes = Buffer.alloc(end + Buffer.byteLength(state.lastText))
+  bytes[0] = FORMAT
+  bytes[1] = place.inFile ? IN_FILE : 0
+  bytes.writeDoubleLE(place.bodyKey, 6)
+  bytes.writeDoubleLE(place.bodySize, 14)
+  bytes.writeUInt32LE(place.headerSize, 34)
+  bytes.writeUInt32LE(place.alikeBack, 38)
+  bytes.writeUInt16LE(idLength, 42)
+  bytes.writeUInt32LE(jsonLength, 44)
+  bytes.write(envelope.id, FIXED)
+  bytes.write(json, FIXED + idLength)
+  bytes.write(state.lastText, end)
+  return stamp(bytes, state)
 }
 
 /** The same record in another state. */
 export function withState(record: Buffer, state: DeliveryState): Buffer {
   const end = FIXED + record.readUInt16LE(42) + record.readUInt32LE(44)
-  const bytes = Buffer.concat([record.subarray(0, end), Buffer.from(state.lastText)])
-  bytes[1] = (record.readUInt8(1) & IN_FILE) | flagsOf(state)
+  return stamp(Buffer.concat([record.subarray(0, end), Buffer.from(state.lastText)]), state)
+}
+
+/** Writes the state into the fixed part of a record that ends with its text, and what it all sums up to. */
+function stamp(bytes: Buffer, state: DeliveryState): Buffer {
+  bytes[1] = (bytes.readUInt8(1) & IN_FILE) | flagsOf(state)
   bytes.writeDoubleLE(state.nextAttempt, 22)
   bytes.writeUInt32LE(state.attempts, 30)
   bytes.writeUInt32LE(checksum(bytes), 2)
