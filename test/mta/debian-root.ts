@@ -71,6 +71,8 @@ export class DebianRoot {
   static make(request: RootRequest): DebianRoot {
     if (process.getuid?.() !== 0)
       throw new Error('the suite of mail servers needs root: they change users and use chroot')
+    // the servers' own users have to find their way about, however private whoever runs this keeps his files
+    process.umask(0o022)
     const folder = mkdtempSync(path.join(tmpdir(), `postern-${request.package}-`))
     try {
       chmodSync(folder, 0o755)
