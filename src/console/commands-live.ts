@@ -253,21 +253,30 @@ async function locate({ rest, live, connection }: Line): Promise<Answer> {
 }
 
 async function begin({ live, who, connection }: Line): Promise<Answer> {
-  return await begun(live.begin(connection, who), [])
+  return await begun(live, live.begin(connection, who), [])
 }
 
 async function beginFromScratch({ live, who, connection }: Line): Promise<Answer> {
   const others = live.begin(connection, who, scratchChange(live.author(who)))
-  return await begun(others, ['It begins without anything that was configured before.'])
+  return await begun(live, others, ['It begins without anything that was configured before.'])
 }
 
-function begun(others: readonly string[], more: readonly string[]): Promise<Answer> {
+async function begun(
+  live: LiveConfiguration,
+  others: readonly string[],
+  more: readonly string[],
+): Promise<Answer> {
+  const { settings } = await live.viewInForce()
+  const silence = settings?.global.control_client_timeout ?? 0
   const lines = [
     'A transaction has begun: nothing acts before config commit.',
+    ...(silence === 0
+      ? []
+      : [`It ends with the connection, which ends after ${silence} seconds of silence.`]),
     ...more,
     ...others.map((each) => `${each}.`),
   ]
-  return Promise.resolve({ kind: 'document', data: { begun: true, others }, lines })
+  return { kind: 'document', data: { begun: true, others }, lines }
 }
 
 async function commit({ live, who, connection }: Line): Promise<Answer> {

@@ -48,6 +48,15 @@ function wordsOf(usage: string): readonly string[] {
   return [...new Set(usage.match(/(?<![\w-])(?:--?[a-z][\w-]*|[a-z][a-z_-]*)(?![\w-])/g))]
 }
 
+const LOST =
+  'the connection was lost, and the transaction with it: nothing of it acts, and this line was not sent'
+
+/** @param before whether a transaction was open before a line that was obeyed */
+function isInTransaction(line: string, before: boolean): boolean {
+  const word = /^config\s+(begin|commit|rollback)\b/i.exec(line)?.[1]?.toLowerCase()
+  return word === undefined ? before : word === 'begin'
+}
+
 class Terminal {
   #connection: ConsoleConnection
   readonly #credentials: Credentials
@@ -75,6 +84,9 @@ class Terminal {
       if (lines[0] !== undefined && !History.keeps(lines[0])) lines.shift()
     })
   }
+
+  /** begun on this connection, and neither committed nor rolled back */
+  #inTransaction = false
 
   /** Asks the server what it knows, scripts' commands included. */
   async learnCommands(): Promise<void> {
@@ -115,9 +127,17 @@ class Terminal {
   async #command(line: string): Promise<void> {
     try {
       // the gate lets go of whoever is silent for long, and may have been started anew
-      if (!this.#connection.open)
+      if (!this.#connection.open) {
         this.#connection = await ConsoleConnection.open(this.#connection.endpoint, this.#credentials)
+        // what was meant for a transaction must not act at once
+        if (this.#inTransaction) {
+          this.#inTransaction = false
+          this.#io.stderr.write(`${LOST}\n`)
+          return
+        }
+      }
       const { status, text } = await this.#follow(line)
+      if (status === 'ok') this.#inTransaction = isInTransaction(line, this.#inTransaction)
       if (status === 'ok') await this.#show(printableLines(text))
       else this.#io.stderr.write(printableLines(text))
     } catch (error) {

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { type LiveConsole, liveConsole } from '../../../test/support/live-console.ts'
 import { type EvaluationPlace, evaluate } from '../evaluate.ts'
 import { loadSettings, loadSettingsFromText } from '../load.ts'
@@ -169,7 +169,8 @@ function step(
     return `config unset ${words} ${option}`
   }
   if (scope === '') return 'config get hostname'
-  for (const key of [...model.keys()]) if (key === scope || key.startsWith(`${scope}/`)) model.delete(key)
+  const keys = [...model.keys()]
+  for (const key of keys) if (key === scope || key.startsWith(`${scope}/`)) model.delete(key)
   return `config unset ${words}`
 }
 
