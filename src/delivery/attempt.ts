@@ -226,12 +226,11 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       return { passedOver: { kind, stage: stages.notConnected, text: plan, bytes: 0, remote: host.address } }
     }
     const use = { recipients: messages.length, options: context.options }
-    const { name, address } = host
-    context.note?.({ state: 'connecting', host: name, address })
+    context.live?.note('connecting', host)
     const session = await this.#open(plan, use, context)
     if ('until' in session) return session
     if ('kind' in session) return { passedOver: session }
-    context.note?.({ state: 'sending', host: name, address })
+    context.live?.note('sending', host)
     try {
       const sent = await this.#send(session, messages, content, context)
       if (sent === 'busy') {

@@ -10,7 +10,7 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
 import type { HostGates } from './host-gates.ts'
 import { wantsSuccess } from './notices/due.ts'
-import type { AttemptNote, LiveAttempts } from './operator/outbound.ts'
+import type { LiveAttempt, LiveAttempts } from './operator/outbound.ts'
 import { foregone, judge, type Outcome } from './outcome.ts'
 import type { Route, Router } from './route.ts'
 import {
@@ -46,8 +46,6 @@ export interface AttemptJob {
   readonly egress: Egress
   readonly mayRepeat: boolean
   readonly signal: AbortSignal
-  /** told how far the attempt is */
-  readonly note?: (now: AttemptNote) => void
 }
 
 export interface AttemptsOptions {
@@ -55,7 +53,7 @@ export interface AttemptsOptions {
   readonly ids: Pick<IdGenerator, 'next'>
   readonly now: () => number
   readonly gates: HostGates
-  readonly live: Pick<LiveAttempts, 'begin'>
+  readonly live: Pick<LiveAttempts, 'begin' | 'end'>
   /** @param once a fault of the configuration: it is told once until the next reload */
   readonly panic: (text: string, once?: 'once') => void
 }
@@ -92,8 +90,7 @@ export class Attempts {
       if (instead !== undefined) endings.set(message, attempted(message, instead))
     }
     const rest = messages.filter((message) => !endings.has(message))
-    const results =
-      rest.length === 0 ? [] : await this.#watched({ ...job, messages: rest }, means, connectionId)
+    const results = rest.length === 0 ? [] : await this.#try({ ...job, messages: rest }, means, connectionId)
     if (results === undefined) return undefined
     for (const [index, message] of rest.entries()) {
       const result = results[index]
@@ -103,28 +100,15 @@ export class Attempts {
     return messages.flatMap((message) => endings.get(message) ?? [])
   }
 
-  /** As `#try`, seen by operators. */
-  async #watched(
+  async #try(
     job: AttemptJob,
     means: AttemptMeans,
     connectionId: string,
   ): Promise<readonly (MessageResult | { readonly kind: 'gone' })[] | undefined> {
-    const { live, now } = this.#options
-    const seen = live.begin(connectionId, job.messages, now())
-    try {
-      return await this.#try({ ...job, note: (now) => seen.note(now) }, means)
-    } finally {
-      seen.end()
-    }
-  }
-
-  async #try(
-    job: AttemptJob,
-    means: AttemptMeans,
-  ): Promise<readonly (MessageResult | { readonly kind: 'gone' })[] | undefined> {
-    const { spool, panic } = this.#options
+    const { spool, panic, live: all, now } = this.#options
     const [first] = job.messages
     if (first === undefined) return []
+    const live = all.begin(connectionId, job.messages, now())
     try {
       const content = await spool.read(first.envelope.id)
       // the others are asked for anew: each stands for itself
@@ -132,25 +116,27 @@ export class Attempts {
         return job.messages.map((message) =>
           message === first ? { kind: 'gone' } : { kind: 'deferred', until: 0 },
         )
-      return await this.#send(job, content, means)
+      return await this.#send({ ...job, live }, content, means)
     } catch (error) {
       if (job.signal.aborted) return undefined
       panic(`delivery of message ${first.envelope.id} failed: ${describe(error)}`)
       return job.messages.map(() => localFailure('451 4.3.0 [internal] Local error in delivery'))
+    } finally {
+      all.end(live)
     }
   }
 
   async #send(
-    job: AttemptJob,
+    job: AttemptJob & { readonly live: LiveAttempt },
     content: StoredContent,
     means: AttemptMeans,
   ): Promise<readonly MessageResult[]> {
-    const { messages, scope, egress, mayRepeat, signal, note } = job
+    const { messages, scope, egress, mayRepeat, signal, live } = job
     const { router, transports } = means
     const route = this.#route(messages[0], scope, router)
     if (route.kind === 'none') return messages.map(() => localFailure('451 4.4.1 [internal] No valid hosts'))
     const gate = this.#options.gates.gate(scope, egress, (names, of) => router.host(names, of))
-    const context = { options: scope.options, mayRepeat, gate, signal, ...(note && { note }) }
+    const context = { options: scope.options, mayRepeat, gate, signal, live }
     if (route.kind === 'smtp') return await transports.smtp.deliver(messages, content, { ...context, route })
     if (route.kind === 'webhook')
       return arrived(messages, await transports.webhook.deliver(messages, content, { ...context, route }))

@@ -9,7 +9,7 @@
 import type { OutboundValues } from '../config/settings.ts'
 import type { OutboundTlsFacts } from '../events/outbound-tls.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
-import type { AttemptNote } from './operator/outbound.ts'
+import type { LiveAttempt } from './operator/outbound.ts'
 import type { DeliverableRoute } from './route.ts'
 
 /** Where an attempt was when it ended (Momentum: log-formats-connection-stages). */
@@ -81,7 +81,7 @@ export interface AttemptContext<R extends DeliverableRoute> {
   /** the attempt is to end now, at the next safe place, by throwing the signal's reason */
   readonly signal: AbortSignal
   /** told how far the attempt is, for whoever looks */
-  readonly note?: (now: AttemptNote) => void
+  readonly live?: Pick<LiveAttempt, 'note'>
 }
 
 export interface Transport<R extends DeliverableRoute> {

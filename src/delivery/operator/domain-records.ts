@@ -35,9 +35,6 @@ export interface KnownDomain extends Egress {
   readonly history: DomainRecord
 }
 
-const MAX_RECORDS = 20_000
-const MAX_TEXT = 512
-
 /** What a binding has done since the start. */
 export interface BindingRecord extends Egress {
   received: number
@@ -45,81 +42,116 @@ export interface BindingRecord extends Egress {
   failed: number
 }
 
+interface Kept {
+  readonly domain: string
+  readonly binding: BindingRecord
+  readonly history: Writable
+}
+
+const MAX_RECORDS = 20_000
+const MAX_TEXT = 512
 /** bindings come from the configuration; over many reloads there may be many */
 const MAX_BINDINGS = 10_000
 
 export class DomainRecords {
-  readonly #bindings = new Map<string, BindingRecord>()
-  readonly #records = new Map<string, Writable>()
+  /** by name; each group may have one */
+  readonly #bindings = new Map<string, BindingRecord[]>()
+  /** by domain, those of every binding; what happened last comes last */
+  readonly #records = new Map<string, Kept[]>()
+  #size = 0
 
   /** A sink that hands everything on, and takes note of outcomes. */
   before(events: EventSink): EventSink {
     return {
       emit: (event) => {
-        if (
-          event.kind === 'delivery' ||
-          event.kind === 'transient-failure' ||
-          event.kind === 'permanent-failure'
-        )
-          this.#note(event)
+        switch (event.kind) {
+          case 'delivery':
+          case 'transient-failure':
+          case 'permanent-failure':
+            this.#note(event)
+            break
+          default:
+        }
         events.emit(event)
       },
     }
   }
 
   of(bindingGroup: string, binding: string, domain: string): DomainRecord | undefined {
-    return this.#records.get(keyOf(bindingGroup, binding, domain))
+    return this.#records.get(domain)?.find((each) => isOf(each.binding, { bindingGroup, binding }))?.history
+  }
+
+  *all(): Iterable<KnownDomain> {
+    for (const kept of this.#records.values()) {
+      for (const { domain, binding, history } of kept) {
+        yield { domain, bindingGroup: binding.bindingGroup, binding: binding.binding, history }
+      }
+    }
   }
 
   /** A message has come that is to leave so. */
   received(egress: Egress): void {
-    const record = this.#binding(egress)
-    if (record !== undefined) record.received++
+    this.#binding(egress).received++
   }
 
-  bindings(): Iterable<Readonly<BindingRecord>> {
-    return this.#bindings.values()
+  *bindings(): Iterable<Readonly<BindingRecord>> {
+    for (const named of this.#bindings.values()) yield* named
   }
 
-  #binding({ bindingGroup, binding }: Egress): BindingRecord | undefined {
-    const key = `${bindingGroup}/${binding}`
-    const known = this.#bindings.get(key)
-    if (known !== undefined || this.#bindings.size >= MAX_BINDINGS) return known
+  #binding(egress: Egress): BindingRecord {
+    const { bindingGroup, binding } = egress
+    const named = this.#bindings.get(binding) ?? []
+    const known = named.find((each) => isOf(each, egress))
+    if (known !== undefined) return known
     const record = { bindingGroup, binding, received: 0, delivered: 0, failed: 0 }
-    this.#bindings.set(key, record)
+    if (this.#bindings.size >= MAX_BINDINGS) return record
+    named.push(record)
+    this.#bindings.set(binding, named)
     return record
   }
 
-  *all(): Iterable<KnownDomain> {
-    for (const [key, history] of this.#records) {
-      // neither a domain nor the name of a group holds one
-      const [bindingGroup = '', ...rest] = key.split('/')
-      const domain = rest.pop() ?? ''
-      yield { bindingGroup, binding: rest.join('/'), domain, history }
+  #note({ kind, at, envelope, domain, remote, text }: DeliveryOutcome): void {
+    const { binding, history } = this.#record(domain, envelope, at)
+    if (kind === 'delivery') {
+      binding.delivered++
+      history.delivered++
+      history.failuresInARow = 0
+      history.lastDelivery = at
+      return
     }
+    if (kind === 'transient-failure') history.deferred++
+    else {
+      binding.failed++
+      history.failed++
+    }
+    history.failuresInARow++
+    history.lastFailure = { at, messageId: envelope.id, remote, text: text.slice(0, MAX_TEXT) }
   }
 
-  #note({ kind, at, envelope, domain, remote, text }: DeliveryOutcome): void {
-    const key = keyOf(envelope.bindingGroup, envelope.binding, domain)
-    const record = this.#records.get(key) ?? begun(at)
-    this.#records.delete(key)
-    this.#records.set(key, record)
-    const own = this.#binding(envelope)
-    if (own !== undefined && kind === 'delivery') own.delivered++
-    if (own !== undefined && kind === 'permanent-failure') own.failed++
-    if (kind === 'delivery') {
-      record.delivered++
-      record.failuresInARow = 0
-      record.lastDelivery = at
-    } else {
-      if (kind === 'transient-failure') record.deferred++
-      else record.failed++
-      record.failuresInARow++
-      record.lastFailure = { at, messageId: envelope.id, remote, text: text.slice(0, MAX_TEXT) }
-    }
-    const [oldest] = this.#records.keys()
-    if (this.#records.size > MAX_RECORDS && oldest !== undefined) this.#records.delete(oldest)
+  #record(domain: string, egress: Egress, at: number): Kept {
+    const kept = this.#records.get(domain) ?? []
+    this.#records.delete(domain)
+    this.#records.set(domain, kept)
+    const known = kept.find(({ binding }) => isOf(binding, egress))
+    if (known !== undefined) return known
+    const made = { domain, binding: this.#binding(egress), history: begun(at) }
+    kept.push(made)
+    this.#size++
+    this.#forget()
+    return made
   }
+
+  #forget(): void {
+    for (const [oldest, kept] of this.#records) {
+      if (this.#size <= MAX_RECORDS) return
+      this.#records.delete(oldest)
+      this.#size -= kept.length
+    }
+  }
+}
+
+function isOf(record: Egress, { bindingGroup, binding }: Egress): boolean {
+  return record.binding === binding && record.bindingGroup === bindingGroup
 }
 
 function begun(since: number): Writable {
@@ -132,8 +164,4 @@ function begun(since: number): Writable {
     lastDelivery: undefined,
     lastFailure: undefined,
   }
-}
-
-function keyOf(bindingGroup: string, binding: string, domain: string): string {
-  return `${bindingGroup}/${binding}/${domain}`
 }

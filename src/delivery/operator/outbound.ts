@@ -5,47 +5,65 @@ import type { StoredMessage } from '../../spool/spool.ts'
 import type { OutboundOrder, OutboundReport, OutboundRow } from './orders.ts'
 import { MAX_ROWS } from './orders.ts'
 
-/** How far an attempt is. */
-export type AttemptNote = Pick<OutboundRow, 'state' | 'host' | 'address'>
+/** One attempt, and how far it is. */
+export class LiveAttempt {
+  readonly #connection: string
+  readonly #messages: readonly StoredMessage[]
+  readonly #since: number
+  #state: OutboundRow['state'] = 'preparing'
+  #host = ''
+  #address = ''
 
-export interface LiveAttempt {
-  note(now: AttemptNote): void
-  end(): void
+  constructor(connection: string, messages: readonly StoredMessage[], since: number) {
+    this.#connection = connection
+    this.#messages = messages
+    this.#since = since
+  }
+
+  note(
+    state: OutboundRow['state'],
+    { name, address }: { readonly name: string; readonly address: string },
+  ): void {
+    this.#state = state
+    this.#host = name
+    this.#address = address
+  }
+
+  get row(): OutboundRow | undefined {
+    const [first] = this.#messages
+    if (first === undefined) return undefined
+    const { bindingGroup, binding } = first.envelope
+    return {
+      connection: this.#connection,
+      bindingGroup,
+      binding,
+      domain: routingDomain(first.envelope),
+      messages: this.#messages.length,
+      since: this.#since,
+      state: this.#state,
+      host: this.#host,
+      address: this.#address,
+    }
+  }
 }
 
 export class LiveAttempts {
-  readonly #rows = new Set<{ row: OutboundRow }>()
+  readonly #all = new Set<LiveAttempt>()
 
   begin(connection: string, messages: readonly StoredMessage[], since: number): LiveAttempt {
-    const [first] = messages
-    if (first === undefined) throw new Error('an attempt without a message')
-    const { bindingGroup, binding } = first.envelope
-    const live = {
-      row: {
-        connection,
-        bindingGroup,
-        binding,
-        domain: routingDomain(first.envelope),
-        messages: messages.length,
-        since,
-        state: 'preparing',
-        host: '',
-        address: '',
-      } as OutboundRow,
-    }
-    this.#rows.add(live)
-    return {
-      note: (now) => {
-        live.row = { ...live.row, ...now }
-      },
-      end: () => void this.#rows.delete(live),
-    }
+    const attempt = new LiveAttempt(connection, messages, since)
+    this.#all.add(attempt)
+    return attempt
+  }
+
+  end(attempt: LiveAttempt): void {
+    this.#all.delete(attempt)
   }
 
   /** The oldest first. */
   report({ rows, binding }: OutboundOrder): OutboundReport {
-    const all = [...this.#rows]
-      .map(({ row }) => row)
+    const all = [...this.#all]
+      .flatMap(({ row }) => row ?? [])
       .filter((row) => binding === undefined || row.binding === binding)
     return { rows: all.slice(0, Math.min(rows, MAX_ROWS)), attempts: all.length }
   }
