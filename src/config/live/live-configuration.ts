@@ -230,10 +230,7 @@ export class LiveConfiguration {
       return { unchanged: true, warnings: [], weakened: [], view: before }
     this.#refuseRestart(before, view)
     await this.#refuseUnreadFile(before, view)
-    const weakened =
-      before.settings === undefined
-        ? []
-        : added.map((each) => weakerBy(each, before.settings as Settings, settings))
+    const weakened = added.map((each) => weakerBy(each, before, view))
     const known = new Set(this.#host.warnings().map(keyOf))
     let warnings: readonly Diagnostic[]
     try {

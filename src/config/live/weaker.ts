@@ -7,7 +7,10 @@ import { type EvaluationPlace, evaluateValue } from '../evaluate.ts'
 import { displayName } from '../known-names.ts'
 import type { Settings } from '../settings.ts'
 import type { LiveChange } from './change.ts'
-import { pathKey, type ScopePath } from './steps.ts'
+import { findScope } from './scope-tree.ts'
+import type { ScopePath } from './steps.ts'
+import { rowOf } from './target.ts'
+import type { ConfigurationView } from './view.ts'
 
 /** From the weakest to the strongest; what is not among them is as strong as whatever else is not. */
 const strength: Readonly<Record<string, readonly unknown[]>> = {
@@ -25,8 +28,8 @@ const strength: Readonly<Record<string, readonly unknown[]>> = {
   tls_verified_peer_can_relay: [true, false],
   proxy_protocol: [true, false],
   use_ssl: [false, true],
-  enable_authentication: [false, true],
-  enable_authorization: [false, true],
+  enable_authentication: [false, undefined, true],
+  enable_authorization: [false, undefined, true],
   tls: ['no', 'ifavailable', 'required'],
   tls_verify: ['no', 'optional', 'ca', 'host'],
   use_dane: [false, true],
@@ -47,22 +50,24 @@ export interface Weakening {
 }
 
 /** @returns for each option of the change that is weaker afterwards, one sentence */
-export function weakerBy(change: LiveChange, before: Settings, after: Settings): readonly Weakening[] {
+export function weakerBy(
+  change: LiveChange,
+  before: ConfigurationView,
+  after: ConfigurationView,
+): readonly Weakening[] {
   if (change.kind === 'scratch')
     return [{ option: '', message: 'everything that the files of the configuration say no longer holds' }]
-  const names = change.option === undefined ? [...Object.keys(strength), ...checks] : [change.option]
+  const { path, option: only } = change
+  // another pathway, or a scope that is gone: anything may be another thing
+  const all = only === undefined || only === 'pathway'
+  const names = all ? [...Object.keys(strength), ...checks] : [only]
   return names.flatMap((option) => {
     if (!Object.hasOwn(strength, option) && !checks.includes(option)) return []
-    for (const place of placesOf(change.path, after)) {
-      const [was, is] = [valueAt(before, option, place), valueAt(after, option, place)]
-      if (was === NOT_THERE || is === NOT_THERE) continue
-      if (isWeaker(option, was, is))
-        return [
-          {
-            option,
-            message: `${displayName(option)} is weaker than before: ${shown(was)} became ${shown(is)}`,
-          },
-        ]
+    for (const place of placesOf(path, after.settings)) {
+      const [was, is] = [valueAt(before, { path, option }, place), valueAt(after, { path, option }, place)]
+      if (was === NOT_THERE || is === NOT_THERE || !isWeaker(option, was, is)) continue
+      const message = `${displayName(option)} is weaker than before: ${shown(was)} became ${shown(is)}`
+      return [{ option, message }]
     }
     return []
   })
@@ -70,9 +75,23 @@ export function weakerBy(change: LiveChange, before: Settings, after: Settings):
 
 const NOT_THERE = Symbol('not there')
 
-function valueAt(settings: Settings, option: string, place: EvaluationPlace): unknown {
+/** @param place undefined: what the scope says itself */
+function valueAt(
+  { settings, tree }: ConfigurationView,
+  target: { readonly path: ScopePath; readonly option: string },
+  place: EvaluationPlace | undefined,
+): unknown {
+  const { path, option } = target
+  if (place === undefined) {
+    const row = rowOf(target)
+    const scope = findScope(tree, path)
+    if (row === undefined || scope === undefined) return NOT_THERE
+    const set = scope.options.get(option)
+    const silent = { directory: '/', error: () => undefined, warning: () => undefined }
+    return set === undefined ? row.default : row.codec(set.value, silent)?.value
+  }
   try {
-    return evaluateValue(settings, option, place)
+    return settings === undefined ? NOT_THERE : evaluateValue(settings, option, place)
   } catch {
     // such a client or destination is new, or gone
     return NOT_THERE
@@ -91,24 +110,30 @@ function shown(value: unknown): string {
   return typeof value === 'string' || typeof value === 'boolean' ? String(value) : 'a value'
 }
 
-/** Whom a scope speaks of: one client of each Listen, or the destination. */
-function placesOf(path: ScopePath, settings: Settings): readonly EvaluationPlace[] {
+const outboundScopes: readonly string[] = ['domain', 'binding', 'binding_group', 'host']
+const inboundScopes: readonly string[] = ['esmtp_listener', 'pathway', 'pathway_group']
+
+/** Whom a scope speaks of: one client of each Listen, or the destination; undefined stands for the scope itself. */
+function placesOf(path: ScopePath, settings: Settings | undefined): readonly (EvaluationPlace | undefined)[] {
   const instanceOf = (name: string): string | undefined => path.find((step) => step.name === name)?.instance
+  const [first] = path
   const [domain, binding, group] = [instanceOf('domain'), instanceOf('binding'), instanceOf('binding_group')]
   const outbound: EvaluationPlace = {
     domain: domain ?? '',
     ...(binding !== undefined && { binding: group === undefined ? binding : `${group}/${binding}` }),
   }
-  const [peer, pathway] = [instanceOf('peer')?.split('/')[0], instanceOf('pathway')]
-  const key = pathKey(path)
-  const listens = settings.listens.map(({ instance }) => instance)
-  const named = instanceOf('listen')
-  const inbound = (key.includes('listen ') && named !== undefined ? [named] : listens).map((listen) => ({
+  if (first !== undefined && outboundScopes.includes(first.name)) return [outbound]
+  if (first !== undefined && !inboundScopes.includes(first.name)) return [undefined]
+  const [peer, pathway, named] = [
+    instanceOf('peer')?.split('/')[0],
+    instanceOf('pathway'),
+    instanceOf('listen'),
+  ]
+  const listens = named === undefined ? (settings?.listens ?? []).map(({ instance }) => instance) : [named]
+  const inbound = listens.map((listen) => ({
     listen,
     ...(peer !== undefined && { peer }),
     ...(pathway !== undefined && { pathway }),
   }))
-  if (path.some(({ name }) => ['domain', 'binding', 'binding_group', 'host'].includes(name)))
-    return [outbound]
-  return path.length === 0 ? [...inbound, outbound] : inbound
+  return first === undefined ? [...inbound, outbound] : inbound
 }
