@@ -30,8 +30,6 @@ export interface Peer {
   readonly ports?: Readonly<Partial<Record<Work, number>>>
   readonly tolerant?: boolean
   readonly awaitQuit?: boolean
-  /** kinds of work that it cannot do here, with the reason */
-  readonly cannot?: Readonly<Partial<Record<Work, string>>>
 }
 
 export type Work = 'starttls' | 'plain-1' | 'plain-20'

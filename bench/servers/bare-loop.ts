@@ -46,6 +46,8 @@ server.on('secureConnection', (socket) => {
   socket.on('error', () => undefined)
   if (!socket.authorized) socket.destroy()
   else if (manner !== 'hold') socket.end(LINE)
+  // it waits for what the client says, as every server does
+  else socket.resume()
 })
 server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
   process.stdout.write(`ready ${(server.address() as AddressInfo).port}\n`)

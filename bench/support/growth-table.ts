@@ -3,6 +3,9 @@
 import { type Spread, show, showSpread } from './figures.ts'
 import { markdown } from './table.ts'
 
+/** share of the cost; what is less may be chance */
+const NOISE = 0.05
+
 export interface Point {
   readonly size: number
   readonly cpuPerThousand: Spread
@@ -55,6 +58,8 @@ function slope(points: readonly Point[]): string {
   const first = points[0]
   const last = points.at(-1)
   if (first === undefined || last === undefined || first === last) return 'not known'
+  const growth = last.cpuPerThousand.median / first.cpuPerThousand.median
+  if (Math.abs(growth - 1) < NOISE) return 'none that can be told from noise'
   const rise = last.cpuPerThousand.median - first.cpuPerThousand.median
   // seconds per thousand messages are milliseconds per message
   const nanoseconds = (rise / (last.size - first.size)) * 1e6

@@ -17,8 +17,6 @@ export interface PosternRequest {
   readonly scripts?: number
   /** stanzas inside the Listen */
   readonly peers?: number
-  /** whether a client without a certificate is refused; else one is asked for */
-  readonly require?: boolean
   /** sessions at once, where the limit of open files would allow fewer by default */
   readonly sessions?: number
   /** where the spool lies; default: the system's temporary folder */
@@ -65,7 +63,7 @@ export async function startPostern(request: PosternRequest, cleanup: Cleanup): P
 }
 
 function configuration(
-  { pki, peers = 0, spool = 'spool', require, sessions }: PosternRequest,
+  { pki, peers = 0, spool = 'spool', sessions }: PosternRequest,
   scripts: readonly string[],
 ) {
   const stanzas = Array.from({ length: peers }, (_, n) => {
@@ -80,7 +78,7 @@ ESMTP_Listener {
   TLS_Certificate = "${pki}/server.pem"
   TLS_Key = "${pki}/server.key"
   TLS_Client_CA = "${pki}/ca.pem"
-${require === true ? '  TLS_Verify_Mode = require\n' : ''}  Listen "127.0.0.1:0" {
+  Listen "127.0.0.1:0" {
 ${stanzas.join('\n')}
   }
 }
