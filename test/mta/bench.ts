@@ -54,7 +54,6 @@ export interface Bench {
 /** Makes everything, and takes it away again if something fails. */
 export async function startBench(make: (request: MtaRequest, pki: Pki) => Mta): Promise<Bench> {
   const stack = new AsyncDisposableStack()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
   try {
     return await assemble(make, stack)
   } catch (error) {

@@ -74,6 +74,12 @@ export class DebianRoot {
     // the servers' own users have to find their way about, however private whoever runs this keeps his files
     process.umask(0o022)
     const folder = mkdtempSync(path.join(tmpdir(), `postern-${request.package}-`))
+    // a test run that is ended from outside leaves nothing behind
+    process.once('exit', () => {
+      killAll(folder)
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20 })
+    })
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
     try {
       chmodSync(folder, 0o755)
       const packages = [request.package, ...COMMON_PACKAGES, ...request.libraries]
@@ -125,12 +131,6 @@ export class DebianRoot {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
     })
     const exit = once(child, 'exit')
-    // a test run that is ended from outside leaves nothing running
-    const kill = (): void => {
-      killAll(this.folder)
-    }
-    process.once('exit', kill)
-    void exit.then(() => process.off('exit', kill))
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => {
