@@ -8,7 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { viewOf } from '../../src/config/live/view.ts'
 import { loadSettings } from '../../src/config/load.ts'
+import { recording } from '../../src/config/recorded-files.ts'
 import type { ConsoleServices } from '../../src/console/services.ts'
 import type { DecisionOutcome, DecisionRecord } from '../../src/events/decision.ts'
 import { EventBus, type ServerEvent } from '../../src/events/events.ts'
@@ -50,7 +52,10 @@ export interface PageGate {
   /** `http://127.0.0.1:…` */
   readonly url: string
   readonly events: readonly ServerEvent[]
-  readonly orders: readonly { readonly act: { readonly kind: string }; readonly dryRun: boolean }[]
+  readonly orders: readonly {
+    readonly act: { readonly kind: string; readonly quiet?: boolean }
+    readonly dryRun: boolean
+  }[]
   stop(): Promise<void>
 }
 
@@ -69,13 +74,21 @@ export async function startPageGate(world: World): Promise<PageGate> {
   writeFileSync(path.join(folder, 'users'), 'alice:secret\nbob:secret\n')
   const file = path.join(folder, 'gate.conf')
   writeFileSync(file, `Hostname = "gate.example"\n${CONF}`)
-  const { settings } = await loadSettings(file)
+  const { files, record } = recording()
+  const { settings } = await loadSettings(file, files)
   if (settings === undefined) throw new Error('the configuration of the test is wrong')
   const events: ServerEvent[] = []
   const bus = new EventBus(() => undefined)
   bus.subscribe((event) => void events.push(event))
-  const orders: { readonly act: { readonly kind: string }; readonly dryRun: boolean }[] = []
-  const services = { ...madeUp(world, orders), settings: () => settings } as unknown as ConsoleServices
+  const orders: {
+    readonly act: { readonly kind: string; readonly quiet?: boolean }
+    readonly dryRun: boolean
+  }[] = []
+  const services = {
+    ...madeUp(world, orders),
+    settings: () => settings,
+    configuration: { viewInForce: () => viewOf(file, record) },
+  } as unknown as ConsoleServices
   const page = new OperatorPage(pageHost({ services, servicesFor: undefined, events: bus }))
   const failures: string[] = []
   const web = new WebServer({ pages: new Map(), page: () => page, onError: (text) => failures.push(text) })
@@ -137,8 +150,7 @@ function madeUp(world: World, orders: unknown[]): Record<string, unknown> {
     sessions: () => sessions,
     queue: {
       counts: { ready: queues.length, active: 12, delayed: 391, failed: 0, resident: 0, domains: 8 },
-      byDomain: () => queues,
-      ask: (topic: string, order: unknown) => Promise.resolve(asked(topic, order, { world, orders })),
+      ask: (topic: string, order: unknown) => Promise.resolve(asked(topic, order, { world, orders, queues })),
     },
     inside: { ask: () => Promise.resolve({ reports: [], missing: [] }) },
     account: () => undefined,
@@ -277,15 +289,23 @@ function queue(at: number, world: World): unknown {
     bindingGroup: 'default',
     binding: 'default',
     domain: at % 12 === 5 ? nameOf(world, at) : `domain${at}.example`,
-    active: (at * 31) % 17,
+    underWay: at % 3,
+    ready: (at * 31) % 17,
     delayed: (at * 53) % 97,
+    ending: 0,
+    connections: at % 3,
+    delivered: at,
   }
 }
 
 function asked(
   topic: string,
   order: unknown,
-  { world, orders }: { readonly world: World; readonly orders: unknown[] },
+  {
+    world,
+    orders,
+    queues,
+  }: { readonly world: World; readonly orders: unknown[]; readonly queues: readonly unknown[] },
 ): { readonly reports: readonly unknown[]; readonly missing: readonly string[] } {
   const rows = Array.from({ length: 7 }, (_, at) => ({
     bindingGroup: 'default',
@@ -301,6 +321,10 @@ function asked(
     nextAttempt: at < 2 ? undefined : START + at * 60_000,
     lastReply: at < 2 ? '' : '451 4.7.1 try again later',
   }))
+  if (topic === 'domains') {
+    const totals = { underWay: 0, ready: 0, delayed: 0, ending: 0, connections: 0, delivered: 0 }
+    return { reports: [{ rows: queues, leftOut: 0, totals }], missing: [] }
+  }
   if (topic === 'act') {
     orders.push(order)
     return {

@@ -1,6 +1,6 @@
 /** Asking the server. Who is no longer logged in is told so, once, wherever it is found out. */
 
-const state = { csrf: '', onLogin: () => undefined, onMissing: () => undefined }
+const state = { csrf: '', asking: 0, onLogin: () => undefined, onMissing: () => undefined }
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -52,17 +52,33 @@ async function post(path, body, known = true) {
 }
 
 async function request(path, options = {}, known = true) {
-  let response
-  try {
-    response = await fetch(`/page/api/${path}`, { credentials: 'same-origin', ...options })
-  } catch (error) {
-    if (error.name === 'AbortError') throw error
-    throw new ApiError(0, 'The gate does not answer.')
-  }
+  const response = await answerTo(path, options)
   const body = await response.json().catch(() => ({}))
   if (response.ok) return body
   if (response.status === 401 && known) state.onLogin()
   throw new ApiError(response.status, body.error ?? `The gate answered with ${response.status}.`)
+}
+
+/** What is being asked for is busy, for those who do not see it. */
+async function answerTo(path, options) {
+  const busy = options.headers?.['X-Refresh'] === undefined
+  if (busy) tellBusy(1)
+  try {
+    return await fetch(`/page/api/${path}`, { credentials: 'same-origin', ...options })
+  } catch (error) {
+    if (error.name === 'AbortError') throw error
+    throw new ApiError(0, 'The gate does not answer.')
+  } finally {
+    // after what comes of the answer has been shown
+    if (busy) setTimeout(() => tellBusy(-1))
+  }
+}
+
+function tellBusy(change) {
+  state.asking += change
+  const main = document.getElementById('main')
+  if (state.asking > 0) main?.setAttribute('aria-busy', 'true')
+  else main?.removeAttribute('aria-busy')
 }
 
 function remember(answer) {

@@ -135,7 +135,8 @@ function liveButton() {
 async function leave() {
   await logout().catch(() => undefined)
   // a new page: nothing that was shown stays in memory
-  location.replace('/page/')
+  history.replaceState(undefined, '', '/page/')
+  location.reload()
 }
 
 /** Shows what the address names. */
@@ -158,6 +159,7 @@ async function open() {
     const { element, refresh } = show({ user: frame.user, rest: rest.map(decoded), params: routeParams() })
     frame.refresh = refresh
     replace(frame.main, element)
+    frame.main.dataset.view = where
     window.scrollTo(0, 0)
     if (frame.moved) element.querySelector('h1')?.focus({ preventScroll: true })
     frame.moved = true

@@ -62,7 +62,7 @@ function branch(node, depth) {
       { class: 'holds' },
       h(
         'a',
-        { href: `#/configuration/${encodeURIComponent(path)}`, 'aria-label': `What holds in ${path}` },
+        { href: `#/configuration/${encodeURIComponent(path)}`, 'aria-label': `What holds here: ${path}` },
         'What holds here',
       ),
     ),

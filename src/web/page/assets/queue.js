@@ -1,7 +1,7 @@
 /** The queue by domain, and what may be done about it: each act is asked about once more, and failing shows first what it would do. */
 
 import { act, view } from './api.js'
-import { announce, count, h, moment, pageHead, problem, replace } from './dom.js'
+import { count, h, moment, pageHead, problem, replace } from './dom.js'
 import { dataTable, plain } from './table.js'
 
 export function queue({ user, rest, params }) {
@@ -70,22 +70,23 @@ function messages({ user, binding, domain }) {
   }
 }
 
+/** head, what is shown, and whether it is long */
 const messageColumns = [
   ['Message', ({ id }) => h('span', { class: 'mono' }, id)],
   ['State', ({ state }) => state],
   ['From', ({ sender }) => (sender === '' ? h('span', { class: 'nothing' }, 'null sender') : sender)],
-  ['To', ({ recipient }) => recipient],
+  ['To', ({ recipient }) => recipient, 'wide'],
   ['Created', ({ created }) => moment(created)],
   ['Attempts', ({ attempts }) => plain(attempts)],
   ['Next', ({ nextAttempt }) => (nextAttempt === null ? plain(null) : moment(nextAttempt))],
-  ['Last answer', ({ lastReply }) => plain(lastReply)],
+  ['Last answer', ({ lastReply }) => plain(lastReply), 'wide'],
 ]
 
 function messageTable({ rows, messages: all }) {
   if (rows.length === 0) return h('p', { class: 'notice' }, 'Nothing waits here any more.')
   const cells = (row) =>
-    messageColumns.map(([head, show]) =>
-      h('td', { role: 'cell', 'data-head': head, class: 'wide' }, show(row)),
+    messageColumns.map(([head, show, width]) =>
+      h('td', { role: 'cell', 'data-head': head, class: width }, show(row)),
     )
   const heads = messageColumns.map(([head]) => h('th', { scope: 'col', role: 'columnheader' }, head))
   return h(
@@ -198,7 +199,6 @@ function openDialog(title, content) {
       try {
         const text = await work()
         replace(result, h('p', { class: 'notice good' }, text))
-        announce(text)
         button.remove()
         cancel.textContent = 'Close'
         cancel.focus()
