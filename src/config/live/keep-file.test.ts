@@ -75,13 +75,22 @@ test('a new file is made with its mode, and never in the place of another one', 
   assert.equal(await refusalOf(made), undefined)
 })
 
+/** Replaces a file by turns, until it is killed. */
+const byTurns = `
+import { keepFile } from ${JSON.stringify(path.join(import.meta.dirname, 'keep-file.ts'))}
+const [, file, size] = process.argv
+const texts = ['a', 'b'].map((octet) => octet.repeat(Number(size)))
+console.log('begun')
+for (let turn = 0; ; turn++)
+  await keepFile(file, { before: texts[turn % 2], after: texts[1 - (turn % 2)], mode: 0o600 })
+`
+
 test('kill -9 leaves the old text or the new one, whole, and the next write clears up', async () => {
   const size = 3_000_000
-  const fixture = path.join(import.meta.dirname, 'keep-file.fixture.ts')
   let left = 0
   for (let round = 0; round < 5; round++) {
     writeFileSync(file, 'a'.repeat(size))
-    const child = spawn(process.execPath, [fixture, file, String(size)], {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', byTurns, file, String(size)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     await once(child.stdout, 'data')
