@@ -127,6 +127,15 @@ function insertLines(
     first !== undefined && isFirstOfLine(text, first.start) ? indentOf(text, first.start) : `${outer}  `
   const added = lines(indent).join(end)
   const closing = block.inner.end
+  const inside = text.slice(block.inner.start, closing)
+  // a stanza that stands on one line stays there
+  if (
+    block.body.length > 0 &&
+    !inside.includes('\n') &&
+    !added.includes('\n') &&
+    inside.length + added.length < LONG
+  )
+    return `${text.slice(0, closing).trimEnd()} ${added.trim()} ${text.slice(closing)}`
   const closingLine = text.lastIndexOf('\n', closing - 1) + 1
   if (closingLine > block.inner.start && text.slice(closingLine, closing).trim() === '')
     return text.slice(0, closingLine) + added + end + text.slice(closingLine)
