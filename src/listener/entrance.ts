@@ -75,7 +75,7 @@ export class Entrance {
       this.#turnAway(socket, { id, scope, ...ends })
       return
     }
-    socket.once('close', () => slot.release())
+    socket.on('close', () => slot.release())
     const entrant = { id, socket, slot, endpoint: key }
     if (scope.options.proxy_protocol) void this.#unwrap(entrant, { listen, scope, ...ends })
     else this.#begin(entrant, { listen, scope, ...ends })
@@ -111,7 +111,7 @@ export class Entrance {
   #begin({ id, socket, slot, endpoint }: Entrant, identity: Identity): void {
     const fact = { connectionId: id, remote: identity.remote, local: identity.local }
     this.#options.events.emit({ kind: 'connected', at: this.#options.clock(), ...fact })
-    socket.once('close', () =>
+    socket.on('close', () =>
       this.#options.events.emit({ kind: 'disconnected', at: this.#options.clock(), ...fact }),
     )
     const recount = (address: string): boolean => {

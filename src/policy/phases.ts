@@ -29,7 +29,7 @@ export interface SessionFacts {
   /** what EHLO offers, for a script to change */
   readonly capabilities?: CapabilityEdits
   /** How many sessions there are; undefined for a block that makes no sense. */
-  readonly count?: (query: SessionCountQuery) => number | undefined
+  readonly count?: ((query: SessionCountQuery) => number | undefined) | undefined
 }
 
 /** A script's word on what EHLO offers; it changes what is said, never what is possible. */

@@ -11,18 +11,20 @@ const MAX_ADDED = 50
 
 export class SessionCapabilities implements CapabilityEdits {
   /** as written, by normal form */
-  readonly #added = new Map<string, string>()
-  readonly #removed = new Set<string>()
+  #added: Map<string, string> | undefined
+  #removed: Set<string> | undefined
 
   add(capability: string): void {
     const key = normal(capability)
-    this.#removed.delete(key)
+    this.#removed?.delete(key)
+    this.#added ??= new Map()
     if (this.#added.size < MAX_ADDED) this.#added.set(key, capability)
   }
 
   remove(capability: string): void {
     const key = normal(capability)
-    this.#added.delete(key)
+    this.#added?.delete(key)
+    this.#removed ??= new Set()
     if (this.#removed.size < MAX_ADDED) this.#removed.add(key)
   }
 
@@ -31,9 +33,10 @@ export class SessionCapabilities implements CapabilityEdits {
    * @param isOwn whether a keyword (upper case) is announced by the session's own rules only
    */
   apply(lines: readonly string[], isOwn: (keyword: string) => boolean): string[] {
+    if (this.#added === undefined && this.#removed === undefined) return [...lines]
     const kept = lines.map((line) => this.#keep(line)).filter((line) => line !== '')
     const present = new Set(kept.map(normal))
-    const added = [...this.#added]
+    const added = [...(this.#added ?? [])]
       .filter(([key]) => !present.has(key) && !isOwn(key.split(/[ =]/, 1)[0] ?? ''))
       .map(([, capability]) => capability)
     return [...kept, ...added]
@@ -41,10 +44,11 @@ export class SessionCapabilities implements CapabilityEdits {
 
   /** A line without what was removed: the whole line, its keyword, or one of its words, as in `AUTH LOGIN`. */
   #keep(line: string): string {
-    if (this.#removed.size === 0) return line
+    const removed = this.#removed
+    if (removed === undefined || removed.size === 0) return line
     const [keyword = '', ...words] = line.split(/[ =]/)
-    if (this.#removed.has(normal(line)) || this.#removed.has(normal(keyword))) return ''
-    const left = words.filter((word) => !this.#removed.has(normal(`${keyword} ${word}`)))
+    if (removed.has(normal(line)) || removed.has(normal(keyword))) return ''
+    const left = words.filter((word) => !removed.has(normal(`${keyword} ${word}`)))
     if (left.length === words.length) return line
     return left.length === 0 ? '' : `${keyword}${line.charAt(keyword.length)}${left.join(' ')}`
   }

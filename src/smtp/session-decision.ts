@@ -53,7 +53,8 @@ export class SessionDecision implements LiveDecision {
   /** the partner that the certificate stands for */
   partner: string | undefined
   readonly #services: DecisionServices
-  #handshake: Handshake | undefined
+  /** put together when somebody asks: most sessions are over before anybody does */
+  #handshake: (() => Handshake) | undefined
   #requireTlsShadow: DecisionRecord['requireTlsShadow']
   #answers: DecisionAnswer[] | undefined
   #leftOut = 0
@@ -96,7 +97,8 @@ export class SessionDecision implements LiveDecision {
   /** A handshake came to its end. */
   shook(connection: Connection, scope: InboundScope, result: HandshakeResult): void {
     this.#guarded(() => {
-      this.#handshake = handshakeOf({ connection, scope, result, at: this.#services.clock() })
+      const ingredients = { connection, scope, result, at: this.#services.clock() }
+      this.#handshake = () => handshakeOf(ingredients)
       this.#services.liveDecisions?.add(this)
     })
   }
@@ -106,7 +108,8 @@ export class SessionDecision implements LiveDecision {
     if (this.#requireTlsShadow !== undefined) return
     this.#guarded(() => {
       this.#requireTlsShadow = { from: describeOrigin(scope.origin('require_tls_shadow')) }
-      this.#handshake = { ...basisOf(connection, scope, this.#services.clock()), ...notBegun(scope) }
+      const at = this.#services.clock()
+      this.#handshake = () => ({ ...basisOf(connection, scope, at), ...notBegun(scope) })
       this.#services.liveDecisions?.add(this)
     })
   }
@@ -115,7 +118,7 @@ export class SessionDecision implements LiveDecision {
   record(): DecisionRecord {
     if (this.#handshake === undefined) throw new Error('there was neither a handshake nor a shadow')
     return {
-      ...this.#handshake,
+      ...this.#handshake(),
       ...(this.#requireTlsShadow === undefined ? {} : { requireTlsShadow: this.#requireTlsShadow }),
       ...(this.partner === undefined ? {} : { partner: this.partner }),
       changes: [...(this.#changes ?? [])],
@@ -128,16 +131,16 @@ export class SessionDecision implements LiveDecision {
   /** The connection is closed: the record is told, where there is one. */
   ended(how: DecisionEnd['how'], accepted: number): void {
     if (this.#handshake === undefined) return
-    const { outcome } = this.#handshake
     this.#guarded(() => this.#services.liveDecisions?.remove(this))
     this.#guarded(() => {
+      const record = this.record()
       const end: DecisionEnd = {
         at: this.#services.clock(),
-        how: outcome === 'failed' ? 'failed' : how,
+        how: record.outcome === 'failed' ? 'failed' : how,
         accepted,
         refused: this.#refused,
       }
-      this.#services.events.emit({ ...this.record(), end })
+      this.#services.events.emit({ ...record, end })
     })
   }
 

@@ -11,7 +11,7 @@ import type { InboundScope } from '../config/settings.ts'
 import type { Connection } from '../listener/connection.ts'
 import type { DsnRequest, Endpoint, Mailbox } from '../mail/envelope.ts'
 import { ValidationContext } from '../policy/context.ts'
-import type { SessionCountQuery, SessionFacts } from '../policy/phases.ts'
+import type { SessionFacts } from '../policy/phases.ts'
 import { partnerMayRelay } from '../policy/relay.ts'
 import { tlsContextKeys } from '../tls/context-keys.ts'
 import type { KnownPartner } from '../tls/partners/partners.ts'
@@ -22,9 +22,9 @@ import { LineReader } from '../wire/lines.ts'
 import type { MechanismName } from './auth/mechanism-name.ts'
 import { SessionCapabilities } from './capability-edits.ts'
 import { ClientIo } from './client-io.ts'
+import { LiveFacts } from './live-facts.ts'
 import type { SessionLimits, SessionServices } from './services.ts'
 import { defaultLimits } from './services.ts'
-import { blockOf } from './session-count.ts'
 import { SessionDecision } from './session-decision.ts'
 
 export interface Hello {
@@ -132,13 +132,13 @@ export class Session {
   constructor(connection: Connection, services: SessionServices) {
     this.connection = connection
     this.services = services
-    this.limits = { ...defaultLimits, ...services.limits }
+    this.limits = services.limits === undefined ? defaultLimits : { ...defaultLimits, ...services.limits }
     this.decision = new SessionDecision(connection.id, services)
     this.io = new ClientIo(connection.socket, this.limits)
     this.lines = new LineReader(this.limits.authLine)
     this.#scope = connection.scope
     this.#scopeAtConnect = connection.scope
-    this.facts = factsOf(this, connection.id)
+    this.facts = new LiveFacts(this)
     this.#applyContextOption(connection.scope, undefined)
     this.context.set('connection', 'pathway', pathwayKey(connection.scope))
     for (const [key, value] of connection.asserted ?? []) this.context.set('connection', key, value)
@@ -315,39 +315,6 @@ export class Session {
       if (before?.options.context[key] === value || tlsContextKeys.includes(key)) continue
       this.context.set('connection', byteString(key), byteString(value))
     }
-  }
-}
-
-/** One object for the life of the session that always tells what is so now. */
-function factsOf(session: Session, connectionId: string): SessionFacts {
-  const { countSessions } = session.services
-  return {
-    connectionId,
-    get remote() {
-      return session.connection.remote
-    },
-    get local() {
-      return session.connection.local
-    },
-    get peer() {
-      return session.peer
-    },
-    get partner() {
-      return session.partner
-    },
-    context: session.context,
-    get gone() {
-      return session.io.gone
-    },
-    capabilities: session.capabilities,
-    ...(countSessions === undefined
-      ? {}
-      : {
-          count: (query: SessionCountQuery) => {
-            const block = blockOf(query, session.connection.remote.address)
-            return block && countSessions(block)
-          },
-        }),
   }
 }
 

@@ -109,7 +109,7 @@ export class ContextCache {
         if (socket.destroyed) return
         const context = chosen
         this.#count(context, 1)
-        socket.once('close', () => this.#count(context, -1))
+        socket.on('close', () => this.#count(context, -1))
       },
     }
   }

@@ -48,23 +48,26 @@ export async function handshake(raw: Socket, options: HandshakeOptions): Promise
     fail(new TlsHandshakeError('handshake timeout'))
     socket.destroy()
   })
+  const failed = (error: Error): void => fail(describe(error))
+  const closed = (): void => {
+    clearTimeout(deadline)
+    reject(failure ?? new TlsHandshakeError('connection closed during the handshake'))
+  }
+  socket.on('_tlsError', failed).on('error', failed).on('close', closed)
   socket.once('secure', () => {
     clearTimeout(deadline)
     socket.established()
+    // an idle session is not to hold what only its handshake needed
+    socket.off('_tlsError', failed).off('error', failed).off('close', closed)
+    // Node leaves TLS errors after the handshake to the server object, which is not used here
+    socket.on('_tlsError', destroyWith).on('error', ignore)
     resolve(socket)
   })
-  socket.on('_tlsError', (error: Error) => {
-    fail(describe(error))
-    // Node leaves TLS errors after the handshake to the server object, which is not used here
-    if (socket.isEstablished) socket.destroy(error)
-  })
-  socket.on('error', (error: Error) => fail(describe(error)))
-  socket.once('close', () => {
-    clearTimeout(deadline)
-    if (!socket.isEstablished)
-      reject(failure ?? new TlsHandshakeError('connection closed during the handshake'))
-  })
   return await promise
+}
+
+function destroyWith(this: TLSSocket, error: Error): void {
+  this.destroy(error)
 }
 
 /** What has to be waited for, as long as the client is there to hear of it. @throws TlsHandshakeError */
@@ -95,10 +98,6 @@ class ServerSocket extends TLSSocket {
       ...(contextFor === undefined ? {} : { SNICallback: callback(contextFor) }),
     })
     this.#raw = raw
-  }
-
-  get isEstablished(): boolean {
-    return this.#established
   }
 
   established(): void {

@@ -70,7 +70,12 @@ export function judgeSession(
   const { leaf, sent, resumed, failure } = presented
   const lists = crls?.parsed
   const facts: TlsFacts = {
-    ...link,
+    protocol: link.protocol,
+    cipher: link.cipher,
+    cipherAlgorithmBits: link.cipherAlgorithmBits,
+    cipherUsedBits: link.cipherUsedBits,
+    sni: link.sni,
+    resumed: link.resumed,
     mode,
     modeFrom,
     serverOnly: second.serverOnly,
