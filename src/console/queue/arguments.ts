@@ -77,15 +77,23 @@ export function takeBinding(
 ): Pick<Selection, 'binding' | 'bindingGroup'> {
   if (word === undefined || word === '') throw new ConsoleError(`say which binding: ${usage}`)
   if (word.toLowerCase() === 'all') return {}
-  const [first = '', second] = word.split('/', 2)
-  return second === undefined ? { binding: first } : { bindingGroup: first, binding: second }
+  const { group, binding } = divided(word)
+  return group === undefined ? { binding } : { bindingGroup: group, binding }
+}
+
+/** Up to the first slash it is the group: nothing else must be meant by a name that has one. */
+function divided(word: string): { readonly group: string | undefined; readonly binding: string } {
+  const slash = word.indexOf('/')
+  return slash < 0
+    ? { group: undefined, binding: word }
+    : { group: word.slice(0, slash), binding: word.slice(slash + 1) }
 }
 
 /** A binding that the configuration has. @throws ConsoleError */
 export function configuredBinding(word: string, { settings }: Pick<ConsoleServices, 'settings'>): Egress {
-  const [first = '', second] = word.split('/', 2)
-  const found = second === undefined ? settings().findBinding(first) : settings().findBinding(second, first)
-  if (found === undefined || (second !== undefined && found.bindingGroup !== first))
+  const { group, binding } = divided(word)
+  const found = settings().findBinding(binding, group)
+  if (found === undefined || (group !== undefined && found.bindingGroup !== group))
     throw new ConsoleError(`the configuration has no binding ${JSON.stringify(word)}`)
   return found
 }
