@@ -27,12 +27,14 @@ export interface LiveParts {
   readonly events: EventBus
   readonly started: Settings
   readonly warnings: () => readonly Diagnostic[]
+  /** in every process */
+  readonly reopenLogs: () => Promise<void>
   /** puts it in force, in every process or in none */
   readonly apply: (files: RecordedFiles) => Promise<void>
 }
 
 export function liveConfiguration(parts: LiveParts): LiveConfiguration {
-  const { main, read, events, started, warnings, apply } = parts
+  const { main, read, events, started, warnings, reopenLogs, apply } = parts
   return new LiveConfiguration(
     {
       main,
@@ -40,6 +42,7 @@ export function liveConfiguration(parts: LiveParts): LiveConfiguration {
       stored: read.stored,
       started,
       warnings,
+      reopenLogs,
       clock: Date.now,
       apply: async (files) => {
         await apply(files)

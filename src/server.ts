@@ -185,7 +185,6 @@ export class Server {
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
   async reload(): Promise<void> {
-    await this.#parts.logs.reopen()
     if (this.#live !== undefined) await this.#live.reload(SIGNAL)
     else await (await this.prepareReload()).commit()
   }
@@ -279,6 +278,7 @@ export class Server {
       events: this.#parts.events,
       main: this.#options.file,
       warnings: () => this.warnings,
+      reopenLogs: () => this.#parts.logs.reopen(),
       apply: async (files) => await (await this.prepareReload(replaying(files))).commit(),
     })
   }

@@ -191,8 +191,6 @@ export class Supervisor {
    * @throws ConfigError or ListenError; the configuration before stays in force
    */
   async reload(): Promise<void> {
-    // also where the configuration turns out to be broken: logrotate has moved the files
-    await Promise.all([this.#logs.reopen(), this.#crew.askAll('reopenLogs', undefined, COMMIT_MS)])
     await this.#live.reload(SIGNAL)
   }
 
@@ -222,6 +220,9 @@ export class Supervisor {
       events: this.#events,
       started: settings,
       warnings: () => this.warnings,
+      reopenLogs: async () => {
+        await Promise.all([this.#logs.reopen(), this.#crew.askAll('reopenLogs', undefined, COMMIT_MS)])
+      },
       apply: async (next) => await this.#crew.inTurn(() => this.#putInForce(next)),
     })
   }

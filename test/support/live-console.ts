@@ -41,6 +41,7 @@ export async function liveConsole(file: string): Promise<LiveConsole> {
     started: settings,
     clock: () => NOW,
     warnings: () => [],
+    reopenLogs: () => Promise.resolve(),
     audit: (fact: ChangeFact) => void facts.push(fact),
     apply: async (next: RecordedFiles) => {
       const error = failure

@@ -40,6 +40,8 @@ export interface LiveHost {
    * @throws ConfigError, ListenError; what was before stays in force
    */
   readonly apply: (files: RecordedFiles) => Promise<readonly Diagnostic[]>
+  /** at the begin of each reload, also of one that fails: logrotate has moved the files */
+  readonly reopenLogs: () => Promise<void>
   /** about what is in force */
   readonly warnings: () => readonly Diagnostic[]
   readonly audit: (fact: ChangeFact) => void
@@ -175,6 +177,7 @@ export class LiveConfiguration {
     if (this.#transactions.of(connection) !== undefined)
       throw mistake('a transaction is open: config commit or config rollback comes before a reload')
     return await this.#inTurn(async () => {
+      await this.#host.reopenLogs()
       const { files, record } = recording(this.#host.below)
       const { settings, diagnostics, readSource } = await loadSettings(this.#host.main, files)
       if (settings === undefined) throw new RefusedChange(diagnostics, readSource)
