@@ -272,3 +272,16 @@ function broken(writer: ReceptionWriter, method: 'append' | 'commit'): Reception
 function closedQueue(): never {
   throw new Error('queue is closed')
 }
+
+test('a BDAT line that cannot be read ends the connection: what it announces is never taken for commands', async () => {
+  const smuggled = 'MAIL FROM:<evil@x.example>\r\n'
+  const spoilt = ['BDAT 28\nLAST', 'BDAT 28\0', `BDAT 28 ${' '.repeat(5000)}LAST`, 'NOOP\nBDAT 28']
+  for (const line of spoilt) {
+    await withClient({}, async (client) => {
+      client.sendRaw(`${line}\r\n${smuggled}`)
+      assert.match(await client.reply(), /^500 5\.5\.2/)
+      await client.closed()
+      assert.equal(client.pending, '')
+    })
+  }
+})

@@ -107,7 +107,7 @@ async function takeCommand(session: Session): Promise<void> {
 }
 
 function runLine(session: Session, line: Line): CommandAnswer {
-  if (line.kind !== 'line') throw refuse(500, UNREADABLE[line.kind])
+  if (line.kind !== 'line') throw refuse(500, UNREADABLE[line.kind], { close: line.chunkFollows === true })
   return runCommand(session, line.text)
 }
 
@@ -115,7 +115,7 @@ function runCommand(session: Session, line: string): CommandAnswer {
   if (session.lacksCertificate) throw certificateMissing()
   const { verb, args } = parseCommand(line)
   if (verb !== 'AUTH' && line.length + 2 > session.limits.commandLine)
-    throw refuse(500, '5.5.2 line too long')
+    throw refuse(500, '5.5.2 line too long', { close: verb === 'BDAT' })
   if (FOREIGN.has(verb)) throw refuse(421, '4.7.0 this is not a web server', { close: true })
   const command = commands.get(verb)
   if (command === undefined) throw refuse(500, '5.5.2 unrecognized command')

@@ -65,3 +65,11 @@ test('what follows a line stays untouched until it is asked for', () => {
   reader.push(Buffer.from('EHLO y\r\n'))
   assert.deepEqual(reader.next(), { kind: 'line', text: 'EHLO y' })
 })
+
+test('a BDAT line that cannot be read says that octets may follow it', () => {
+  const chunk = { chunkFollows: true }
+  assert.deepEqual(read('BDAT 10\n LAST\r\n'), [{ kind: 'bare-newline', ...chunk }])
+  assert.deepEqual(read('bdat 10\0\r\n'), [{ kind: 'nul', ...chunk }])
+  assert.deepEqual(read('NOOP\nBDAT 10\r\n'), [{ kind: 'bare-newline', ...chunk }])
+  assert.deepEqual(read('BDATA\n\r\n'), [{ kind: 'bare-newline' }])
+})

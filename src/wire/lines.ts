@@ -6,21 +6,31 @@
  * long. So a line gives one answer, whatever is in it, and at most `maxLength` octets of a line are ever kept. Octets
  * are looked at only when a line is asked for: after a command that changes the protocol (DATA, STARTTLS), `drain`
  * hands over what came behind it.
+ *
+ * A BDAT line that cannot be read announces octets that nobody can count (RFC 3030): its finding says so, because they must
+ * never be taken for commands.
  */
 
 export type Line =
   /** byte string without its CRLF */
   | { readonly kind: 'line'; readonly text: string }
-  | { readonly kind: 'too-long' }
+  | ({ readonly kind: 'too-long' } & Unreadable)
   /** a CR without LF or an LF without CR */
-  | { readonly kind: 'bare-newline' }
-  | { readonly kind: 'nul' }
+  | ({ readonly kind: 'bare-newline' } & Unreadable)
+  | ({ readonly kind: 'nul' } & Unreadable)
+
+interface Unreadable {
+  /** a chunk may follow, of nobody knows how many octets */
+  readonly chunkFollows?: true
+}
 
 const CR = 0x0d
 const LF = 0x0a
 /** in front of the first LF */
 // oxlint-disable-next-line no-control-regex -- octets that no line may hold
 const UNUSUAL = /[\0\r]/
+/** also where somebody else took the bare CR or LF in front of it for the end of a line */
+const BDAT = /(?:^|[\r\n])[ \t]*BDAT(?![A-Za-z0-9-])/i
 const NOTHING = Buffer.alloc(0)
 
 export class LineReader {
@@ -57,7 +67,7 @@ export class LineReader {
     if (offence !== undefined) {
       this.#skipping = true
       this.#skipLine()
-      return { kind: offence }
+      return { kind: offence, ...(BDAT.test(content.toString('latin1')) ? { chunkFollows: true } : {}) }
     }
     if (end < 0) return undefined
     this.#consume(end + 2)
