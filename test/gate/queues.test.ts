@@ -244,6 +244,7 @@ test('a message that is being delivered is left alone, and one that is delayed c
     [outbound['attempts'], state, address, domain, messages],
     [1, 'sending', '127.0.0.1', 'other.example', 1],
   )
+  assert.equal(((await asked('domain other.example'))['attempts'] as Rows)[0]?.['state'], 'sending')
   assert.equal((await asked('count outbound 127.0.0.0/8'))['sessions'], 1)
   assert.equal(await told(control, 'count outbound/m1 32'), "Displaying 'outbound/m1' from /32 to /32\n")
   const report = await asked('fail domain other.example')

@@ -4,11 +4,11 @@ import type { BindingRow } from '../../delivery/operator/orders.ts'
 import { MAX_ROWS } from '../../delivery/operator/orders.ts'
 import { type Answer, ConsoleError } from '../answer.ts'
 import { type ConsoleCommand, takeCount } from '../command.ts'
-import { fromBytes } from '../render.ts'
 import type { ConsoleServices } from '../services.ts'
 import { duration } from '../times.ts'
 import { type AddressCount, countByAddress, parseSpan, type Span } from './address-counts.ts'
 import { nothingElse, takeBinding } from './arguments.ts'
+import { attemptLine, attemptsOf } from './attempts.ts'
 import { mergeBindings } from './merge.ts'
 import { gaps } from './rows.ts'
 
@@ -45,34 +45,14 @@ async function showOutbound([n, ...rest]: readonly string[], services: ConsoleSe
   nothingElse(rest, 'show outbound [N]')
   const wanted = Math.min(n === undefined ? DEFAULT_SHOWN : takeCount(n), MAX_ROWS)
   const { reports, missing } = await services.queue.ask('outbound', { rows: wanted })
-  const rows = reports
-    .flatMap((report) => report.rows)
-    .toSorted((a, b) => a.since - b.since)
-    .slice(0, wanted)
-  const attempts = reports.reduce((sum, report) => sum + report.attempts, 0)
-  const now = services.clock()
-  const shown = rows.map((row) => ({
-    connection: row.connection,
-    state: row.state,
-    host: fromBytes(row.host),
-    address: row.address,
-    domain: fromBytes(row.domain),
-    bindingGroup: row.bindingGroup,
-    binding: row.binding,
-    messages: row.messages,
-    since: new Date(row.since).toISOString(),
-    seconds: Math.round((now - row.since) / 100) / 10,
-  }))
+  const { shown, attempts } = attemptsOf(reports, wanted, services.clock())
   const left = attempts - shown.length
   return {
     kind: 'document',
     data: { rows: shown, attempts, leftOut: left, missing },
     lines: [
       ...(attempts === 0 ? ['Nothing is being delivered.'] : []),
-      ...shown.map(
-        ({ connection, state, host, address, domain, binding, messages, seconds }) =>
-          `${connection}: [outbound/${state}] ${host === '' ? '-' : host} ${address} (for ${seconds}s)  ${binding} ${domain}, ${messages} ${messages === 1 ? 'message' : 'messages'}`,
-      ),
+      ...shown.map(attemptLine),
       ...(left > 0 ? [`${left} more are not shown.`] : []),
       ...gaps(false, missing),
     ],

@@ -7,7 +7,9 @@ import { type ConsoleCommand, takeCount } from '../command.ts'
 import { fromBytes } from '../render.ts'
 import type { ConsoleServices } from '../services.ts'
 import { nothingElse, takeBinding, takeDomain } from './arguments.ts'
+import { attemptsOf } from './attempts.ts'
 import { domainAnswer } from './domain-answer.ts'
+import { keptMx } from './kept-mx.ts'
 import { mergeDomains, mergeLists } from './merge.ts'
 import { gaps, isoTime, messageData, queueLines } from './rows.ts'
 
@@ -15,6 +17,9 @@ import { gaps, isoTime, messageData, queueLines } from './rows.ts'
 const DEFAULT_LIMIT = 100
 /** domains that `active` and the like show */
 const MAX_SHOWN = 1000
+
+/** attempts under way that `domain` shows */
+const MAX_ATTEMPTS = 50
 
 const SHOWQUEUE = '[binding BINDING|all] DOMAIN|all [LIMIT[,OFFSET]]'
 
@@ -128,16 +133,22 @@ function domainData(row: DomainRow) {
   return { bindingGroup, binding, domain: fromBytes(domain), ...withActive(row) }
 }
 
-async function showDomain(
-  [word, ...rest]: readonly string[],
-  { queue, settings }: ConsoleServices,
-): Promise<Answer> {
+async function showDomain([word, ...rest]: readonly string[], services: ConsoleServices): Promise<Answer> {
   const usage = 'domain DOMAIN|all'
   const domain = takeDomain(word, usage)
   nothingElse(rest, usage)
+  const { queue, settings, clock } = services
   const { reports, missing } = await queue.ask('domain', { domain })
   const details: readonly DomainDetails[] = reports.flatMap(({ bindings }) => bindings)
-  return domainAnswer({ domain, details, missing, settings: settings() })
+  const outbound = await queue.ask('outbound', { rows: MAX_ATTEMPTS, domain })
+  return domainAnswer({
+    domain,
+    details,
+    missing,
+    settings: settings(),
+    attempts: attemptsOf(outbound.reports, MAX_ATTEMPTS, clock()).shown,
+    mx: domain === undefined ? [] : await keptMx(fromBytes(domain), services),
+  })
 }
 
 async function showQueue(args: readonly string[], { queue }: ConsoleServices): Promise<Answer> {

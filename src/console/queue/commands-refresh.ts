@@ -6,6 +6,7 @@ import { askInside } from '../inside/ask.ts'
 import { fromBytes } from '../render.ts'
 import type { ConsoleServices } from '../services.ts'
 import { nothingElse, takeDomain } from './arguments.ts'
+import { keptMx } from './kept-mx.ts'
 import { gaps } from './rows.ts'
 
 const USAGE = 'refresh domain DOMAIN|all'
@@ -23,7 +24,8 @@ async function refresh([word, ...rest]: readonly string[], services: ConsoleServ
   const domain = takeDomain(word, USAGE)
   nothingElse(rest, USAGE)
   const name = domain === undefined ? undefined : fromBytes(domain)
-  const names = name === undefined ? [undefined] : [name, ...(await exchangesOf(name, services))]
+  const mx = name === undefined ? [] : await keptMx(name, services)
+  const names = name === undefined ? [undefined] : [name, ...mx.map((record) => record.split(' ').at(-1))]
   let answers = 0
   for (const each of names) {
     const { reports } = await askInside(services, 'dns', { act: 'flush', name: each })
@@ -39,11 +41,4 @@ async function refresh([word, ...rest]: readonly string[], services: ConsoleServ
       ...gaps(false, missing),
     ],
   }
-}
-
-/** The hosts of the MX records that are kept. */
-async function exchangesOf(name: string, services: ConsoleServices): Promise<readonly string[]> {
-  const { reports } = await askInside(services, 'dns', { act: 'lookup', name, type: 'MX' })
-  const records = reports.flatMap(({ answers }) => answers.map(({ data = '' }) => data))
-  return [...new Set(records.map((record) => record.split(' ').at(-1) ?? '').filter((host) => host !== ''))]
 }

@@ -7,6 +7,7 @@ import type { DomainRecord } from '../../delivery/operator/domain-records.ts'
 import type { DomainDetails } from '../../delivery/operator/orders.ts'
 import type { Answer } from '../answer.ts'
 import { fromBytes } from '../render.ts'
+import { type AttemptData, attemptLine } from './attempts.ts'
 import { addCounts } from './merge.ts'
 import { gaps, isoTime } from './rows.ts'
 
@@ -17,16 +18,25 @@ interface Question {
   readonly details: readonly DomainDetails[]
   readonly missing: readonly string[]
   readonly settings: Settings
+  /** under way, the oldest first */
+  readonly attempts: readonly AttemptData[]
+  /** records that are kept */
+  readonly mx: readonly string[]
 }
 
-export function domainAnswer({ domain, details, missing, settings }: Question): Answer {
+export function domainAnswer({ domain, details, missing, settings, attempts, mx }: Question): Answer {
   const queues = merged(details)
   const data = queues.map((queue) => queueData(queue, settings))
   const none = domain === undefined ? 'The queue is empty.' : `${fromBytes(domain)} has had no mail lately.`
   return {
     kind: 'document',
-    data: { domain: domain === undefined ? null : fromBytes(domain), queues: data, missing },
-    lines: [...(data.length === 0 ? [none] : data.flatMap(linesOf)), ...gaps(false, missing)],
+    data: { domain: domain === undefined ? null : fromBytes(domain), queues: data, mx, attempts, missing },
+    lines: [
+      ...(data.length === 0 ? [none] : data.flatMap(linesOf)),
+      ...(mx.length === 0 ? [] : ['MX records that are kept:', ...mx.map((record) => `  ${record}`)]),
+      ...attempts.map(attemptLine),
+      ...gaps(false, missing),
+    ],
   }
 }
 

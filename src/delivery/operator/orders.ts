@@ -220,6 +220,7 @@ export interface OutboundRow extends Egress {
 export interface OutboundOrder {
   /** rows, at most MAX_ROWS: the oldest */
   readonly rows: number
+  readonly domain?: string | undefined
   readonly binding?: string | undefined
 }
 

@@ -61,10 +61,11 @@ export class LiveAttempts {
   }
 
   /** The oldest first. */
-  report({ rows, binding }: OutboundOrder): OutboundReport {
+  report({ rows, domain, binding }: OutboundOrder): OutboundReport {
     const all = [...this.#all]
       .flatMap(({ row }) => row ?? [])
       .filter((row) => binding === undefined || row.binding === binding)
+      .filter((row) => domain === undefined || row.domain === domain)
     return { rows: all.slice(0, Math.min(rows, MAX_ROWS)), attempts: all.length }
   }
 }
