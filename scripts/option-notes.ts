@@ -180,6 +180,7 @@ export const globalNotes: Notes<GlobalValues> = {
     'read after all other files, where it is there; what is set live is written back into it where no other file may be written; [live-configuration.md](live-configuration.md)',
   local_changes_only:
     'what is set live is written back into Local_Changes_File, wherever it stands; [live-configuration.md](live-configuration.md)',
+  trace_smtp_mode: 'permissions of the files of `trace smtp`, see [console.md](console.md#traces)',
   control_client_timeout:
     'seconds of silence after which a client of the console is cut off; 0 = never; see [console.md](console.md)',
   max_sessions: '+ sessions over all listeners; 0 = from the limit of open files',

@@ -18,11 +18,13 @@ import type { StsPolicies } from './delivery/session/sts-policies.ts'
 import { type DnsAnswer, isQueryType, type QueryType } from './dns/message.ts'
 import { DnsError, type StubResolver } from './dns/stub-resolver.ts'
 import type { Generation } from './generation.ts'
+import type { Tracing } from './tracing.ts'
 import type { LookupsInForce } from './transports.ts'
 
 export interface InsideHost {
   readonly generation: () => Generation
   readonly lookups: LookupsInForce
+  readonly tracing: Tracing
   readonly sessions: () => number
   readonly counts: () => { readonly received: number; readonly delivered: number }
   /** undefined: there is but one process */
@@ -45,6 +47,7 @@ export class Inside {
     dns: (order) => this.#dns(order),
     sts: (order) => this.#sts(order),
     functions: () => this.#functions(),
+    trace: (order) => this.#host.tracing.obey(order),
     counters: (order) => this.#counters(order),
     caches: ({ ...order }) => {
       const name = order.act === 'flush' ? order.name : undefined

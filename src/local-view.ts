@@ -8,6 +8,7 @@ import type { Diagnostic } from './config/diagnostic.ts'
 import type { LiveConfiguration } from './config/live/live-configuration.ts'
 import type { Settings } from './config/settings.ts'
 import { Counters } from './console/counters.ts'
+import type { TracedLines, TraceOrder } from './console/inside/traces.ts'
 import { PanicMemory } from './console/panics.ts'
 import type { ConsoleServices, Expiry } from './console/services.ts'
 import { Verdicts } from './console/verdicts.ts'
@@ -15,27 +16,29 @@ import type { DeliveryQueue } from './delivery/queue.ts'
 import type { EventBus } from './events/events.ts'
 import type { LiveSession, LiveSessions } from './events/live.ts'
 import type { PartnerReport } from './events/partner-report.ts'
+import type { Transcripts } from './events/transcripts.ts'
 import type { Generation } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
-import { Inside } from './inside.ts'
+import { Inside, type InsideHost } from './inside.ts'
 import type { Decisions } from './logs/decisions.ts'
 import type { Logs } from './logs/logs.ts'
+import type { ServerOptions } from './parts.ts'
+import { TraceDesk } from './trace-desk.ts'
+import { Tracing } from './tracing.ts'
 import type { LookupsInForce } from './transports.ts'
 import type { Gauges, Metrics } from './web/metrics.ts'
 import type { Page } from './web/server.ts'
 
 /** What the server gives, and what it can be asked to do. */
 export interface LocalViewHost {
-  readonly version: string
+  readonly options: Pick<ServerOptions, 'version' | 'node' | 'onShutdown'>
   readonly events: EventBus
   readonly logs: Logs
   readonly queue: DeliveryQueue
   readonly decisions: Decisions
   readonly partnerReport: PartnerReport
   readonly lookups: LookupsInForce
-  /** undefined: there is but one process */
-  readonly worker: number | undefined
-  readonly shutdown: (() => void) | undefined
+  readonly transcripts: Transcripts
   /** what ends, the next one first */
   readonly expiring: () => readonly Expiry[]
   /** undefined in a worker */
@@ -85,14 +88,14 @@ export class LocalView implements LiveSessions {
   async prepare({ httpListens }: Settings): Promise<void> {
     if (this.#metrics !== undefined || !httpListens.some(({ scope }) => scope.options.enable)) return
     const { Metrics } = await import('./web/metrics.ts')
-    const { version, events } = this.#host
-    const metrics = new Metrics({ version, gauges: () => this.#gauges() })
+    const { options, events } = this.#host
+    const metrics = new Metrics({ version: options.version, gauges: () => this.#gauges() })
     this.#metrics = metrics
     events.subscribe((event) => metrics.handle(event))
   }
 
   #consoleServices(): ConsoleServices {
-    const { version, events, logs, queue, generation, reload, flushTls, decisions, partnerReport, expiring } =
+    const { options, events, logs, queue, generation, reload, flushTls, decisions, partnerReport, expiring } =
       this.#host
     const counters = new Counters(Date.now)
     const panics = new PanicMemory()
@@ -100,15 +103,9 @@ export class LocalView implements LiveSessions {
     events.subscribe((event) => counters.handle(event))
     events.subscribe((event) => verdicts.handle(event))
     events.subscribe((event) => panics.handle(event))
-    const inside = new Inside({
-      generation,
-      lookups: this.#host.lookups,
-      worker: this.#host.worker,
-      sessions: () => this.#sessions.size,
-      counts: () => counters.counts,
-    })
+    const { inside, traces } = this.#insides(() => counters.counts)
     return {
-      version,
+      version: options.version,
       pid: process.pid,
       started: Date.now(),
       clock: Date.now,
@@ -128,7 +125,8 @@ export class LocalView implements LiveSessions {
       inside: {
         ask: async (topic, order) => ({ reports: [await inside.answer(topic, order)], missing: [] }),
       },
-      shutdown: this.#host.shutdown,
+      traces,
+      shutdown: options.onShutdown,
       account: (act) => events.emit(act),
       reload,
       reopenLogs: () => logs.reopen(),
@@ -140,6 +138,27 @@ export class LocalView implements LiveSessions {
       serverOnly: () => partnerReport.serverOnly(),
       expiries: expiring,
     }
+  }
+
+  /** `traces`: where this process owns the console */
+  #insides(counts: InsideHost['counts']): {
+    readonly inside: Inside
+    readonly traces: TraceDesk | undefined
+  } {
+    const { transcripts, generation, lookups, options } = this.#host
+    const { node } = options
+    const ask = async (order: TraceOrder): Promise<void> => void (await inside.answer('trace', order))
+    const traces = node === undefined ? new TraceDesk(ask) : undefined
+    const tell = (traced: TracedLines): void => (node ? node.onTraced(traced) : traces?.receive(traced))
+    const inside = new Inside({
+      tracing: new Tracing(transcripts, tell),
+      generation,
+      lookups,
+      worker: node?.index,
+      sessions: () => this.#sessions.size,
+      counts,
+    })
+    return { inside, traces }
   }
 
   async #gauges(): Promise<Gauges> {

@@ -1,6 +1,7 @@
 /** What a process has in common with the others of its node, where it is one of several workers (docs/processes.md). */
 
 import type { LimitCounts } from './config/limit-counts.ts'
+import type { TracedLines } from './console/inside/traces.ts'
 import type { AuthFailure, AuthFailureEntries } from './smtp/auth/failures.ts'
 import type { TicketSecretState } from './tls/ticket-secret.ts'
 
@@ -19,4 +20,6 @@ export interface NodeRole {
     readonly known: AuthFailureEntries
     readonly onFailure: (failure: AuthFailure) => void
   }
+  /** told what sessions say that an operator asks for */
+  readonly onTraced: (traced: TracedLines) => void
 }

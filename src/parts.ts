@@ -6,6 +6,7 @@
 import { DeliveryQueue } from './delivery/queue.ts'
 import { EventBus, type ServerEvent } from './events/events.ts'
 import type { PartnerReport } from './events/partner-report.ts'
+import { Transcripts } from './events/transcripts.ts'
 import { buildGeneration, type ConfigurationSource, type Generation } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 import { deliveryBudget } from './listener/descriptors.ts'
@@ -52,6 +53,8 @@ export interface Parts {
   readonly listeners: Listeners
   /** Spool_Min_Free, which a reload may change */
   readonly reserve: { octets: number }
+  /** told what SMTP sessions say */
+  readonly transcripts: Transcripts
   /** what deliveries look up with */
   readonly lookups: LookupsInForce
   /** failed logins, by address */
@@ -97,12 +100,8 @@ export async function buildParts(
   }
   const spool = await openSpoolOf(settings, spoolOptions, node)
   const lookups: LookupsInForce = {}
-  const transports = transportsOf(settings, {
-    events,
-    material: generation.sessionMaterial,
-    webhooks: generation.webhookMaterial,
-    lookups,
-  })
+  const transcripts = new Transcripts(Date.now)
+  const transports = transportsOf(generation, { events, lookups, transcripts })
   const notices = new NoticeSigning(generation, events)
   const queue = new DeliveryQueue({
     spool,
@@ -116,9 +115,14 @@ export async function buildParts(
     node,
   })
   facts.partnerReport.expect(generation.partners.pins, warningTime(settings))
-  const authFailures = new AuthFailures(Date.now, undefined, node?.failures.onFailure)
-  authFailures.restore(node?.failures.known ?? [])
-  const own = { events, ids, ticketSecret, hashQueue, authFailures }
-  const parts = { ...own, ...facts, spool, spoolOptions, queue, notices, reserve, lookups }
+  const own = { events, ids, ticketSecret, hashQueue, authFailures: failuresOf(node) }
+  const parts = { ...own, ...facts, spool, spoolOptions, queue, notices, reserve, lookups, transcripts }
   return { parts, generation }
+}
+
+/** Failed logins, those of other workers included. */
+function failuresOf(node: NodeRole | undefined): AuthFailures {
+  const failures = new AuthFailures(Date.now, undefined, node?.failures.onFailure)
+  failures.restore(node?.failures.known ?? [])
+  return failures
 }

@@ -84,13 +84,11 @@ export class Server {
     this.#view = new LocalView({
       ...parts,
       configuration: this.#live,
-      version: options.version,
+      options,
       generation: () => this.#generation,
       reload: () => this.reload().then(() => this.warnings),
       flushTls: () => this.flushTls(),
       expiring: () => this.expiring,
-      worker: options.node?.index,
-      shutdown: options.onShutdown,
     })
     this.#operations = options.node === undefined ? this.#openOperations() : undefined
     this.#services = this.#servicesOf(generation)
@@ -244,19 +242,15 @@ export class Server {
   }
 
   #switch(generation: Generation, services: SessionServices): void {
-    const { events, queue, notices, partnerReport, reserve, lookups } = this.#parts
-    const { settings, sessionMaterial: material, webhookMaterial: webhooks, partners } = generation
+    const { queue, notices, partnerReport, reserve } = this.#parts
+    const { settings, partners } = generation
     this.#generation.tls.handOver(generation.tls)
     this.#retire(this.#generation)
     this.#generation = notices.generation = generation
     this.#services = services
     partnerReport.expect(partners.pins, warningTime(settings))
     reserve.octets = settings.global.spool_min_free
-    queue.reload(
-      settings,
-      transportsOf(settings, { events, material, webhooks, lookups }),
-      hostnameOf(settings),
-    )
+    queue.reload(settings, transportsOf(generation, this.#parts), hostnameOf(settings))
   }
 
   async #bind(): Promise<void> {
@@ -391,6 +385,7 @@ export class Server {
       countSessions: (block) => this.#parts.listeners.sessionsOf(block),
       liveDecisions: this.#parts.decisions,
       liveSessions: this.#view,
+      transcripts: this.#parts.transcripts,
       policyTime: (phase, milliseconds) => this.#view.policyTime(phase, milliseconds),
       shuttingDown: this.#stopping.signal,
     }

@@ -2,33 +2,30 @@
 
 import path from 'node:path'
 import { cidrContains } from './config/address.ts'
-import type { Settings } from './config/settings.ts'
 import { SmtpTransport } from './delivery/attempt.ts'
 import { MaildirTransport } from './delivery/maildir-transport.ts'
 import { MxHosts } from './delivery/mx.ts'
 import { OwnHosts } from './delivery/own-hosts.ts'
 import { PipeTransport } from './delivery/pipe/pipe-transport.ts'
-import type { SessionMaterial } from './delivery/session/material.ts'
 import { TlsPlanner } from './delivery/session/planner.ts'
 import { StsPolicies } from './delivery/session/sts-policies.ts'
 import { StsStore } from './delivery/session/sts-store.ts'
 import type { Transports } from './delivery/transport.ts'
-import type { WebhookMaterial } from './delivery/webhook/material.ts'
 import { WebhookTransport } from './delivery/webhook/webhook-transport.ts'
 import { DnsHosts } from './dns/dns-hosts.ts'
 import { fixedServers, parseServer } from './dns/name-servers.ts'
 import { SystemResolver } from './dns/resolver.ts'
 import { type DnsResolver, StubResolver } from './dns/stub-resolver.ts'
 import type { EventSink } from './events/events.ts'
+import type { Transcripts } from './events/transcripts.ts'
+import type { Generation } from './generation.ts'
 import { hostnameOf } from './hostname.ts'
 
 /** What the ways out need beside the settings. */
 export interface Surroundings {
   readonly events: EventSink
-  /** certificates and CAs of sessions with next hops */
-  readonly material: SessionMaterial
-  /** keys and certificates of webhooks */
-  readonly webhooks: WebhookMaterial
+  /** told what is said to next hops, where an operator asks for it */
+  readonly transcripts: Transcripts
   /** told what deliveries look up with from now on */
   readonly lookups: LookupsInForce
 }
@@ -39,8 +36,11 @@ export interface LookupsInForce {
   policies?: StsPolicies
 }
 
-export function transportsOf(settings: Settings, surroundings: Surroundings): Transports {
-  const { webhooks } = surroundings
+/** What belongs to the configuration. */
+type Ways = Pick<Generation, 'settings' | 'sessionMaterial' | 'webhookMaterial'>
+
+export function transportsOf(ways: Ways, surroundings: Surroundings): Transports {
+  const { settings, webhookMaterial: webhooks } = ways
   const hostname = hostnameOf(settings)
   const servers = settings.global.dns_servers.map(parseServer).filter((server) => server !== undefined)
   // a server that the configuration names is believed what it says of signatures
@@ -60,15 +60,16 @@ export function transportsOf(settings: Settings, surroundings: Surroundings): Tr
       resolver: servers.length === 0 ? new SystemResolver() : new DnsHosts(dns),
       mx: new MxHosts({ dns, own: new OwnHosts({ names: [hostname], listens }) }),
       hostname,
-      tls: plannerOf(settings, dns, surroundings),
+      tls: plannerOf(ways, dns, surroundings),
+      transcripts: surroundings.transcripts,
     }),
   }
 }
 
 function plannerOf(
-  settings: Settings,
+  { settings, sessionMaterial: material }: Ways,
   dns: DnsResolver,
-  { events, material, lookups }: Surroundings,
+  { events, lookups }: Surroundings,
 ): TlsPlanner {
   const { spoolbase, mta_sts_policy_store: store, tlsa_expire_interval: tlsaMaxAge } = settings.global
   const prohibited = [...settings.outboundScopes()].flatMap(({ options }) => options.prohibited_hosts)

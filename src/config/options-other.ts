@@ -49,6 +49,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
   /** + */
   reception_memory: { codec: size, default: 64 * 1024 ** 2, scopes: global },
   control_client_timeout: { codec: seconds, default: 60, scopes: global },
+  trace_smtp_mode: { codec: permissions, default: 0o640, scopes: global },
   /** read where the configuration's files are read, and after all of them */
   local_changes_file: { codec: filePath, default: undefined, scopes: global },
   local_changes_only: { codec: bool, default: false, scopes: global },

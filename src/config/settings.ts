@@ -128,6 +128,8 @@ export interface GlobalValues extends SessionGlobals, QueueGlobals {
   readonly reception_memory: number
   /** seconds of silence after which a client of the console is cut off; 0 = never */
   readonly control_client_timeout: number
+  /** permissions of the files of `trace smtp` */
+  readonly trace_smtp_mode: number
   /** read after all other files, where it is there: the first change that is written back makes it */
   readonly local_changes_file: FilePath | undefined
   /** what is changed from the console is written back into Local_Changes_File, wherever it stands */

@@ -15,6 +15,7 @@ import { tlsCommands } from './commands-tls.ts'
 import { countCommands } from './inside/commands-counts.ts'
 import { lookupCommands } from './inside/commands-lookups.ts'
 import { processCommands } from './inside/commands-processes.ts'
+import { traceCommands } from './inside/commands-trace.ts'
 import { actCommands } from './queue/commands-acts.ts'
 import { connectionCommands } from './queue/commands-connections.ts'
 import { queueCommands } from './queue/commands-queue.ts'
@@ -43,6 +44,7 @@ export const consoleCommands: readonly ConsoleCommand[] = [
   ...tlsCommands,
   ...lookupCommands,
   ...processCommands,
+  ...traceCommands,
   ...countCommands,
 ]
 

@@ -12,6 +12,7 @@ import type { PinUse, ServerOnlyCertificate } from '../events/partner-report.ts'
 import type { Decisions } from '../logs/decisions.ts'
 import type { Counters } from './counters.ts'
 import type { InsideView } from './inside/questions.ts'
+import type { TraceView } from './inside/traces.ts'
 import type { PanicMemory } from './panics.ts'
 import type { VerdictTable } from './verdicts.ts'
 
@@ -32,6 +33,8 @@ export interface ConsoleServices {
   readonly queue: QueueView
   /** what every process that has mail knows of its insides */
   readonly inside: InsideView
+  /** transcripts of SMTP sessions; undefined in a worker, which does not own the console */
+  readonly traces: TraceView | undefined
   /** Drains and ends, as SIGTERM; undefined: the program around the server decides that. */
   readonly shutdown: (() => void) | undefined
   /** Writes down who has done what. */

@@ -13,6 +13,7 @@
  */
 
 import type { Socket } from 'node:net'
+import type { Transcript } from '../events/transcripts.ts'
 import type { SessionLimits } from './services.ts'
 
 export type Received =
@@ -104,9 +105,13 @@ export class ClientIo {
     this.#wake?.()
   }
 
+  /** told of what is said to the client, where an operator asks for it */
+  transcript: Transcript | undefined
+
   /** Queues a reply (a byte string that ends in CR LF). */
   send(text: string): void {
     this.#outgoing += text
+    this.transcript?.server(text)
   }
 
   /** Notices from here on when the client leaves, before anything is read or written. */

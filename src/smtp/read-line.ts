@@ -20,7 +20,10 @@ export async function readLine(session: Session): Promise<Line> {
       throw refuse(421, '4.4.5 Service unavailable', { fault: 'us', close: true, told: true })
     }
     const line = lines.next()
-    if (line !== undefined) return line
+    if (line !== undefined) {
+      if (line.kind === 'line') io.transcript?.client(line.text)
+      return line
+    }
     await io.flush()
     const idle = session.scope.options.idle_time
     deadline ??= idle > 0 ? performance.now() + idle * 1000 : Number.POSITIVE_INFINITY

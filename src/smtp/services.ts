@@ -9,6 +9,7 @@ import type { BindingNames, Egress, QueueGlobals } from '../config/settings-queu
 import type { LiveDecisions } from '../events/decision.ts'
 import type { EventSink } from '../events/events.ts'
 import type { LiveSessions } from '../events/live.ts'
+import type { Transcripts } from '../events/transcripts.ts'
 import type { AnyPhase, Policy } from '../policy/phases.ts'
 import type { LocalRecipients } from '../policy/relay.ts'
 import type { NewMessage, Spool } from '../spool/spool.ts'
@@ -76,6 +77,8 @@ export interface SessionServices {
   readonly liveDecisions?: LiveDecisions
   /** told of all sessions under way; absent where nobody asks */
   readonly liveSessions?: LiveSessions
+  /** told what sessions say, where an operator asks for it; absent where nobody can */
+  readonly transcripts?: Transcripts
   /** told how long policy took over a phase, its waits included; must not throw */
   readonly policyTime?: (phase: AnyPhase, milliseconds: number) => void
   /** bounds that no option sets; `defaultLimits` where it is absent */

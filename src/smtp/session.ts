@@ -44,6 +44,7 @@ export async function holdSession(session: Session): Promise<void> {
   const unheard = atShutdown(services.shuttingDown, () => session.io.interrupt())
   const began = services.clock()
   const unlisted = services.liveSessions?.add(() => viewOf(session, began))
+  beginTranscript(session)
   try {
     await guarded(session, greet)
     while (!session.ended) await guarded(session, takeCommand)
@@ -54,10 +55,19 @@ export async function holdSession(session: Session): Promise<void> {
   } finally {
     unheard()
     unlisted?.()
+    session.io.transcript?.note('closed')
     await session.transaction?.reception?.drop()
     tellDecision(session)
     sayGoodbye(session)
   }
+}
+
+/** Where an operator asks for it. */
+function beginTranscript({ io, services, connection }: Session): void {
+  const { remote, id, listen } = connection
+  const { address } = remote
+  io.transcript = services.transcripts?.begin({ direction: 'inbound', address, id, domain: '', binding: '' })
+  io.transcript?.note(`connected to ${listen.instance}`)
 }
 
 /** The record of a TLS connection. A client that was gone before we could close has left. */

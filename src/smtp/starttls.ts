@@ -102,6 +102,7 @@ export async function handshake(
   session.decision.partner = session.partner?.name
   notePartner(session)
   tellHandshake(session, facts, { began })
+  session.io.transcript?.note(`TLS: ${facts.protocol} ${facts.cipher}, the client is ${facts.peer.kind}`)
   if (refusal !== undefined) throw refusal
   takePartnerPathway(session)
 }

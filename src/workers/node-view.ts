@@ -49,6 +49,7 @@ export interface NodeHost
   /** asks the queue of every worker */
   readonly askQueue: ConsoleServices['queue']['ask']
   readonly inside: ConsoleServices['inside']
+  readonly traces: ConsoleServices['traces']
   readonly shutdown: ConsoleServices['shutdown']
   /** runs a script's command in every worker */
   readonly command: (words: readonly string[]) => Promise<readonly (ScriptAnswer | undefined)[]>
@@ -93,6 +94,7 @@ export function servicesOf(host: NodeHost, answers: readonly Partial<Snapshot>[]
     decisions: decisionsOf(all('decisions'), all('shadow')),
     verdicts: (minutes) => lastMinutes(addVerdicts(all('verdicts')), minutes),
     inside: host.inside,
+    traces: host.traces,
     shutdown: host.shutdown,
     pins: () => mergePins(all('pins')),
     serverOnly: () => mergeServerOnly(all('serverOnly')),

@@ -6,6 +6,7 @@
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import type { RecordedFiles } from '../config/recorded-files.ts'
 import type { InsideQuestions, InsideTopic } from '../console/inside/questions.ts'
+import type { TracedLines } from '../console/inside/traces.ts'
 import type { ScriptAnswer } from '../console/services.ts'
 import type { QueueQuestions, QueueTopic } from '../delivery/operator/orders.ts'
 import { ListenError } from '../listener/listener.ts'
@@ -104,6 +105,8 @@ export type FromWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: Failure }
   | { readonly kind: 'failure'; readonly failure: AuthFailure }
+  /** what sessions say that an operator asks for */
+  | { readonly kind: 'traced'; readonly traced: TracedLines }
   /** what it has counted, now and then */
   | { readonly kind: 'counted'; readonly counts: Snapshot['counters']['counts'] }
 

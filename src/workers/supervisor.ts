@@ -22,6 +22,7 @@ import { partitionsIn } from '../spool/partitions.ts'
 import { explained, lockSpool } from '../standing-parts.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import { TicketSecret } from '../tls/ticket-secret.ts'
+import { TraceDesk } from '../trace-desk.ts'
 import { insideOf } from './ask-inside.ts'
 import { askQueues } from './ask-queues.ts'
 import { type Configuration, clearPaths, configurationOf, httpTls, workersWarnings } from './configuration.ts'
@@ -66,6 +67,10 @@ export class Supervisor {
   readonly #failures = new AuthFailures(Date.now)
   readonly #began = Date.now()
   readonly #umask = process.umask()
+  readonly #traces = new TraceDesk(async (order) => {
+    const { missing } = await insideOf(this.#crew).ask('trace', order)
+    if (missing.length > 0) throw new WorkerSilentError(missing.join('; '))
+  })
   readonly #live: LiveConfiguration
   #inForce: Configuration
   #started: Started = { addresses: [], warnings: [] }
@@ -117,6 +122,7 @@ export class Supervisor {
         this.#failures.note(failure)
         for (const worker of this.#crew.serving) if (worker !== from) worker.note(failure)
       },
+      onTraced: (traced) => this.#traces.receive(traced),
       onGone: (worker) => this.#remember(worker),
       panic: (level, text) => this.tellPanic(level, 'core', text),
     })
@@ -355,6 +361,7 @@ export class Supervisor {
       account: (act) => this.#events.emit(act),
       askQueue: async (topic, order) => await askQueues(this.#crew, topic, order),
       inside: insideOf(this.#crew),
+      traces: this.#traces,
       shutdown: this.#options.onShutdown,
       gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
       command: async (words) => (await this.#crew.askAll('command', { words }, COMMAND_MS)).answers,

@@ -1,12 +1,14 @@
 /** One worker process, as the supervisor has it: questions with a deadline, and its end. */
 
 import cluster, { type Worker } from 'node:cluster'
+import type { TracedLines } from '../console/inside/traces.ts'
 import type { AuthFailure } from '../smtp/auth/failures.ts'
 import { type FromWorker, type Questions, type Topic, type ToWorker, toError } from './protocol.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export interface WorkerHandleHost {
   readonly onFailure: (failure: AuthFailure, from: WorkerHandle) => void
+  readonly onTraced: (traced: TracedLines) => void
 }
 
 interface Waiting {
@@ -125,6 +127,9 @@ export class WorkerHandle {
     switch (message.kind) {
       case 'failure':
         this.#host.onFailure(message.failure, this)
+        return
+      case 'traced':
+        this.#host.onTraced(message.traced)
         return
       case 'counted':
         this.counted = message.counts

@@ -137,6 +137,7 @@ class Worker {
         // the first slot is the supervisor's
         counts: new NodeCounts(tableFolder, role.index + 1),
         failures: { known: failures, onFailure: (failure) => tell({ kind: 'failure', failure }) },
+        onTraced: (traced) => tell({ kind: 'traced', traced }),
       },
     })
     this.#server = server

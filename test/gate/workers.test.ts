@@ -210,6 +210,27 @@ describe('a node of two workers', () => {
     assert.equal(await told(control, 'pid'), `${gate.child.pid}\n`)
   })
 
+  test('the console asks and traces every process', async () => {
+    const file = path.join(folder, 'trace.log')
+    const { rows } = (await data(control, 'threads')) as {
+      readonly rows: readonly { readonly pid: number }[]
+    }
+    assert.deepEqual(new Set(rows.map(({ pid }) => pid)), new Set([gate.child.pid, ...workers()]))
+    await told(control, 'counter add /a 2')
+    assert.equal(await told(control, 'counter get /a'), '2\n', 'once, and not in each worker')
+    await told(control, `trace smtp inbound 127.0.0.0/8 ${file}`)
+    for (const pid of workers())
+      await at(pid, async () => {
+        const { client } = await visit(0)
+        await client.ehlo()
+        await client.command(`NOOP ${pid}`)
+        await leave(client)
+      })
+    await until(() => readFileSync(file, 'latin1').split('* closed').length === 3)
+    assert.equal(await told(control, 'trace smtp off'), 'Removed 1 smtp tracers\n')
+    for (const pid of workers()) assert.match(readFileSync(file, 'latin1'), new RegExp(`C: NOOP ${pid}\n`))
+  })
+
   test('a script that waits for a client of HTTP ends in its worker when that client leaves', async () => {
     const leaving = new AbortController()
     // as many as may be under way: there is room again only when they have ended

@@ -3,12 +3,16 @@
  * crosses from worker to supervisor.
  */
 
+import type { TraceOrder } from './traces.ts'
+
 export interface InsideQuestions {
   readonly process: { readonly order: undefined; readonly report: ProcessReport }
   readonly dns: { readonly order: DnsOrder; readonly report: DnsReport }
   readonly sts: { readonly order: StsOrder; readonly report: StsReport }
   readonly functions: { readonly order: undefined; readonly report: readonly ScriptFunction[] }
   readonly counters: { readonly order: CounterOrder; readonly report: readonly CounterValue[] }
+  /** answers whether it obeys */
+  readonly trace: { readonly order: TraceOrder; readonly report: boolean }
   readonly caches: { readonly order: CacheOrder; readonly report: readonly CacheReport[] }
 }
 
