@@ -40,6 +40,8 @@ export class Conversation {
       this.#ended = true
       this.#wake()
     }
+    // hangs up in its turn, for which a server waits that has said its last word
+    socket.on('end', () => socket.end())
     socket.on('end', end).on('close', end).on('error', end)
   }
 

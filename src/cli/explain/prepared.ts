@@ -24,6 +24,9 @@ import { RecordingPolicy } from './recording-policy.ts'
 import type { Steps } from './step-builder.ts'
 import { type WithheldOptions, withheldServices } from './withheld-services.ts'
 
+/** how long the session waits for its client to take the last reply, milliseconds: in memory it does so at once */
+const LAST_WORD_MS = 1000
+
 export interface Prepared {
   readonly settings: Settings
   readonly tls: TlsContexts
@@ -110,6 +113,6 @@ export function servicesOf(
       return 1
     },
     shuttingDown: running.signal,
-    limits: { lingerTime: 0 },
+    limits: { lingerTime: LAST_WORD_MS },
   }
 }
