@@ -7,6 +7,7 @@ import path from 'node:path'
 import { ConfigError } from '../diagnostic.ts'
 import { loadSettings } from '../load.ts'
 import { type RecordedFiles, replaying } from '../recorded-files.ts'
+import { readSource } from '../source.ts'
 import { type LiveChange, lineWithoutPasswords } from './change.ts'
 import { checkUnchanged, keepFile, modeOf, NotKeptError, refusalOf } from './keep-file.ts'
 import { fingerprint, scopeTree } from './scope-tree.ts'
@@ -98,7 +99,7 @@ async function checkResult(
   const changes = plan.left.map(({ change }) => change)
   const [now, then] = await Promise.all(
     [before, { ...after, changes }].map(async (files) =>
-      fingerprint(scopeTree((await loadSettings(main, replaying(files))).statements)),
+      fingerprint(scopeTree((await readSource(main, replaying(files))).statements)),
     ),
   )
   if (now !== then)
