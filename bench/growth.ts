@@ -7,14 +7,12 @@
  * `--write` keeps the results in bench/results/growth.json and writes docs/benchmarks.md anew. What a gate needs to start is told too.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Generator } from '../src/cli/bench/generator.ts'
 import type { LoadOrder } from '../src/cli/bench/order.ts'
 import { makePki, writePki } from '../src/tls/pki.ts'
 import { Cleanup } from './support/cleanup.ts'
-import { writeBenchmarks } from './support/document.ts'
+import { keep, writeBenchmarks } from './support/document.ts'
 import { spreadOf } from './support/figures.ts'
 import { fillSpool, openBenchSpool } from './support/full-spool.ts'
 import { growthTable, type KeptGrowth, type KeptKind, type Point } from './support/growth-table.ts'
@@ -24,7 +22,6 @@ import { type PosternRequest, startPostern } from './support/postern.ts'
 import { descriptorLimit } from './support/processes.ts'
 import { memoryOf, type Subject } from './support/subject.ts'
 
-const RESULTS = path.join(import.meta.dirname, 'results')
 const DOMAINS = 10_000
 /** besides the connections themselves: those that the gate keeps free for deliveries, the spool, logs */
 const SPARE_DESCRIPTORS = 3000
@@ -133,8 +130,7 @@ await Promise.all([generator.end(), holder.end()])
 const kept: KeptGrowth = { machine, began: new Date(began).toISOString(), quick: values.quick, rounds, kinds }
 for (const kind of kinds) tell(`\n${kind.name}\n${growthTable(kind)}`)
 if (values.write) {
-  mkdirSync(RESULTS, { recursive: true })
-  writeFileSync(path.join(RESULTS, 'growth.json'), `${JSON.stringify(kept, undefined, 1)}\n`)
+  keep('growth.json', kept)
   writeBenchmarks()
   tell('\nwritten: bench/results/growth.json, docs/benchmarks.md')
 }

@@ -1,15 +1,14 @@
 /**
  * The rows of the target table: Postern alone, or beside other mail servers, under one load generator.
  *
- *   node bench/suite.ts [--rows ID,ID…] [--rounds N] [--quick] [--peers [NAME,NAME…]] [--under FOLDER] [--write]
+ *   node bench/suite.ts [--rows ID,ID…] [--rounds N] [--quick] [--peers [--only NAME,NAME…]] [--under FOLDER] [--write]
  *
  * `--quick` tries the suite itself: its figures are worth nothing. `--write` keeps the results in bench/results and
- * writes docs/benchmarks.md from them. Ctrl-C ends everything and leaves nothing behind. Exit code: 1 when a row could
- * not be measured; a target that is not met is a result, not a failure.
+ * writes docs/benchmarks.md from them; with --rows it replaces those rows in what is kept. Ctrl-C ends everything and
+ * leaves nothing behind. Exit code: 1 when a row could not be measured; a target that is not met is a result, not a
+ * failure.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Generator } from '../src/cli/bench/generator.ts'
 import { makePki, writePki } from '../src/tls/pki.ts'
@@ -22,7 +21,7 @@ import { showClaim } from './rows/row.ts'
 import { plainOne, plainTwenty, plainTwentyPolicy, resumed, starttls } from './rows/throughput.ts'
 import { workers } from './rows/workers.ts'
 import { Cleanup } from './support/cleanup.ts'
-import { type Kept, type KeptRow, writeBenchmarks } from './support/document.ts'
+import { type Kept, type KeptRow, keepTargets, writeBenchmarks } from './support/document.ts'
 import { describeMachine } from './support/machine.ts'
 import { table } from './support/table.ts'
 
@@ -37,7 +36,6 @@ const ROWS: readonly Row[] = [
   large,
   latency,
 ]
-const RESULTS = path.join(import.meta.dirname, 'results')
 
 const { values } = parseArgs({
   options: {
@@ -89,13 +87,13 @@ async function main(): Promise<number> {
     seconds: Math.round((Date.now() - began) / 1000),
     quick: values.quick,
     rounds: context.rounds,
+    servers: peers.map(({ subject, version }) => `${subject.name} ${version}`),
     missing,
     rows,
   }
   summarize(kept)
   if (values.write) {
-    mkdirSync(RESULTS, { recursive: true })
-    writeFileSync(path.join(RESULTS, 'targets.json'), `${JSON.stringify(kept, undefined, 1)}\n`)
+    keepTargets(kept, chosen === ROWS)
     writeBenchmarks()
     tell('written: bench/results/targets.json, docs/benchmarks.md')
   }
