@@ -51,7 +51,7 @@ export function liveConfiguration(parts: LiveParts): LiveConfiguration {
       audit: (fact) => {
         events.emit({ kind: 'configuration-change', ...fact })
         if (fact.act !== 'dropped') return
-        const what = [fact.scope, fact.option, fact.after === '' ? '' : `= ${fact.after}`]
+        const what = [fact.scope, fact.option, fact.after === '' ? '(unset)' : `= ${fact.after}`]
         const text = `set live, not written back, and dropped by ${fact.operator}: ${what.filter((each) => each !== '').join(' ')} (${fact.place})`
         events.emit({ kind: 'panic', at: fact.at, level: 'warning', module: 'config', text })
       },

@@ -358,7 +358,12 @@ async function whole({ rest, live }: Line): Promise<Answer> {
   return {
     kind: 'document',
     data: { file: written },
-    lines: [`${written} has the whole configuration in force. It may hold passwords; its mode is 0600.`],
+    lines: [
+      `${written} has the whole configuration in force. It may hold passwords; its mode is 0600.`,
+      ...(path.dirname(written) === path.dirname(path.resolve(live.main))
+        ? []
+        : ['Relative paths in it start at its own folder, and it is not that of the main file.']),
+    ],
   }
 }
 
