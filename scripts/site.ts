@@ -78,6 +78,10 @@ function renderPage(source: string): Page {
         links.push(href)
         return `<a href="${attribute(siteLink(href, source))}">${this.parser.parseInline(tokens)}</a>`
       },
+      image({ href, text }: Tokens.Image): string {
+        links.push(href)
+        return `<img src="${attribute(href)}" alt="${attribute(text)}">`
+      },
       table(this, token: Tokens.Table): string {
         const head = token.header.map((cell) => `<th>${this.parser.parseInline(cell.tokens)}</th>`).join('')
         const rows = token.rows.map(

@@ -3,6 +3,7 @@
  * stands around it is taken into account. Extensions.
  */
 
+import type { Position } from '../config/diagnostic.ts'
 import { format } from '../config/evaluate.ts'
 import { displayName, findOption, namesIn } from '../config/known-names.ts'
 import { formatValue } from '../config/live/format.ts'
@@ -129,7 +130,7 @@ function found(
 ): { readonly value: string | undefined; readonly from: string } {
   if (path.some(({ scope }) => scope !== undefined && places.includes(scope))) {
     const { text, origin } = evaluateAt(view, { path, option })
-    return { value: text, from: describeLive(origin, view) }
+    return { value: text === undefined ? undefined : masked(option, text), from: describeLive(origin, view) }
   }
   // nobody in particular: what is written here, or nearest around it
   for (let depth = path.length; depth >= 0; depth--) {
@@ -142,6 +143,14 @@ function found(
   }
   return { value: format(rowOf({ path, option })?.default, option), from: 'default' }
 }
+
+/** A value as text, without passwords. */
+function masked(option: string, text: string): string {
+  const shown = withoutPasswords(option, { kind: 'scalar', text, at: NOWHERE })
+  return shown.kind === 'scalar' ? shown.text : ''
+}
+
+const NOWHERE: Position = { file: '', line: 0, column: 0, length: 0 }
 
 /** scopes that say for whom a value is asked: what is written outside of them counts by the rules of fallback */
 const places: readonly ScopeName[] = ['listen', 'domain', 'host', 'binding']

@@ -20,9 +20,11 @@ export interface WebLimits {
   readonly head: number
   /** milliseconds from the first octet that may come to the last one that was sent */
   readonly deadline: number
+  /** the same for the operators' page, from when its request has come: an act may take its time */
+  readonly pageDeadline: number
 }
 
-export const webLimits: WebLimits = { connections: 64, head: 8192, deadline: 15_000 }
+export const webLimits: WebLimits = { connections: 64, head: 8192, deadline: 15_000, pageDeadline: 60_000 }
 
 export interface Page {
   readonly contentType: string
@@ -88,6 +90,7 @@ export class WebServer {
   readonly #limits: WebLimits
   readonly #http: Server
   readonly #connections = new Map<Duplex, WebConnection>()
+  readonly #deadlines = new WeakMap<object, NodeJS.Timeout>()
   /** those that have sent a request */
   readonly #asked = new WeakSet<Duplex>()
 
@@ -127,9 +130,9 @@ export class WebServer {
       return
     }
     this.#connections.set(socket, connection)
-    const deadline = setTimeout(() => socket.destroy(), this.#limits.deadline)
+    this.#endAfter(socket, this.#limits.deadline)
     socket.once('close', () => {
-      clearTimeout(deadline)
+      clearTimeout(this.#deadlines.get(socket))
       this.#connections.delete(socket)
     })
     this.#http.emit('connection', socket)
@@ -140,6 +143,14 @@ export class WebServer {
   end(place?: string): void {
     for (const [socket, connection] of this.#connections)
       if (place === undefined || connection.place === place) socket.destroy()
+  }
+
+  #endAfter(socket: Duplex, milliseconds: number): void {
+    clearTimeout(this.#deadlines.get(socket))
+    this.#deadlines.set(
+      socket,
+      setTimeout(() => socket.destroy(), milliseconds),
+    )
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -187,6 +198,7 @@ export class WebServer {
     const page = terms === undefined ? undefined : this.#options.page?.()
     if (terms === undefined || page === undefined || !page.owns(pathOf(request))) return false
     const { address, port } = remote ?? { address: '', port: 0 }
+    this.#endAfter(request.socket, this.#limits.pageDeadline)
     try {
       await page.answer(request, response, { terms, place, visitor, secure, address, port, localPort })
     } catch (error) {

@@ -152,7 +152,7 @@ function madeUp(world: World, orders: unknown[]): Record<string, unknown> {
       counts: { ready: queues.length, active: 12, delayed: 391, failed: 0, resident: 0, domains: 8 },
       ask: (topic: string, order: unknown) => Promise.resolve(asked(topic, order, { world, orders, queues })),
     },
-    inside: { ask: () => Promise.resolve({ reports: [], missing: [] }) },
+    inside: { ask: () => Promise.resolve({ reports: processes(world), missing: [] }) },
     account: () => undefined,
     scripts: () => undefined,
     decisions: {
@@ -262,6 +262,21 @@ function identity(subject: string): NonNullable<DecisionRecord['identity']> {
     notBefore: START - 300 * DAY,
     notAfter: START + 20 * DAY,
   }
+}
+
+function processes({ sessions }: World): unknown[] {
+  return ['supervisor', 'worker 0', 'worker 1'].map((role, at) => ({
+    role,
+    pid: 4711 + at,
+    uptime: 3 * DAY,
+    user: 61_000,
+    system: 9000,
+    memory: (120 + at * 31) * 2 ** 20,
+    sessions: at === 0 ? 0 : sessions / 2,
+    received: at * 24_000,
+    delivered: at * 24_000,
+    restarts: 0,
+  }))
 }
 
 function panics(world: World): unknown[] {

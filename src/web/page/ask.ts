@@ -19,6 +19,9 @@ export interface Asked {
 /** What a command works with. */
 export type Gather = (words: readonly string[]) => Promise<GatheredServices>
 
+/** milliseconds; an act goes on when nobody waits for it any more */
+const LOOK_MS = 20_000
+const ACT_MS = 50_000
 const KEPT_MS = 1000
 const MAX_KEPT = 16
 
@@ -38,7 +41,11 @@ export class Asking {
     const now = this.#clock()
     const known = this.#kept.get(key)
     if (known !== undefined && now - known.at < KEPT_MS) return await known.asked
-    const asked = this.#run(words, operator)
+    const asked = inTime(
+      this.#run(words, operator),
+      LOOK_MS,
+      'Not every process of the gate answers. Try again in a while.',
+    )
     this.#kept.delete(key)
     this.#kept.set(key, { at: now, asked })
     const [oldest] = this.#kept.keys()
@@ -49,7 +56,8 @@ export class Asking {
   /** For commands that act. What was kept is no longer so. @throws PageError */
   async act(words: readonly string[], operator: Operator): Promise<Asked> {
     try {
-      return await this.#run(words, operator)
+      const late = 'It has not come to its end yet, and goes on. The acctlog will say what became of it.'
+      return await inTime(this.#run(words, operator), ACT_MS, late)
     } finally {
       this.#kept.clear()
     }
@@ -63,5 +71,16 @@ export class Asking {
       if (error instanceof ConsoleError) throw new PageError(422, error.message, { cause: error })
       throw error
     }
+  }
+}
+
+/** @throws PageError when it takes longer */
+async function inTime<T>(work: Promise<T>, milliseconds: number, late: string): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new PageError(504, late)), milliseconds)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -20,6 +20,7 @@ export const views: ReadonlyMap<string, View> = new Map<string, View>([
   ['summary', data('summary')],
   ['system', data('sysinfo')],
   ['panics', data('paniclog')],
+  ['processes', table('threads')],
   ['sessions', table('show', 'inbound', '-l', ALL)],
   ['handshakes', table('tls', 'sessions', '-l', ALL)],
   ['shadow', table('tls', 'shadow')],

@@ -148,8 +148,11 @@ async function open() {
   const again = frame.current.split('/')[0] === route.path
   frame.current = where
   for (const link of frame.links) {
-    if (link.dataset.path === route.path) link.setAttribute('aria-current', 'page')
-    else link.removeAttribute('aria-current')
+    if (link.dataset.path === route.path) {
+      link.setAttribute('aria-current', 'page')
+      // on a narrow screen they are in a row that is longer than the screen
+      link.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+    } else link.removeAttribute('aria-current')
   }
   document.title = `${route.title} · ${frame.user.hostname}`
   frame.refresh = undefined

@@ -1,27 +1,31 @@
 /** The configuration in force: as a tree with the line of each value, and what holds in one scope when everything around it counts. */
 
 import { view } from './api.js'
-import { h, pageHead, problem, replace } from './dom.js'
+import { count, h, pageHead, problem, replace } from './dom.js'
 import { dataTable, plain } from './table.js'
 
 export function configuration({ rest, params }) {
   const [scope] = rest
-  return scope === undefined ? whole() : effective(scope, params)
+  return scope === undefined ? whole(params) : effective(scope, params)
 }
 
-function whole() {
+function whole(params) {
   const tree = h('div', { class: 'tree card' }, h('p', { class: 'waiting' }, 'Asking…'))
   const input = h('input', {
     type: 'search',
+    value: params.get('find'),
     placeholder: 'Find…',
-    'aria-label': 'Find options, values and files',
+    'aria-label': 'Find options, values and lines',
   })
   const found = h('p', { class: 'hint', role: 'status' })
-  input.addEventListener('input', () => {
-    const count = filter(tree, input.value.trim().toLowerCase())
-    found.textContent = input.value.trim() === '' ? '' : `${count} values`
-  })
-  void load(tree)
+  const look = () => {
+    const text = input.value.trim()
+    const left = filter(tree, text.toLowerCase())
+    found.textContent = text === '' ? '' : count(left, 'value')
+    params.set('find', text)
+  }
+  input.addEventListener('input', look)
+  void load(tree, look)
   return {
     element: h(
       'div',
@@ -33,10 +37,11 @@ function whole() {
   }
 }
 
-async function load(place) {
+async function load(place, then) {
   try {
     const { tree } = await view('configuration')
     replace(place, inside(tree, 0))
+    then()
   } catch (error) {
     if (error.status !== 401) replace(place, problem(error))
   }
@@ -83,18 +88,19 @@ function place(from) {
   return from && h('code', { class: 'place' }, from)
 }
 
-/** @returns how many values are left to be seen */
+/** @param text a line's number ends where it ends @returns how many values are left to be seen */
 function filter(tree, text) {
-  let count = 0
+  let left = 0
+  const fits = /:\d+$/.test(text) ? (each) => each.endsWith(text) : (each) => each.includes(text)
   for (const each of tree.querySelectorAll('.setting')) {
-    each.hidden = text !== '' && !each.dataset.text.includes(text)
-    if (!each.hidden) count += 1
+    each.hidden = text !== '' && !fits(each.dataset.text)
+    if (!each.hidden) left += 1
   }
   for (const each of tree.querySelectorAll('details')) {
     each.hidden = text !== '' && each.querySelector('.setting:not([hidden])') === null
     if (text !== '' && !each.hidden) each.open = true
   }
-  return count
+  return left
 }
 
 function effective(scope, params) {

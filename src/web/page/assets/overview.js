@@ -3,7 +3,7 @@
 import { view } from './api.js'
 import { daysLeft } from './certificates.js'
 import { drawChart } from './chart.js'
-import { ago, h, moment, pageHead, problem, replace, verdict } from './dom.js'
+import { ago, count, h, moment, pageHead, problem, replace, verdict } from './dom.js'
 import { whyLink } from './sessions.js'
 
 export function overview() {
@@ -12,10 +12,13 @@ export function overview() {
   const attention = h('ul', { class: 'attention' })
   const refused = h('ul', { class: 'attention timed' })
   const system = h('dl', { class: 'facts' })
+  const processes = h('ul', { class: 'processes' })
   const errors = h('div')
   async function load(refresh = false) {
     try {
       const ask = (name, query) => view(name, query, { refresh })
+      // it is an error where one of them does not answer, which the head of the page says already
+      const running = ask('processes').catch(() => ({ rows: [] }))
       const [summary, verdicts, expiring, panics, about, unverified, failed] = await Promise.all([
         ask('summary'),
         ask('verdicts', { minutes: 60 }),
@@ -30,6 +33,7 @@ export function overview() {
       replace(chart, drawChart(verdicts))
       replace(attention, attentionOf(expiring.rows, panics.data))
       replace(refused, refusedOf([...unverified.rows, ...failed.rows]))
+      replace(processes, (await running).rows.map(processOf))
       replace(system, factList([...systemFacts(about.facts), ...laterFacts(summary.facts)]))
     } catch (error) {
       if (error.status !== 401 && error.name !== 'AbortError') replace(errors, problem(error))
@@ -57,7 +61,7 @@ export function overview() {
           refused,
           h('p', { class: 'more' }, h('a', { href: '#/why' }, 'All that are remembered')),
         ),
-        card('This gate', system),
+        card('This gate', system, processes),
       ),
     ),
     refresh: () => void load(true),
@@ -134,6 +138,11 @@ function refusedOf(rows) {
     .map(({ at, client, connection, outcome, cause }) =>
       h('li', {}, moment(at), h('span', {}, whyLink(connection, client), ' ', verdict(outcome), ' ', cause)),
     )
+}
+
+function processOf({ process, pid, uptime, memory, sessions }) {
+  const rest = `up ${uptime}, ${memory.toLocaleString('en')} MiB, ${count(sessions, 'session')}`
+  return h('li', {}, h('span', { class: 'mono' }, `${process} ${pid}`), h('span', {}, rest))
 }
 
 function systemFacts(facts) {

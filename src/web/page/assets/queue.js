@@ -20,7 +20,7 @@ function domains({ user, params }) {
     columns: [
       { key: 'domain', head: 'Domain', wide: true, cell: queueLink },
       { key: 'binding', head: 'Group/Binding' },
-      { key: 'active', head: 'Ready or under way', numeric: true },
+      { key: 'active', head: 'Active', numeric: true },
       { key: 'delayed', head: 'Delayed', numeric: true },
       ...(user.mayAct
         ? [{ key: 'acts', head: 'Acts', fixed: true, cell: (_value, row) => acts(row, load) }]

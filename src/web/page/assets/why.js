@@ -70,26 +70,25 @@ async function show(of, place) {
 /** A line of the console: a name, and what is said of it. */
 function detail(line) {
   const [, name, text] = /^\s*([^:]{1,40}):\s+(.*)$/su.exec(line) ?? [undefined, '', line.trim()]
-  const word = name === 'verdict' ? /^\w+/.exec(text)?.[0] : undefined
-  return h(
-    'div',
-    {},
-    h('dt', {}, name),
-    h(
-      'dd',
-      {},
-      word === undefined
-        ? withPlaces(text)
-        : [verdict(word), ' ', text.slice(word.length).replace(/^: /, '')],
-    ),
-  )
+  return h('div', {}, h('dt', {}, name), h('dd', {}, said(name, text)))
 }
 
-/** `gate.conf:12` stands out: that is where to look. */
-function withPlaces(text) {
-  return text
-    .split(/((?=[^\s:]*[a-z])[^\s,:()[\]]+:\d+\b)/u)
-    .map((part, index) => (index % 2 === 1 ? h('code', { class: 'place' }, part) : part))
+/** lines whose places are lines of the configuration */
+const CONFIGURED = ['TLS_Verify_Mode', 'shadow', 'then']
+
+function said(name, text) {
+  if (name !== 'verdict') return withPlaces(text, CONFIGURED.includes(name))
+  const [word = ''] = /^\w+/.exec(text) ?? []
+  return [verdict(word), ' ', text.slice(word.length).replace(/^: /, '')]
+}
+
+/** `gate.conf:12` stands out: that is where to look. What the configuration decides leads there. */
+function withPlaces(text, configured) {
+  return text.split(/((?=[^\s:]*[a-z])[^\s,:()[\]]+:\d+\b)/u).map((part, index) => {
+    if (index % 2 === 0) return part
+    const code = h('code', { class: 'place' }, part)
+    return configured ? h('a', { href: `#/configuration?find=${encodeURIComponent(part)}` }, code) : code
+  })
 }
 
 const choices = [
