@@ -79,7 +79,9 @@ export class ConsoleClient {
   start(): void {
     const { hostname, version, pid } = this.#options.services
     const login = this.#door.offer
-    const hello: Hello = { protocol: PROTOCOL_VERSION, version, hostname: hostname(), pid, login }
+    // a stranger needs not know what runs here
+    const about = login.needed ? { version: '', pid: 0 } : { version, pid }
+    const hello: Hello = { protocol: PROTOCOL_VERSION, ...about, hostname: hostname(), login }
     if (this.#operator === undefined)
       this.#loginDeadline = setTimeout(() => this.#socket.destroy(), this.#options.limits.login)
     this.#socket.on('data', (chunk: Buffer) => this.#take(chunk))
