@@ -1,15 +1,13 @@
 /** The configuration of a running gate is changed from the console: it acts at once, everywhere, or nowhere. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { evaluate } from '../../src/config/evaluate.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { Server } from '../../src/server.ts'
 import { ask, openConsole, told } from '../support/console-client.ts'
-import { type GateProcess, startGateProcess } from '../support/gate-process.ts'
 import { type Address, SmtpClient } from '../support/smtp-client.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
 
@@ -37,7 +35,7 @@ async function greeting(address: Address): Promise<string> {
   }
 }
 
-describe('one process', () => {
+describe('the configuration in force', () => {
   let gate: TestGate
   let control: string
   const settings = (): Server['settings'] => gate.server.settings
@@ -46,7 +44,11 @@ describe('one process', () => {
     gate = await startTestGate({ conf: CONF, files: { 'policy.lua': POLICY } })
     control = path.join(gate.folder, 'control')
   })
-  after(() => gate.stop())
+  after(async () => {
+    await gate.stop()
+    const last = gate.events.findLast(({ kind }) => kind === 'panic')
+    assert.match(JSON.stringify(last), /dropped by the stop: ESMTP_Listener Idle_Time = 65/)
+  })
 
   test('a value that is set acts on who connects from now on; a session under way is asked to come back', async () => {
     const client = await SmtpClient.connect(gate.address())
@@ -190,59 +192,5 @@ describe('one process', () => {
     assert.match(answer.text, /has changed since it was read/)
     assert.equal(readFileSync(file, 'utf8'), text)
     assert.match(await told(control, 'config eval listen 127.0.0.1:0 idle_time'), /65\n {2}from console/)
-  })
-})
-
-describe('two workers', () => {
-  let folder: string
-  let control: string
-  let gate: GateProcess
-
-  before(async () => {
-    folder = mkdtempSync(path.join(tmpdir(), 'postern-live-'))
-    control = path.join(folder, 'control')
-    const head =
-      'Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\nDNS_Servers = ( "127.0.0.1:9" )\n'
-    writeFileSync(path.join(folder, 'gate.conf'), head + CONF.replaceAll('FOLDER', folder))
-    writeFileSync(path.join(folder, 'policy.lua'), POLICY)
-    gate = await startGateProcess(path.join(folder, 'gate.conf'), [], ['--workers', '2'])
-  })
-  after(async () => {
-    assert.equal(await gate.end('SIGTERM'), 0)
-    assert.match(gate.complaints(), /dropped by the stop: ESMTP_Listener Banner_Hostname = "third\.example"/)
-    rmSync(folder, { recursive: true, force: true })
-  })
-
-  /** of a dozen connections */
-  async function names(): Promise<ReadonlySet<string>> {
-    const [address] = gate.addresses
-    assert.ok(address)
-    const all = await Promise.all(Array.from({ length: 12 }, () => greeting(address)))
-    return new Set(all.map((line) => line.split(' ')[1] ?? ''))
-  }
-
-  test('a change acts in all of them, or in none', async () => {
-    await told(control, 'config set esmtp_listener banner_hostname second.example')
-    assert.deepEqual([...(await names())], ['second.example'])
-    const { status } = await ask(control, 'config set scriptlet scriptlet script p source nowhere.lua')
-    assert.equal(status, 'error')
-    assert.deepEqual([...(await names())], ['second.example'])
-  })
-
-  test('a worker that begins anew begins with what is in force', async () => {
-    const pid = gate.child.pid ?? 0
-    const children = (): string[] =>
-      readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ')
-    const victim = children().find((child) =>
-      readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('workers'),
-    )
-    assert.ok(victim)
-    process.kill(Number(victim), 'SIGKILL')
-    while (children().includes(victim) || /being replaced/.test((await ask(control, 'summary')).text))
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    assert.deepEqual([...(await names())], ['second.example'])
-    assert.match(await told(control, 'config writeback'), /gate\.conf was written: 1 change/)
-    await told(control, 'config set esmtp_listener banner_hostname third.example')
-    assert.deepEqual([...(await names())], ['third.example'])
   })
 })

@@ -350,6 +350,25 @@ describe('a node of two workers', () => {
     await told(control, 'reload')
   })
 
+  test('a change from the console is in force in every worker, or in none, and in one that begins anew', async () => {
+    const [one = 0, two = 0] = workers()
+    writeFileSync(path.join(folder, 'policy.ts'), policy(two))
+    const failed = await ask(control, 'config set esmtp_listener banner_hostname new.example')
+    assert.equal(failed.status, 'error')
+    assert.match(failed.text, /not in this process/)
+    assert.deepEqual([await named(one), await named(two)], ['gate.example', 'gate.example'])
+    writeFileSync(path.join(folder, 'policy.ts'), policy(1))
+    await told(control, 'config set esmtp_listener banner_hostname new.example')
+    assert.deepEqual([await named(one), await named(two)], ['new.example', 'new.example'])
+    process.kill(one, 'SIGKILL')
+    await serving(one)
+    assert.equal(await named(workers()[1] ?? 0), 'new.example')
+    assert.match(await told(control, 'config writeback'), /gate\.conf was written: 1 change/)
+    assert.match(await told(control, 'config unset esmtp_listener banner_hostname'), /has been unset/)
+    assert.match(await told(control, 'config writeback'), /gate\.conf was written: 1 change/)
+    assert.equal(await named(two), 'gate.example')
+  })
+
   test('a worker that does not answer is named, in text and to programs', async () => {
     const [one = 0] = workers()
     process.kill(one, 'SIGSTOP')
