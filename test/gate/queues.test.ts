@@ -182,6 +182,8 @@ test('a dry run touches nothing; what cannot be meant is refused', async () => {
     'rebind all',
     'showqueue all 5001',
     'showqueue all many',
+    'message fail nothing',
+    'message retry',
   ])
     assert.equal((await ask(control, line)).status, 'error', line)
   assert.equal((await asked('showqueue all'))['messages'], MAIL + 2)
@@ -193,7 +195,7 @@ test('what was failed, rerouted, rebound and delayed stays so after kill -9, and
   assert.equal((await asked('reroute queue --header X-Group odd slow.example other.example'))['messages'], 6)
   assert.equal((await asked('rebind --to m1 default held.example'))['messages'], 2)
   assert.equal((await asked('delay 3600 --header Subject h0'))['messages'], 1)
-  await until(() => accounts().length === 5)
+  await until(() => accounts().length === 6)
   await kill()
   slow.script = () => ({})
   // one process takes over what both workers had
@@ -223,6 +225,7 @@ test('who did what to how many is in the acctlog, once', () => {
   assert.deepEqual(
     lines.map(([, , messages, underWay, act]) => [messages, underWay, act]),
     [
+      ['0', '0', 'message fail nothing'],
       ['1', '0', 'fail domain --header Subject u0 slow.example 550 5.1.1 no more'],
       ['1', '0', 'fail domain quiet --header Subject u2 slow.example'],
       ['6', '0', 'reroute queue --header X-Group odd slow.example other.example'],

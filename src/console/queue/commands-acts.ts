@@ -162,8 +162,9 @@ function ofMessage(name: string, act: Act): Run {
     if (id === undefined) throw new ConsoleError(`say which message: ${name} MESSAGE`)
     const says = ({ messages, underWay }: ActReport): string => {
       if (messages > 0) return act.kind === 'flush' ? 'Message requeued for delivery' : 'Message failed.'
-      if (underWay > 0) return 'The message is being delivered; nothing was done to it.'
-      return 'No message of this name waits so that this could be done to it.'
+      return underWay > 0
+        ? 'The message is being delivered; nothing was done to it.'
+        : 'The message stands where nothing can be done to it.'
     }
     const line = `${name} ${joinWords([id])}`
     return await perform({ act, selection: { id }, dryRun: false, line, target: id, says }, services, context)
@@ -321,6 +322,12 @@ async function perform(
   const report = mergeActs(reports)
   const { messages, underWay, rows, broken, incomplete } = report
   tell(messages, underWay, [...(broken === undefined ? [] : [broken]), ...missing].join('; '))
+  if (selection.id !== undefined && messages + underWay === 0 && broken === undefined)
+    throw new ConsoleError(
+      [`no message ${JSON.stringify(selection.id)} waits so that this could be done to it`, ...missing].join(
+        '\n',
+      ),
+    )
   const data = {
     act: act.kind,
     target,
