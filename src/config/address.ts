@@ -16,6 +16,8 @@ export interface Address {
 
 /** The one spelling of an address (RFC 5952), or undefined when the text is not an address. */
 export function normaliseAddress(text: string): string | undefined {
+  // dotted decimal is read so strictly that it has one spelling
+  if (!text.includes(':')) return parseIPv4(text) && text
   const address = parseAddress(text)
   return address && formatAddress(address)
 }
@@ -23,7 +25,7 @@ export function normaliseAddress(text: string): string | undefined {
 export function parseAddress(text: string): Address | undefined {
   if (!text.includes(':')) {
     const bytes = parseIPv4(text)
-    return bytes && { family: 4, bytes: Uint8Array.from(bytes) }
+    return bytes && { family: 4, bytes: new Uint8Array(bytes) }
   }
   const zone = text.indexOf('%')
   if (zone === text.length - 1) return undefined
