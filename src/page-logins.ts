@@ -24,6 +24,9 @@ interface LoginLimits {
   readonly total: number
 }
 
+/** between two lines of the panic log */
+const QUIET_MS = 60_000
+
 const usualLimits: LoginLimits = { failures: 20, window: 900, longest: 4, perAddress: 4, total: 16 }
 
 export class PageLogins {
@@ -31,12 +34,15 @@ export class PageLogins {
   readonly #limits: LoginLimits
   readonly #failures: AuthFailures
   readonly #stores = new CredentialStores({ queue: new HashQueue() })
+  readonly #clock: () => number
+  #quietUntil = 0
   /** attempts under way, by address */
   readonly #waiting = new Map<string, number>()
 
   constructor(events: Pick<EventBus, 'emit'>, limits: Partial<LoginLimits> = {}, clock = Date.now) {
     this.#events = events
     this.#limits = { ...usualLimits, ...limits }
+    this.#clock = clock
     this.#failures = new AuthFailures(clock)
   }
 
@@ -65,6 +71,14 @@ export class PageLogins {
     return 'wrong'
   }
 
+  /** Nobody can fill a log by trying. */
+  #alarm(text: string): void {
+    const now = this.#clock()
+    if (now < this.#quietUntil) return
+    this.#quietUntil = now + QUIET_MS
+    this.#events.emit({ kind: 'panic', at: now, level: 'error', module: 'page', text })
+  }
+
   async #ask({ uri, user, password, client }: LoginAttempt): Promise<LoginOutcome> {
     // an empty password is no password, as with AUTH
     if (user === '' || password === '') return 'wrong'
@@ -74,13 +88,7 @@ export class PageLogins {
     } catch (error) {
       if (!(error instanceof AuthUnavailableError)) throw error
       if (error instanceof AuthBusyError) return 'busy'
-      this.#events.emit({
-        kind: 'panic',
-        at: Date.now(),
-        level: 'error',
-        module: 'page',
-        text: `login: ${error.message}`,
-      })
+      this.#alarm(`login: ${error.message}`)
       return error instanceof UnfitPasswordError ? 'wrong' : 'busy'
     }
   }

@@ -1,7 +1,9 @@
 /** The operators' page over HTTP: who gets in, what an attacker's page cannot do, and that it says what the console says. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { runCommand } from '../../src/console/commands.ts'
@@ -226,6 +228,41 @@ describe('what an attacker’s page cannot do', () => {
     )
     const twice = { Cookie: `${client.cookie}; ${client.cookie.split('=')[0]}=${'A'.repeat(43)}` }
     assert.equal((await client.ask('api/view/summary', { headers: twice })).status, 401)
+  })
+
+  test('who leaves in the middle of a body, or sends what is no JSON, is no alarm', async () => {
+    const client = await loggedIn()
+    const [host = '', port] = place().split(':')
+    const socket = connect(Number(port), host)
+    socket.write(
+      `POST /page/api/login HTTP/1.1\r\nHost: ${place()}\r\nOrigin: http://${place()}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"user"`,
+      () => socket.destroy(),
+    )
+    await once(socket, 'close')
+    const headers = {
+      'Content-Type': 'application/json',
+      Origin: `http://${place()}`,
+      'X-CSRF-Token': client.csrf,
+    }
+    for (const body of ['', '{', 'null', '"x"', '['.repeat(60_000), '{"user":{}}', '\ufffd{}'])
+      assert.equal(
+        (await client.ask('api/login', { method: 'POST', body, headers })).status,
+        400,
+        body.slice(0, 20),
+      )
+    for (const odd of [
+      '/page/%',
+      '/page/[',
+      '/page/api//view',
+      '/page/api/view/%2e%2e',
+      '/page/?//[',
+      '/page/\\x',
+    ])
+      assert.ok([200, 401, 404].includes((await client.ask(odd)).status), odd)
+    assert.deepEqual(
+      gate.events.filter((event) => event.kind === 'panic' && event.module === 'web'),
+      [],
+    )
   })
 
   test('who may look may not act', async () => {

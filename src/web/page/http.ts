@@ -40,22 +40,33 @@ export function cookieLine(name: string, value: string | undefined, secure: bool
 export async function readObject(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
   if (!/^application\/json(?:\s*;\s*charset=utf-8)?$/i.test(request.headers['content-type'] ?? ''))
     throw new PageError(415, 'a body of JSON is expected')
-  const chunks: Buffer[] = []
-  let size = 0
-  // what comes after a body that is too large stays unread: the connection ends with the answer
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_BODY) throw new PageError(413, `more than ${MAX_BODY} octets`)
-    chunks.push(chunk)
-  }
+  const octets = await readBody(request)
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)))
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(octets))
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return value as Readonly<Record<string, unknown>>
   } catch {
     // said below
   }
   throw new PageError(400, 'this is no JSON object')
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    // what comes after a body that is too large stays unread: the connection ends with the answer
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > MAX_BODY) throw new PageError(413, `more than ${MAX_BODY} octets`)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof PageError) throw error
+    // a client that leaves in the middle is nobody's alarm
+    throw new PageError(400, 'this body has no end', { cause: error })
+  }
+  return Buffer.concat(chunks)
 }
 
 /** A field of text. @throws PageError where it is none, or too long */

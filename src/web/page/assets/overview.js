@@ -6,66 +6,84 @@ import { drawChart } from './chart.js'
 import { ago, count, h, moment, pageHead, problem, replace, verdict } from './dom.js'
 import { whyLink } from './sessions.js'
 
+/** of refreshes: what many sessions make costly is looked at less often */
+const REFUSED_ROUNDS = 6
+
 export function overview() {
-  const tiles = h('dl', { class: 'tiles' })
-  const chart = h('div', { class: 'chart-place' })
-  const attention = h('ul', { class: 'attention' })
-  const refused = h('ul', { class: 'attention timed' })
-  const system = h('dl', { class: 'facts' })
-  const processes = h('ul', { class: 'processes' })
-  const errors = h('div')
-  async function load(refresh = false) {
-    try {
-      const ask = (name, query) => view(name, query, { refresh })
-      // it is an error where one of them does not answer, which the head of the page says already
-      const running = ask('processes').catch(() => ({ rows: [] }))
-      const [summary, verdicts, expiring, panics, about, unverified, failed] = await Promise.all([
-        ask('summary'),
-        ask('verdicts', { minutes: 60 }),
-        ask('expiring', { size: 20 }),
-        ask('panics'),
-        ask('system'),
-        ask('handshakes', { only: 'outcome:unverified', sort: 'at', order: 'down', size: 5 }),
-        ask('handshakes', { only: 'outcome:failed', sort: 'at', order: 'down', size: 5 }),
-      ])
-      replace(errors)
-      replace(tiles, tilesOf(factsOf(summary)))
-      replace(chart, drawChart(verdicts))
-      replace(attention, attentionOf(expiring.rows, panics.data))
-      replace(refused, refusedOf([...unverified.rows, ...failed.rows]))
-      replace(processes, (await running).rows.map(processOf))
-      replace(system, factList([...systemFacts(about.facts), ...laterFacts(summary.facts)]))
-    } catch (error) {
-      if (error.status !== 401 && error.name !== 'AbortError') replace(errors, problem(error))
-    }
+  const parts = {
+    tiles: h('dl', { class: 'tiles' }),
+    chart: h('div', { class: 'chart-place' }),
+    attention: h('ul', { class: 'attention' }),
+    refused: h('ul', { class: 'attention timed' }),
+    system: h('dl', { class: 'facts' }),
+    processes: h('ul', { class: 'processes' }),
+    errors: h('div'),
   }
-  void load()
+  let round = 0
+  void load(parts)
+  void loadRefused(parts)
   return {
-    element: h(
-      'div',
-      {},
-      pageHead('Overview'),
-      errors,
-      tiles,
-      h(
-        'div',
-        { class: 'cards' },
-        card(
-          'Handshakes of the last hour',
-          chart,
-          h('p', { class: 'more' }, h('a', { href: '#/verdicts' }, 'By scope and issuer')),
-        ),
-        card('Wants attention', attention),
-        card(
-          'Not verified lately',
-          refused,
-          h('p', { class: 'more' }, h('a', { href: '#/why' }, 'All that are remembered')),
-        ),
-        card('This gate', system, processes),
-      ),
-    ),
-    refresh: () => void load(true),
+    element: h('div', {}, pageHead('Overview'), parts.errors, parts.tiles, cards(parts)),
+    refresh: () => {
+      void load(parts, true)
+      round += 1
+      if (round % REFUSED_ROUNDS === 0) void loadRefused(parts, true)
+    },
   }
+}
+
+function cards({ chart, attention, refused, system, processes }) {
+  return h(
+    'div',
+    { class: 'cards' },
+    card('Handshakes of the last hour', chart, more('#/verdicts', 'By scope and issuer')),
+    card('Wants attention', attention),
+    card('Not verified lately', refused, more('#/why', 'All that are remembered')),
+    card('This gate', system, processes),
+  )
+}
+
+function more(href, text) {
+  return h('p', { class: 'more' }, h('a', { href }, text))
+}
+
+async function load({ tiles, chart, attention, system, processes, errors }, refresh = false) {
+  const ask = (name, query) => view(name, query, { refresh })
+  try {
+    // it is an error where one of them does not answer, which the head of the page says already
+    const running = ask('processes').catch(() => ({ rows: [] }))
+    const [summary, verdicts, expiring, panics, about] = await Promise.all([
+      ask('summary'),
+      ask('verdicts', { minutes: 60 }),
+      ask('expiring', { size: 20 }),
+      ask('panics'),
+      ask('system'),
+    ])
+    replace(errors)
+    replace(tiles, tilesOf(factsOf(summary)))
+    replace(chart, drawChart(verdicts))
+    replace(attention, attentionOf(expiring.rows, panics.data))
+    replace(system, factList([...systemFacts(about.facts), ...laterFacts(summary.facts)]))
+    replace(processes, (await running).rows.map(processOf))
+  } catch (error) {
+    complain(errors, error)
+  }
+}
+
+/** Gathers every decision that is remembered: not each time. */
+async function loadRefused({ refused, errors }, refresh = false) {
+  const last = (outcome) =>
+    view('handshakes', { only: `outcome:${outcome}`, sort: 'at', order: 'down', size: 5 }, { refresh })
+  try {
+    const [unverified, failed] = await Promise.all([last('unverified'), last('failed')])
+    replace(refused, refusedOf([...unverified.rows, ...failed.rows]))
+  } catch (error) {
+    complain(errors, error)
+  }
+}
+
+function complain(errors, error) {
+  if (error.status !== 401 && error.name !== 'AbortError') replace(errors, problem(error))
 }
 
 function card(title, ...children) {
