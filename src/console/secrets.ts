@@ -3,6 +3,8 @@
  * `***`. Errs on the side of hiding: a value is hidden by the name before it and by what stands in it.
  */
 
+import { looksSecret } from '../config/secrets.ts'
+
 const HIDDEN = '***'
 const secretName = /pass|secret|token|credential|private|pin\b|auth_?key|api_?key|key_?data/i
 /** `postgres://user:password@host`, `password=…` inside a value */
@@ -17,6 +19,6 @@ export function withoutSecrets(line: string): string {
   if (setting === null) return masked
   const [, head = '', rest = ''] = setting
   const words = rest.split(/(\s+)/)
-  const at = words.findIndex((word) => secretName.test(word))
+  const at = words.findIndex((word) => (secretName.test(word) || looksSecret(word)) && !word.includes(HIDDEN))
   return at < 0 ? masked : `${head}${words.slice(0, at + 1).join('')} ${HIDDEN}`
 }

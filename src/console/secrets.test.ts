@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { withoutSecrets } from './secrets.ts'
+
+test('what looks like a secret is masked, and nothing else', () => {
+  const cases: Readonly<Record<string, string>> = {
+    'mailq -d example.com': 'mailq -d example.com',
+    'config set Hostname gate.example': 'config set Hostname gate.example',
+    'config set Domain "x" Outbound_SMTP_Auth_Pass = "a b"':
+      'config set Domain "x" Outbound_SMTP_Auth_Pass ***',
+    'json config set binding b outbound_smtp_auth_pass hunter2':
+      'json config set binding b outbound_smtp_auth_pass ***',
+    'config set datasource d uri ( "pgsql:host=h;user=u;password=hunter2" )':
+      'config set datasource d uri ( "pgsql:host=h;user=u;password=***" )',
+    'greet https://ann:hunter2@host/x': 'greet https://ann:***@host/x',
+    'greet api_token: hunter2 more': 'greet api_token: *** more',
+    'login PLAIN AGFubgBodW50ZXIy': 'login ***',
+    ' LOGIN x': 'login ***',
+  }
+  for (const [line, masked] of Object.entries(cases)) assert.equal(withoutSecrets(line), masked)
+})
