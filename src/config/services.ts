@@ -2,7 +2,7 @@
  * Control_Listener and HTTP_Listener: from stanzas to Listens, and what must not be asked of them.
  *
  * Such a Listen is resolved as one of an ESMTP_Listener that has these stanzas and nothing else: Listen, listener,
- * global, default. A console that is reached over TCP would need a login, which is not there: it is refused by name.
+ * global, default. Who may use a console is in `control-access.ts`.
  */
 
 import { checkControl, isLocal } from './control-access.ts'
@@ -35,6 +35,20 @@ export function checkServices(model: Model, report: Report): void {
     for (const listen of service.listens.values()) checkHttp(model, service, listen, report)
   }
   noSharedAddress(model, report)
+  noSharedName(model, report)
+}
+
+/** Who may come in at a console is found by its Listen's name; only for port 0 could two have the same. */
+function noSharedName({ controlListeners }: Model, report: Report): void {
+  const names = new Set<string>()
+  for (const { listens } of controlListeners.values()) {
+    for (const { stanza, address, at } of listens.values()) {
+      const { instance } = stanza
+      if (names.has(instance) && address.kind !== 'unix' && address.port === 0)
+        report.error(`Listen ${quote(instance)} is in two Control_Listeners`, at)
+      names.add(instance)
+    }
+  }
 }
 
 function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, report: Report): void {
