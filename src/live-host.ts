@@ -26,7 +26,7 @@ export interface LiveParts {
   readonly read: ReadSource
   readonly events: EventBus
   readonly started: Settings
-  readonly warnings: () => readonly Diagnostic[]
+  readonly inForce: { readonly settings: Settings; readonly warnings: readonly Diagnostic[] }
   /** in every process */
   readonly reopenLogs: () => Promise<void>
   /** puts it in force, in every process or in none */
@@ -34,19 +34,19 @@ export interface LiveParts {
 }
 
 export function liveConfiguration(parts: LiveParts): LiveConfiguration {
-  const { main, read, events, started, warnings, reopenLogs, apply } = parts
+  const { main, read, events, started, inForce, reopenLogs, apply } = parts
   return new LiveConfiguration(
     {
       main,
       below: read.below,
       stored: read.stored,
       started,
-      warnings,
+      inForce,
       reopenLogs,
       clock: Date.now,
       apply: async (files) => {
         await apply(files)
-        return warnings()
+        return inForce.warnings
       },
       audit: (fact) => {
         events.emit({ kind: 'configuration-change', ...fact })

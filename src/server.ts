@@ -271,7 +271,7 @@ export class Server {
       started,
       events: this.#parts.events,
       main: this.#options.file,
-      warnings: () => this.warnings,
+      inForce: this,
       reopenLogs: () => this.#parts.logs.reopen(),
       apply: async (files) => await (await this.prepareReload(replaying(files))).commit(),
     })

@@ -225,7 +225,7 @@ export class Supervisor {
       read: { below: diskFiles, stored: true, record: files },
       events: this.#events,
       started: settings,
-      warnings: () => this.warnings,
+      inForce: this,
       reopenLogs: async () => {
         await Promise.all([this.#logs.reopen(), this.#crew.askAll('reopenLogs', undefined, COMMIT_MS)])
       },

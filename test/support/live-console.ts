@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { ChangeFact } from '../../src/config/live/audit.ts'
 import { LiveConfiguration } from '../../src/config/live/live-configuration.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { type RecordedFiles, recording } from '../../src/config/recorded-files.ts'
+import { type RecordedFiles, recording, replaying } from '../../src/config/recorded-files.ts'
 import { diskFiles } from '../../src/config/source.ts'
 import { ConsoleError } from '../../src/console/answer.ts'
 import { runCommand } from '../../src/console/commands.ts'
@@ -31,6 +31,7 @@ export async function liveConsole(file: string): Promise<LiveConsole> {
   const { files, record } = recording(diskFiles)
   const { settings } = await loadSettings(file, files)
   if (settings === undefined) throw new Error(`${file} cannot be loaded: ${readFileSync(file, 'utf8')}`)
+  let now = settings
   const facts: ChangeFact[] = []
   const applied: RecordedFiles[] = []
   let failure: Error | undefined
@@ -40,7 +41,12 @@ export async function liveConsole(file: string): Promise<LiveConsole> {
     stored: true,
     started: settings,
     clock: () => NOW,
-    warnings: () => [],
+    inForce: {
+      get settings() {
+        return now
+      },
+      warnings: [],
+    },
     reopenLogs: () => Promise.resolve(),
     audit: (fact: ChangeFact) => void facts.push(fact),
     apply: async (next: RecordedFiles) => {
@@ -48,7 +54,8 @@ export async function liveConsole(file: string): Promise<LiveConsole> {
       failure = undefined
       if (error !== undefined) throw error
       applied.push(next)
-      return await Promise.resolve([])
+      now = (await loadSettings(file, replaying(next))).settings ?? now
+      return []
     },
   }
   const live = new LiveConfiguration(host, record)

@@ -21,7 +21,7 @@ import { type Saved, saveChanges } from './save.ts'
 import { fingerprint, showScope } from './scope-tree.ts'
 import { mistake, wrongValue } from './target.ts'
 import { Transactions } from './transactions.ts'
-import { type ConfigurationView, localFileOf, RefusedChange, viewOf } from './view.ts'
+import { type ConfigurationView, localFileOf, RefusedChange, viewInForce, viewOf } from './view.ts'
 import { weakerBy } from './weaker.ts'
 
 export interface LiveHost {
@@ -42,8 +42,7 @@ export interface LiveHost {
   readonly apply: (files: RecordedFiles) => Promise<readonly Diagnostic[]>
   /** at the begin of each reload, also of one that fails: logrotate has moved the files */
   readonly reopenLogs: () => Promise<void>
-  /** about what is in force */
-  readonly warnings: () => readonly Diagnostic[]
+  readonly inForce: { readonly settings: Settings; readonly warnings: readonly Diagnostic[] }
   readonly audit: (fact: ChangeFact) => void
 }
 
@@ -68,6 +67,8 @@ export class LiveConfiguration {
   #inForce: InForce
   /** of what is in force; read when somebody asks for the first time */
   #view: Promise<ConfigurationView> | undefined
+  /** files were written since the settings in force were read from them */
+  #moved = false
   #version = 0
   /** the last number of a change */
   #number = 0
@@ -94,7 +95,7 @@ export class LiveConfiguration {
   /** What a connection sees: its transaction, where it has one open. */
   async view(connection?: AbortSignal): Promise<ConfigurationView> {
     const open = this.#transactions.of(connection)
-    this.#view ??= this.#read(this.#inForce.changes)
+    this.#view ??= this.#look()
     return open === undefined ? await this.#view : await this.#read(this.#with(open.changes))
   }
 
@@ -199,6 +200,7 @@ export class LiveConfiguration {
       const saved = await saveChanges({ main: this.#host.main, record, changes, localOnly })
       this.#inForce = { record: saved.record, changes: saved.left.map(({ change }) => change) }
       this.#view = undefined
+      this.#moved ||= saved.files.length > 0
       for (const { change, files } of saved.saved) this.#auditAll([change], 'saved', who, files)
       return saved
     })
@@ -234,7 +236,7 @@ export class LiveConfiguration {
     this.#refuseRestart(before, view)
     await this.#refuseUnreadFile(before, view)
     const weakened = added.map((each) => weakerBy(each, before, view))
-    const known = new Set(this.#host.warnings().map(keyOf))
+    const known = new Set(this.#host.inForce.warnings.map(keyOf))
     let warnings: readonly Diagnostic[]
     try {
       warnings = await this.#host.apply({ ...this.#inForce.record, changes })
@@ -297,12 +299,20 @@ export class LiveConfiguration {
   #switch(inForce: InForce, { name: by }: Who, line = ''): void {
     this.#inForce = inForce
     this.#view = undefined
+    this.#moved = false
     this.#version += 1
     this.#last = { by, at: this.#host.clock(), line }
   }
 
   #with(added: readonly LiveChange[]): readonly LiveChange[] {
     return added.reduce(withChange, this.#inForce.changes)
+  }
+
+  /** Nothing is checked again, unless the places of values have moved. */
+  async #look(): Promise<ConfigurationView> {
+    const { record, changes } = this.#inForce
+    if (this.#moved) return await this.#read(changes)
+    return await viewInForce(this.#host.main, { ...record, changes }, this.#host.inForce.settings)
   }
 
   async #read(changes: readonly LiveChange[]): Promise<ConfigurationView> {

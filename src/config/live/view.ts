@@ -4,6 +4,7 @@ import { ConfigError, type Diagnostic, type Origin } from '../diagnostic.ts'
 import { loadSettings } from '../load.ts'
 import { type RecordedFiles, replaying } from '../recorded-files.ts'
 import type { Settings } from '../settings.ts'
+import { readSource } from '../source.ts'
 import { dateTime } from './audit.ts'
 import { CONSOLE, type LiveChange } from './change.ts'
 import { type ScopeTree, scopeTree } from './scope-tree.ts'
@@ -34,6 +35,23 @@ export async function viewOf(main: string, record: RecordedFiles): Promise<Confi
   const { settings, diagnostics, readSource, statements } = await loadSettings(main, replaying(record))
   const { changes = [] } = record
   return { tree: scopeTree(statements), settings, diagnostics, readSource, changes }
+}
+
+/** The same of a configuration whose settings are there already. */
+export async function viewInForce(
+  main: string,
+  record: RecordedFiles,
+  settings: Settings,
+): Promise<ConfigurationView> {
+  const source = await readSource(main, replaying(record))
+  const { changes = [] } = record
+  return {
+    tree: scopeTree(source.statements),
+    settings,
+    diagnostics: settings.diagnostics,
+    readSource: (file) => source.text(file),
+    changes,
+  }
 }
 
 /** `console, by WHO, at TIME` for what was set live, FILE:LINE for the rest. */
