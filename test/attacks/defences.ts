@@ -7,6 +7,7 @@
 
 import type { Defence } from './defence.ts'
 import { identityDefences } from './defences-identity.ts'
+import { pageDefences } from './defences-page.ts'
 import { sessionDefences } from './defences-sessions.ts'
 
-export const defences: readonly Defence[] = [...sessionDefences, ...identityDefences]
+export const defences: readonly Defence[] = [...sessionDefences, ...identityDefences, ...pageDefences]

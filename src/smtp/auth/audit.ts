@@ -41,13 +41,15 @@ export async function auditAuth(settings: Settings, stores: CredentialStores): P
   return [...found.values()]
 }
 
-/** Those of mail, and the Listens of the console. */
+/** Those of mail, and the Listens of the console and of the page. */
 function* scopesWithLogins(
   settings: Settings,
 ): Iterable<{ readonly scope: InboundScope; readonly rows: readonly MechanismRow[] }> {
   for (const { scope } of settings.inboundScopes()) yield { scope, rows: configuredMechanisms(scope) }
   for (const { scope } of settings.controlListens)
     yield { scope, rows: MECHANISMS.filter(({ option }) => scope.options[option] !== undefined) }
+  for (const { scope, page } of settings.httpListens)
+    if (page?.users !== undefined) yield { scope, rows: MECHANISMS.filter(({ name }) => name === 'LOGIN') }
 }
 
 // oxlint-disable-next-line max-params -- where it goes, and the parts of one diagnostic
