@@ -1,15 +1,14 @@
 /**
  * The bytes of one client: read when asked for, written in batches, both with deadlines.
  *
- * At most one chunk is read ahead beyond the socket's own buffer, so a session that is busy stops its client by TCP.
- * Replies are collected and leave with `flush`, so that pipelined commands are answered in one segment (RFC 2920 §3.2).
+ * Nothing is read ahead beyond the socket's own buffer, so a session that is busy stops its client by TCP. Replies
+ * are collected and leave with `flush`, so that pipelined commands are answered in one segment (RFC 2920 §3.2).
  * A client that does not take its replies is cut off: nothing more is read from it until they are gone, and not for
  * longer than the limit.
  *
  * Socket errors never surface as events: the next read says `end`, the next flush throws ClientGoneError.
  *
- * Every command of every session passes here, so what is done for each wait is kept small: chunks come straight from
- * the socket's `data` events, and a session has one timer, which is set anew only when it has rung or would ring too late.
+ * A session has one timer, which is set anew only when it has rung or would ring too late.
  */
 
 import type { Socket } from 'node:net'
@@ -38,8 +37,6 @@ export class ClientIo {
   /** what is spoken through now: the accepted socket, or TLS over it */
   #socket: Socket
   #reading = false
-  /** came while nobody waited for it; the socket rests until it is taken */
-  #ahead: Buffer | undefined
   #ended = false
   #interrupted = false
   #wake: (() => void) | undefined
@@ -86,15 +83,14 @@ export class ClientIo {
     this.#listen()
     const deadline = timeout === undefined ? undefined : performance.now() + timeout
     for (;;) {
-      const chunk = this.#takeAhead()
-      if (chunk !== undefined) return { kind: 'chunk', chunk }
+      const chunk = this.#socket.read() as Buffer | null
+      if (chunk !== null) return { kind: 'chunk', chunk }
       if (this.#ended || this.#gone.taken) return { kind: 'end' }
       if (this.#interrupted) {
         this.#interrupted = false
         return { kind: 'interrupted' }
       }
       if (deadline !== undefined && performance.now() >= deadline) return { kind: 'timeout' }
-      if (this.#socket.isPaused()) this.#socket.resume()
       await this.#wait(deadline)
     }
   }
@@ -138,8 +134,7 @@ export class ClientIo {
    * in clear text before it could have seen our answer.
    */
   takeBuffered(): Buffer {
-    const ahead = this.#takeAhead()
-    const chunks = ahead === undefined ? [] : [ahead]
+    const chunks: Buffer[] = []
     for (;;) {
       const chunk = this.#socket.read() as Buffer | null
       if (chunk === null) break
@@ -148,15 +143,12 @@ export class ClientIo {
     return Buffer.concat(chunks)
   }
 
-  /** Gives the socket away, with what nobody has read. Reads and writes rest until `attach`. */
+  /** Gives the socket away. Reads and writes rest until `attach`. */
   detach(): Socket {
     const socket = this.#socket
-    socket.off('data', this.#onData)
+    socket.off('readable', this.#onReadable)
     socket.off('end', this.#onEnd)
     socket.off('drain', this.#onDrain)
-    socket.pause()
-    const ahead = this.#takeAhead()
-    if (ahead !== undefined) socket.unshift(ahead)
     this.#reading = false
     return socket
   }
@@ -220,24 +212,16 @@ export class ClientIo {
   #listen(): void {
     if (this.#reading) return
     this.#reading = true
-    this.#socket.on('data', this.#onData)
+    this.#socket.on('readable', this.#onReadable)
     this.#socket.on('end', this.#onEnd)
     this.#socket.on('drain', this.#onDrain)
-    // the listener accepts sockets at rest
-    this.#socket.resume()
     if (this.#socket.readableEnded) this.#onEnd()
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#ahead = this.#ahead === undefined ? chunk : Buffer.concat([this.#ahead, chunk])
-    if (this.#wake === undefined) this.#socket.pause()
-    else this.#wake()
-  }
-
-  #takeAhead(): Buffer | undefined {
-    const chunk = this.#ahead
-    this.#ahead = undefined
-    return chunk
+  readonly #onReadable = (): void => {
+    // An end that nobody reads up to would otherwise go unnoticed while policy lets the client wait.
+    if (this.#socket.readableLength === 0) this.#socket.read(0)
+    this.#wake?.()
   }
 
   readonly #onDrain = (): void => this.#wake?.()
