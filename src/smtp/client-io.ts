@@ -59,7 +59,7 @@ export class ClientIo {
         resolve()
       }
       if (socket.closed) closed()
-      else socket.once('close', closed)
+      else socket.on('close', closed)
     })
   }
 
@@ -158,7 +158,7 @@ export class ClientIo {
     this.#socket = socket
     socket.allowHalfOpen = true
     socket.on('error', this.#onLost)
-    socket.once('close', this.#onLost)
+    socket.on('close', this.#onLost)
     if (socket.destroyed) this.#onLost()
   }
 
