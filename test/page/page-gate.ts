@@ -16,14 +16,16 @@ import type { DecisionOutcome, DecisionRecord } from '../../src/events/decision.
 import { EventBus, type ServerEvent } from '../../src/events/events.ts'
 import type { LiveSession } from '../../src/events/live.ts'
 import { pageHost } from '../../src/page-host.ts'
+import { writePki } from '../../src/tls/pki.ts'
 import { OperatorPage } from '../../src/web/page/page.ts'
 import { WebServer } from '../../src/web/server.ts'
+import { testPki } from '../support/test-ca.ts'
 
 export const CONF = `ESMTP_Listener {
   TLS_Certificate = "server.pem"
   TLS_Key = "server.key"
   TLS_Client_CA = "ca.pem"
-  Listen "127.0.0.1:2525" {
+  Listen "127.0.0.1:2525" { Use_SSL = true
     TLS_Verify_Mode = "require"
     Peer "10.0.0.0/8" { TLS_Verify_Mode = "none" Idle_Time = 60 }
   }
@@ -74,6 +76,7 @@ export async function startPageGate(world: World): Promise<PageGate> {
   writeFileSync(path.join(folder, 'users'), 'alice:secret\nbob:secret\n')
   const file = path.join(folder, 'gate.conf')
   writeFileSync(file, `Hostname = "gate.example"\n${CONF}`)
+  await writePki(folder, await testPki())
   const { files, record } = recording()
   const { settings } = await loadSettings(file, files)
   if (settings === undefined) throw new Error('the configuration of the test is wrong')

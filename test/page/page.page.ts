@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Browser } from 'playwright-core'
+import { testPki } from '../support/test-ca.ts'
 import { faults, go, launch, visit } from './browser.ts'
 import { HOSTILE, type PageGate, startPageGate } from './page-gate.ts'
 
@@ -181,6 +182,17 @@ describe('from a refused client to the line of the configuration', () => {
     await page.getByLabel('Client address').fill('no address')
     await page.getByRole('button', { name: 'Explain' }).click()
     await page.getByRole('alert').getByText('is not an IP address').waitFor()
+    await page.getByLabel('Client address').fill('192.0.2.7')
+    await page.getByRole('button', { name: 'Explain' }).click()
+    await page.getByText('✕ The handshake fails').waitFor()
+    assert.ok(
+      (await page.locator('.steps .place').allInnerTexts()).some((each) => each.endsWith('gate.conf:7')),
+    )
+    assert.deepEqual(await faults(page), [])
+    const { clients } = await testPki()
+    await page.getByLabel(/^Certificate/).fill(clients.valid.cert)
+    await page.getByRole('button', { name: 'Explain' }).click()
+    await page.getByText(/✓ Let in/).waitFor()
     await page.getByLabel(/^Certificate/).fill('-----BEGIN PRIVATE KEY-----')
     await page.getByRole('button', { name: 'Explain' }).click()
     await page.getByRole('alert').getByText('private key').waitFor()

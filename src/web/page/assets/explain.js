@@ -85,13 +85,14 @@ function formOf({ listen, peer, certificate }) {
 
 function show({ steps, conclusion }) {
   const good = conclusion.outcome === 'let-in'
+  const doubt = ' Something was withheld: a live gate could come to something else.'
   return [
     h(
       'p',
       { class: `notice ${good ? 'good' : 'bad'}` },
-      h('strong', {}, good ? 'Let in. ' : 'Not let in. '),
-      conclusion.text,
-      conclusion.conditional && ' Something was withheld: a live gate could come to something else.',
+      h('span', { 'aria-hidden': 'true' }, good ? '✓ ' : '✕ '),
+      `${conclusion.text.charAt(0).toUpperCase()}${conclusion.text.slice(1)}.`,
+      conclusion.conditional && doubt,
     ),
     h('ol', { class: 'steps' }, steps.map(step)),
   ]

@@ -159,7 +159,7 @@ async function askFail(queueName, done) {
         'p',
         {},
         h('strong', {}, `${count(data.messages, 'message')} would fail.`),
-        data.underWay > 0 && ` ${data.underWay} more are being delivered and would be left alone.`,
+        data.underWay > 0 && ` What is being delivered is left alone: ${count(data.underWay, 'message')}.`,
         ' This cannot be taken back.',
       ),
       senders.length > 0 &&
