@@ -217,7 +217,7 @@ export interface DecisionEnd {
    * because the server stops; `failed`: the handshake did not come about
    */
   readonly how: 'quit' | 'left' | 'closed' | 'failed'
-  /** messages taken over */
+  /** messages taken over for one recipient at least; what policy dropped is refused */
   readonly accepted: number
   /** commands, recipients and messages refused: lines of the rejectlog */
   readonly refused: number

@@ -78,7 +78,10 @@ export async function acceptMessage(
   }
   const tellBounces = await takeBounces(session, transaction, message)
   const messages = await messagesOf(session, transaction, message, received)
-  if (messages.length > 0) await keep(session, received.writer, messages)
+  if (messages.length > 0) {
+    await keep(session, received.writer, messages)
+    session.kept += 1
+  }
   tellBounces()
   return finish(session, replyOf(answer, thanks.code, thanks.text))
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import type { LiveSession } from '../events/live.ts'
 import type { SessionFacts } from '../policy/phases.ts'
 import type { Verdict } from '../policy/verdict.ts'
 import { startHost } from './session-host.fixture.ts'
@@ -197,9 +198,18 @@ test('a discarded message is answered 250, told as a rejection and not kept', as
     'data_spool_each_rcpt',
     'set_binding',
   ] as const) {
-    await withClient({ policy: { [phase]: () => discard } }, async (client, host) => {
+    const looks: (() => LiveSession)[] = []
+    const liveSessions = {
+      add: (look: () => LiveSession) => {
+        looks.push(look)
+        return () => undefined
+      },
+    }
+    const options = { policy: { [phase]: () => discard }, services: { liveSessions } }
+    await withClient(options, async (client, host) => {
       await openData(client)
       assert.match(await client.command('A: b\r\n\r\n.'), /^250 2\.0\.0 message .* accepted$/, phase)
+      assert.equal(looks[0]?.().receptions, 0, 'nor counted as taken')
       assert.equal(host.enqueued.length, 0)
       assert.equal(host.rejections().length, 1, phase)
       assert.equal(host.rejections()[0]?.text, '550 5.7.1 [internal] discarded by policy')

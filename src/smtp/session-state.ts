@@ -99,8 +99,10 @@ export class Session {
   authFailures = 0
   badCommands = 0
   internalErrors = 0
-  /** messages taken on this connection */
+  /** messages answered 250 on this connection, those that policy dropped among them */
   receptions = 0
+  /** messages of this connection that the mainlog has, for one recipient at least */
+  kept = 0
   /** recipients accepted on this connection */
   recipients = 0
   transaction: Transaction | undefined

@@ -6,7 +6,7 @@ import type { Session } from './session-state.ts'
 
 /** @param since when the session began, milliseconds since the epoch */
 export function viewOf(session: Session, since: number): LiveSession {
-  const { connection, peer, hello, authenticated, receptions } = session
+  const { connection, peer, hello, authenticated, kept } = session
   return {
     connectionId: connection.id,
     remote: connection.remote,
@@ -17,6 +17,6 @@ export function viewOf(session: Session, since: number): LiveSession {
     tls: peer.kind === 'plaintext' ? 'none' : peer.kind,
     subject: peer.kind === 'verified' || peer.kind === 'unverified' ? peer.certificate.subject : '',
     user: authenticated?.user ?? '',
-    receptions,
+    receptions: kept,
   }
 }

@@ -73,7 +73,7 @@ function beginTranscript({ io, services, connection }: Session): void {
 /** The record of a TLS connection. A client that was gone before we could close has left. */
 function tellDecision(session: Session): void {
   const how = session.quit ? 'quit' : session.ended ? 'closed' : 'left'
-  session.decision.ended(how, session.receptions)
+  session.decision.ended(how, session.kept)
 }
 
 /** Policy may drop what it keeps for this session. */
