@@ -65,6 +65,7 @@ export interface Doors {
 export class ConsoleDoor implements Door {
   readonly listener: string
   readonly address: string
+  readonly network: string
   readonly operator: Operator | undefined
   readonly offer: LoginOffer
   readonly #doors: Doors
@@ -76,6 +77,7 @@ export class ConsoleDoor implements Door {
     this.#arrival = arrival
     this.listener = arrival.listener
     this.address = arrival.address
+    this.network = addressKey(arrival.address)
     const unix = arrival.address === ''
     const folder = unix && !access.loginNeeded ? proofFolder() : undefined
     const from = unix ? 'local' : clientAddress(arrival)
@@ -118,22 +120,22 @@ export class ConsoleDoor implements Door {
     return await this.#advance(() => exchange.next(answer))
   }
 
-  async admit(operator: Operator, command: string): Promise<Admission> {
+  async admit(operator: Operator, command: string, shown: string): Promise<Admission> {
     const access = this.#doors.accessOf(this.#arrival)
     const stranger = operator.known === 'not' || operator.known === 'system-user'
     if (access === undefined || access.denied || (access.loginNeeded && stranger)) {
-      this.#tell(operator.name, { act: 'command', good: false, command })
+      this.#tell(operator.name, { act: 'command', good: false, command: shown })
       return { kind: 'denied', reason: 'the configuration has changed: connect again', close: true }
     }
     const role = await this.#roleFor(access, operator, command)
     const good = access.authorization === undefined ? undefined : role !== undefined
-    this.#tell(operator.name, { act: 'command', good, command, role: role ?? '' })
+    this.#tell(operator.name, { act: 'command', good, command: shown, role: role ?? '' })
     if (good !== false) return { kind: 'allowed' }
     return { kind: 'denied', reason: 'Not Authorized for this command', close: false }
   }
 
-  ended(operator: Operator, command: string, good: boolean): void {
-    this.#tell(operator.name, { act: 'end', good, command })
+  ended(operator: Operator, shown: string, good: boolean): void {
+    this.#tell(operator.name, { act: 'end', good, command: shown })
   }
 
   /** The role that allows it; '' for what everybody may. */
@@ -187,7 +189,7 @@ export class ConsoleDoor implements Door {
       service: SERVICE,
       hostname,
       peer: this.#arrival.peer,
-      client: addressKey(this.address),
+      client: this.network,
     }
   }
 

@@ -32,6 +32,8 @@ export interface ClientOptions {
   /** on which socket it came in */
   readonly place: string
   readonly door: Door
+  /** whether there is room for somebody who has just logged in */
+  readonly hasRoomFor: (operator: Operator) => boolean
   readonly limits: {
     /** octets of an answer; what is more is cut off, and said so */
     readonly answer: number
@@ -41,6 +43,9 @@ export interface ClientOptions {
     readonly login: number
   }
 }
+
+/** said in place of a welcome */
+export const NO_ROOM = 'too many clients of the console are connected'
 
 export class ConsoleClient {
   readonly place: string
@@ -72,8 +77,13 @@ export class ConsoleClient {
     return this.#operator === undefined
   }
 
-  get address(): string {
-    return this.#door.address
+  get network(): string {
+    return this.#door.network
+  }
+
+  /** undefined: he has to log in */
+  get operator(): Operator | undefined {
+    return this.#operator
   }
 
   start(): void {
@@ -198,6 +208,8 @@ export class ConsoleClient {
   async #login(line: string): Promise<Frame> {
     const end = await this.#logins.take(line)
     if (end.operator !== undefined) {
+      if (this.#operator === undefined && !this.#options.hasRoomFor(end.operator))
+        return this.#close({ frame: { status: 'error', text: `${NO_ROOM}\n` }, close: true })
       this.#operator = end.operator
       clearTimeout(this.#loginDeadline)
     }
@@ -233,8 +245,10 @@ export class ConsoleClient {
 
   /** @throws ConsoleError, also where he may not */
   async #admitted({ typed, words, json, operator }: Asked): Promise<string> {
-    const command = withoutSecrets(canonical(words))
-    const admission = await this.#door.admit(operator, command)
+    const command = canonical(words)
+    // stars could make a command look like one that a rule allows
+    const shown = withoutSecrets(command)
+    const admission = await this.#door.admit(operator, command, shown)
     if (admission.kind === 'denied') {
       if (admission.close) this.#ending = true
       throw new ConsoleError(admission.reason)
@@ -258,7 +272,7 @@ export class ConsoleClient {
     } finally {
       this.#following = undefined
       this.#socket.pause()
-      this.#door.ended(operator, command, good)
+      this.#door.ended(operator, shown, good)
     }
   }
 

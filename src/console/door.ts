@@ -9,8 +9,8 @@ import type { Operator } from './operator.ts'
 export interface Door {
   /** the Listen as configured */
   readonly listener: string
-  /** '' for a UNIX socket */
-  readonly address: string
+  /** what counts as one client's address: of IPv6 a whole /64; '' for a UNIX socket */
+  readonly network: string
   /** milliseconds that the client may be silent; 0 = for ever. As the configuration in force has it */
   readonly timeout: number
   /** who may come in as he is; undefined: he has to log in */
@@ -20,12 +20,16 @@ export interface Door {
   begin(mechanism: string, initial: string | undefined): Promise<LoginStep>
   /** The client's answer to a challenge, base64; `*` gives up. */
   next(response: string): Promise<LoginStep>
-  /** Before a command runs, and accounted for. @param command as it is run, without its secrets */
-  admit(operator: Operator, command: string): Promise<Admission>
+  /**
+   * Before a command runs, and accounted for.
+   * @param command as it is run, which rules of authorization read
+   * @param shown the same without its secrets, for accounts
+   */
+  admit(operator: Operator, command: string, shown: string): Promise<Admission>
   /** The groups that somebody is in, by AuthorizationParameters. */
   groupsOf(operator: Operator): Promise<readonly string[]>
-  /** A command has ended. */
-  ended(operator: Operator, command: string, good: boolean): void
+  /** A command has ended. @param shown as in `admit` */
+  ended(operator: Operator, shown: string, good: boolean): void
 }
 
 /** Told to a client when it connects. */

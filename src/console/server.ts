@@ -7,14 +7,17 @@
  */
 
 import type { Socket } from 'node:net'
-import { type ClientOptions, ConsoleClient } from './client.ts'
+import { type ClientOptions, ConsoleClient, NO_ROOM } from './client.ts'
 import type { Door } from './door.ts'
+import type { Operator } from './operator.ts'
 import { encodeFrame } from './protocol.ts'
 
 export type { GatheredServices } from './client.ts'
 
 type ConsoleLimits = ClientOptions['limits'] & {
   readonly clients: number
+  /** of one user who has logged in: nobody takes the places of all others */
+  readonly clientsPerUser: number
   /** clients that have to log in and have not, and those of one address among them */
   readonly strangers: number
   readonly strangersPerAddress: number
@@ -22,6 +25,7 @@ type ConsoleLimits = ClientOptions['limits'] & {
 
 const consoleLimits: ConsoleLimits = {
   clients: 32,
+  clientsPerUser: 8,
   answer: 8 * 1024 * 1024,
   stall: 60_000,
   strangers: 16,
@@ -29,7 +33,8 @@ const consoleLimits: ConsoleLimits = {
   login: 60_000,
 }
 
-export interface ConsoleServerOptions extends Omit<ClientOptions, 'place' | 'door' | 'limits'> {
+export interface ConsoleServerOptions
+  extends Omit<ClientOptions, 'place' | 'door' | 'hasRoomFor' | 'limits'> {
   readonly limits?: Partial<ConsoleLimits>
 }
 
@@ -48,22 +53,38 @@ export class ConsoleServer {
     // without a listener an error would end the process; 'close' follows every error
     socket.on('error', () => undefined)
     if (!this.#hasRoom(door)) {
-      turnAway(socket, 'too many clients of the console are connected')
+      turnAway(socket, NO_ROOM)
       return
     }
-    const client = new ConsoleClient(socket, { ...this.#options, place, door, limits: this.#limits })
+    const client = new ConsoleClient(socket, {
+      ...this.#options,
+      place,
+      door,
+      hasRoomFor: (operator) => this.#hasRoomFor(operator),
+      limits: this.#limits,
+    })
     this.#clients.set(socket, client)
     socket.once('close', () => this.#clients.delete(socket))
     client.start()
   }
 
   /** Those who have not logged in take no places from those who have. */
-  #hasRoom({ operator, address }: Door): boolean {
-    const all = [...this.#clients.values()]
-    const strangers = all.filter((client) => client.isStranger)
-    if (operator !== undefined) return all.length - strangers.length < this.#limits.clients
-    const near = strangers.filter((client) => client.address === address)
+  #hasRoom({ operator, network }: Door): boolean {
+    if (operator !== undefined) return this.#hasRoomFor(operator)
+    const strangers = [...this.#clients.values()].filter((client) => client.isStranger)
+    const near = strangers.filter((client) => client.network === network)
     return strangers.length < this.#limits.strangers && near.length < this.#limits.strangersPerAddress
+  }
+
+  #hasRoomFor({ name, known }: Operator): boolean {
+    const { clients, clientsPerUser } = this.#limits
+    const operators = [...this.#clients.values()].flatMap(({ operator }) => operator ?? [])
+    if (operators.length >= clients) return false
+    const isLogin = known === 'password' || known === 'certificate'
+    return (
+      !isLogin ||
+      operators.filter((each) => each.name === name && each.known === known).length < clientsPerUser
+    )
   }
 
   /** Ends every client of a place, or of all: each after the command that it waits for. */

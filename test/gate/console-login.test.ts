@@ -424,7 +424,7 @@ describe('strangers', () => {
       ended: () => undefined,
     }
     const operator = { name: 'x', known: 'password', from: '' } as const
-    let next = { address: '192.0.2.1', operator: undefined as typeof operator | undefined }
+    let next = { network: '192.0.2.1', operator: undefined as typeof operator | undefined }
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (peer) =>
       console.take(peer, '', { ...door, ...next }),
     )
@@ -436,7 +436,7 @@ describe('strangers', () => {
     })
     const { port } = server.address() as { readonly port: number }
     const come = async (address: string, who?: typeof operator): Promise<[Raw, string | undefined]> => {
-      next = { address, operator: who }
+      next = { network: address, operator: who }
       const raw = new Raw(connect({ host: '127.0.0.1', port }))
       return [raw, (await raw.frame())?.status]
     }

@@ -402,7 +402,7 @@ describe('the socket', () => {
 function openDoor(timeout: number): Door {
   return {
     listener: '',
-    address: '',
+    network: '',
     timeout: timeout * 1000,
     operator: anonymousOperator,
     offer: { needed: false, mechanisms: [] },

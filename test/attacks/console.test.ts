@@ -1,0 +1,153 @@
+/** The console against those who got in, or nearly: places that others need, rules that read something else than what runs. */
+
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { describe, test } from 'node:test'
+import { ConsoleConnection } from '../../src/cli/console/connection.ts'
+import { credentialsFrom } from '../../src/cli/console/login.ts'
+import type { ControlAccess } from '../../src/config/settings-control.ts'
+import type { Door } from '../../src/console/door.ts'
+import type { Operator } from '../../src/console/operator.ts'
+import { type Frame, FrameReader } from '../../src/console/protocol.ts'
+import { ConsoleServer } from '../../src/console/server.ts'
+import type { ConsoleServices } from '../../src/console/services.ts'
+import { ConsoleDoor, type Doors } from '../../src/console-door.ts'
+import { formatOperator } from '../../src/logs/acctlog.ts'
+import { startTestGate } from '../support/test-gate.ts'
+
+const PASSWORD = 'correct horse battery'
+const DIGEST = createHash('md5').update(`mallory:console:${PASSWORD}`).digest('hex')
+
+describe('places', () => {
+  test('who logs in takes one of those that there are, and no user takes all', async (t) => {
+    const come = await bareConsole(t, { clients: 3, clientsPerUser: 2, strangers: 9, strangersPerAddress: 9 })
+    const statuses: (string | undefined)[] = []
+    for (const name of ['mallory', 'mallory', 'mallory', 'alice', 'bob']) {
+      const client = await come('192.0.2.1')
+      assert.equal(client.hello?.status, 'hello')
+      statuses.push((await client.say(`login PLAIN ${name}`))?.status)
+    }
+    assert.deepEqual(statuses, ['ok', 'ok', 'error', 'ok', 'error'])
+  })
+
+  test('strangers of one IPv6 network are one address', () => {
+    assert.equal(networkOf('2001:db8::1'), networkOf('2001:db8::ffff:2'))
+    assert.notEqual(networkOf('2001:db8::1'), networkOf('2001:db8:0:1::1'))
+    assert.notEqual(networkOf('192.0.2.1'), networkOf('192.0.2.2'))
+  })
+})
+
+test('a rule reads the command that runs, and the accounts have it without its secrets', async () => {
+  const gate = await startTestGate({
+    conf: `
+ESMTP_Listener { Listen "127.0.0.1:0" { } }
+Control_Listener "tcp" {
+  AuthDigestMD5Parameters = [ uri = "digest://FOLDER/passwd" realm = "console" ]
+  Enable_Authorization = true
+  Listen "127.0.0.1:0" { }
+}
+Authorization { Role "mallory" { allow = ( "^config set (?!.*(?i:hostname))" ) } }`,
+    files: { passwd: `mallory:console:${DIGEST}\n` },
+  })
+  try {
+    const [host = '', port = ''] = (gate.server.serviceAddresses.console[0] ?? '').split(':')
+    const connection = await ConsoleConnection.open(
+      { kind: 'tcp', host, port: Number(port), shown: '', user: 'mallory', tls: undefined },
+      credentialsFrom({
+        user: 'mallory',
+        passwordFile: undefined,
+        environment: PASSWORD,
+        prompt: undefined,
+      }),
+    )
+    const line = 'config set domain token.example hostname = evil.example'
+    assert.match((await connection.ask(line)).text, /Not Authorized/)
+    connection.close()
+    const accounts = gate.events.flatMap((event) => (event.kind === 'operator' ? formatOperator(event) : []))
+    assert.match(accounts.at(-1) ?? '', /@mallory@0@config set domain token\.example \*\*\*$/)
+  } finally {
+    await gate.stop()
+  }
+})
+
+const access: ControlAccess = {
+  mechanisms: {},
+  failures: { limit: 0, window: 1, delay: 0 },
+  denied: false,
+  loginNeeded: true,
+  authorization: undefined,
+  timeout: 0,
+}
+
+class Client {
+  readonly #socket: Socket
+  readonly #reader = new FrameReader()
+  hello: Frame | undefined
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** One frame. */
+  async frame(): Promise<Frame | undefined> {
+    const [chunk] = (await once(this.#socket, 'data')) as [Buffer]
+    return this.#reader.push(chunk)[0]
+  }
+
+  async say(line: string): Promise<Frame | undefined> {
+    this.#socket.write(`${line}\n`)
+    return await this.frame()
+  }
+}
+
+/** A console whose users need no password; `login PLAIN NAME` is one. */
+async function bareConsole(
+  t: { after: (fn: () => void) => void },
+  limits: ConstructorParameters<typeof ConsoleServer>[0]['limits'] & object,
+): Promise<(network: string) => Promise<Client>> {
+  const services = { version: 'test', pid: 1, hostname: () => 'x' } as unknown as ConsoleServices
+  const console = new ConsoleServer({ services, limits, onPanic: (_level, text) => assert.fail(text) })
+  const waiting: string[] = []
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (peer) =>
+    console.take(peer, '', doorOf(waiting.shift() ?? '')),
+  )
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    console.destroy()
+    server.close()
+  })
+  const { port } = server.address() as { readonly port: number }
+  return async (network) => {
+    waiting.push(network)
+    const client = new Client(connect({ host: '127.0.0.1', port }))
+    client.hello = await client.frame()
+    return client
+  }
+}
+
+function doorOf(network: string): Door {
+  return {
+    listener: '',
+    network,
+    timeout: 0,
+    operator: undefined,
+    offer: { needed: true, mechanisms: ['PLAIN'] },
+    begin: (_mechanism, name = '') => Promise.resolve({ kind: 'passed', operator: operatorOf(name) }),
+    next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false }),
+    admit: () => Promise.resolve({ kind: 'allowed' }),
+    groupsOf: () => Promise.resolve([]),
+    ended: () => undefined,
+  }
+}
+
+function operatorOf(name: string): Operator {
+  return { name, known: 'password', from: '' }
+}
+
+function networkOf(address: string): string {
+  const arrival = { listener: 'l', address, port: 1, peer: { kind: 'plaintext' } } as const
+  return new ConsoleDoor({} as Doors, arrival, access).network
+}
