@@ -20,8 +20,9 @@ import { SmtpClient } from '../test/support/smtp-client.ts'
 const messages = Number(process.argv[2] ?? 300)
 const rounds = Number(process.argv[3] ?? 5)
 const SENDERS = 10
-/** rounds that do not count: until then the runtime still translates what it runs often */
-const WARM_UP = 3
+/** receptions at each gate that do not count: until then the runtime still translates what it runs often */
+const WARM_UP_MESSAGES = 5000
+const WARM_UP = Math.ceil(WARM_UP_MESSAGES / messages)
 /** of /proc/PID/stat; USER_HZ is 100 on Linux */
 const TICKS_PER_SECOND = 100
 
