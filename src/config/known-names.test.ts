@@ -21,6 +21,14 @@ describe('names', () => {
     }
   })
 
+  test('what every object of the language has is no name', () => {
+    for (const name of ['constructor', '__proto__']) {
+      assert.equal(findOption(name, 'global'), undefined)
+      assert.equal(findStanza(name, 'global'), undefined)
+      assert.equal(displayName(name).toLowerCase(), name)
+    }
+  })
+
   test('names are in lower case, and no stanza is both read and skipped', () => {
     for (const name of [...summary, ...stanzas]) assert.equal(name, name.toLowerCase())
     for (const name of stanzas) {

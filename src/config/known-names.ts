@@ -65,7 +65,7 @@ export function findStanza(name: string, scope: ScopeName): KnownStanza | undefi
   const service = name === 'listen' ? listenOf[scope] : name === 'peer' ? peerOf[scope] : undefined
   if (service !== undefined) return { kind: 'read', scope: service }
   if (name === 'peer' && serviceScopes.has(scope)) return { kind: 'skipped' }
-  const parents = readStanzas[name as ScopeName]
+  const parents = Object.hasOwn(readStanzas, name) ? readStanzas[name as ScopeName] : undefined
   if (parents?.includes(scope)) return { kind: 'read', scope: name as ScopeName }
   if (acceptedStanzas.includes(name) && scope === 'global') return { kind: 'accepted' }
   const skippedIn = skipped.get(name)
@@ -89,11 +89,13 @@ export function namesIn(scope: ScopeName): string[] {
 
 /** `tls_verify_mode` → `TLS_Verify_Mode`: the way Momentum prints names. */
 export function displayName(name: string): string {
-  const special = wholeNames[name]
-  if (special !== undefined) return special
+  if (Object.hasOwn(wholeNames, name)) return wholeNames[name] ?? name
   return name
     .split('_')
-    .map((word) => wordForms[word] ?? `${word.charAt(0).toUpperCase()}${word.slice(1)}`)
+    .map((word) => {
+      const form = Object.hasOwn(wordForms, word) ? wordForms[word] : undefined
+      return form ?? `${word.charAt(0).toUpperCase()}${word.slice(1)}`
+    })
     .join('_')
 }
 
