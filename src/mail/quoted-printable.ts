@@ -4,6 +4,12 @@
  */
 
 const lineLength = 76
+const [TAB, LF, CR, SPACE, DOT, EQUALS] = [9, 10, 13, 32, 46, 61]
+const HEX = '0123456789ABCDEF'
+/** 1 for octets that stand for themselves in the midst of a line */
+const isPlain = Uint8Array.from({ length: 256 }, (_, octet) =>
+  octet === TAB || (octet >= SPACE && octet < 127 && octet !== EQUALS) ? 1 : 0,
+)
 
 export interface QuotedPrintableOptions {
   /** `crlf`: that alone, as mail on its way has it; `any`: CRLF and LF, both become CRLF */
@@ -12,50 +18,69 @@ export interface QuotedPrintableOptions {
   readonly stuff?: boolean
 }
 
-/** Lines of at most 76 characters with CRLF between them; line ends of the text stay line ends. */
+/**
+ * Lines of at most 76 characters with CRLF between them; line ends of the text stay line ends. Octet by octet in one
+ * buffer: a body may have millions, and nothing else is done meanwhile.
+ */
 export function encodeQuotedPrintable(
   text: string,
   { lineEnds, stuff = false }: QuotedPrintableOptions,
 ): string {
-  const lines = text.split(lineEnds === 'crlf' ? '\r\n' : /\r?\n/)
-  return lines.map((line) => encodeLine(line, stuff)).join('\r\n')
+  const from = Buffer.from(text, 'latin1')
+  // at worst each octet takes three, and each line of 75 a soft break and a second dot
+  const to = Buffer.allocUnsafe(Math.ceil(from.length * 3 * (1 + 4 / 72)) + 4)
+  let at = 0
+  let column = 0
+  for (let i = 0; i < from.length; i++) {
+    const octet = from[i] ?? 0
+    const ends = lineEndAt(from, i, lineEnds)
+    if (ends > 0) {
+      to[at++] = CR
+      to[at++] = LF
+      column = 0
+      i += ends - 1
+      continue
+    }
+    const plain = isPlain[octet] === 1 && !(isBlank(octet) && endsLine(from, i + 1, lineEnds))
+    const width = plain ? 1 : 3
+    // room for the soft line break
+    if (column + width > lineLength - 1) {
+      to[at++] = EQUALS
+      to[at++] = CR
+      to[at++] = LF
+      column = 0
+      if (stuff && octet === DOT) {
+        to[at++] = DOT
+        column = 1
+      }
+    }
+    if (plain) to[at++] = octet
+    else {
+      to[at++] = EQUALS
+      to[at++] = HEX.charCodeAt(octet >> 4)
+      to[at++] = HEX.charCodeAt(octet & 15)
+    }
+    column += width
+  }
+  return to.toString('latin1', 0, at)
 }
+
+/** How many octets of a line end stand here; 0: none. */
+function lineEndAt(bytes: Buffer, at: number, lineEnds: QuotedPrintableOptions['lineEnds']): 0 | 1 | 2 {
+  const octet = bytes[at]
+  if (octet === CR && bytes[at + 1] === LF) return 2
+  return octet === LF && lineEnds === 'any' ? 1 : 0
+}
+
+function endsLine(bytes: Buffer, at: number, lineEnds: QuotedPrintableOptions['lineEnds']): boolean {
+  return at === bytes.length || lineEndAt(bytes, at, lineEnds) > 0
+}
+
+const isBlank = (octet: number): boolean => octet === SPACE || octet === TAB
 
 /** Whether a text goes as it is: printable ASCII in lines that are not too long, with CRLF everywhere. */
 export function isPlainText(text: string): boolean {
   return !/[^\t\r\n -~]|\r(?!\n)|(?<!\r)\n|[^\r\n]{990}/.test(text)
-}
-
-function encodeLine(line: string, stuff: boolean): string {
-  const pieces: string[] = []
-  let piece = ''
-  for (let i = 0; i < line.length; i++) {
-    const token = encodeOctet(line.charCodeAt(i), i === line.length - 1)
-    // room for the soft line break
-    if (piece.length + token.length > lineLength - 1) {
-      pieces.push(piece)
-      piece = ''
-    }
-    if (piece === '' && pieces.length > 0 && stuff && token === '.') piece = '.'
-    piece += token
-  }
-  pieces.push(piece)
-  return pieces.join('=\r\n')
-}
-
-/** Every octet as it is written in the midst of a line; made once, since a body has millions. */
-const tokens: readonly string[] = Array.from({ length: 256 }, (_, octet) =>
-  (octet > 32 && octet < 127 && octet !== 61) || octet === 32 || octet === 9
-    ? String.fromCharCode(octet)
-    : escapeOctet(octet),
-)
-
-function encodeOctet(octet: number, last: boolean): string {
-  return last && (octet === 32 || octet === 9) ? escapeOctet(octet) : (tokens[octet] ?? '')
-}
-
-function escapeOctet(octet: number): string {
-  return `=${octet.toString(16).toUpperCase().padStart(2, '0')}`
 }
 
 /** Undefined when a `=` stands for nothing. Blanks at the end of a line are taken away, as §6.7 (3) asks. */
