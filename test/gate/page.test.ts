@@ -136,10 +136,8 @@ describe('the way in', () => {
     assert.ok(!reply.text.includes(client.cookie.split('=')[1] ?? ''), 'the token is in the cookie alone')
     assert.equal((await client.view('summary')).status, 200)
     // a second login does not leave the first one behind
-    const before = client.cookie
+    const old = Object.assign(new PageClient(place()), { cookie: client.cookie, csrf: client.csrf })
     await client.login('alice', 'correct horse')
-    const old = new PageClient(place())
-    old.cookie = before
     assert.equal((await old.view('summary')).status, 401)
     assert.equal((await client.post('logout', {})).status, 200)
     assert.equal((await client.view('summary')).status, 401)
@@ -206,6 +204,19 @@ describe('what an attacker’s page cannot do', () => {
       (await client.ask('api/view/summary', { headers: { 'Sec-Fetch-Site': 'cross-site' } })).status,
       403,
     )
+  })
+
+  test('the cookie alone, which whatever listens on another port of this host is sent, opens nothing', async () => {
+    const client = await loggedIn()
+    const thief = Object.assign(new PageClient(place()), { cookie: client.cookie })
+    assert.deepEqual((await thief.session()).data, { login: true })
+    assert.equal((await thief.view('summary')).status, 401)
+    // nor does the cookie of somebody else's session, which a neighbour may set
+    const other = await loggedIn('bob', 'battery staple')
+    const lured = Object.assign(new PageClient(place()), { cookie: other.cookie, csrf: client.csrf })
+    assert.deepEqual((await lured.session()).data, { login: true })
+    assert.equal((await lured.view('summary')).status, 401)
+    assert.equal((await client.view('summary')).status, 200)
   })
 
   test('by another name nothing is answered; a body has an end; a cookie sent twice is none', async () => {

@@ -74,7 +74,8 @@ export class PageClient {
       this.address.split(':').at(-1),
     ]
     const { tls = false, credential } = this.#options
-    const all = { ...(this.cookie === '' ? {} : { Cookie: this.cookie }), ...headers }
+    const session = this.cookie === '' ? {} : { Cookie: this.cookie, 'X-CSRF-Token': this.csrf }
+    const all = { ...session, ...headers }
     const options = {
       host,
       port,

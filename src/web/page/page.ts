@@ -1,7 +1,8 @@
 /**
  * The operators' page: its files, logging in and out, views, acts. Everything under `/page/`.
  *
- * Nobody sees anything of this server without a session, and a session comes from a password of the configured users or, where
+ * A session is a cookie, and a token that only the page's own script can read: cookies know no ports, so that whatever else
+ * listens on the same host is sent the cookie, and may set one. Nobody sees anything of this server without a session, and a session comes from a password of the configured users or, where
  * the Listen answers verified certificates alone and has no users, from the certificate. An act needs a name among
  * Page_Operators, the session's CSRF token and an Origin of our own, and leaves an audit line. Whatever fails refuses.
  */
@@ -147,13 +148,12 @@ export class OperatorPage {
     if (method === 'GET' || method === 'HEAD') {
       fromOwnPage(asked.request)
       if (kind === 'session') return this.#session(asked)
-      if (kind === 'view') return await this.#view(what, this.#enter(asked))
+      if (kind === 'view') return await this.#view(what, this.#enter(asked, this.#keyed(asked)))
     } else if (method === 'POST') {
       fromOwnOrigin(asked)
       if (kind === 'login') return await this.#login(asked)
-      const entered = this.#enter(asked)
-      if (!sameSecret(String(asked.request.headers['x-csrf-token'] ?? ''), entered.session.csrf))
-        throw new PageError(403, 'This did not come from the page.')
+      const entered = this.#enter(asked, this.#find(asked))
+      if (!hasToken(asked, entered.session)) throw new PageError(403, 'This did not come from the page.')
       if (kind === 'logout') return this.#logout(entered)
       if (kind === 'explain') return await this.#explain(entered)
       if (kind === 'act') return await this.#act(what, entered)
@@ -180,7 +180,7 @@ export class OperatorPage {
   /** Who is logged in; where a certificate is all that is needed, it logs in by itself. */
   #session(asked: Request): PageAnswer {
     const { visit } = asked
-    const session = this.#find(asked)
+    const session = this.#keyed(asked)
     if (session !== undefined) return json(this.#about(session, visit))
     if (visit.terms.users !== undefined) return json({ login: true })
     const subject = subjectOf(visit.visitor)
@@ -263,10 +263,15 @@ export class OperatorPage {
   }
 
   /** @throws PageError where nobody is logged in */
-  #enter(asked: Request): Entered {
-    const session = this.#find(asked)
+  #enter(asked: Request, session: PageSession | undefined): Entered {
     if (session === undefined) throw new PageError(401, 'Log in first.')
     return { ...asked, session, operator: operatorOf(session, asked.visit) }
+  }
+
+  /** A cookie alone may be anybody's. */
+  #keyed(asked: Request): PageSession | undefined {
+    const session = this.#find(asked)
+    return session !== undefined && hasToken(asked, session) ? session : undefined
   }
 
   #find({ request, visit }: Request): PageSession | undefined {
@@ -294,6 +299,10 @@ function fromOwnOrigin({ request, visit }: Request): void {
   const schemes = visit.localPort === 0 ? ['https', 'http'] : [visit.secure ? 'https' : 'http']
   if (host === undefined || !schemes.some((scheme) => origin === `${scheme}://${host}`))
     throw new PageError(403, 'This did not come from the page.')
+}
+
+function hasToken({ request }: Request, { csrf }: PageSession): boolean {
+  return sameSecret(String(request.headers['x-csrf-token'] ?? ''), csrf)
 }
 
 function mayAct({ user }: PageSession, { terms }: PageVisit): boolean {

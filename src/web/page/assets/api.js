@@ -1,6 +1,12 @@
 /** Asking the server. Who is no longer logged in is told so, once, wherever it is found out. */
 
-const state = { csrf: '', asking: 0, onLogin: () => undefined, onMissing: () => undefined }
+/**
+ * The half of a session that is no cookie. Kept for this origin, so for all its windows, and for no other port of this host;
+ * worth nothing without the cookie.
+ */
+const TOKEN = 'postern-token'
+
+const state = { asking: 0, onLogin: () => undefined, onMissing: () => undefined }
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -47,7 +53,7 @@ export async function explain(question) {
 }
 
 async function post(path, body, known = true) {
-  const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': state.csrf }
+  const headers = { 'Content-Type': 'application/json' }
   return await request(path, { method: 'POST', headers, body: JSON.stringify(body) }, known)
 }
 
@@ -64,7 +70,8 @@ async function answerTo(path, options) {
   const busy = options.headers?.['X-Refresh'] === undefined
   if (busy) tellBusy(1)
   try {
-    return await fetch(`/page/api/${path}`, { credentials: 'same-origin', ...options })
+    const headers = { 'X-CSRF-Token': localStorage.getItem(TOKEN) ?? '', ...options.headers }
+    return await fetch(`/page/api/${path}`, { credentials: 'same-origin', ...options, headers })
   } catch (error) {
     if (error.name === 'AbortError') throw error
     throw new ApiError(0, 'The gate does not answer.')
@@ -82,6 +89,6 @@ function tellBusy(change) {
 }
 
 function remember(answer) {
-  state.csrf = answer.csrf ?? ''
+  localStorage.setItem(TOKEN, answer.csrf ?? '')
   return answer
 }
