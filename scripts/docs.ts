@@ -1,5 +1,6 @@
 /**
- * Writes the pages that are made from the code's own tables: docs/options.md, docs/events.md and docs/compatibility.md. A test fails
+ * Writes the pages that are made from the code's own tables: docs/options.md, docs/events.md, docs/compatibility.md and the
+ * list of options in docs/delivery.md. A test fails
  * when they are not what the tables say; `npm run docs` writes them anew.
  */
 
@@ -8,6 +9,7 @@ import path from 'node:path'
 import { permissions } from '../src/config/codec.ts'
 import { displayName, displayScopes } from '../src/config/known-names.ts'
 import { knownOptions } from '../src/config/known-options.ts'
+import { neverOptions } from '../src/config/never-options.ts'
 import type { OptionRow } from '../src/config/option-row.ts'
 import {
   dmarcOptions,
@@ -31,8 +33,9 @@ import {
   tlsLogOptions,
 } from '../src/config/options-other.ts'
 import { partnerOptions } from '../src/config/options-partner.ts'
-import { hostOptions } from '../src/config/options-queue.ts'
+import { hostOptions, queueGlobals } from '../src/config/options-queue.ts'
 import { httpOptions } from '../src/config/options-services.ts'
+import { sessionGlobals } from '../src/config/options-session.ts'
 import { restricting } from '../src/config/restricting.ts'
 import {
   unaskedDecisions,
@@ -80,6 +83,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
     ['options.md', optionsPage()],
     ['events.md', eventsPage()],
     ['compatibility.md', compatibilityPage()],
+    ['delivery.md', deliveryPage()],
   ])
 }
 
@@ -224,6 +228,39 @@ ${table(authenticateOptions, authenticateNotes)}
 `
 }
 
+const DELIVERY_OPTIONS = '## Options of delivery'
+
+/** The page as it stands, with the list of options at its end made anew. */
+function deliveryPage(): string {
+  const text = readFileSync(path.join(docs, 'delivery.md'), 'utf8')
+  const [written = ''] = text.split(DELIVERY_OPTIONS)
+  const globals = { ...queueGlobals, ...sessionGlobals, dns_servers: globalOptions.dns_servers }
+  const { large_message_threshold, bounce_suppress_list } = globalOptions
+  const stanzas: readonly (readonly [string, Table])[] = [
+    ['In a `Domain`, a `Binding` or a `Binding_Group`, or global', outboundOptions],
+    ['Global alone', { ...globals, large_message_threshold, bounce_suppress_list }],
+    ['`Host`', hostOptions],
+    ['`maildir`', maildirOptions],
+    ['`pipe_transport`', pipeOptions],
+    ['`webhook`', webhookOptions],
+    ['`bounce_logger`', bounceLoggerOptions],
+  ]
+  const tables = stanzas.map(([title, rows]) => {
+    const lines = Object.entries(rows).map(
+      ([name, row]) => `| \`${displayName(name)}\` | ${defaultOf(row)} | ${displayScopes(row.scopes)} |`,
+    )
+    return [`### ${title}`, '', '| option | default | scopes |', '|---|---|---|', ...lines].join('\n')
+  })
+  return `${written.trimEnd()}
+
+${DELIVERY_OPTIONS}
+
+Made from the program's own tables; [options.md](options.md) says what each of them means.
+
+${tables.join('\n\n')}
+`
+}
+
 function table(rows: Table, notes: Readonly<Record<string, string>>): string {
   const lines = Object.entries(rows).map(([name, row]) => {
     const note = notes[name] ?? ''
@@ -257,7 +294,10 @@ function compatibilityPage(): string {
     .filter((name) => !acting.has(name))
     .toSorted()
   const refused = recognised.filter((name) => name in restricting)
-  const ignored = recognised.filter((name) => !(name in restricting))
+  const ignored = recognised.filter((name) => !(name in restricting || name in neverOptions))
+  const never = Object.entries(neverOptions).map(
+    ([name, { instead }]) => `| \`${displayName(name)}\` | ${instead} |`,
+  )
   return `${readFileSync(path.join(docs, 'compatibility.head.md'), 'utf8').trimEnd()}
 
 ## Callouts
@@ -300,6 +340,16 @@ Setting one of these to a value that keeps somebody or something out is an error
 door open.
 
 ${wrap(refused.map(displayName))}
+
+## Options that never act
+
+They say how Momentum works inside, and there is nothing here for them to change. A value that asks for what happens
+anyway is taken as it is; \`check\` warns of any other one and says what happens in its place. None of them weakens
+anything.
+
+| option | what happens |
+|---|---|
+${never.join('\n')}
 
 ## Options that are recognised and do nothing yet
 

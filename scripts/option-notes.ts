@@ -166,6 +166,9 @@ const queueGlobalNotes: Notes<QueueGlobals> = {
     'mail for which policy chose no binding: `normal` goes out, `none` gets 451 instead of 250, `suspended` waits in the queue',
   server_reserve_outbound_connections:
     'of the deliveries that may be under way at once, those kept for domains that have none; at most a quarter of them',
+  soft_bounce_drain_rate: 'bounces and other notices of an end that are made at once; never more than 32',
+  disk_queue_drain_rate:
+    'messages that are taken over from the spool in one go at a start; other work goes on in between',
 }
 
 export const globalNotes: Notes<GlobalValues> = {
@@ -176,6 +179,8 @@ export const globalNotes: Notes<GlobalValues> = {
   spool_min_free: '+ octets that stay free on the spool’s file system; below it MAIL is answered `452 4.3.1`',
   reception_memory:
     '+ octets of bodies under reception in memory at once; more goes to files; a change needs a restart',
+  large_message_threshold:
+    'octets beyond which a body has a file of its own; at most 4M; a change needs a restart',
   local_changes_file:
     'read after all other files, where it is there; what is set live is written back into it where no other file may be written; [live-configuration.md](live-configuration.md)',
   local_changes_only:
@@ -197,6 +202,16 @@ export const globalNotes: Notes<GlobalValues> = {
 }
 
 const queueNotes: Notes<OutboundQueueValues> = {
+  fully_resolve_before_smtp:
+    '`false`: a host is tried as soon as all of its preference and of better ones are looked up; no matter for domains in the global Relay_Domains and Bounce_Domains',
+  only_use_best_mx_for_relay_domains:
+    'for domains in the global Relay_Domains and Bounce_Domains only MX hosts of the best preference are tried',
+  connection_allocation_aggressiveness:
+    '`high`: as many deliveries at once as Max_Outbound_Connections allows; `normal`: one, and one more with each that reaches a host, until one reaches none',
+  max_resident_transfails:
+    'messages that wait for a retry whose envelopes are in memory, in all; of others they are read when the time comes',
+  drop_body_after_trans_fail:
+    'failures after which a message’s envelope is in memory no more while it waits for a retry; 0 = after the first',
   retry_interval: 'seconds before the first retry; doubles with each failure',
   max_retry_interval: 'seconds between two attempts at most',
   message_expiration: 'seconds after which a message fails',
@@ -294,6 +309,8 @@ export const outboundNotes: Notes<OutboundValues> = {
   delivery_method:
     '`ESMTP`, `SMTP` (HELO alone, no extensions) or `LMTP` (an answer for each recipient); the others of Momentum are errors',
   lmtp_port: 'port of the next hop with LMTP',
+  mta_sts_dns_cname_max_depth:
+    'aliases (CNAME) that may lead to the TXT record of MTA-STS, 0 to 15; where there are more no policy is found by it',
   xclient: 'the client a message came from is told with XCLIENT: `no`, `ifavailable` or `required`',
   outbound_smtp_auth_type: '`PLAIN`, `LOGIN` or `XOAUTH2`: we log in at the host',
   outbound_smtp_auth_user: 'the user',

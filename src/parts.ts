@@ -85,7 +85,7 @@ export async function buildParts(
   const { settings } = generation
   const ids = new IdGenerator({ pid: process.pid, clock: Date.now })
   const facts = keepFacts(settings, events, node)
-  const { spoolbase, spool_mode, spool_min_free, reception_memory } = settings.global
+  const { spoolbase, spool_mode, spool_min_free, reception_memory, large_message_threshold } = settings.global
   const reserve = { octets: spool_min_free }
   const spoolOptions = {
     path: spoolbase.path,
@@ -94,6 +94,7 @@ export async function buildParts(
       return reserve.octets
     },
     receptionMemory: Math.floor(reception_memory / (node?.workers ?? 1)),
+    largeBody: large_message_threshold,
     sharers: node?.workers ?? 1,
     clock: Date.now,
     events,

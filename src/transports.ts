@@ -86,6 +86,7 @@ function plannerOf(
       roots: async () => await material.webRoots(),
       allows: (address) => !prohibited.some((network) => cidrContains(network, address)),
     },
+    maxAliases: (domain) => settings.resolveOutbound(domain).options.mta_sts_dns_cname_max_depth,
     clock: Date.now,
     onFailure: (domain, { type: failure, message: reason }) =>
       events.emit({

@@ -8,7 +8,12 @@ import { test } from 'node:test'
 import { commandLineFiles } from '../scripts/command-line.ts'
 import { generatedPages } from '../scripts/docs.ts'
 import { runProgram } from '../src/cli/program.ts'
+import { findOption, findStanza } from '../src/config/known-names.ts'
 import { loadSettingsFromText } from '../src/config/load.ts'
+import { pipeOptions, webhookOptions } from '../src/config/options-delivery.ts'
+import { maildirOptions, outboundOptions } from '../src/config/options-other.ts'
+import { hostOptions, queueGlobals } from '../src/config/options-queue.ts'
+import { sessionGlobals } from '../src/config/options-session.ts'
 
 const root = path.join(import.meta.dirname, '..')
 
@@ -42,6 +47,54 @@ test('the README’s configuration is understood', async () => {
   )
   assert.ok(settings !== undefined, JSON.stringify(diagnostics))
   assert.equal(text.trim().split('\n').length, 10)
+})
+
+test('docs/delivery.md has every option of delivery, and tells of none that does not act', () => {
+  const text = readFileSync(path.join(root, 'docs/delivery.md'), 'utf8')
+  const listed = new Set(
+    [...text.matchAll(/^\| `([A-Za-z0-9_]+)` \|/gm)].map(([, name = '']) => name.toLowerCase()),
+  )
+  const tables = [
+    outboundOptions,
+    queueGlobals,
+    sessionGlobals,
+    hostOptions,
+    maildirOptions,
+    pipeOptions,
+    webhookOptions,
+  ]
+  for (const name of tables.flatMap((each) => Object.keys(each))) assert.ok(listed.has(name), name)
+  const scopes = [
+    'global',
+    'domain',
+    'binding',
+    'host',
+    'maildir',
+    'pipe_transport',
+    'webhook',
+    'bounce_logger',
+  ] as const
+  const acts = (name: string): boolean =>
+    [...scopes, 'pathway' as const, 'listen' as const].some((scope) => {
+      const found = findOption(name, scope) ?? findStanza(name, scope)
+      return found?.kind === 'acts' || found?.kind === 'read'
+    })
+  const mentioned = [...text.matchAll(/`([A-Z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+)(?: = [^`]*)?`/g)].map(
+    ([, name = '']) => name,
+  )
+  assert.ok(mentioned.length > 50)
+  const others = new Set([
+    'EX_DATAERR',
+    'EX_NOUSER',
+    'EX_NOHOST',
+    'EX_UNAVAILABLE',
+    'EX_NOPERM',
+    'EX_TEMPFAIL',
+  ])
+  assert.deepEqual(
+    mentioned.filter((name) => !others.has(name) && !acts(name.toLowerCase())),
+    [],
+  )
 })
 
 /** Pages of this repository that a page leads to. */

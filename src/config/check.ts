@@ -13,6 +13,7 @@ import { Instances } from './instances.ts'
 import { displayName, displayScopes, findOption, findStanza, namesIn } from './known-names.ts'
 import { restrictingStanzas } from './known-stanzas.ts'
 import type { Model, Stanza } from './model.ts'
+import { type NeverOption, neverOptions } from './never-options.ts'
 import type { OptionRow, ScopeName } from './option-row.ts'
 import { selectors } from './options-partner.ts'
 import { quote } from './render.ts'
@@ -78,7 +79,8 @@ class Checker {
         this.#set(stanza, name, found.row, value)
         break
       case 'recognised':
-        this.#recognised(name, value, at)
+        if (neverOptions[name] === undefined) this.#recognised(name, value, at)
+        else this.#never(name, value, neverOptions[name])
         break
       case 'elsewhere':
         this.#report.error(`${displayName(name)} is ${validIn(stanza.scope, found.scopes, at)}`, at)
@@ -114,6 +116,17 @@ class Checker {
     }
     if (result !== undefined) stanza.settings.set(name, { value: result.value, at: value.at })
     else stanza.wrong.add(name)
+  }
+
+  #never(name: string, value: Value, { valid, needs, already, instead }: NeverOption): void {
+    const shown = displayName(name)
+    const text = value.kind === 'scalar' ? value.text : undefined
+    if (text === undefined || !valid.test(text)) {
+      const given = text === undefined ? `a ${nounOf(value)}` : quote(text)
+      this.#report.error(`${shown} needs ${needs}, not ${given}`, value.at)
+    } else if (already?.test(text) !== true) {
+      this.#report.warning(`${shown} = ${text} changes nothing: ${instead}`, value.at)
+    }
   }
 
   #recognised(name: string, value: Value, at: Position): void {

@@ -11,6 +11,7 @@ import { ConfigError, type Origin } from './diagnostic.ts'
 import { suggestion } from './edit-distance.ts'
 import { displayName, displayScopes, findOption } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
+import { neverOptions } from './never-options.ts'
 import { customLoggerOptions } from './options-custom-logger.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
@@ -93,6 +94,8 @@ function noSuchOption(key: string): string {
   if (moduleTables.some((table) => Object.hasOwn(table, key)) && found.kind === 'elsewhere') {
     return `${displayName(key)} has the value that its stanza says: ${displayScopes(found.scopes)}`
   }
+  const never = neverOptions[key]
+  if (never !== undefined) return `${displayName(key)} never acts: ${never.instead}`
   return `${displayName(key)} is recognised, not implemented`
 }
 

@@ -9,6 +9,7 @@
 
 import { statSync } from 'node:fs'
 import path from 'node:path'
+import { domainMatches } from '../mail/address.ts'
 import { checkAuthSchemes } from './auth-schemes.ts'
 import { authenticitySettings, checkAuthenticity } from './authenticity.ts'
 import { check } from './check.ts'
@@ -112,6 +113,7 @@ interface About {
 function makeSettings(model: Model, { file, files, directory, diagnostics }: About): Settings {
   const resolver = new Resolver(model)
   const listens = makeListens(model, resolver)
+  const relayed = [...globalList(model, 'relay_domains'), ...globalList(model, 'bounce_domains')]
   return Object.freeze({
     file,
     files: Object.freeze([...files]),
@@ -156,12 +158,18 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     resolveInbound: (listen: ListenSettings, address: string | undefined, pathway?: string) =>
       resolver.inbound(listen.instance, address, pathway),
     resolveOutbound: (domain: string, egress?: Egress) => resolver.outbound(domain, egress),
+    isRelayDomain: (domain: string) => domainMatches(relayed, domain),
     resolveHost: (names: readonly string[], egress?: Egress) => resolver.host(names, egress),
     findBinding: (binding: string, group?: string) => resolver.findBinding(binding, group),
     bindingsOf: (group: string) => resolver.bindingsOf(group),
     outboundScopes: () => resolver.outboundScopes(),
     inboundScopes: () => inboundScopes(model, resolver, listens),
   })
+}
+
+/** What the global scope says itself: that of a Pathway is another matter. */
+function globalList({ global }: Model, option: 'relay_domains' | 'bounce_domains'): readonly string[] {
+  return (global.settings.get(option)?.value as readonly string[] | undefined) ?? []
 }
 
 function makeListens(model: Model, resolver: Resolver): readonly ListenSettings[] {

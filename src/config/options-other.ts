@@ -7,6 +7,7 @@
 
 import {
   bool,
+  type Codec,
   count,
   countOrMinusOne,
   filePath,
@@ -36,6 +37,14 @@ import type {
 
 const global: readonly ScopeName[] = ['global']
 
+/** What is not in a file goes through memory, several bodies at once. */
+const LARGEST_IN_MEMORY = 4 * 1024 ** 2
+const largeBody: Codec<number> = (value, context) => {
+  const octets = size(value, context)
+  if (octets === undefined || octets.value <= LARGEST_IN_MEMORY) return octets
+  return context.error('can be 4M at most', value.at)
+}
+
 export const globalOptions: OptionTable<GlobalValues> = {
   hostname: { codec: hostname, default: undefined, scopes: global },
   spoolbase: {
@@ -48,6 +57,7 @@ export const globalOptions: OptionTable<GlobalValues> = {
   spool_min_free: { codec: size, default: 100 * 1024 ** 2, scopes: global },
   /** + */
   reception_memory: { codec: size, default: 64 * 1024 ** 2, scopes: global },
+  large_message_threshold: { codec: largeBody, default: 256 * 1024, scopes: global },
   control_client_timeout: { codec: seconds, default: 60, scopes: global },
   trace_smtp_mode: { codec: permissions, default: 0o640, scopes: global },
   /** read where the configuration's files are read, and after all of them */

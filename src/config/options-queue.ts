@@ -8,9 +8,13 @@ import { blackhole, localAddress, retries, throttle } from './codec-queue.ts'
 import { bindingScopes, destinationScopes, domainScopes, type OptionTable } from './option-row.ts'
 import type { HostValues, OutboundQueueValues, QueueGlobals } from './settings-queue.ts'
 
+const rate = count('a whole number', { min: 1, max: 1_000_000 })
+
 export const queueGlobals: OptionTable<QueueGlobals> = {
   default_binding: { codec: oneOf(['normal', 'none', 'suspended']), default: 'normal', scopes: ['global'] },
   server_reserve_outbound_connections: { codec: count(), default: 200, scopes: ['global'] },
+  soft_bounce_drain_rate: { codec: rate, default: 100, scopes: ['global'] },
+  disk_queue_drain_rate: { codec: rate, default: 1000, scopes: ['global'] },
 }
 
 export const queueOptions: OptionTable<OutboundQueueValues> = {
@@ -52,6 +56,15 @@ export const queueOptions: OptionTable<OutboundQueueValues> = {
     default: 75_000,
     scopes: bindingScopes,
   },
+  fully_resolve_before_smtp: { codec: bool, default: true, scopes: destinationScopes },
+  only_use_best_mx_for_relay_domains: { codec: bool, default: true, scopes: ['global'] },
+  connection_allocation_aggressiveness: {
+    codec: oneOf(['normal', 'high']),
+    default: 'high',
+    scopes: destinationScopes,
+  },
+  max_resident_transfails: { codec: count(), default: 100, scopes: ['global'] },
+  drop_body_after_trans_fail: { codec: count(), default: 3, scopes: destinationScopes },
 }
 
 export const hostOptions: OptionTable<HostValues> = {

@@ -3,7 +3,7 @@
  * tls-verify, tls-ca, use-dane, mta-sts, modules/outbound-smtp-auth). Rows marked + are extensions.
  */
 
-import { bool, type Codec, filePath, line, longSeconds, oneOf, pathUnless } from './codec.ts'
+import { bool, type Codec, count, filePath, line, longSeconds, oneOf, pathUnless } from './codec.ts'
 import { deliveryMethod, lmtpPort } from './codec-delivery.ts'
 import { ciphers, protocols, tls13Suites } from './codec-tls.ts'
 import { destinationScopes, type OptionTable, type ScopeName } from './option-row.ts'
@@ -28,6 +28,11 @@ export const sessionOptions: OptionTable<OutboundSessionValues> = {
   enable_dane: { codec: bool, default: undefined, scopes: destinationScopes },
   use_mta_sts: { codec: bool, default: false, scopes: ['domain', 'global'] },
   enable_mta_sts: { codec: bool, default: undefined, scopes: destinationScopes },
+  mta_sts_dns_cname_max_depth: {
+    codec: count('a whole number', { min: 0, max: 15 }),
+    default: 5,
+    scopes: ['domain', 'global'],
+  },
   xclient: { codec: demand, default: 'no', scopes: destinationScopes },
   delivery_method: { codec: deliveryMethod, default: 'ESMTP', scopes: destinationScopes },
   lmtp_port: { codec: lmtpPort, default: 2003, scopes: destinationScopes },

@@ -8,6 +8,7 @@ const onlyAtStart = [
   'spoolbase',
   'spool_mode',
   'reception_memory',
+  'large_message_threshold',
 ] as const satisfies readonly (keyof GlobalValues)[]
 
 /**

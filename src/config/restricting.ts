@@ -33,7 +33,6 @@ export const restricting: Readonly<Record<string, RegExp>> = {
 
 /** Values that say what happens here anyway: nothing to warn about. */
 export const alreadySo: Readonly<Record<string, RegExp>> = {
-  force_fsync: yes(),
   tls_engine: /^openssl$/i,
 }
 

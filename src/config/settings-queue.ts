@@ -66,6 +66,16 @@ export interface OutboundQueueValues {
   readonly max_resident_messages: number
   /** attempts under way at once in all, beyond which none begins in this binding */
   readonly server_max_outbound_connections: number
+  /** all hosts of a domain are looked up before the first is tried */
+  readonly fully_resolve_before_smtp: boolean
+  /** for domains in the global Relay_Domains and Bounce_Domains only hosts of the best preference are tried */
+  readonly only_use_best_mx_for_relay_domains: boolean
+  /** with `normal` a domain gets one more connection with each attempt that reaches a host */
+  readonly connection_allocation_aggressiveness: 'normal' | 'high'
+  /** envelopes in memory, over all, of messages that wait for a retry */
+  readonly max_resident_transfails: number
+  /** failures after which a message is not held in memory while it waits for a retry */
+  readonly drop_body_after_trans_fail: number
 }
 
 /** Options of the global scope that govern the queue. */
@@ -74,6 +84,10 @@ export interface QueueGlobals {
   readonly default_binding: 'normal' | 'none' | 'suspended'
   /** of the attempts that may be under way at once, those that only a domain without one may take */
   readonly server_reserve_outbound_connections: number
+  /** notices of ends that are made at once */
+  readonly soft_bounce_drain_rate: number
+  /** messages that are taken over from the spool in one go, at a start */
+  readonly disk_queue_drain_rate: number
 }
 
 /** Limits of a Host stanza. undefined: there is none. */

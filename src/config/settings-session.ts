@@ -26,6 +26,8 @@ export interface OutboundSessionValues {
   readonly use_mta_sts: boolean
   /** undefined: as use_mta_sts says */
   readonly enable_mta_sts: boolean | undefined
+  /** aliases that may lead to the TXT record of MTA-STS; where there are more the domain has none */
+  readonly mta_sts_dns_cname_max_depth: number
   readonly xclient: 'no' | 'ifavailable' | 'required'
   /** `SMTP` says HELO and knows no extension; `LMTP` (RFC 2033) has an answer for each recipient */
   readonly delivery_method: DeliveryMethod

@@ -126,6 +126,8 @@ export interface GlobalValues extends SessionGlobals, QueueGlobals {
   readonly spool_min_free: number
   /** + bodies under reception that may be in memory at once, octets */
   readonly reception_memory: number
+  /** octets beyond which a body has a file of its own */
+  readonly large_message_threshold: number
   /** seconds of silence after which a client of the console is cut off; 0 = never */
   readonly control_client_timeout: number
   /** permissions of the files of `trace smtp` */
@@ -386,6 +388,8 @@ export interface Settings extends BindingNames, WaysOut {
   resolveInbound(listen: ListenSettings, address: string | undefined, pathway?: string): InboundScope
   /** What holds for mail to a domain (lower case) that leaves by a binding, by default that of mail without one. */
   resolveOutbound(domain: string, egress?: Egress): OutboundScope
+  /** whether the global Relay_Domains or Bounce_Domains have the domain, in lower case */
+  isRelayDomain(domain: string): boolean
   /** What Host stanzas say of a host. @param names its name and its address, in lower case @returns undefined: nothing */
   resolveHost(names: readonly string[], egress?: Egress): HostScope | undefined
   /** Outbound scopes as the configuration writes them: for checks of certificates and for warnings. */

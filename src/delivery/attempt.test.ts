@@ -10,6 +10,7 @@ import type { OutboundValues } from '../config/settings.ts'
 import { LookupError } from '../dns/resolver.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
 import { SmtpTransport, type SmtpTransportOptions } from './attempt.ts'
+import type { MxHosts } from './mx.ts'
 import type { NextHop } from './route.ts'
 import type { AttemptResult } from './transport.ts'
 
@@ -363,6 +364,28 @@ test('a domain is reached at the hosts that its MX records give, in their order'
   const sink = await SmtpSink.start()
   const mx = found({ address: '127.0.0.1', port }, { address: '127.0.0.1', port: sink.port })
   assert.equal((await attempt({ hosts: byMx, mx })).kind, 'delivered')
+  await sink.close()
+})
+
+test('hosts that are handed over in steps are all tried, and the options say which steps there are', async () => {
+  const port = await closedPort()
+  const sink = await SmtpSink.start()
+  const asked: string[] = []
+  const mx: Pick<MxHosts, 'find'> = {
+    find: async ({ bestOnly, stepwise }) => {
+      asked.push([bestOnly && 'best', stepwise && 'steps'].filter((word) => word !== false).join(' '))
+      const first = await found({ address: '127.0.0.1', port }).find()
+      return { ...first, others: found({ address: '127.0.0.1', port: sink.port }).find }
+    },
+  }
+  const stepwise = { fully_resolve_before_smtp: false }
+  const relayed = byMx.map((hop): NextHop => ({ ...hop, relayed: true }))
+  assert.equal((await attempt({ hosts: byMx, mx, options: stepwise })).kind, 'delivered')
+  assert.equal((await attempt({ hosts: byMx, mx })).kind, 'delivered')
+  // a domain that is relayed for goes by hosts that are all looked up, those of the best preference alone
+  await attempt({ hosts: relayed, mx, options: stepwise })
+  await attempt({ hosts: relayed, mx, options: { only_use_best_mx_for_relay_domains: false } })
+  assert.deepEqual(asked, ['steps', '', 'best', ''])
   await sink.close()
 })
 

@@ -101,8 +101,8 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     let until = Number.POSITIVE_INFINITY
     const { connect_timeout_to_delay: patience } = context.options
     const deadline = patience === 0 ? Number.POSITIVE_INFINITY : this.#clock() + patience * 1000
-    for (const hop of context.route.hosts) {
-      const found = this.#allowed(await this.#find(hop, context), context.options)
+    for await (const each of this.#findAll(context)) {
+      const found = this.#allowed(each, context.options)
       if (found.kind === 'permanent') return all(localResult('permanent', found.text))
       if (found.kind === 'transient') {
         if (last.stage === stages.notConnected) last = { ...last, text: found.text }
@@ -132,9 +132,20 @@ export class SmtpTransport implements Transport<SmtpRoute> {
     this.#tls?.close()
   }
 
+  /** What the hops come to, each when its turn has come. @throws the signal's reason */
+  async *#findAll(context: AttemptContext<SmtpRoute>): AsyncGenerator<Found> {
+    for (const hop of context.route.hosts) {
+      let found: Found | undefined = await this.#find(hop, context)
+      while (found !== undefined) {
+        yield found
+        found = found.kind === 'hosts' ? await found.others?.() : undefined
+      }
+    }
+  }
+
   /** @throws the signal's reason */
   async #find(hop: NextHop, context: AttemptContext<SmtpRoute>): Promise<Found> {
-    const { host: name, port, maxAge } = hop
+    const { host: name, port, maxAge, relayed } = hop
     const { options, signal } = context
     if (hop.mx !== true) {
       const addresses = await this.#resolve(hop, context)
@@ -148,6 +159,8 @@ export class SmtpTransport implements Transport<SmtpRoute> {
       preferIpv6: options.prefer_ipv6_mxs,
       // whoever keeps the answer about MX back must not choose the host (RFC 7672 §2.1.2)
       failuresToA: usesDane(options) ? Number.POSITIVE_INFINITY : options.mx_failures_fallback_to_a,
+      bestOnly: relayed === true && options.only_use_best_mx_for_relay_domains,
+      stepwise: relayed !== true && !options.fully_resolve_before_smtp,
       signal,
       ...(maxAge === undefined ? {} : { maxAge }),
     })

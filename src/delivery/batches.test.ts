@@ -338,3 +338,43 @@ test('what is throttled waits in the queue, and is no failure; a reload counts o
   assert.ok((times.at(-1) ?? 0) >= 20)
   assert.equal(bench.told().length, 5)
 })
+
+test('what waits for a retry is in memory while there is room and it has not failed too often', async () => {
+  const bench = new Bench({
+    answer: () => later,
+    options: { max_resident_transfails: 2, drop_body_after_trans_fail: 1, retry_interval: 60 },
+  })
+  const read: string[] = []
+  const message = bench.spool.message.bind(bench.spool)
+  bench.spool.message = async (id) => {
+    read.push(id)
+    return await message(id)
+  }
+  bench.queue.start()
+  await bench.accept(['a', 'b', 'c'].map((id) => to(id)))
+  assert.equal(bench.queue.counts.resident, 2)
+  assert.deepEqual(read, [])
+  await bench.toNextAlarm()
+  assert.deepEqual(read, ['c'])
+  // all have failed twice
+  assert.equal(bench.queue.counts.resident, 0)
+  await bench.toNextAlarm()
+  assert.deepEqual(read, ['c', 'a', 'b', 'c'])
+  assert.deepEqual(
+    [...bench.storage.values()].map(({ state }) => state.attempts),
+    [3, 3, 3],
+  )
+})
+
+test('an operator’s act on a message that waits in memory changes what is tried', async () => {
+  const bench = new Bench({ answer: () => later })
+  bench.queue.start()
+  await bench.accept([to('a')])
+  assert.equal(bench.queue.counts.resident, 1)
+  const selection = { id: 'a' }
+  await bench.queue.ask('act', { act: { kind: 'reroute', domain: 'other.test' }, selection, dryRun: false })
+  assert.equal(bench.queue.counts.resident, 0)
+  bench.answer = ({ envelope }) => (envelope.routingDomain === 'other.test' ? done : never)
+  await bench.toNextAlarm()
+  assert.equal(bench.storage.size, 0)
+})

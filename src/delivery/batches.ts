@@ -33,12 +33,15 @@ export interface BatchesOptions {
   readonly delay: (number: number, until: number) => void
   /** takes a message that failed for good, as the spool knows already */
   readonly fail: (number: number) => void
-  /** an outcome is durable and told: the time to tell the sender that the message is late. Never rejects */
+  /**
+   * An outcome is durable and told: the time to tell the sender that the message is late. Never rejects.
+   * @returns what the spool has of the message now
+   */
   readonly settled: (
     number: number,
     message: StoredMessage,
     state: DeliveryState | undefined,
-  ) => Promise<void>
+  ) => Promise<DeliveryState | undefined>
 }
 
 interface Loaded {
@@ -152,7 +155,9 @@ export class Batches {
     for (const ending of endings) if (ending.kind === 'deferred') queues.block(queue, ending.until)
     const results = endings.flatMap((ending) => (ending.kind === 'attempted' ? [ending.result] : []))
     if (results.length === 0) return
-    if (results.some(({ stage }) => stage > 0)) queue.reachedAt = now()
+    const isReached = results.some(({ stage }) => stage > 0)
+    if (isReached) queue.reachedAt = now()
+    queue.proven = isReached ? queue.proven + 1 : 0
     const { mx_failures_to_delay: most, retry_interval } = queues.scope(queue).options
     queue.lookupFailures = results.every(({ text }) => text === LOOKUP_FAILED) ? queue.lookupFailures + 1 : 0
     if (most === 0 || queue.lookupFailures < most) return
@@ -177,10 +182,13 @@ export class Batches {
     residents.take(number, queues.of(number))
     open.delete(number)
     this.#tell(message, attempted)
-    await this.#options.settled(number, message, state)
-    if (state === undefined) table.remove(number)
-    else if (state.failed) fail(number)
-    else delay(number, state.nextAttempt)
+    const kept = await this.#options.settled(number, message, state)
+    if (kept === undefined) table.remove(number)
+    else if (kept.failed) fail(number)
+    else {
+      residents.holdLate(number, { envelope, state: kept }, queues.of(number))
+      delay(number, kept.nextAttempt)
+    }
   }
 
   #tell({ envelope, state }: StoredMessage, { at, connectionId, outcome, result }: Attempted): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { storedMessage } from '../../test/support/messages.ts'
+import { settingsFor, storedMessage } from '../../test/support/messages.ts'
 import { EMPTY_ID } from '../mail/message-id.ts'
 import { done, Kill, never, Run, settled } from './bouncing.fixture.ts'
 import type { AttemptResult } from './transport.ts'
@@ -53,6 +53,31 @@ test('of a thousand recipients that are refused at once, few have their bounces 
   assert.equal(run.bounces, 200)
   assert.equal(run.storage.size, 0)
   assert.ok(most > 1 && most <= 32, `${most}`)
+})
+
+test('Soft_Bounce_Drain_Rate says how many bounces are made at once', async () => {
+  const run = new Run()
+  const settings = settingsFor({ gateway: 'relay.test' })
+  run.queue.reload({ ...settings, global: { ...settings.global, soft_bounce_drain_rate: 1 } })
+  for (let n = 0; n < 20; n++) await run.accept(storedMessage(`m${n}`))
+  const remove = run.spool.remove.bind(run.spool)
+  const making = new Set<string>()
+  let most = 0
+  const message = run.spool.message.bind(run.spool)
+  run.spool.message = async (id) => {
+    making.add(id)
+    most = Math.max(most, making.size)
+    await new Promise(setImmediate)
+    return await message(id)
+  }
+  run.spool.remove = async (id) => {
+    making.delete(id)
+    await remove(id)
+  }
+  await run.start()
+  for (let n = 0; n < 80 && run.storage.size > 0; n++) await settled()
+  assert.equal(run.storage.size, 0)
+  assert.equal(most, 1)
 })
 
 test('the sender hears of a message that cannot be read any more', async () => {

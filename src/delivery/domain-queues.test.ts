@@ -235,3 +235,22 @@ test('processes that count together have as many attempts as the limits say, all
   two.queues.release(next)
   assert.equal(two.takeAll().length, 1)
 })
+
+test('with `normal` a domain gets one more place with each attempt that reaches a host, and begins anew after one that reaches none', () => {
+  const bench = new Bench(() => ({
+    connection_allocation_aggressiveness: 'normal',
+    max_outbound_connections: 3,
+  }))
+  for (const id of ['1', '2', '3', '4', '5', '6']) bench.push(id, 'a.test')
+  assert.deepEqual(bench.takeAll(), ['1'])
+  const queue = bench.queues.of(bench.table.add('7', { queue: 0, content: 7 }))
+  queue.proven = 1
+  bench.push('8', 'a.test')
+  assert.deepEqual(bench.takeAll(), ['2'])
+  queue.proven = 9
+  bench.push('9', 'a.test')
+  assert.deepEqual(bench.takeAll(), ['3'])
+  queue.proven = 0
+  bench.push('10', 'a.test')
+  assert.deepEqual(bench.takeAll(), [])
+})

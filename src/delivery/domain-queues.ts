@@ -41,6 +41,8 @@ export interface DomainQueue extends Egress {
   reachedAt: number
   /** look-ups in a row that failed */
   lookupFailures: number
+  /** attempts that reached a host since one reached none */
+  proven: number
   scope: OutboundScope
   generation: number
   inRotation: boolean
@@ -154,6 +156,7 @@ export class DomainQueues {
       blockedUntil: 0,
       reachedAt: 0,
       lookupFailures: 0,
+      proven: 0,
       scope: this.#rules.resolve(domain, { bindingGroup, binding }),
       generation: this.#generation,
       inRotation: false,
@@ -356,7 +359,9 @@ export class DomainQueues {
 
   #mayGo(queue: DomainQueue, now: number): boolean {
     if (queue.waiting === 0 || queue.blockedUntil > now || this.isSuspended(queue)) return false
-    const { max_outbound_connections: limit } = queue.scope.options
+    const { max_outbound_connections: limit, connection_allocation_aggressiveness } = queue.scope.options
+    // one that nobody knows yet is not stormed
+    if (connection_allocation_aggressiveness === 'normal' && queue.attempts > queue.proven) return false
     return limit === 0 || queue.attempts < limit
   }
 

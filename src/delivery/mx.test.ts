@@ -169,6 +169,61 @@ test('this server and whatever is not preferred to it are cut off', async () => 
   })
 })
 
+test('where hosts go in steps, a slow one that is not preferred holds nothing up, and none that is preferred is left out', async () => {
+  const zone = {
+    'MX example.test': [mx(10, 'a.test'), mx(10, 'b.test'), mx(20, 'none.test'), mx(30, 'late.test')],
+    'A a.test': ['192.0.2.1'],
+    'A b.test': ['192.0.2.2'],
+    'A late.test': ['192.0.2.9'],
+  }
+  const hosts = finder(zone)
+  const slow = Promise.withResolvers<void>()
+  let isHeld = true
+  server.odd = ({ name }) => {
+    if (name !== 'late.test' || !isHeld) return undefined
+    slow.resolve()
+    return { silent: true }
+  }
+  const found = await find(hosts, { stepwise: true })
+  assert.deepEqual(addressesOf(found).toSorted(), ['192.0.2.1', '192.0.2.2'])
+  await slow.promise
+  const others = found.kind === 'hosts' ? await found.others?.() : undefined
+  // none.test has no address, and late.test was not answered for
+  assert.equal(others?.kind, 'transient')
+  isHeld = false
+  const again = await find(finder(zone), { stepwise: true })
+  const rest = again.kind === 'hosts' ? await again.others?.() : undefined
+  assert.ok(rest !== undefined)
+  assert.deepEqual(addressesOf(rest), ['192.0.2.9'])
+  assert.equal(rest.kind === 'hosts' ? rest.others : 'none', undefined)
+})
+
+test('steps end before this server, and it is no way out by steps either', async () => {
+  const zone = {
+    'MX example.test': [mx(10, 'a.test'), mx(20, 'us.test'), mx(30, 'late.test')],
+    'A a.test': ['192.0.2.1'],
+    'A us.test': ['198.51.100.7'],
+    'A late.test': ['192.0.2.9'],
+    'MX ours.test': [mx(10, 'us.test'), mx(20, 'late.test')],
+  }
+  const hosts = finder(zone)
+  const found = await find(hosts, { stepwise: true })
+  assert.deepEqual(addressesOf(found), ['192.0.2.1'])
+  const others = found.kind === 'hosts' ? await found.others?.() : undefined
+  assert.equal(others?.kind, 'transient')
+  assert.equal((await find(hosts, { domain: 'ours.test', stepwise: true })).kind, 'permanent')
+})
+
+test('only hosts of the best preference count where nothing else is wanted', async () => {
+  const zone = {
+    'MX example.test': [mx(20, 'late.test'), mx(10, 'a.test'), mx(10, 'b.test')],
+    'A b.test': ['192.0.2.2'],
+    'A late.test': ['192.0.2.9'],
+  }
+  assert.deepEqual(addressesOf(await find(finder(zone), { bestOnly: true })), ['192.0.2.2'])
+  assert.deepEqual(addressesOf(await find(finder(zone))), ['192.0.2.2', '192.0.2.9'])
+})
+
 test('IPv6 is looked up where it is used, and comes first where it is preferred', async () => {
   const zone = {
     'MX example.test': [mx(1, 'four.test'), mx(1, 'both.test'), mx(2, 'six.test')],

@@ -3,7 +3,8 @@
  * config/ref-mx-failures-fallback-to-a).
  *
  * By preference, equal ones at random; without MX records the domain's own addresses. If this server is among them, it
- * and everything that is not preferred to it is cut off. All hosts are resolved before the first one is tried. A name
+ * and everything that is not preferred to it is cut off. All hosts are resolved before the first one is tried, unless
+ * Fully_Resolve_Before_SMTP is off: then those of a preference are tried as soon as they and all better ones are. A name
  * that cannot be used and a question that is not answered cost that host only.
  */
 
@@ -28,7 +29,12 @@ export interface Host {
 
 /** Hosts, at least one; or our own answer. */
 export type Found =
-  | { readonly kind: 'hosts'; readonly hosts: readonly Host[] }
+  | {
+      readonly kind: 'hosts'
+      readonly hosts: readonly Host[]
+      /** those that are not preferred to them and may still be looked up, when these are of no use; undefined: none */
+      readonly others?: (() => Promise<Found>) | undefined
+    }
   | { readonly kind: 'transient'; readonly text: string }
   | { readonly kind: 'permanent'; readonly text: string }
 
@@ -42,6 +48,10 @@ export interface MxQuestion {
   readonly failuresToA: number
   /** seconds that an answer may be old */
   readonly maxAge?: number
+  /** hosts of the best preference alone are looked at (Only_Use_Best_MX_For_Relay_Domains) */
+  readonly bestOnly?: boolean
+  /** hosts are handed over preference by preference (Fully_Resolve_Before_SMTP = false) */
+  readonly stepwise?: boolean
   readonly signal: AbortSignal
 }
 
@@ -70,6 +80,21 @@ interface Resolved extends Exchange {
   readonly addresses: readonly string[]
   /** a question about it was not answered */
   readonly unsure: boolean
+}
+
+/** One that is being looked up. */
+interface Pending {
+  readonly preference: number
+  readonly resolved: Promise<Resolved>
+}
+
+interface Stepping {
+  readonly question: MxQuestion
+  readonly mx: NonNullable<Host['mx']>
+  /** what is said where there is no host at all */
+  readonly none: string
+  /** hosts of better preference, which were of no use */
+  readonly before: readonly Resolved[]
 }
 
 interface Exchanges {
@@ -102,19 +127,35 @@ export class MxHosts {
     const found = await this.#exchanges(question)
     if (found.kind !== 'exchanges') return found
     const { list, mx } = found
-    const resolved = await Promise.all(
-      list.slice(0, MAX_HOSTS).map(async (each) => await this.#resolve(each, question)),
-    )
-    const usable = this.#withoutUs(resolved, question.port)
-    if (usable.length === 0) return { kind: 'permanent', text: LOOP }
-    const { port } = question
-    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses }) =>
-      addresses.map((address): Host => ({ name, address, port, mx })),
-    )
-    if (hosts.length > 0) return { kind: 'hosts', hosts }
-    if (resolved.some(({ unsure }) => unsure)) return { kind: 'transient', text: LOOKUP_FAILED }
+    const considered = (question.bestOnly === true ? ofBest(list) : list).slice(0, MAX_HOSTS)
+    const pending = considered.map((exchange): Pending => {
+      const resolved = this.#resolve(exchange, question)
+      // whoever is done before it does not wait for it
+      resolved.catch(() => undefined)
+      return { preference: exchange.preference, resolved }
+    })
+    const steps = question.stepwise === true ? byPreference(pending) : [pending]
     const implicit = list.length === 1 && list[0]?.name === question.domain
-    return { kind: 'transient', text: implicit ? NO_MX_OR_A : NO_HOSTS }
+    const none = implicit ? NO_MX_OR_A : NO_HOSTS
+    return await this.#step(steps, { question, mx, none, before: [] })
+  }
+
+  /** The hosts of the first step that has any. @throws the signal's reason */
+  async #step([step, ...further]: readonly (readonly Pending[])[], state: Stepping): Promise<Found> {
+    const { question, mx, none, before } = state
+    const resolved = await Promise.all((step ?? []).map(async (each) => await each.resolved))
+    const usable = this.#withoutUs(resolved, question.port)
+    const all = [...before, ...resolved]
+    // what is not preferred to us is no way out either
+    const isEnd = further.length === 0 || usable.length < resolved.length
+    if (isEnd && usable.length === 0 && before.length === 0) return { kind: 'permanent', text: LOOP }
+    const hosts = inOrder(usable, question.preferIpv6).flatMap(({ name, addresses }) =>
+      addresses.map((address): Host => ({ name, address, port: question.port, mx })),
+    )
+    const next = async (): Promise<Found> => await this.#step(further, { ...state, before: all })
+    if (hosts.length > 0) return { kind: 'hosts', hosts, ...(isEnd ? {} : { others: next }) }
+    if (!isEnd) return await next()
+    return { kind: 'transient', text: all.some(({ unsure }) => unsure) ? LOOKUP_FAILED : none }
   }
 
   async #exchanges(question: MxQuestion): Promise<Exchanges | Exclude<Found, { kind: 'hosts' }>> {
@@ -191,4 +232,15 @@ function inOrder(resolved: readonly Resolved[], preferIpv6: boolean): readonly R
   if (!preferIpv6) return resolved
   const hasIpv6 = ({ addresses }: Resolved): number => (addresses[0]?.includes(':') ? 0 : 1)
   return resolved.toSorted((a, b) => a.preference - b.preference || hasIpv6(a) - hasIpv6(b))
+}
+
+/** @param list by preference */
+function ofBest(list: readonly Exchange[]): readonly Exchange[] {
+  return list.filter(({ preference }) => preference === list[0]?.preference)
+}
+
+function byPreference(pending: readonly Pending[]): readonly (readonly Pending[])[] {
+  const steps = new Map<number, Pending[]>()
+  for (const each of pending) steps.set(each.preference, [...(steps.get(each.preference) ?? []), each])
+  return [...steps.values()]
 }

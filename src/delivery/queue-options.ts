@@ -1,7 +1,6 @@
 /** What the queue is made with. */
 
 import type { LimitCounts } from '../config/limit-counts.ts'
-import type { Settings } from '../config/settings.ts'
 import type { QueueGlobals } from '../config/settings-queue.ts'
 import type { EventSink } from '../events/events.ts'
 import type { IdGenerator } from '../mail/message-id.ts'
@@ -10,13 +9,10 @@ import type { BouncingOptions } from './bouncing.ts'
 import type { Clock } from './clock.ts'
 import type { QueueRules } from './domain-queues.ts'
 import type { EndSettings } from './domain-targets.ts'
-import type { Router } from './route.ts'
+import type { Router, RouteSettings } from './route.ts'
 import type { Transports } from './transport.ts'
 
-export type QueueSettings = EndSettings &
-  Pick<Settings, 'resolveOutbound' | 'resolveHost'> & {
-    readonly global: QueueGlobals
-  }
+export type QueueSettings = EndSettings & RouteSettings & { readonly global: QueueGlobals }
 
 export interface DeliveryQueueOptions extends Pick<BouncingOptions, 'sign'> {
   readonly spool: Spool

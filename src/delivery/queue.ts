@@ -106,10 +106,8 @@ export class DeliveryQueue {
       ...shared,
       panic,
       attempts: new Attempts({ spool, ids, now, gates, live, panic }),
-      settled: async (number, { envelope }, state) => {
-        if (state === undefined || state.failed) this.#delays.release(envelope.id)
-        else await this.#delays.failedForNow({ envelope, state }, state, this.#noticeOptions(number))
-      },
+      settled: async (number, { envelope }, state) =>
+        await this.#delays.settled(envelope, state, () => this.#noticeOptions(number)),
     })
     const parts = { spool, ids, clock: this.#clock, events, panic, sign: options.sign }
     this.#endings = new Endings(parts)
@@ -181,6 +179,7 @@ export class DeliveryQueue {
       take: (recovered) => this.#takeOver(recovered),
       pause: () => this.#pump(),
       stopped: () => this.#phase === 'stopped',
+      piece: this.#settings.global.disk_queue_drain_rate,
     })
     this.#track(
       recovering
@@ -300,7 +299,8 @@ export class DeliveryQueue {
   }
 
   #pump(): void {
-    while (this.#phase === 'running' && this.#ending < Math.min(this.#concurrency, MAX_ENDINGS)) {
+    const { soft_bounce_drain_rate: rate } = this.#settings.global
+    while (this.#phase === 'running' && this.#ending < Math.min(this.#concurrency, MAX_ENDINGS, rate)) {
       const number = this.#toEnd.shift()
       if (number === undefined) break
       this.#ending++

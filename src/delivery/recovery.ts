@@ -20,10 +20,9 @@ export interface RecoveryHost {
   /** A piece is done: others may work before the next one. */
   pause(): void
   stopped(): boolean
+  /** messages that are handed over at once (Disk_Queue_Drain_Rate) */
+  readonly piece: number
 }
-
-/** messages that are handed over at once */
-const PIECE = 1000
 
 export async function recover(spool: Spool, host: RecoveryHost): Promise<void> {
   const failed: string[] = []
@@ -33,7 +32,7 @@ export async function recover(spool: Spool, host: RecoveryHost): Promise<void> {
   let count = 0
   const piece = async (): Promise<void> => {
     count++
-    if (count % PIECE !== 0) return
+    if (count % host.piece !== 0) return
     host.pause()
     await new Promise(setImmediate)
   }

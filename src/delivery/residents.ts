@@ -9,6 +9,8 @@ import type { DomainQueue } from './domain-queues.ts'
 export class Residents {
   /** by number of the message table */
   readonly #held = new Map<number, StoredMessage>()
+  /** those of them that wait for a retry, which are counted by themselves */
+  readonly #late = new Set<number>()
 
   get size(): number {
     return this.#held.size
@@ -22,12 +24,24 @@ export class Residents {
     this.#held.set(number, message)
   }
 
+  /**
+   * Holds one that has failed for a while until its retry, if there is room (Momentum: config/ref-max-resident-transfails,
+   * ref-drop-body-after-trans-fail). Whoever changes what the spool has of it takes it out first.
+   */
+  holdLate(number: number, message: StoredMessage, { scope }: DomainQueue): void {
+    const { max_resident_messages, max_resident_transfails, drop_body_after_trans_fail } = scope.options
+    if (message.state.attempts > drop_body_after_trans_fail) return
+    if (this.#held.size >= max_resident_messages || this.#late.size >= max_resident_transfails) return
+    this.#held.set(number, message)
+    this.#late.add(number)
+  }
+
   /** What is known of it; it is not held any more. */
   take(number: number, queue: DomainQueue): StoredMessage | undefined {
     const message = this.#held.get(number)
     if (message === undefined) return undefined
     this.#held.delete(number)
-    queue.resident--
+    if (!this.#late.delete(number)) queue.resident--
     return message
   }
 }

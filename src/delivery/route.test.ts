@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { maildirSettings, pipeSettings, settingsFor, webhookSettings } from '../../test/support/messages.ts'
+import { loadSettingsFromText } from '../config/load.ts'
 import { EndRecipients } from './end-recipients.ts'
 import { parseHop, Router } from './route.ts'
 
@@ -173,4 +174,22 @@ test('RCPT knows whose mail ends here, and whom a program cannot be told of', ()
   assert.equal(lookup('-rf', 'all.example'), 'local')
   assert.equal(lookup("o'brien", 'app.example'), 'local')
   assert.equal(lookup('bob', 'elsewhere.example'), 'elsewhere')
+})
+
+test('a domain that the global scope relays for is known as such, under its own name and in Routes', async () => {
+  const text = `Relay_Domains = ( "*.relayed.test" ) Bounce_Domains = ( "back.test" )
+    Domain "a.relayed.test" { Routes = ( "__mx__" ) }
+    Pathway "p" { Relay_Domains = ( "path.test" ) } ESMTP_Listener { Listen ":25" { } }`
+  const { settings } = await loadSettingsFromText(text, '/gate.conf')
+  assert.ok(settings !== undefined)
+  const router = new Router(settings)
+  const isRelayed = (domain: string): boolean => {
+    const route = router.route({ local: 'bob', domain })
+    assert.equal(route.kind, 'smtp')
+    return route.hosts.some(({ relayed }) => relayed === true)
+  }
+  for (const domain of ['a.relayed.test', 'b.relayed.test', 'back.test'])
+    assert.equal(isRelayed(domain), true, domain)
+  for (const domain of ['path.test', 'relayed.example', '[192.0.2.1]'])
+    assert.equal(isRelayed(domain), false, domain)
 })

@@ -23,6 +23,8 @@ export interface NextHop {
   readonly mx?: true
   /** seconds that what is known about its MX records may be old */
   readonly maxAge?: number
+  /** it is a domain whose mail is taken here to be relayed: the global Relay_Domains or Bounce_Domains have it */
+  readonly relayed?: true
 }
 
 export interface MaildirRoute {
@@ -50,17 +52,18 @@ export interface NoRoute {
 export type DeliverableRoute = MaildirRoute | PipeRoute | WebhookRoute | SmtpRoute
 export type Route = DeliverableRoute | NoRoute
 
+/** without `isRelayDomain` there are no such domains */
+export type RouteSettings = Pick<Settings, 'resolveOutbound' | 'resolveHost'> &
+  Partial<Pick<Settings, 'isRelayDomain'>>
+
 export class Router {
-  readonly #settings: Pick<Settings, 'resolveOutbound' | 'resolveHost'>
+  readonly #settings: RouteSettings
   readonly #local: LocalDomains
   readonly #targets: DomainTargets
   readonly #random: () => number
 
   /** @param random in [0, 1), for hosts of equal preference */
-  constructor(
-    settings: EndSettings & Pick<Settings, 'resolveOutbound' | 'resolveHost'>,
-    random: () => number = Math.random,
-  ) {
+  constructor(settings: EndSettings & RouteSettings, random: () => number = Math.random) {
     this.#settings = settings
     this.#local = new LocalDomains(settings.maildirs)
     this.#targets = new DomainTargets(settings)
@@ -95,9 +98,17 @@ export class Router {
     if (target !== undefined) return target
     const port = options.delivery_method === 'LMTP' ? options.lmtp_port : options.remote_smtp_port
     if (options.gateway !== undefined) return this.#gateway(options.gateway, port)
-    const mx = mailHop(recipient.domain, port)
+    const mx = this.#mailHop(recipient.domain, port)
     if (options.routes.length > 0) return this.#routes(options.routes, port, mx)
     return mx === undefined ? { kind: 'none', problem: NO_DOMAIN } : { kind: 'smtp', hosts: [mx] }
+  }
+
+  /** Where mail for a domain goes by itself: its MX hosts; an address literal is the host (RFC 5321 §4.1.3). */
+  #mailHop(domain: string, port: number): NextHop | undefined {
+    if (domain.startsWith('[')) return parseHop(domain, port)
+    if (domain === '') return undefined
+    const hop = { host: domain, port, mx: true } as const
+    return this.#settings.isRelayDomain?.(domain) === true ? { ...hop, relayed: true } : hop
   }
 
   #gateway(text: string, port: number): Route {
@@ -146,12 +157,6 @@ export function parseHop(text: string, defaultPort: number): NextHop | undefined
 function withPort(host: string, text: string | undefined, defaultPort: number): NextHop | undefined {
   const port = text === undefined ? defaultPort : Number(text)
   return Number.isInteger(port) && port >= 1 && port <= 65_535 ? { host, port } : undefined
-}
-
-/** Where mail for a domain goes by itself: its MX hosts; an address literal is the host (RFC 5321 §4.1.3). */
-function mailHop(domain: string, port: number): NextHop | undefined {
-  if (domain.startsWith('[')) return parseHop(domain, port)
-  return domain === '' ? undefined : { host: domain, port, mx: true }
 }
 
 const NO_DOMAIN = 'a recipient without a domain has no next hop: name a maildir for it'

@@ -74,6 +74,8 @@ export interface DnsAnswer<T extends QueryType> {
   readonly records: readonly RecordData[T][]
   /** whose records they are: what was asked for, or where its aliases lead; in lower case */
   readonly owner: string
+  /** aliases that lead from what was asked for to `owner`; absent: none */
+  readonly aliases?: number
   /** the server says that it has validated the answer (AD); worth what the way to the server is worth */
   readonly authentic: boolean
   /** seconds for which the answer may be kept; 0 = not at all */
@@ -200,14 +202,14 @@ function readAnswer(
 ): Omit<DnsAnswer<QueryType>, 'authentic'> {
   let name = query.name
   let ttl = MAX_POSITIVE_TTL
-  for (let links = 0; links < MAX_CNAMES; links++) {
+  for (let aliases = 0; aliases < MAX_CNAMES; aliases++) {
     const owned = answers.filter((answer) => isRecord(answer) && sameName(answer.name, name))
     const records = owned.filter(({ type }) => type === query.type)
     if (records.length > 0 && rcode === 'NOERROR') {
       const data = records.slice(0, MAX_RECORDS).flatMap((record) => dataOf(record))
       ttl = Math.min(ttl, ...records.map(ttlOf))
       return data.length > 0
-        ? { kind: 'found', records: data, owner: plainName(name), ttl }
+        ? { kind: 'found', records: data, owner: plainName(name), aliases, ttl }
         : { kind: 'no-data', records: [], owner: plainName(name), ttl: 0 }
     }
     const alias = owned.find(({ type }) => type === 'CNAME')

@@ -19,7 +19,7 @@ import type { CommitTarget } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
 import { SpoolLock } from './lock.ts'
 import type { ReceivedBody, ReceptionHost } from './reception.ts'
-import { LARGE_BODY, MemoryBudget, Reception } from './reception.ts'
+import { MemoryBudget, Reception } from './reception.ts'
 import { decodeRecord, encodeRecord, freshState, withState } from './record.ts'
 import type { Entry } from './recover.ts'
 import { recover } from './recover.ts'
@@ -45,6 +45,8 @@ export interface SpoolOptions {
   readonly minFree: number
   /** Reception_Memory: octets of bodies under reception that may be in memory at once */
   readonly receptionMemory: number
+  /** Large_Message_Threshold: larger bodies get a file of their own, octets; 256 KiB unless given */
+  readonly largeBody?: number
   /** milliseconds since the epoch */
   readonly clock: () => number
   /** gets a panic fact for everything that an operator must know */
@@ -54,6 +56,9 @@ export interface SpoolOptions {
   /** processes of this node, each with partitions of its own on the same file system; 1 unless given */
   readonly sharers?: number
 }
+
+/** Large_Message_Threshold where nobody gives one */
+const LARGE_BODY = 256 * 1024
 
 /** Where a body is kept. */
 type BodyPlace = Pick<Entry, 'bodyKey' | 'bodySize' | 'inFile'>
@@ -237,9 +242,10 @@ class LmdbSpool implements Spool {
   }
 
   #makeHost(): ReceptionHost {
-    const { files, budget } = this.#parts
+    const { files, budget, options } = this.#parts
     return {
       budget,
+      largeBody: options.largeBody ?? LARGE_BODY,
       checkRoom: (octets) => {
         if (this.#space.room() < octets) throw new SpoolFullError()
       },
@@ -304,7 +310,7 @@ class LmdbSpool implements Spool {
       return { bodyKey: received.key, bodySize: received.size, inFile: true }
     const bytes = own ?? (received.kind === 'memory' ? received.bytes : new Uint8Array())
     const bodyKey = this.#newKey()
-    if (bytes.length > LARGE_BODY) {
+    if (bytes.length > this.#host.largeBody) {
       await this.#writeFile(bodyKey, bytes)
       return { bodyKey, bodySize: bytes.length, inFile: true }
     }

@@ -9,8 +9,6 @@ import type { FileHandle } from 'node:fs/promises'
 import { orFull } from './space.ts'
 import type { NewMessage, ReceptionWriter } from './spool.ts'
 
-/** larger bodies get a file of their own */
-export const LARGE_BODY = 256 * 1024
 /** chunks for the file are gathered up to this size, as far as the budget allows */
 const FILE_CHUNK = 64 * 1024
 
@@ -47,6 +45,8 @@ export type ReceivedBody =
 /** What a reception needs of the spool. */
 export interface ReceptionHost {
   readonly budget: MemoryBudget
+  /** larger bodies get a file of their own, octets */
+  readonly largeBody: number
   /** @throws SpoolFullError unless new mail may still take this much */
   checkRoom(octets: number): void
   /** Takes room for octets that go to a file. @throws SpoolFullError */
@@ -83,7 +83,7 @@ export class Reception implements ReceptionWriter {
     if (this.#state !== 'open' || this.#busy !== undefined)
       throw new Error('this reception cannot take bytes now')
     if (chunk.length === 0) return undefined
-    const limit = this.#file === undefined ? LARGE_BODY : FILE_CHUNK
+    const limit = this.#file === undefined ? this.#host.largeBody : FILE_CHUNK
     if (this.#held + chunk.length > limit || !this.#host.budget.take(chunk.length)) return this.#spill(chunk)
     this.#held += chunk.length
     try {

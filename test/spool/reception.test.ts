@@ -93,3 +93,27 @@ test('without any budget every body goes to a file, and comes back', async () =>
   assert.deepEqual(await bodyOf(spool, 'small'), Buffer.concat([bytes(10), bytes(20, 2)]))
   await spool.close()
 })
+
+test('Large_Message_Threshold says from which size a body has a file of its own', async () => {
+  await spool.close()
+  spool = await openSpool({
+    path,
+    mode: 0o600,
+    minFree: 0,
+    receptionMemory: 200_000,
+    largeBody: 1000,
+    clock: () => Date.now(),
+    events: { emit: (event) => assert.fail(JSON.stringify(event)) },
+  })
+  for (const [id, size] of [
+    ['small', 1000],
+    ['large', 1001],
+  ] as const) {
+    const writer = spool.create()
+    await appendAll(writer, bytes(size))
+    await writer.commit(messages(id))
+    assert.deepEqual(await bodyOf(spool, id), bytes(size))
+    assert.equal(await parts(), id === 'small' ? 0 : 1)
+  }
+  await spool.close()
+})

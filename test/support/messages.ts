@@ -51,6 +51,12 @@ export const outboundDefaults: OutboundValues = {
   skip_hosts: [],
   use_ipv6: false,
   prefer_ipv6_mxs: false,
+  fully_resolve_before_smtp: true,
+  only_use_best_mx_for_relay_domains: true,
+  mta_sts_dns_cname_max_depth: 5,
+  connection_allocation_aggressiveness: 'high',
+  max_resident_transfails: 100,
+  drop_body_after_trans_fail: 3,
   host_failure_retry: 120,
   retry_interval: 1200,
   max_retry_interval: 43_200,
@@ -73,7 +79,12 @@ export function settingsFor(
   options: Partial<OutboundValues> | ((domain: string, egress?: Egress) => Partial<OutboundValues>) = {},
   maildirs: readonly MaildirSettings[] = [],
 ) {
-  const global: QueueGlobals = { default_binding: 'normal', server_reserve_outbound_connections: 0 }
+  const global: QueueGlobals = {
+    default_binding: 'normal',
+    server_reserve_outbound_connections: 0,
+    soft_bounce_drain_rate: 100,
+    disk_queue_drain_rate: 1000,
+  }
   return {
     maildirs,
     global,

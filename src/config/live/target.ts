@@ -8,6 +8,7 @@ import { ConfigError, type Diagnostic } from '../diagnostic.ts'
 import { suggestion } from '../edit-distance.ts'
 import { anonymousScopes, namedScopes } from '../instances.ts'
 import { displayName, displayScopes, findOption, findStanza, namesIn } from '../known-names.ts'
+import { neverOptions } from '../never-options.ts'
 import type { OptionRow, ScopeName } from '../option-row.ts'
 import { parse } from '../parser.ts'
 import { quote } from '../render.ts'
@@ -155,6 +156,8 @@ export function settableRow(target: Target): OptionRow<unknown> {
   const row = rowOf(target)
   if (row !== undefined) return row
   const what = scopeAt(path) === undefined ? describePath(path.slice(-1)) : displayName(option)
+  const never = scopeAt(path) === undefined ? undefined : neverOptions[option.toLowerCase()]
+  if (never !== undefined) throw mistake(`${what} never acts: ${never.instead}`)
   throw mistake(`${what} is recognised, not implemented: setting it would do nothing`)
 }
 

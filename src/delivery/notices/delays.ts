@@ -6,6 +6,7 @@
  * next outcome, whatever that is.
  */
 
+import type { Envelope } from '../../mail/envelope.ts'
 import type { DeliveryState, StoredMessage } from '../../spool/spool.ts'
 import { Bouncing, type BouncingOptions, type NoticeOptions } from '../bouncing.ts'
 import { delayNoticeOf, dueDelayNotice } from './due.ts'
@@ -43,24 +44,40 @@ export class DelayNotices {
     }
   }
 
-  /** A message is to be tried again; its state is durable. Never rejects. */
-  async failedForNow(message: StoredMessage, state: DeliveryState, options: NoticeOptions): Promise<void> {
+  /** An outcome is durable: what the spool has of the message afterwards. Never rejects. */
+  async settled(
+    envelope: Envelope,
+    state: DeliveryState | undefined,
+    options: () => NoticeOptions,
+  ): Promise<DeliveryState | undefined> {
+    if (state !== undefined && !state.failed) return await this.tell({ envelope, state }, options())
+    this.release(envelope.id)
+    return state
+  }
+
+  /**
+   * Tells the sender of a message that is to be tried again, if it is time; its state is durable. Never rejects.
+   * @returns what the spool has of the message now
+   */
+  async tell(late: StoredMessage, options: NoticeOptions): Promise<DeliveryState> {
     const { spool, clock, panic } = this.#options
-    const { envelope } = message
-    const { id } = envelope
+    const { state } = late
+    const { id } = late.envelope
     const held = this.#held.get(id)
-    const late = { envelope, state }
     const number =
       held === undefined ? dueDelayNotice(late, options, clock.now()) : delayNoticeOf(held.envelope)?.number
-    if (number === undefined) return
+    if (number === undefined) return state
     try {
       const notice = held ?? (await this.#bouncing.makeDelay(late, number, options))
       this.#held.set(id, notice)
-      await spool.update(id, { ...state, delayNotices: Math.max(number, state.delayNotices ?? 0) })
+      const told = { ...state, delayNotices: Math.max(number, state.delayNotices ?? 0) }
+      await spool.update(id, told)
       this.release(id)
+      return told
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       panic(`a notice of delay cannot be made now: ${reason}`, 'once')
+      return state
     }
   }
 }

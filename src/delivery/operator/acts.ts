@@ -178,9 +178,9 @@ export class Acts {
     const queue = queues.of(number)
     const id = table.id(number)
     queues.hold(queue, 1)
+    residents.take(number, queue)
     if (table.is(number, 'waiting')) {
       queues.withdraw(number)
-      residents.take(number, queue)
       return { number, id, queue, due: undefined }
     }
     const due = table.due(number)

@@ -17,6 +17,8 @@ export interface StsPoliciesOptions {
   readonly dns: DnsResolver
   readonly store: StsStore
   readonly fetcher: StsFetcherOptions
+  /** Mta_Sts_Dns_Cname_Max_Depth for a domain: with more aliases its TXT record counts for nothing */
+  readonly maxAliases: (domain: string) => number
   /** milliseconds since the epoch */
   readonly clock: () => number
   /** told of a domain that has a policy which could not be had, once for each attempt to fetch it */
@@ -108,11 +110,12 @@ export class StsPolicies {
     return stored
   }
 
-  /** undefined also where nobody answers */
+  /** undefined also where nobody answers, or too many aliases lead there */
   async #discover(name: string, signal: AbortSignal): Promise<string | undefined> {
     try {
-      const { records } = await this.#options.dns.lookup(`_mta-sts.${name}`, 'TXT', { signal })
-      return parseStsRecord(records)
+      const { dns, maxAliases } = this.#options
+      const { records, aliases = 0 } = await dns.lookup(`_mta-sts.${name}`, 'TXT', { signal })
+      return aliases > maxAliases(name) ? undefined : parseStsRecord(records)
     } catch (error) {
       if (error instanceof DnsError) return undefined
       throw error

@@ -44,6 +44,7 @@ async function world({
     failures: [] as string[],
     problems: [] as string[],
     prohibited: false,
+    maxAliases: 5,
   }
   const https: Server = createServer(credential, (request, response) => {
     assert.equal(request.headers.host, POLICY)
@@ -65,6 +66,7 @@ async function world({
       timeout: 500,
     })
     return new StsPolicies({
+      maxAliases: () => state.maxAliases,
       dns: resolver,
       store: new StsStore({ folder: store, clock, onProblem: (text) => state.problems.push(text) }),
       fetcher: {
@@ -235,6 +237,24 @@ test('without a record nobody is asked for a policy; an address that is prohibit
   assert.equal(await w.find(), undefined)
   assert.equal(w.state.requests, 0)
   assert.equal(w.dns.count(`A ${POLICY}`), 1)
+})
+
+test('a record may be behind so many aliases; what is known holds behind more', async () => {
+  await using w = await world()
+  w.dns.zone = {
+    ...w.dns.zone,
+    [`CNAME _mta-sts.${DOMAIN}`]: ['one.test'],
+    'CNAME one.test': ['two.test'],
+    'TXT two.test': ['v=STSv1; id=one;'],
+  }
+  w.state.maxAliases = 1
+  assert.equal(await w.find(), undefined)
+  assert.equal(w.state.requests, 0)
+  w.state.maxAliases = 2
+  const policies = w.policies()
+  assert.equal((await w.find(policies))?.id, 'one')
+  w.state.maxAliases = 0
+  assert.equal((await w.find(policies))?.id, 'one')
 })
 
 test('an address literal and other odd domains have no policy', async () => {
