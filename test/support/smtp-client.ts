@@ -89,6 +89,11 @@ export class SmtpClient {
     return this.#socket as TLSSocket
   }
 
+  /** by which the server knows the connection */
+  get localPort(): number | undefined {
+    return this.#socket.localPort
+  }
+
   send(line: string): void {
     this.#socket.write(`${line}\r\n`, 'latin1')
   }
