@@ -10,7 +10,9 @@ import { ConsoleServer, type ConsoleServerOptions, turnAway } from './console/se
 import type { Arrival } from './console-door.ts'
 import { ConsoleDoors } from './console-doors.ts'
 import type { EventBus, Panic } from './events/events.ts'
+import { Crowd } from './listener/crowd.ts'
 import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
+import { addressKey } from './smtp/auth/failures.ts'
 import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
 
 export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
@@ -21,6 +23,8 @@ export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 's
 
 /** handshakes that may be under way at once */
 const MAX_SHAKING = 16
+/** those of one address, of IPv6 of one /64 */
+const MAX_NEAR = 4
 
 export class ConsoleEntrance {
   readonly #host: EntranceHost
@@ -28,6 +32,7 @@ export class ConsoleEntrance {
   readonly #doors: ConsoleDoors
   readonly #sockets: ServiceSockets<ControlListenSettings>
   readonly #shaking = new Set<Socket>()
+  readonly #crowd = new Crowd(MAX_NEAR)
 
   constructor(host: EntranceHost) {
     this.#host = host
@@ -120,11 +125,17 @@ export class ConsoleEntrance {
   }
 
   async #receiveSecure(raw: Socket, listen: ControlListenSettings, arrival: Arrival): Promise<void> {
+    const leave = this.#crowd.enter(addressKey(arrival.address))
+    if (leave === undefined) {
+      raw.destroy()
+      return
+    }
     this.#shaking.add(raw)
     try {
       const { socket, facts } = await this.#host.accept(raw, listen.scope, arrival.address)
       this.#enter(socket, listen, { ...arrival, peer: facts.peer })
     } finally {
+      leave()
       this.#shaking.delete(raw)
     }
   }

@@ -10,7 +10,9 @@ import type { ConsoleServerOptions } from './console/server.ts'
 import { ConsoleEntrance } from './console-entrance.ts'
 import type { EventBus, Panic } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
+import { Crowd } from './listener/crowd.ts'
 import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
+import { addressKey } from './smtp/auth/failures.ts'
 import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
 import type { AnsweredNames } from './web/host-names.ts'
 import type { OperatorPage } from './web/page/page.ts'
@@ -31,6 +33,8 @@ export interface OperationsHost extends Pick<ConsoleServerOptions, 'services' | 
 
 /** handshakes of HTTP that may be under way at once */
 const MAX_SHAKING = 64
+/** connections of HTTP from one address, of IPv6 from one /64; a browser opens six */
+const MAX_NEAR = 32
 
 export class Operations {
   readonly #host: OperationsHost
@@ -44,6 +48,7 @@ export class Operations {
   /** by Listen, what its page lets somebody in with */
   #pageTerms: ReadonlyMap<string, string> = new Map()
   #shaking = 0
+  readonly #crowd = new Crowd(MAX_NEAR)
 
   constructor(host: OperationsHost) {
     this.#host = host
@@ -147,16 +152,19 @@ export class Operations {
   async #receive(socket: Socket, listen: HttpListenSettings): Promise<void> {
     const web = this.#web
     socket.on('error', () => undefined)
-    if (web === undefined || !web.hasRoom) {
+    const address = normaliseAddress(socket.remoteAddress ?? '') ?? ''
+    const leave = web?.hasRoom === true ? this.#crowd.enter(addressKey(address)) : undefined
+    if (web === undefined || leave === undefined) {
       socket.destroy()
       return
     }
+    socket.once('close', leave)
     const about = {
       byCertificate: listen.authorizedByCertificate,
       names: this.#namesOf(listen),
       scripts: listen.scriptEndpoints,
       page: listen.page,
-      remote: { address: normaliseAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 },
+      remote: { address, port: socket.remotePort ?? 0 },
       secure: listen.scope.options.use_ssl,
       localPort: listen.address.kind === 'tcp' ? (socket.localPort ?? 0) : 0,
       place: listen.instance,

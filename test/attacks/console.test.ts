@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import { ConsoleConnection } from '../../src/cli/console/connection.ts'
 import { credentialsFrom } from '../../src/cli/console/login.ts'
 import type { ControlAccess } from '../../src/config/settings-control.ts'
@@ -15,6 +16,7 @@ import { ConsoleServer } from '../../src/console/server.ts'
 import type { ConsoleServices } from '../../src/console/services.ts'
 import { ConsoleDoor, type Doors } from '../../src/console-door.ts'
 import { formatOperator } from '../../src/logs/acctlog.ts'
+import { testPki } from '../support/test-ca.ts'
 import { startTestGate } from '../support/test-gate.ts'
 
 const PASSWORD = 'correct horse battery'
@@ -71,6 +73,66 @@ Authorization { Role "mallory" { allow = ( "^config set (?!.*(?i:hostname))" ) }
     await gate.stop()
   }
 })
+
+test('idle connections of one address leave room for others: of the console, before a handshake, and of HTTP', async () => {
+  const gate = await startTestGate({
+    pki: await testPki(),
+    conf: `
+ESMTP_Listener { Listen "127.0.0.1:0" { } }
+Control_Listener "tls" {
+  Use_SSL = true
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  AuthLoginParameters = [ uri = "file://FOLDER/users" ]
+  Listen "127.0.0.1:0" { }
+}
+HTTP_Listener "web" {
+  Use_SSL = true
+  TLS_Certificate = "pki/server.pem"
+  TLS_Key = "pki/server.key"
+  Listen "127.0.0.1:0" { }
+}`,
+    files: { users: `bob:${PASSWORD}\n` },
+  })
+  const { console, http } = gate.server.serviceAddresses
+  const [port = 0, web = 0] = [console[0], http[0]].map((each) => Number(each?.split(':').at(-1)))
+  const idle: Socket[] = []
+  try {
+    idle.push(...(await crowd(port, 5)), ...(await crowd(web, 33)))
+    assert.equal(idle.filter(({ destroyed }) => destroyed).length, 2)
+    const options = { host: '127.0.0.1', rejectUnauthorized: false }
+    const operator = connectTls({ ...options, port })
+    assert.match(String(await once(operator, 'data')), /^hello /)
+    operator.destroy()
+    // more than one address may have at once: each gives its place back
+    for (let n = 0; n < 40; n++) {
+      const client = connectTls({ ...options, port: web })
+      client.end('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      assert.match(String(await once(client, 'data')), /^HTTP\/1\.1 200 /)
+      await once(client, 'close')
+    }
+  } finally {
+    for (const socket of idle) socket.destroy()
+    await gate.stop()
+  }
+})
+
+/** Connections of a stranger who says nothing; those that were turned away are destroyed. */
+async function crowd(port: number, size: number): Promise<readonly Socket[]> {
+  const sockets: Socket[] = []
+  for (let n = 0; n < size; n++) {
+    const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.66' })
+    socket.on('error', () => undefined)
+    sockets.push(socket)
+    await once(socket, 'connect')
+  }
+  const last = sockets.at(-1)
+  if (last !== undefined) {
+    last.resume()
+    await once(last, 'close')
+  }
+  return sockets
+}
 
 const access: ControlAccess = {
   mechanisms: {},
