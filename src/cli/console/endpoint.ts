@@ -1,12 +1,12 @@
 /** Which socket `postern console` talks to, and how. */
 
-import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { type ConnectionOptions, getCACertificates } from 'node:tls'
 import { normaliseAddress } from '../../config/address.ts'
 import { ConfigError } from '../../config/diagnostic.ts'
 import { loadSettings } from '../../config/load.ts'
 import type { ControlListenSettings } from '../../config/settings.ts'
+import { blocksOf } from '../../tls/pem.ts'
 import { locateConfig } from '../locate.ts'
 
 export interface EndpointOptions {
@@ -97,14 +97,14 @@ function ofListen({ address, scope }: ControlListenSettings, options: EndpointOp
   const common = { kind: 'tcp', host, port: address.port, shown, user: options.user } as const
   if (!use_ssl || tls_certificate === undefined) return { ...common, tls: undefined }
   const pem = readFileSync(tls_certificate.path)
-  const { fingerprint256 } = new X509Certificate(pem)
+  const [expected] = blocksOf(pem, ['CERTIFICATE'], 'certificate')
   return {
     ...common,
     tls: {
       ca: pem,
       allowPartialTrustChain: true,
       checkServerIdentity: (_host, certificate) =>
-        certificate.fingerprint256 === fingerprint256
+        expected?.equals(certificate.raw) === true
           ? undefined
           : new Error('its certificate is not that of the configuration'),
       ...own(options.cert, options.key),
