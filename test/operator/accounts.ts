@@ -1,6 +1,6 @@
 /** The same accounts by whoever keeps them: the logs, the metrics, the console. Names of counts are the same in all. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import type { OperatorNode, Rows, Samples } from './node.ts'
 import { Tally } from './tally.ts'
@@ -195,8 +195,5 @@ function decisionsOf(node: OperatorNode): readonly Decision[] {
 
 /** Fields are separated by `@`; one inside a field has a backslash before it. */
 function fieldsOf(node: OperatorNode, log: string): readonly (readonly string[])[] {
-  return readFileSync(path.join(node.folder, log), 'latin1')
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => line.split(/(?<!\\)@/))
+  return node.log(log).map((line) => line.split(/(?<!\\)@/))
 }

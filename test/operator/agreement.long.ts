@@ -97,6 +97,8 @@ export const policy = definePolicy({
 })
 `
 
+const LOGS = ['mainlog', 'rejectlog', 'paniclog', 'acctlog', 'bouncelog', 'tlslog', 'custom']
+
 let visits: readonly Visit[]
 let sink: SmtpSink
 let node: OperatorNode
@@ -125,7 +127,9 @@ before(async () => {
   const [open, strict] = node.gate.addresses
   assert.ok(open && strict)
   const began = Date.now()
-  seen = await sendAll({ visits, pki, addresses: { open, strict }, atOnce: 16 })
+  const clients = sendAll({ visits, pki, addresses: { open, strict }, atOnce: 16 })
+  await Promise.all([clients, disturb()])
+  seen = await clients
   const sent = Date.now()
   await settle()
   const ended = Date.now()
@@ -145,6 +149,21 @@ after(async () => {
   await node.remove()
   await sink.close()
 })
+
+/** Whatever an operator may do in the midst of it, at each quarter: nobody may lose a count by it. */
+async function disturb(): Promise<void> {
+  for (const quarter of [1, 2, 3]) {
+    await until('so much has come in', async () => {
+      const { receivedMessages } = await node.asked('summary')
+      return Number(receivedMessages) > (MESSAGES * quarter) / 4
+    })
+    await node.rotate(LOGS)
+    await node.asked(`config set esmtp_listener banner_hostname q${quarter}.example`)
+    await node.asked('tls flush cache')
+    await node.asked('fail domain held.test')
+    await node.asked('config reload')
+  }
+}
 
 /** All is sent, and what is left waits for somebody. */
 async function settle(): Promise<void> {

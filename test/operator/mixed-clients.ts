@@ -36,6 +36,8 @@ export interface Seen {
 /** Clients from other networks come from elsewhere on the loopback. */
 const BANNED = '127.0.0.66'
 const STRANGE = '127.0.0.99'
+/** Reconfig_Message */
+const COME_BACK = '421 4.3.2'
 export const PASSWORD = 'correct horse'
 
 export async function sendAll(options: ClientsOptions): Promise<Seen> {
@@ -91,7 +93,7 @@ class Clients {
       if (visit.protection !== 'plain') await this.#secure(client, visit)
       if (fruitless === 'leaves') return await this.#leave(client)
       for (const login of visit.logins) await this.#login(client, login)
-      for (const mail of visit.mails) await this.#mail(client, mail)
+      for (const mail of visit.mails) if (!(await this.#began(client, mail))) return undefined
       expect(await client.command('QUIT'), 221)
       await client.closed()
     } finally {
@@ -129,12 +131,27 @@ class Clients {
     else this.#refused(reply, 535)
   }
 
-  async #mail(client: SmtpClient, mail: Mail): Promise<void> {
+  /** @returns false: the server asks to come back to its new configuration */
+  async #began(client: SmtpClient, mail: Mail): Promise<boolean> {
     const { fate, sender } = mail
     const size = fate === 'too-large' && mail.chunked ? ' SIZE=999999' : ''
     const mailFrom = await client.command(`MAIL FROM:<${sender}>${size}`)
+    if (mailFrom.startsWith(COME_BACK)) {
+      this.#refused(mailFrom, 421)
+      return false
+    }
+    await this.#mail(client, mail, mailFrom)
+    // whatever is left of it
+    const reset = await client.command('RSET')
+    if (reset.startsWith(COME_BACK)) this.#refused(reset, 421)
+    else expect(reset, 250)
+    return reset.startsWith('250')
+  }
+
+  async #mail(client: SmtpClient, mail: Mail, mailFrom: string): Promise<void> {
+    const { fate } = mail
     if (fate === 'sender-refused') return this.#refused(mailFrom, 550)
-    if (size !== '') return this.#refused(mailFrom, 552)
+    if (fate === 'too-large' && mail.chunked) return this.#refused(mailFrom, 552)
     expect(mailFrom, 250)
     if (fate === 'nonsense') this.#refused(await client.command('FROBNICATE'), 500)
     if (fate === 'out-of-order') this.#refused(await client.command('DATA'), 503)
@@ -169,7 +186,6 @@ class Clients {
     else if (fate === 'content-refused') this.#refused(reply, 554)
     else if (fate === 'too-large') this.#refused(reply, 552)
     else this.#thanked(reply, fate, taken)
-    if (taken === 0 || !reply.startsWith('250')) expect(await client.command('RSET'), 250)
   }
 
   #thanked(reply: string, fate: Fate, recipients: number): void {
@@ -201,8 +217,10 @@ class Clients {
   }
 
   async #leave(client: SmtpClient): Promise<void> {
-    for (const line of ['MAIL FROM:<a@origin.test>', 'RCPT TO:<left@gate.example>'])
-      expect(await client.command(line), 250)
+    const reply = await client.command('MAIL FROM:<a@origin.test>')
+    if (reply.startsWith(COME_BACK)) return this.#refused(reply, 421)
+    expect(reply, 250)
+    expect(await client.command('RCPT TO:<left@gate.example>'), 250)
     expect(await client.command('DATA'), 354)
     client.sendRaw('Subject: half a mess')
     client.end()

@@ -1,7 +1,7 @@
 /** A node with two workers as an operator has it: its folder, its console, its metrics, its logs. */
 
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -91,9 +91,20 @@ export class OperatorNode {
     )
   }
 
-  /** The lines of a log. */
+  /** The lines of a log, those of files that were moved away first. */
   log(name: string): readonly string[] {
-    return readFileSync(path.join(this.folder, name), 'latin1').split('\n').slice(0, -1)
+    const files = readdirSync(this.folder).filter((each) => each === name || each.startsWith(`${name}.`))
+    return files
+      .toSorted((a, b) => b.length - a.length || (a < b ? -1 : 1))
+      .flatMap((file) => readFileSync(path.join(this.folder, file), 'latin1').split('\n').slice(0, -1))
+  }
+
+  /** Moves logs away, and has them opened anew: what logrotate does. */
+  async rotate(names: readonly string[]): Promise<void> {
+    const number = readdirSync(this.folder).filter((each) => each.startsWith(`${names[0]}.`)).length
+    for (const name of names)
+      renameSync(path.join(this.folder, name), path.join(this.folder, `${name}.${number}`))
+    await this.asked('reopen logs')
   }
 }
 
