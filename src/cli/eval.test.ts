@@ -118,10 +118,7 @@ describe('eval', () => {
       await mistake('tls_verfy_mode'),
       /unknown option "tls_verfy_mode"; did you mean "TLS_Verify_Mode"/,
     )
-    assert.match(
-      await mistake('soft_bounce_drain_rate'),
-      /Soft_Bounce_Drain_Rate is recognised, not implemented/,
-    )
+    assert.match(await mistake('min_dns_ttl'), /Min_DNS_TTL is recognised, not implemented/)
     assert.match(await mistake('basedir'), /Basedir has the value that its stanza says: maildir/)
   })
 })

@@ -8,9 +8,9 @@
 
 import { type CodecContext, nounOf } from './codec.ts'
 import type { Diagnostic, Position } from './diagnostic.ts'
-import { suggestion } from './edit-distance.ts'
+import { nearest, suggestion } from './edit-distance.ts'
 import { Instances } from './instances.ts'
-import { displayName, displayScopes, findOption, findStanza, namesIn } from './known-names.ts'
+import { displayName, displayScopes, findOption, findStanza, namesAnywhere, namesIn } from './known-names.ts'
 import { restrictingStanzas } from './known-stanzas.ts'
 import type { Model, Stanza } from './model.ts'
 import { type NeverOption, neverOptions } from './never-options.ts'
@@ -190,7 +190,8 @@ class Checker {
       this.#names.set(scope, names)
     }
     const where = scope === 'global' ? 'the global scope' : displayName(scope)
-    this.#report.error(`unknown ${what} ${quote(text)} in ${where}${suggestion(text, names)}`, at)
+    const hint = suggestion(text, names) || (what === 'option' ? elsewhere(text, scope) : '')
+    this.#report.error(`unknown ${what} ${quote(text)} in ${where}${hint}`, at)
   }
 
   /** Every `Pathway = "x"` names a pathway that stands somewhere; `default` needs none. */
@@ -234,6 +235,15 @@ class Checker {
 /** A file that is included twice sets its options again at the same place. */
 function samePlace(a: Position, b: Position): boolean {
   return a.line === b.line && a.column === b.column
+}
+
+/** The tail of a message, where an option of other scopes may have been meant. */
+function elsewhere(text: string, scope: ScopeName): string {
+  const near = nearest(text, namesAnywhere())
+  const found = near === undefined ? undefined : findOption(near.toLowerCase(), scope)
+  return found?.kind === 'elsewhere'
+    ? `; did you mean "${near}"? It is valid in ${displayScopes(found.scopes)}`
+    : ''
 }
 
 function validIn(scope: ScopeName, scopes: readonly string[], at: Position): string {

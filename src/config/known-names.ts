@@ -87,6 +87,11 @@ export function namesIn(scope: ScopeName): string[] {
   return [...names].map(displayName)
 }
 
+/** Names of the options that act anywhere, as they are shown: what one that nothing here is like may have meant. */
+export function namesAnywhere(): string[] {
+  return [...acting.keys()].map(displayName)
+}
+
 /** `tls_verify_mode` → `TLS_Verify_Mode`: the way Momentum prints names. */
 export function displayName(name: string): string {
   if (Object.hasOwn(wholeNames, name)) return wholeNames[name] ?? name
