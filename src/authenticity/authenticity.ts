@@ -6,6 +6,7 @@
 import type { AuthenticitySettings } from '../config/settings-authenticity.ts'
 import type { DnsResolver } from '../dns/stub-resolver.ts'
 import type { MessageOutcome, SpfOutcome } from './outcome.ts'
+import { type KeyWish, ScriptKeys } from './script-keys.ts'
 import { type BodyHashes, dkimSignature } from './sign.ts'
 import type { ConditionalKey, SigningKeys } from './signing-keys.ts'
 import { checkSpf, type SpfQuestion } from './spf.ts'
@@ -23,6 +24,7 @@ export interface AuthenticityOptions {
 export class Authenticity {
   readonly settings: AuthenticitySettings
   readonly #keys: SigningKeys
+  readonly #scriptKeys = new ScriptKeys()
   readonly #resolver: DnsResolver
   readonly #timeout: number
   readonly #checks: Readonly<Record<Check, boolean>>
@@ -59,6 +61,16 @@ export class Authenticity {
 
   get signs(): boolean {
     return this.#keys.size > 0
+  }
+
+  /** Whether scripts may ask for signatures: where there is an opendkim stanza. */
+  get signsForScripts(): boolean {
+    return this.settings.opendkim.length > 0
+  }
+
+  /** The key for a signature that a script asks for. @throws Error which says why there can be none */
+  keyFor(wish: KeyWish): Promise<ConditionalKey> {
+    return this.#scriptKeys.find(wish)
   }
 
   /**

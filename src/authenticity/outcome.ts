@@ -36,6 +36,8 @@ export interface DkimSignature {
   /** i= */
   readonly identity: string | undefined
   readonly canonicalization: string | undefined
+  /** the fields that it covers, in lower case; undefined for what cannot be told */
+  readonly headers: readonly string[] | undefined
 }
 
 export interface DkimOutcome {

@@ -21,6 +21,8 @@ export interface SigningKey {
   /** d= and s= */
   readonly domain: string
   readonly selector: string
+  /** i=, which lies in the domain; absent: none is said */
+  readonly identity?: string | undefined
   readonly key: KeyObject
   readonly headerCanon: Canonicalization
   readonly bodyCanon: Canonicalization
@@ -90,7 +92,7 @@ export async function dkimSignature(
   signing: SigningKey,
   now: number,
 ): Promise<string | undefined> {
-  const { domain, selector, key, headerCanon, bodyCanon, lifetime } = signing
+  const { domain, selector, identity, key, headerCanon, bodyCanon, lifetime } = signing
   const chosen = chooseFields(splitFields(header), signing)
   if (chosen.names.length > MAX_SIGNED) return undefined
   const time = Math.floor(now / 1000)
@@ -98,6 +100,7 @@ export async function dkimSignature(
   const lines = [
     `v=1; a=${algorithm}; c=${headerCanon}/${bodyCanon};`,
     `d=${domain}; s=${selector};`,
+    ...(identity === undefined ? [] : [`i=${identity};`]),
     `t=${time};${lifetime > 0 ? ` x=${time + lifetime};` : ''}`,
     ...foldNames(chosen.names),
     `bh=${await bodies.of(bodyCanon)};`,

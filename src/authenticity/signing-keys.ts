@@ -88,18 +88,24 @@ function fields(
 function checkKind(key: KeyObject, settings: DkimDomainSettings, shown: string): Diagnostic[] {
   const at: Position = settings.origin('key')
   const error = (message: string): Diagnostic[] => [{ severity: 'error', message, at }]
-  const type = key.asymmetricKeyType
-  if (type !== 'rsa' && type !== 'ed25519') {
-    return error(`the signing key ${shown} is neither RSA nor Ed25519 (RFC 8301, RFC 8463)`)
-  }
-  const fitting = type === 'rsa' ? 'rsa-sha256' : 'ed25519-sha256'
-  if (settings.digest !== undefined && settings.digest !== fitting) {
-    return error(`the signing key ${shown} makes ${fitting} signatures, not ${settings.digest}`)
-  }
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? GOOD_BITS
-  if (bits < MIN_BITS)
-    return error(`the signing key ${shown} has ${bits} bits: nobody accepts less than ${MIN_BITS}`)
+  const problem = kindProblem(key, settings.digest)
+  if (problem !== undefined) return error(`the signing key ${shown} ${problem}`)
+  const bits = bitsOf(key)
   if (bits >= GOOD_BITS) return []
   const message = `the signing key ${shown} has ${bits} bits: RFC 8301 asks for ${GOOD_BITS}`
   return [{ severity: 'warning', message, at }]
+}
+
+/** Why verifiers would not take what a key signs with this digest, as the rest of a sentence about it. */
+export function kindProblem(key: KeyObject, digest: string | undefined): string | undefined {
+  const type = key.asymmetricKeyType
+  if (type !== 'rsa' && type !== 'ed25519') return 'is neither RSA nor Ed25519 (RFC 8301, RFC 8463)'
+  const fitting = type === 'rsa' ? 'rsa-sha256' : 'ed25519-sha256'
+  if (digest !== undefined && digest !== fitting) return `makes ${fitting} signatures, not ${digest}`
+  const bits = bitsOf(key)
+  return bits < MIN_BITS ? `has ${bits} bits: nobody accepts less than ${MIN_BITS}` : undefined
+}
+
+function bitsOf(key: KeyObject): number {
+  return key.asymmetricKeyDetails?.modulusLength ?? GOOD_BITS
 }

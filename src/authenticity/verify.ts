@@ -142,6 +142,7 @@ function unread(reason: string): DkimSignature {
     keyBits: nothing,
     identity: nothing,
     canonicalization: nothing,
+    headers: nothing,
   }
 }
 
@@ -173,6 +174,7 @@ function signatureOf(signature: DKIMResult): DkimSignature {
     keyBits: modulusLength,
     identity: tellableIdentity(signature),
     canonicalization: /^(?:simple|relaxed)(?:\/(?:simple|relaxed))?$/i.exec(format ?? '')?.[0].toLowerCase(),
+    headers: tellableHeaders(signature),
   }
 }
 
@@ -181,6 +183,14 @@ function tellableIdentity({ status }: DKIMResult): string | undefined {
   const identity: unknown = status.header?.['i']
   if (typeof identity !== 'string') return undefined
   return /^[\w.+=-]{0,64}@[\w.-]{1,253}$/.test(identity) ? identity.toLowerCase() : undefined
+}
+
+/** The fields that are there and signed, where h= names nothing but fields. */
+function tellableHeaders({ signingHeaders }: DKIMResult): readonly string[] | undefined {
+  const names = signingHeaders?.keys ?? ''
+  if (names === '' || names.length > 8192) return undefined
+  const list = names.toLowerCase().split(/\s*:\s*/)
+  return list.every((name) => /^[\w-]+$/.test(name)) ? list : undefined
 }
 
 /** mailauth's word where it is one of these; others may quote the message or the DNS. */

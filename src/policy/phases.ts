@@ -74,6 +74,45 @@ export interface MessageFacts {
    * asked about it. Rejects with an Error which says why it was not taken.
    */
   readonly send?: (mail: NewMail) => Promise<void>
+  /** the DKIM signatures of what was received; absent where nobody looked at them */
+  readonly signatures?: readonly SignatureFacts[] | undefined
+  /** From `data` on: a message without a header or a body, for policy to fill and to send. */
+  readonly create?: () => MessageFacts
+  /**
+   * Of a recipient's copy: it gets this signature when policy has had its last word. Rejects with an Error which says
+   * why there can be none. Absent where the configuration has no opendkim stanza.
+   */
+  readonly sign?: ((wish: SignatureWish) => Promise<void>) | undefined
+}
+
+/** A DKIM signature, as far as it can be told. */
+export interface SignatureFacts {
+  readonly result: 'pass' | 'fail' | 'policy' | 'neutral' | 'temperror' | 'permerror'
+  readonly reason: string | undefined
+  readonly domain: string | undefined
+  readonly selector: string | undefined
+  readonly algorithm: string | undefined
+  readonly keyBits: number | undefined
+  readonly identity: string | undefined
+  readonly canonicalization: string | undefined
+  /** the names of the fields that it covers, in lower case */
+  readonly headers: readonly string[] | undefined
+}
+
+/** The DKIM signature that a script asks for; what is undefined is as in a dkim_domain stanza without it. */
+export interface SignatureWish {
+  /** d= and s= */
+  readonly domain: string
+  readonly selector: string
+  /** a path, in which `%{d}` and `%{s}` stand for those two; or the key itself, DER in base64 */
+  readonly key: { readonly file: string } | { readonly base64: string }
+  readonly digest: string | undefined
+  /** i= */
+  readonly identity: string | undefined
+  readonly headerCanon: string | undefined
+  readonly bodyCanon: string | undefined
+  /** names of fields */
+  readonly headers: readonly string[] | undefined
 }
 
 /** A message that policy makes. */

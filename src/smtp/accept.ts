@@ -5,6 +5,8 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Authenticity } from '../authenticity/authenticity.ts'
+import type { ConditionalKey } from '../authenticity/signing-keys.ts'
 import { defaultEgress } from '../config/settings-queue.ts'
 import type { DsnRequest, Envelope } from '../mail/envelope.ts'
 import { HeaderBlock } from '../mail/headers.ts'
@@ -18,7 +20,7 @@ import { takeBounces } from './bounces.ts'
 import { replyOf } from './command.ts'
 import type { Answer } from './consult.ts'
 import { consult } from './consult.ts'
-import { Injection } from './inject.ts'
+import { Injection, newMessage } from './inject.ts'
 import { keepMessages } from './keep.ts'
 import { codeOf } from './mail-from.ts'
 import { BodyContent } from './message-content.ts'
@@ -41,6 +43,8 @@ interface ReceivedMessage {
 type Message = { -readonly [K in keyof MessageFacts]: MessageFacts[K] } & {
   readonly headers: HeaderBlock
   readonly content: BodyContent
+  /** signatures that scripts asked for */
+  wishes?: readonly ConditionalKey[]
 }
 
 /** A header that may be shared by many copies, as bytes. */
@@ -59,6 +63,7 @@ export async function acceptMessage(
   const thanks = { code: 250, text: `2.0.0 message ${transaction.id} accepted` }
   if (transaction.discarded) return finish(session, thanks)
   await checkMessage(session, received)
+  message.signatures = session.origin.message?.dkim?.signatures
   let answer: Answer = { kind: 'proceed', reply: undefined }
   for (const phase of ['data', 'rcptto_list', 'rcptto_list_final', 'data_spool'] as const) {
     const state = STATES[phase]
@@ -130,6 +135,7 @@ function messageOf(
     content: new BodyContent(received.writer),
     recipients: new TransactionRecipients(transaction, recipientLimit(session)),
     send: (mail) => injection.send(mail),
+    create: () => newMessage(session, received.writer, injection),
     ...(outbound === undefined ? {} : { bindings: outbound }),
   }
 }
@@ -153,7 +159,7 @@ async function messagesOf(
     if (index > 0 && asked) await nextTurn()
     // The first message bears the batch's id, as in Momentum.
     const id = index === 0 ? transaction.id : session.services.ids.next()
-    const copy = copyFor(message, id, recipient)
+    const copy = copyFor(session, message, { id, recipient })
     try {
       if (!(await passesForRecipient(session, copy))) continue
       requireBinding(session, copy)
@@ -183,7 +189,12 @@ async function messagesOf(
 }
 
 /** A copy with a context of its own, which one recipient's policy may change. */
-function copyFor(message: Message, id: string, recipient: AcceptedRecipient): Message {
+function copyFor(
+  { services: { authenticity } }: Session,
+  message: Message,
+  { id, recipient }: { readonly id: string; readonly recipient: AcceptedRecipient },
+): Message {
+  const wishes: ConditionalKey[] = []
   const context = message.context.copy()
   setRecipientKeys(context.message, recipient.mailbox, recipient.line)
   return {
@@ -193,6 +204,18 @@ function copyFor(message: Message, id: string, recipient: AcceptedRecipient): Me
     context,
     headers: message.headers.copy(),
     content: message.content.copy(),
+    wishes,
+    sign: authenticity?.signsForScripts === true ? signatureWishes(authenticity, wishes) : undefined,
+  }
+}
+
+const MAX_WISHES = 10
+
+function signatureWishes(authenticity: Authenticity, wishes: ConditionalKey[]): MessageFacts['sign'] {
+  return async (wish) => {
+    const key = await authenticity.keyFor(wish)
+    if (wishes.length >= MAX_WISHES) throw new Error(`a message gets at most ${MAX_WISHES} signatures`)
+    if (!wishes.includes(key)) wishes.push(key)
   }
 }
 

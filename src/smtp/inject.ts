@@ -9,11 +9,12 @@
 import { isInternational } from '../mail/address.ts'
 import { formatDate } from '../mail/date.ts'
 import type { Envelope } from '../mail/envelope.ts'
-import type { HeaderBlock } from '../mail/headers.ts'
-import type { NewMail } from '../policy/phases.ts'
-import type { NewMessage } from '../spool/spool.ts'
+import { HeaderBlock } from '../mail/headers.ts'
+import { ValidationContext } from '../policy/context.ts'
+import type { MessageFacts, NewMail } from '../policy/phases.ts'
+import type { NewMessage, ReceptionWriter } from '../spool/spool.ts'
 import { keepMessages } from './keep.ts'
-import { MAX_CONTENT, sendable } from './message-content.ts'
+import { BodyContent, MAX_CONTENT, sendable } from './message-content.ts'
 import { madeHereValue } from './received.ts'
 import type { Session, Transaction } from './session-state.ts'
 import { CopySigner } from './signing.ts'
@@ -112,6 +113,20 @@ export class Injection {
       connectionContext: context.snapshot('connection'),
       messageContext: {},
     }
+  }
+}
+
+/** A message that policy fills and sends: nobody's, and empty. Its body shares the memory of the one that is received. */
+export function newMessage(session: Session, writer: ReceptionWriter, injection: Injection): MessageFacts {
+  return {
+    id: session.services.ids.next(),
+    sender: undefined,
+    recipient: undefined,
+    headers: new HeaderBlock(''),
+    context: new ValidationContext(),
+    size: 0,
+    content: new BodyContent(writer, { text: '' }),
+    send: (mail) => injection.send(mail),
   }
 }
 

@@ -22,6 +22,8 @@ interface Copy {
   readonly egress?: Egress | undefined
   readonly context: ValidationContext
   readonly content: { readonly replaced: Uint8Array | undefined }
+  /** those that scripts asked for */
+  readonly wishes?: readonly ConditionalKey[]
 }
 
 /** What a signature depends on, and the header with it. */
@@ -45,20 +47,23 @@ export class CopySigner {
 
   constructor(session: Session, writer: ReceptionWriter) {
     this.#session = session
-    const { authenticity } = session.services
-    this.#authenticity = authenticity?.signs === true ? authenticity : undefined
+    this.#authenticity = session.services.authenticity
     this.#received = new BodyHashes(() => writer.chunks())
   }
 
   /** @returns the header as it is to be kept. @throws what reading the body throws */
   async sign(copy: Copy, header: Uint8Array): Promise<Uint8Array> {
-    if (this.#authenticity === undefined || !this.#leavesSigned(copy)) return header
+    const { wishes = [] } = copy
+    const authenticity = this.#authenticity
+    if (authenticity === undefined || (!authenticity.signs && wishes.length === 0)) return header
+    if (!this.#leavesSigned(copy)) return header
     const body = copy.content.replaced
-    const keys = this.#keysFor(this.#authenticity, copy.context, header)
+    const own = authenticity.signs ? this.#keysFor(authenticity, copy.context, header) : []
+    const keys = [...own, ...wishes]
     if (keys.length === 0) return header
     const last = this.#last
     if (last?.header === header && last.body === body && sameItems(last.keys, keys)) return last.result
-    const result = await this.#signed(this.#authenticity, textOf(header), {
+    const result = await this.#signed(authenticity, textOf(header), {
       hashes: this.#hashesOf(body),
       keys,
     })

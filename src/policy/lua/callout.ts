@@ -38,6 +38,7 @@ export interface CalloutSubject {
 const maxLogLines = 100
 const maxLogText = 4096
 const maxHeaderText = 262_144
+const maxNewMessages = 20
 
 /** What a suspended script waits for. */
 export interface Wait {
@@ -60,12 +61,31 @@ export class Callout {
   readonly #gone: AbortSignal | undefined
   #cleanups: (() => void)[] | undefined
   #headerText = 0
+  /** the callout in which the message was made that this one is about */
+  #maker: Callout | undefined
+  #made = 0
 
   /** Without a subject: a timer, a console command or whatever else runs outside of a session. */
   constructor(subject: CalloutSubject | undefined, task: Pick<Task, 'print' | 'gone'> = {}) {
     this.#subject = subject
     this.#gone = task.gone
     this.print = task.print
+  }
+
+  /** A callout's stand-in for a message that it makes. @throws ScriptError where none can be made */
+  forNewMessage(): Callout {
+    const { create } = this.message
+    if (create === undefined) throw new ScriptError('msys.core.ec_message_new works from validate_data on')
+    if (++this.#made > maxNewMessages)
+      throw new ScriptError(`msys.core.ec_message_new: at most ${maxNewMessages} messages in a callout`)
+    const made = new Callout({ ...this.subject, message: create() })
+    made.#maker = this
+    return made
+  }
+
+  /** Whether its message is one that a script has made: nobody is answered about it. */
+  get ownMessage(): boolean {
+    return this.#maker !== undefined
   }
 
   /** @throws ScriptError outside of a session */
@@ -110,6 +130,7 @@ export class Callout {
 
   /** Counts text that goes into a header. */
   spendHeader(octets: number): void {
+    this.#maker?.spendHeader(octets)
     this.#headerText += octets
     if (this.#headerText > maxHeaderText)
       throw new ScriptError('a callout may add at most 256 KiB to a header')
@@ -130,6 +151,8 @@ export interface ObjectHost {
   readonly state: LuaState
   readonly waits: WaitStarter
   readonly log: ScriptLog
+  /** the callout that runs; undefined while scripts load */
+  readonly current: () => Callout | undefined
 }
 
 export type PanicLevel = 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical'

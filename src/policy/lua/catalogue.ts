@@ -68,8 +68,7 @@ const names = (prefix: string, list: string): string[] => list.split(' ').map((n
 
 export const unbuiltFunctions: readonly string[] = [
   ...names('msys.', 'snmpTrap inject'),
-  ...names('msys.core.', 'io_wrapper_open dns_get_domain mail_queue_delay_domain ec_message_new'),
-  ...names('msys.core.', 'dict_iter2 dict_next dict_iter2_free'),
+  ...names('msys.core.', 'io_wrapper_open dns_get_domain mail_queue_delay_domain'),
   ...names('msys.os.', 'statvfs_subscribe statvfs_read'),
   ...names('msys.threadpool.', 'count find stat'),
   ...names('msys.bounce.', 'classify classify_smtp_response'),
@@ -77,9 +76,6 @@ export const unbuiltFunctions: readonly string[] = [
     'msys.rfc3464.',
     'compute_delivery_status compute_delivery_status_string create_mdn send_mdn extract_delivery_status',
   ),
-  ...names('msys.validate.opendkim.', 'verify sign get_num_sigs get_sig get_sig_canons get_sig_domain'),
-  ...names('msys.validate.opendkim.', 'get_sig_errorstr get_sig_flags get_sig_hdrsigned get_sig_identity'),
-  ...names('msys.validate.opendkim.', 'get_sig_keysize get_sig_selector get_sig_signalg'),
   ...names('msys.validate.dk.', 'verify sign get_responsible_domain'),
   ...names('msys.validate.dkim2.', 'verify sign ar_clauses'),
   ...names('msys.validate.openarc.', 'sign seal'),
@@ -139,7 +135,7 @@ const modulesOfOthers: readonly string[] = [
   ...names('msys.', 'adaptive apn av beta.chunk_logger_int beta.rcptto_proxy brightmail cloudmark commtouch'),
   ...names('msys.', 'expurgate gcm getopt httpclnt mstore sign.dk spamc symantec_beik'),
   ...names('msys.', 'policyeditor ts.chunk_logger validate.dkim validate.dkim2'),
-  ...names('', 'strict opendkim.dkim'),
+  ...names('', 'strict'),
 ]
 
 /** Names that `require` answers. Those outside `msys` give way to a file of that name beside the script. */
@@ -153,7 +149,7 @@ export const knownModules: readonly string[] = [
     'msys.',
     'os threadpool httpsrv extended.httpsrv bounce rfc3464 tls_params validate.opendkim validate.dk validate.openarc delivery pbp',
   ),
-  ...names('', 'msys json curl xml thread'),
+  ...names('', 'msys json curl xml thread opendkim.dkim'),
   ...modulesOfOthers,
 ]
 
@@ -165,7 +161,7 @@ export function isUnbuiltModule(name: string): boolean {
 /** Modules of which nothing works. */
 export const unbuiltModules: readonly string[] = [
   ...names('msys.', 'os threadpool bounce rfc3464'),
-  ...names('msys.', 'validate.opendkim validate.dk delivery pbp'),
+  ...names('msys.', 'validate.dk delivery pbp'),
   ...names('', 'curl xml'),
   ...modulesOfOthers,
 ]

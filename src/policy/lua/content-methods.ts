@@ -10,6 +10,7 @@ import { readBuilding } from './building.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
 import { ContentPatterns } from './content-patterns.ts'
 import { pushValue } from './lib/values.ts'
+import { signingMethods } from './origin-methods.ts'
 import { makeBoundary, readMaking } from './part-edits.ts'
 import { orScriptError, partsOf, partWork, type Searcher } from './part-methods.ts'
 import { PartTrees } from './part-tree.ts'
@@ -68,7 +69,7 @@ export function contentMethods(host: ObjectHost): MethodTable {
     ),
   }
   const reading = Object.entries(works).map(([name, work]) => [name, whenFetched(host, name, work)] as const)
-  return { ...Object.fromEntries(reading), ...sendingMethods(host) }
+  return { ...Object.fromEntries(reading), ...sendingMethods(host), ...signingMethods(host) }
 }
 
 /** The texts that are searched, one after the other. */

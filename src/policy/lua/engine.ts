@@ -79,8 +79,9 @@ export class LuaEngine {
     this.#options = options
     this.#state = new LuaState(options.limits, options.clocks)
     this.#log = new ScriptLog(options.events, options.now)
-    const waits = new Waits(this.#state, () => this.#running)
-    this.#objects = new HostObjects({ state: this.#state, log: this.#log, waits })
+    const current = (): Callout | undefined => this.#running
+    const waits = new Waits(this.#state, current)
+    this.#objects = new HostObjects({ state: this.#state, log: this.#log, waits, current })
     this.#loader = new ScriptLoader({ state: this.#state, log: this.#log, readModule: options.readModule })
     this.#arguments = { state: this.#state, objects: this.#objects, now: options.now }
     this.#wearLimit = options.limits.memory / 2
@@ -96,7 +97,7 @@ export class LuaEngine {
       waits,
       services: options.library,
       offers: this.offers,
-      current: () => this.#running,
+      current,
       directory: (L) => this.#loader.directory(L),
       run: (task) => this.run(task),
       release: (reference) => this.#release(reference),

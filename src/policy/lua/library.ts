@@ -10,8 +10,10 @@ import {
   unbuiltMethods,
 } from './catalogue.ts'
 import { type Library, pushLibrary } from './lib/build.ts'
+import { pushValue } from './lib/values.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
 import type { HostObjects } from './objects.ts'
+import { dkimConstants } from './origin-methods.ts'
 import { osFunctions } from './os-library.ts'
 import { GLOBALS, type LuaState, ScriptError, TYPE } from './state.ts'
 import { stringFunctions } from './string-library.ts'
@@ -37,6 +39,7 @@ export interface EngineFunctions {
 /** Chunks that a script makes from text; the compiler cannot be interrupted. */
 const maxDynamicChunk = 262_144
 const prelude = readFileSync(new URL('prelude.lua', import.meta.url))
+const handlesText = readFileSync(new URL('lib/handles.lua', import.meta.url))
 const libraryText = readFileSync(new URL('lib/library.lua', import.meta.url))
 
 /** @throws LuaFatalError when the prelude fails, which only a broken build can make it */
@@ -48,15 +51,15 @@ export function openLibrary(state: LuaState, parts: HostParts): void {
     if (lua.lua_pcall(main, 1, 0, 0) !== 0) throw new LuaFatalError(`${name} failed`)
   }
   const { L, reference } = state.newThread()
-  for (const text of [libraryText, prelude]) {
+  for (const text of [handlesText, libraryText, prelude]) {
     const problem = state.load(L, text, '=prelude')
     if (problem !== undefined) throw new LuaFatalError(problem)
   }
   pushHost(state, L, parts)
   lua.lua_pushvalue(L, GLOBALS)
-  lua.lua_pushvalue(L, 1)
+  for (const chunk of [2, 1]) lua.lua_pushvalue(L, chunk)
   // our own code has all the time it needs
-  const { result } = state.resume(L, 3, Number.NEGATIVE_INFINITY)
+  const { result } = state.resume(L, 4, Number.NEGATIVE_INFINITY)
   if (result.kind !== 'returned')
     throw new LuaFatalError(result.kind === 'failed' ? result.message : 'the prelude waits')
   state.release(reference)
@@ -86,6 +89,7 @@ function pushHost(state: LuaState, L: number, { objects, engine, library }: Host
     print: engine.print,
     log: engine.log,
     awaited: engine.awaited,
+    message_new: (thread) => objects.newMessage(thread),
     message_construct: (thread) => objects.messageConstruct(thread),
     set_parameter: (thread) => objects.setParameter(thread),
     classes: (thread) => {
@@ -103,6 +107,7 @@ function pushHost(state: LuaState, L: number, { objects, engine, library }: Host
     for (const [name, value] of Object.entries(constants))
       state.setField(L, -1, name, () => lua.lua_pushnumber(L, value))
   })
+  state.setField(L, -1, 'dkim_constants', () => pushValue(state, L, dkimConstants))
   table.list('unbuilt_functions', unbuiltFunctions)
   table.list('known_modules', knownModules)
   table.list('part_methods', partMethods)

@@ -5,6 +5,7 @@ import type { Endpoint } from '../../mail/envelope.ts'
 import type { Callout, Method, MethodTable, ObjectHost } from './callout.ts'
 import { editHeader } from './header-edits.ts'
 import { readMailbox } from './mailbox.ts'
+import { originMethods } from './origin-methods.ts'
 import { copyPhases, replyMethods, routingMethods } from './routing-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 import { dictionary, formatEndpoint, setValue } from './vctx-methods.ts'
@@ -14,6 +15,7 @@ export function messageMethods(host: ObjectHost): MethodTable {
   return {
     ...contextAccess(host),
     ...envelopeAccess(state),
+    ...originMethods(host),
     ...replyMethods(state),
     ...routingMethods(state),
     header: (L, callout) => header(state, L, callout),
@@ -135,6 +137,8 @@ function header(state: LuaState, L: number, callout: Callout): number {
 }
 
 function discard(state: LuaState, L: number, callout: Callout): number {
+  if (callout.ownMessage)
+    throw new ScriptError('msg:discard: a message that a script made is only sent by msg:inject')
   if (callout.subject.phase === 'set_binding')
     throw new ScriptError('msg:discard is not available in validate_set_binding')
   const reason = state.lua.lua_type(L, 2) <= TYPE.nil ? undefined : state.checkString(L, 2)

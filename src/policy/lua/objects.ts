@@ -21,6 +21,7 @@ import { contextMethods, formatEndpoint, readContextField, writeContextField } f
 const objectSize = 16
 
 export class HostObjects {
+  readonly #host: ObjectHost
   readonly #state: LuaState
   readonly #callouts = new Map<number, Callout>()
   readonly #metatables: Record<ObjectKind, number> = {
@@ -38,6 +39,7 @@ export class HostObjects {
   #newest: Callout | undefined
 
   constructor(host: ObjectHost) {
+    this.#host = host
     this.#state = host.state
     this.#content = contentMethods(host)
     this.#methods = {
@@ -121,6 +123,16 @@ export class HostObjects {
   messageConstruct(L: number): number {
     this.#calloutOf(L, 'ac')
     this.push(L, 'mc', this.#idAt(L, 1))
+    return 1
+  }
+
+  /** msys.core.ec_message_new(): good until the callout ends */
+  newMessage(L: number): number {
+    const maker = this.#host.current()
+    if (maker === undefined) throw new ScriptError('msys.core.ec_message_new works only in a callout')
+    const id = this.open(maker.forNewMessage())
+    maker.whenEnded(() => this.close(id))
+    this.push(L, 'msg', id)
     return 1
   }
 

@@ -9,7 +9,7 @@
 -- Waiting: a host function that waits makes its caller yield WAIT. Whatever resumes a coroutine hands WAIT up, so a
 -- script can wait inside pcall and inside its own coroutines.
 
-local host, global, build_library = ...
+local host, global, build_library, build_handles = ...
 
 local type, select, error, rawget, rawset, next = type, select, error, rawget, rawset, next
 local tostring, setmetatable, getmetatable, ipairs, pairs = tostring, setmetatable, getmetatable, ipairs, pairs
@@ -500,12 +500,17 @@ local function bare_name(class_name)
   return host.match(class_name, "^msys%.core:_?(.*)$") or class_name
 end
 
-local library_classes = build_library(host.library, place, {
+local library_classes, waiting = build_library(host.library, place, {
   type = type, error = error, pairs = pairs, tostring = tostring, setmetatable = setmetatable,
   getmetatable = getmetatable, rawget = rawget, next = next, select = select, pcall = pcall, yield = yield,
   awaited = host.awaited, WAIT = WAIT, insert = insert, concat = concat, sort = sort, rep = host.rep,
   format = string.format, bare_name = bare_name,
   split_header = function(line) return host.match(line, "^([^:]+):%s*(.*)$") end,
+})
+
+build_handles(host, place, waiting, {
+  type = type, next = next, pairs = pairs, getmetatable = getmetatable, setmetatable = setmetatable,
+  lower = string.lower,
 })
 
 local function unbuilt(name)
@@ -534,20 +539,10 @@ end
 -- ---- objects of a callout ------------------------------------------------------------------------------------
 
 -- An object is userdata that names its callout. Methods are host functions; other names are fields.
-local function finish(waits, ...)
-  if waits then
-    yield(WAIT)
-    return host.awaited()
-  end
-  return ...
-end
-
 local function class(kind)
   local methods = host.methods[kind]
   for name, start in pairs(host.waiting_methods[kind]) do
-    methods[name] = function(...)
-      return finish(start(...))
-    end
+    methods[name] = waiting(start)
   end
   for _, name in ipairs(host.unbuilt_methods[kind]) do
     methods[name] = unbuilt(kind .. ":" .. name)

@@ -34,6 +34,8 @@ export function replyMethods(state: LuaState): MethodTable {
     /** msg:code([number, text]): the reply; with number 0 the text begins with it */
     code: (L, callout) => {
       const { decision, phase } = callout.subject
+      if (callout.ownMessage)
+        throw new ScriptError('msg:code: nobody is answered about a message that a script made')
       if (lua.lua_type(L, 2) > TYPE.nil) {
         if (phase === 'set_binding') throw new ScriptError('msg:code cannot be set in validate_set_binding')
         const text = lua.lua_type(L, 3) <= TYPE.nil ? '' : state.checkString(L, 3)

@@ -60,10 +60,12 @@ export interface Login {
 }
 
 /** A message whose recipients are being named: its header and body have not been received. */
-export type Message = Readonly<Omit<MessageFacts, 'headers' | 'context'>> & { readonly context: Context }
+export type Message = Readonly<Omit<MessageFacts, 'headers' | 'context' | 'create'>> & {
+  readonly context: Context
+}
 
 /** A message that has arrived. Its sender, recipient and header may be changed. */
-export type ReceivedMessage = Omit<MessageFacts, 'headers' | 'context'> & {
+export type ReceivedMessage = Omit<MessageFacts, 'headers' | 'context' | 'create'> & {
   readonly headers: HeaderBlock
   readonly context: Context
 }

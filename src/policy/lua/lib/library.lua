@@ -394,4 +394,4 @@ place("msys.dumper.Dumper", function(value)
   return concat(out)
 end)
 
-return classes
+return classes, waiting
