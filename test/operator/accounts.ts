@@ -35,6 +35,10 @@ export function byLogs(node: OperatorNode): Account {
 
 function addDecision(sum: Tally, decision: Decision): void {
   const { verify_mode: mode, outcome, listen, cause, protocol, resumed, issuer } = decision
+  if (decision['require_tls_shadow'] !== undefined) sum.add(`shadow would-refuse no-tls ${listen}`)
+  if (outcome === 'plaintext') return
+  sum.add(`timed ${outcome}`)
+  if (outcome === 'verified') sum.add(`partner ${decision['partner'] ?? ''}`)
   sum.add(`handshake ${mode} ${outcome} ${listen}`)
   if (cause !== undefined) sum.add(`cause ${outcome} ${cause}`)
   if (protocol !== undefined) sum.add(`protocol ${protocol} ${resumed === true ? 'yes' : 'no'}`)
@@ -54,6 +58,8 @@ export function byMetrics(samples: Samples): Account {
     ['postern_authentications_total', 'login', 'status'],
     ['postern_panics_total', 'panic', 'module'],
     ['postern_tls_handshakes_total', 'handshake', 'mode', 'outcome', 'listen'],
+    ['postern_tls_handshake_seconds_count', 'timed', 'outcome'],
+    ['postern_tls_partner_handshakes_total', 'partner', 'partner'],
     ['postern_tls_causes_total', 'cause', 'outcome', 'cause'],
     ['postern_tls_protocols_total', 'protocol', 'protocol', 'resumed'],
     ['postern_tls_issuers_total', 'issuer', 'issuer', 'outcome'],
@@ -62,7 +68,10 @@ export function byMetrics(samples: Samples): Account {
   for (const [key, value] of samples) {
     const [, metric = '', written = ''] = /^(\w+)(?:\{(.*)\})?$/.exec(key) ?? []
     const labels = new Map(
-      [...written.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, k = '', v = '']) => [k, v]),
+      [...written.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label = '', value = '']) => [
+        label,
+        value.replaceAll(/\\(.)/g, (_, sign: string) => (sign === 'n' ? '\n' : sign)),
+      ]),
     )
     for (const [of, name, ...parts] of names)
       if (of === metric) sum.add([name, ...parts.map((part) => labels.get(part) ?? '')].join(' '), value)
@@ -91,7 +100,8 @@ export function sumOf(account: Account, name: string): number {
 /** Handshakes by outcome, Listen and issuer: tls_log. */
 export function verdictsByLog(node: OperatorNode): Account {
   const sum = new Tally()
-  for (const { outcome, listen, issuer } of decisionsOf(node)) sum.add(`${outcome} ${listen} ${issuer ?? ''}`)
+  for (const { outcome, listen, issuer } of decisionsOf(node))
+    if (outcome !== 'plaintext') sum.add(`${outcome} ${listen} ${issuer ?? ''}`)
   return sum.all
 }
 

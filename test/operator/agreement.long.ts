@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { Authority } from '../../src/tls/authority.ts'
 import { makePki } from '../../src/tls/pki.ts'
 import { cheapHash } from '../support/cheap-hash.ts'
 import { SmtpSink } from '../support/smtp-sink.ts'
@@ -45,6 +46,7 @@ ESMTP_Listener {
   TLS_Client_CA = "pki/ca.pem"
   TLS_Client_CRL = "pki/crl.pem"
   TLS_Verify_Mode_Shadow = "require"
+  Require_TLS_Shadow = true
   AuthPlainParameters = [ uri = "file://FOLDER/users" log_authentication = true ]
   Auth_Failure_Delay = 0
   Auth_Failure_Limit = 0
@@ -53,6 +55,7 @@ ESMTP_Listener {
   Listen "127.0.0.1:0" { }
   Listen "127.0.0.2:0" { Use_SSL = true TLS_Verify_Mode = "require" }
 }
+Partner "acme" { SAN_DNS = "client-valid.example" Issuer_Certificate = "pki/ca.pem" }
 Control_Listener "ops" { Listen "FOLDER/control" { } }
 HTTP_Listener "web" { Listen "127.0.0.1:0" { } }
 scriptlet "scriptlet" { script "p" { source = "policy.ts" } }
@@ -127,7 +130,8 @@ before(async () => {
   const [open, strict] = node.gate.addresses
   assert.ok(open && strict)
   const began = Date.now()
-  const clients = sendAll({ visits, pki, addresses: { open, strict }, atOnce: 16 })
+  const hostile = Authority.root({ subject: 'Müller "&" \\ Söhne\r\nX: y\u202e' }).issue({ subject: 'x' })
+  const clients = sendAll({ visits, pki, hostile, addresses: { open, strict }, atOnce: 16 })
   await Promise.all([clients, disturb()])
   seen = await clients
   const sent = Date.now()
@@ -277,6 +281,7 @@ describe(`over ${MESSAGES} mixed messages`, () => {
     for (const outcome of ['anonymous', 'unverified', 'verified'])
       assert.equal(sumOf(logs, `handshake unset ${outcome}`), byOutcome(outcome), outcome)
     const resumed = ['anonymous', 'unverified', 'verified'].map((each) => handshakes.of(`${each} resumed`))
+    assert.equal(sumOf(logs, 'handshake require verified'), handshakes.of('strict'))
     assert.equal(
       (logs['protocol TLSv1.3 yes'] ?? 0) + (logs['protocol TLSv1.2 yes'] ?? 0),
       resumed.reduce((sum, count) => sum + count, 0),

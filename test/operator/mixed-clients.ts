@@ -10,6 +10,8 @@ import { Tally } from './tally.ts'
 export interface ClientsOptions {
   readonly visits: readonly Visit[]
   readonly pki: Pki
+  /** of a CA that nobody knows, with a name that means harm */
+  readonly hostile: Credential
   /** STARTTLS; and one with TLS from the first octet, that requires a certificate */
   readonly addresses: { readonly open: Address; readonly strict: Address }
   readonly atOnce: number
@@ -83,6 +85,7 @@ class Clients {
     const { fruitless } = visit
     this.seen.connections += 1
     if (fruitless === 'no-certificate') return await this.#withoutCertificate()
+    if (visit.strict) return await this.#strictly(visit)
     const client = await SmtpClient.connect({ ...this.#options.addresses.open, ...fromOf(visit) })
     try {
       const banner = await client.reply()
@@ -101,6 +104,20 @@ class Clients {
     }
   }
 
+  /** Where a certificate is required, to somebody who has one. */
+  async #strictly({ mails }: Visit): Promise<void> {
+    const { cert, key } = this.#options.pki.clients.valid
+    const client = await SmtpClient.connectTls(this.#options.addresses.strict, { cert, key })
+    try {
+      expect(await client.reply(), 220)
+      await this.#greet(client, false)
+      this.seen.handshakes.add('strict')
+      for (const mail of mails) if (!(await this.#began(client, mail))) return
+    } finally {
+      client.destroy()
+    }
+  }
+
   async #greet(client: SmtpClient, badly: boolean): Promise<void> {
     const reply = await client.command(`EHLO ${badly ? 'bad' : 'client'}.example`)
     if (badly) this.#refused(reply, 550)
@@ -112,7 +129,7 @@ class Clients {
     const kind = `${visit.protection} ${visit.oldTls ? 'old' : 'new'} ${unverifiedKind(visit)}`
     const session = visit.resume ? this.#sessions.get(kind) : undefined
     await client.secure({
-      ...credentialOf(this.#options.pki, visit),
+      ...credentialOf(this.#options, visit),
       ...(visit.oldTls ? { maxVersion: 'TLSv1.2' } : {}),
       ...(session === undefined ? {} : { session }),
     })
@@ -238,18 +255,19 @@ function fromOf({ fruitless, stranger }: Visit): { readonly from?: string } {
   return stranger ? { from: STRANGE } : {}
 }
 
-const UNVERIFIED = ['expired', 'untrusted', 'revoked'] as const
+const UNVERIFIED = ['expired', 'untrusted', 'revoked', 'hostile'] as const
 
 function unverifiedKind({ protection, number }: Visit): string {
   return protection === 'unverified' ? (UNVERIFIED[number % UNVERIFIED.length] ?? 'expired') : ''
 }
 
-function credentialOf({ clients }: Pki, visit: Visit): ConnectionOptions {
+function credentialOf({ pki: { clients }, hostile }: ClientsOptions, visit: Visit): ConnectionOptions {
+  const kinds = { ...clients, hostile }
   const by: Readonly<Record<Protection, Credential | undefined>> = {
     plain: undefined,
     anonymous: undefined,
     verified: clients.valid,
-    unverified: clients[UNVERIFIED[visit.number % UNVERIFIED.length] ?? 'expired'],
+    unverified: kinds[UNVERIFIED[visit.number % UNVERIFIED.length] ?? 'expired'],
   }
   const credential = by[visit.protection]
   return credential === undefined ? {} : { cert: credential.cert, key: credential.key }

@@ -27,6 +27,8 @@ export interface Visit {
   /** from a session that another visit of the same protection had, where there was one */
   readonly resume: boolean
   readonly oldTls: boolean
+  /** it comes to where a certificate is required, and has one */
+  readonly strict: boolean
   /** what comes of AUTH, in this order; inside TLS only */
   readonly logins: readonly ('pass' | 'fail')[]
   readonly fruitless: Fruitless | undefined
@@ -81,6 +83,7 @@ export function drawVisits(seed: number, messages: number): readonly Visit[] {
       protection,
       resume: draw(5) < 0.4,
       oldTls: draw(6) < 0.2,
+      strict: protection === 'verified' && fruitless === undefined && !stranger && draw(8) < 0.2,
       // who has logged in is no stranger any more
       logins: protection === 'plain' || stranger ? [] : loginsOf(draw(7)),
       fruitless,
