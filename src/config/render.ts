@@ -83,7 +83,7 @@ function withoutSecrets(lines: readonly string[], index: number): string {
       inside = inString ? undefined : endOf(value, inside ?? (signs.includes('(') ? ')' : ''))
   }
   return shown.replace(
-    /(:\/\/[^/@\s:]{0,200}:)([^@\s]{1,200})(?=@)/g,
+    /(:\/\/[^/@\s:]{0,200}:)(\S{1,200})(?=@)/g,
     (_whole, before: string, secret: string) => before + '*'.repeat(secret.length),
   )
 }

@@ -47,9 +47,13 @@ function keyName(key: string): string {
   return name === 'password' ? 'pass' : name
 }
 
-/** Text of a connection string or a URI without its password. */
+/** Text of a connection string or a URI without its password, which may hold blanks in the one, and `@` in the other. */
 function withoutPassword(text: string): string {
+  const value = connectionString.test(text) ? /'(?:[^'\\]|\\.)*'|[^;]*/ : /'(?:[^'\\]|\\.)*'|[^;\s]*/
   return text
-    .replaceAll(/(\b(?:password|passwd|pwd)\s*=\s*)('(?:[^'\\]|\\.)*'|[^;\s]*)/gi, `$1${STARS}`)
-    .replaceAll(/(:\/\/[^/@\s:]*:)[^@\s]*@/g, `$1${STARS}@`)
+    .replaceAll(new RegExp(`(\\b(?:password|passwd|pwd)\\s*=\\s*)(?:${value.source})`, 'gi'), `$1${STARS}`)
+    .replaceAll(/(:\/\/[^/@\s:]*:)\S*@/g, `$1${STARS}@`)
 }
+
+/** `pgsql:host=…;user=…;password=…` */
+const connectionString = /^\s*\w+:(?!\/\/)/

@@ -11,7 +11,12 @@ test('what looks like a secret is masked, and nothing else', () => {
     'json config set binding b outbound_smtp_auth_pass hunter2':
       'json config set binding b outbound_smtp_auth_pass ***',
     'config set datasource d uri ( "pgsql:host=h;user=u;password=hunter2" )':
-      'config set datasource d uri ( "pgsql:host=h;user=u;password=***" )',
+      'config set datasource d uri ( "pgsql:host=h;user=u;password=***',
+    'config set datasource d uri ( "pgsql:host=h;password=hunter2 horse;user=u" )':
+      'config set datasource d uri ( "pgsql:host=h;password=***',
+    'config set datasource d uri ( "\\"pgsql:host=h;password=hunter2" "horse\\"" )':
+      'config set datasource d uri ( "\\"pgsql:host=h;password=***',
+    'greet https://ann:hunter@2@host/x': 'greet https://ann:***@host/x',
     'greet https://ann:hunter2@host/x': 'greet https://ann:***@host/x',
     'greet api_token: hunter2 more': 'greet api_token: *** more',
     'login PLAIN AGFubgBodW50ZXIy': 'login ***',

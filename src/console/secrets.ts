@@ -8,13 +8,18 @@ import { looksSecret } from '../config/secrets.ts'
 const HIDDEN = '***'
 const secretName = /pass|secret|token|credential|private|pin\b|auth_?key|api_?key|key_?data/i
 /** `postgres://user:password@host`, `password=…` inside a value */
-const insideUri = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:"]*:)[^\s@"]+@/gi
+const insideUri = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:"]*:)[^\s"]+@/gi
+/** `pgsql:host=…;password=…`: where such a password ends cannot be told from words that were quoted one by one */
+const connectionString = /(\b(?:pgsql|mysql|odbc|ldaps?):.*?\b(?:password|passwd|pwd)\s*=\s*).*$/i
 const insideValue = /\b((?:[\w-]*(?:pass|secret|token)[\w-]*)\s*[=:]\s*)(?:"(?:[^"\\]|\\.)*"|[^\s;,)\]}"]+)/gi
 
 /** @param line a command as typed */
 export function withoutSecrets(line: string): string {
   if (/^\s*login\b/i.test(line)) return `login ${HIDDEN}`
-  const masked = line.replace(insideUri, `$1${HIDDEN}@`).replace(insideValue, `$1${HIDDEN}`)
+  const masked = line
+    .replace(insideUri, `$1${HIDDEN}@`)
+    .replace(connectionString, `$1${HIDDEN}`)
+    .replace(insideValue, `$1${HIDDEN}`)
   const setting = /^(\s*(?:json\s+)?config\s+set\s+)(.*)$/is.exec(masked)
   if (setting === null) return masked
   const [, head = '', rest = ''] = setting
