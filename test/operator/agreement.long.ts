@@ -52,7 +52,7 @@ ESMTP_Listener {
   Auth_Failure_Limit = 0
   Max_Message_Size = 20000
   Relay_Hosts = ( "127.0.0.1" )
-  Listen "127.0.0.1:0" { }
+  Listen "127.0.0.1:0" { Peer "127.0.0.77" { Listener_Sessions = 1 } }
   Listen "127.0.0.2:0" { Use_SSL = true TLS_Verify_Mode = "require" }
 }
 Partner "acme" { SAN_DNS = "client-valid.example" Issuer_Certificate = "pki/ca.pem" }

@@ -4,7 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { Credential } from '../../src/tls/authority.ts'
 import type { Pki } from '../../src/tls/pki.ts'
 import { type Address, ConnectionLost, SmtpClient } from '../support/smtp-client.ts'
-import type { Fate, Mail, Protection, Visit } from './mixed-plan.ts'
+import type { Fate, Fruitless, Mail, Protection, Visit } from './mixed-plan.ts'
 import { Tally } from './tally.ts'
 
 export interface ClientsOptions {
@@ -38,13 +38,16 @@ export interface Seen {
 /** Clients from other networks come from elsewhere on the loopback. */
 const BANNED = '127.0.0.66'
 const STRANGE = '127.0.0.99'
+const CROWDED = '127.0.0.77'
 /** Reconfig_Message */
 const COME_BACK = '421 4.3.2'
 export const PASSWORD = 'correct horse'
 
 export async function sendAll(options: ClientsOptions): Promise<Seen> {
   const clients = new Clients(options)
+  const first = await clients.takeTheRoom()
   await Promise.all(Array.from({ length: options.atOnce }, () => clients.run()))
+  first.destroy()
   return clients.seen
 }
 
@@ -67,6 +70,14 @@ class Clients {
     this.#options = options
   }
 
+  /** The only session that its address may have. */
+  async takeTheRoom(): Promise<SmtpClient> {
+    this.seen.connections += 1
+    const client = await SmtpClient.connect({ ...this.#options.addresses.open, from: CROWDED })
+    expect(await client.reply(), 220)
+    return client
+  }
+
   async run(): Promise<void> {
     for (let visit = this.#turn(); visit !== undefined; visit = this.#turn()) {
       try {
@@ -83,16 +94,19 @@ class Clients {
 
   async #visit(visit: Visit): Promise<void> {
     const { fruitless } = visit
-    this.seen.connections += 1
+    // who is not let in has no session
+    if (fruitless !== 'crowded') this.seen.connections += 1
     if (fruitless === 'no-certificate') return await this.#withoutCertificate()
     if (visit.strict) return await this.#strictly(visit)
     const client = await SmtpClient.connect({ ...this.#options.addresses.open, ...fromOf(visit) })
     try {
       const banner = await client.reply()
+      if (fruitless === 'crowded') return this.#refused(banner, 421)
       if (fruitless === 'banned') return this.#refused(banner, 554)
       await this.#greet(client, fruitless === 'bad-name')
       if (fruitless === 'bad-name') return undefined
-      if (fruitless === 'no-handshake') return await this.#garbage(client)
+      if (fruitless === 'no-handshake' || fruitless === 'vanishes')
+        return await this.#garbage(client, fruitless)
       if (visit.protection !== 'plain') await this.#secure(client, visit)
       if (fruitless === 'leaves') return await this.#leave(client)
       for (const login of visit.logins) await this.#login(client, login)
@@ -225,10 +239,11 @@ class Clients {
     }
   }
 
-  async #garbage(client: SmtpClient): Promise<void> {
+  async #garbage(client: SmtpClient, how: Fruitless): Promise<void> {
     this.seen.failedHandshakes += 1
     this.seen.silent += 1
     expect(await client.command('STARTTLS'), 220)
+    if (how === 'vanishes') return client.destroy()
     client.sendRaw('this is not a ClientHello\r\n')
     await client.closed()
   }
@@ -252,6 +267,7 @@ class Clients {
 
 function fromOf({ fruitless, stranger }: Visit): { readonly from?: string } {
   if (fruitless === 'banned') return { from: BANNED }
+  if (fruitless === 'crowded') return { from: CROWDED }
   return stranger ? { from: STRANGE } : {}
 }
 

@@ -12,12 +12,16 @@ export type Protection = 'plain' | 'anonymous' | 'unverified' | 'verified'
 export type Fruitless =
   /** policy turns the address away */
   | 'banned'
+  /** there is no room for another session of the address */
+  | 'crowded'
   /** policy refuses EHLO */
   | 'bad-name'
   /** no certificate where one is required */
   | 'no-certificate'
   /** octets that are no handshake */
   | 'no-handshake'
+  /** it is gone before the handshake begins */
+  | 'vanishes'
   /** it leaves in the midst of a message */
   | 'leaves'
 
@@ -95,8 +99,16 @@ export function drawVisits(seed: number, messages: number): readonly Visit[] {
 }
 
 function fruitlessOf(drawn: number): Fruitless | undefined {
-  const kinds = ['banned', 'bad-name', 'no-certificate', 'no-handshake', 'leaves'] as const
-  return kinds[Math.floor(drawn / 0.03)]
+  const kinds = [
+    'banned',
+    'crowded',
+    'bad-name',
+    'no-certificate',
+    'no-handshake',
+    'vanishes',
+    'leaves',
+  ] as const
+  return kinds[Math.floor(drawn / 0.025)]
 }
 
 function protectionOf(drawn: number): Protection {
