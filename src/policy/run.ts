@@ -7,7 +7,6 @@
  * paniclog with the script's file and line; other sessions do not notice.
  */
 
-import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Diagnostic } from '../config/diagnostic.ts'
 import type { ScriptSettings } from '../config/settings.ts'
@@ -16,6 +15,7 @@ import type { EventSink } from '../events/events.ts'
 import { Decision, MODULE } from './decision.ts'
 import type { BudgetLimits } from './lua/budget.ts'
 import { ScriptLog } from './lua/callout.ts'
+import { readWholeFile } from './lua/lib/file-reader.ts'
 import type { LibraryServices } from './lua/lib/services.ts'
 import type { ScriptSource } from './lua/scripts.ts'
 import { LuaMember } from './lua-member.ts'
@@ -90,13 +90,21 @@ interface Place {
   readonly script: number
 }
 
+/** octets of a script; a longer file is none */
+const MAX_SOURCE = 16 * 1024 * 1024
+
+/** A named pipe would hold whoever changes the configuration for ever, and a device would fill the memory. */
+async function readSource(path: string): Promise<Uint8Array> {
+  return await readWholeFile(path, MAX_SOURCE)
+}
+
 interface Loaded {
   readonly places: Place[]
   readonly diagnostics: Diagnostic[]
 }
 
 async function loadScripts(options: PolicyOptions, log: ScriptLog): Promise<Loaded> {
-  const { scripts, events, deadline = defaultDeadline, readFile: read = readFile } = options
+  const { scripts, events, deadline = defaultDeadline, readFile: read = readSource } = options
   const modules = new Map<ScriptSettings, Member>()
   const sources = new Map<ScriptSettings, ScriptSource>()
   const diagnostics: Diagnostic[] = []

@@ -1,6 +1,10 @@
 /** Loading scripts: diagnostics, modules, and what a script may use of Lua's own library. */
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { test } from 'node:test'
 import { createPolicy } from '../../src/policy/run.ts'
 import { askMail, callout, load, mail, temporaryIssue } from './scripts.fixture.ts'
@@ -159,6 +163,23 @@ test('scripts that are missing are errors, in either language', async () => {
     (await ask('./none.ts', '/nowhere/none.ts'))[0] ?? '',
     /Unable to open '\/nowhere\/none\.ts': no such file$/,
   )
+})
+
+test('what is no file is no script: a named pipe holds nobody, and a device fills no memory', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'postern-pipe-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const pipe = path.join(folder, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const at = { file: 'gate.conf', line: 3, column: 5, length: 4 }
+  for (const source of [pipe, '/dev/zero', folder]) {
+    const scripts = [{ name: 'gate', source, path: source, at }]
+    const { diagnostics } = await createPolicy({
+      scripts,
+      hostname: 'mx.example',
+      events: { emit: () => undefined },
+    })
+    assert.match(diagnostics[0]?.message ?? '', /not a regular file$/)
+  }
 })
 
 test('modules beside the script are loaded once; names of Momentum give way to files only outside msys', async () => {

@@ -5,7 +5,7 @@
  * A query whose time is up ends with its connection, and the server is told the limit too.
  */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { DatabaseError, Pool, type PoolClient, type PoolConfig, Query, type QueryConfig } from 'pg'
 import type { DatasourceSettings, PostgresLogin } from '../../config/settings.ts'
@@ -155,12 +155,18 @@ function ask(client: PoolClient, { text, values, maxRows }: Asked, signal: Abort
 /** also without values, where `pg` would send text that may hold several statements */
 const EXTENDED = { queryMode: 'extended', rowMode: 'array' } as const
 
+/** A named pipe would hold the whole process. @throws Error */
+function readRoots(file: string): string {
+  if (!statSync(file).isFile()) throw new Error(`${file}: not a regular file`)
+  return readFileSync(file, 'utf8')
+}
+
 function tlsOf({ ssl, host }: PostgresLogin): PoolConfig['ssl'] {
   if (ssl.mode === 'disable') return false
   if (ssl.mode !== 'verify-full') return { rejectUnauthorized: false }
   const named = ssl.servername !== '' && isIP(ssl.servername) === 0
   const name = named ? { servername: ssl.servername } : { host }
-  return { ca: readFileSync(ssl.rootFile, 'utf8'), rejectUnauthorized: true, ...name }
+  return { ca: readRoots(ssl.rootFile), rejectUnauthorized: true, ...name }
 }
 
 type Parser = (text: string) => DbValue
