@@ -1,4 +1,4 @@
-/** A node with two workers as an operator has it: its folder, its console, its metrics, its logs. */
+/** A node, with two workers mostly, as an operator has it: its folder, its console, its metrics, its logs. */
 
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -21,6 +21,8 @@ export interface NodeOptions {
   readonly conf: string
   readonly pki: Pki
   readonly files?: Readonly<Record<string, string>>
+  /** 0: all in one process; 2 unless given */
+  readonly workers?: number
 }
 
 const PATIENCE_MS = 120_000
@@ -29,16 +31,18 @@ export class OperatorNode {
   readonly folder: string
   readonly file: string
   readonly control: string
+  readonly #workers: number
   #gate: GateProcess | undefined
 
-  private constructor(folder: string) {
+  private constructor(folder: string, workers: number) {
     this.folder = folder
+    this.#workers = workers
     this.file = path.join(folder, 'gate.conf')
     this.control = path.join(folder, 'control')
   }
 
-  static async start({ conf, pki, files = {} }: NodeOptions): Promise<OperatorNode> {
-    const node = new OperatorNode(mkdtempSync(path.join(tmpdir(), 'postern-operator-')))
+  static async start({ conf, pki, files = {}, workers = 2 }: NodeOptions): Promise<OperatorNode> {
+    const node = new OperatorNode(mkdtempSync(path.join(tmpdir(), 'postern-operator-')), workers)
     await writePki(path.join(node.folder, 'pki'), pki)
     for (const [name, text] of Object.entries(files)) writeFileSync(path.join(node.folder, name), text)
     writeFileSync(node.file, conf.replaceAll('FOLDER', node.folder))
@@ -48,7 +52,7 @@ export class OperatorNode {
 
   /** Starts it, again after `stop`. */
   async start(): Promise<void> {
-    this.#gate = await startGateProcess(this.file, [], ['--workers', '2'])
+    this.#gate = await startGateProcess(this.file, [], ['--workers', String(this.#workers)])
   }
 
   get gate(): GateProcess {
