@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Settings } from './config/settings.ts'
 import type { ControlAccess, ControlAuthorization } from './config/settings-control.ts'
-import { allowingRole } from './console/authorization.ts'
+import { allowingRole, PatternTimeout } from './console/authorization.ts'
 import type { Admission, Door, LoginOffer, LoginStep } from './console/door.ts'
 import type { Operator } from './console/operator.ts'
 import { clientAddress } from './console/places.ts'
@@ -149,7 +149,13 @@ export class ConsoleDoor implements Door {
     // who he says he is nobody knows
     if (known === 'not') return undefined
     const groups = await this.#groups(authorization, name)
-    return groups && allowingRole([name, ...groups], this.#doors.material.settings.roles, command)
+    try {
+      return groups && allowingRole([name, ...groups], this.#doors.material.settings.roles, command)
+    } catch (error) {
+      if (!(error instanceof PatternTimeout)) throw error
+      this.#alarm(error.message)
+      return undefined
+    }
   }
 
   async groupsOf({ name, known }: Operator): Promise<readonly string[]> {

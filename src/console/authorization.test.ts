@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { allowingRole, parseGroups } from './authorization.ts'
+import { allowingRole, PatternTimeout, parseGroups } from './authorization.ts'
 
 test('groups are read in both forms; what is none adds nobody', () => {
   const groups = parseGroups(
@@ -26,4 +26,12 @@ test('the first role of mine that allows it counts; nothing is allowed by defaul
   assert.equal(allowingRole(['bob'], roles, 'pid'), undefined)
   assert.equal(allowingRole([], roles, 'pid'), undefined)
   assert.equal(allowingRole(['root'], [], 'pid'), undefined)
+})
+
+test('a command that makes a pattern search for ever holds nobody up, and is not allowed', () => {
+  const roles = [{ name: 'ann', allow: [/^(?:config( \S+)*)*$/u, /^show (\w+ ?)*$/u] }]
+  const began = Date.now()
+  assert.throws(() => allowingRole(['ann'], roles, `show ${'a'.repeat(200)}!`), PatternTimeout)
+  assert.ok(Date.now() - began < 5000)
+  assert.equal(allowingRole(['ann'], roles, 'show inbound'), 'ann')
 })

@@ -1,7 +1,10 @@
 /**
  * Which commands whom (momentum: control-authz): the roles of a user are his name and the groups that he is in, and a
- * command is allowed when a pattern of one of these roles is found in it. What nothing allows is denied.
+ * command is allowed when a pattern of one of these roles is found in it. What nothing allows is denied, and so is a command
+ * over which a pattern takes too long: an operator chooses the command, and the process has mail to serve.
  */
+
+import { createContext, Script } from 'node:vm'
 
 export interface Role {
   readonly name: string
@@ -23,14 +26,39 @@ export function parseGroups(text: string): ReadonlyMap<string, readonly string[]
   return byUser
 }
 
-/** The role that allows it, the first in the configuration's order; undefined: none does. */
+/** milliseconds for all patterns together */
+const PATTERNS_MS = 100
+
+/** The role that allows it, the first in the configuration's order; undefined: none does. @throws PatternTimeout */
 export function allowingRole(
   mine: readonly string[],
   roles: readonly Role[],
   command: string,
 ): string | undefined {
-  const found = roles.find(
-    ({ name, allow }) => mine.includes(name) && allow.some((each) => each.test(command)),
-  )
-  return found?.name
+  const own = roles.filter(({ name }) => mine.includes(name))
+  return inTime(() => own.find(({ allow }) => allow.some((each) => each.test(command)))?.name)
+}
+
+/** A pattern of a Role is one that a command can make search for ever. */
+export class PatternTimeout extends Error {
+  constructor() {
+    super(`the patterns of Role take more than ${PATTERNS_MS} milliseconds over a command, which is denied`)
+    this.name = 'PatternTimeout'
+  }
+}
+
+const place = createContext({}) as { work?: () => unknown }
+const script = new Script('work()')
+
+/** Nothing else ends a regular expression that searches. */
+function inTime<T>(work: () => T): T {
+  place.work = work
+  try {
+    return script.runInContext(place, { timeout: PATTERNS_MS }) as T
+  } catch (error) {
+    const late = (error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
+    throw late ? new PatternTimeout() : error
+  } finally {
+    delete place.work
+  }
 }
