@@ -198,6 +198,14 @@ export class DomainQueues {
     this.#rotate(queue)
   }
 
+  /** Puts one that was withdrawn to the front: nothing was done with it. */
+  pushFirst(message: number): void {
+    const queue = this.of(message)
+    this.#lanes.prepend(message, this.#laneOf(message, queue))
+    this.#count(queue, 1)
+    this.#rotate(queue)
+  }
+
   /** Takes one that waits out of its lane, wherever it stands in it; it is nowhere then. */
   withdraw(message: number): void {
     const queue = this.of(message)
@@ -211,12 +219,7 @@ export class DomainQueues {
     if (first === undefined) return
     const { scope } = this.of(first)
     this.#throttles.of(scope, 'outbound_throttle_messages')?.giveBack(now, messages.length)
-    for (const message of messages.toReversed()) {
-      const queue = this.of(message)
-      this.#lanes.prepend(message, this.#laneOf(message, queue))
-      this.#count(queue, 1)
-      this.#rotate(queue)
-    }
+    for (const message of messages.toReversed()) this.pushFirst(message)
   }
 
   /**

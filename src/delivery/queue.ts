@@ -13,10 +13,11 @@ import type { Spool, StoredMessage } from '../spool/spool.ts'
 import { Attempts, describe } from './attempts.ts'
 import { Batches, TRY_AGAIN_MS } from './batches.ts'
 import type { NoticeOptions } from './bouncing.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, earlier, systemClock } from './clock.ts'
 import { DelayedHeap } from './delayed-heap.ts'
 import { DomainQueues, type QueueRules } from './domain-queues.ts'
 import { Endings, MAX_ENDINGS } from './endings.ts'
+import { Faults } from './faults.ts'
 import { Fifo } from './fifo.ts'
 import { HostGates } from './host-gates.ts'
 import { MessageTable } from './message-table.ts'
@@ -34,8 +35,6 @@ import { Throttles } from './throttle.ts'
 import type { Transports } from './transport.ts'
 
 const DEFAULT_CONCURRENCY = 1000
-/** different faults of the configuration that are told between two reloads */
-const MAX_TOLD = 100
 
 export class DeliveryQueue {
   readonly #spool: Spool
@@ -57,7 +56,7 @@ export class DeliveryQueue {
   /** failed messages whose bounce is to be made */
   readonly #toEnd = new Fifo<number>()
   readonly #running = new Map<Promise<void>, AbortController>()
-  readonly #told = new Set<string>()
+  readonly #faults: Faults
   #settings: QueueSettings
   #hostname: string
   #router: Router
@@ -86,7 +85,8 @@ export class DeliveryQueue {
     const now = (): number => this.#clock.now()
     const { spool, ids } = options
     const events = this.#events
-    const panic = (text: string, once?: 'once'): void => this.#panic(text, once)
+    this.#faults = new Faults(events, now)
+    const { panic } = this.#faults
     const live = new LiveAttempts()
     const gates = new HostGates(throttles, now, node?.counts)
     const shared = {
@@ -106,28 +106,37 @@ export class DeliveryQueue {
       ...shared,
       panic,
       attempts: new Attempts({ spool, ids, now, gates, live, panic }),
-      settled: async (number, { envelope }, state) =>
-        await this.#delays.settled(envelope, state, () => this.#noticeOptions(number)),
+      settled: async (number, message, state) => await this.#delays.settled(number, message, state),
     })
     const parts = { spool, ids, clock: this.#clock, events, panic, sign: options.sign }
     this.#endings = new Endings(parts)
-    this.#delays = new DelayNotices({ ...parts, send: (notice) => this.#sendNotice(notice) })
-    this.#desk = new Desk({
-      ...shared,
-      live,
+    const about = {
       delayed: this.#delayed,
-      batches: this.#batches,
+      isStopped: () => this.#phase === 'stopped',
+      goOn: () => this.#pump(),
+      track: (work: Promise<unknown>) => this.#track(work),
+    }
+    this.#delays = new DelayNotices({
+      ...shared,
+      ...parts,
+      ...about,
+      optionsOf: (number) => this.#noticeOptions(number),
+      isUnwritten: (number) => this.#batches.isUnwritten(number),
+      send: (notice) => this.#sendNotice(notice),
+    })
+    this.#desk = new Desk({ ...shared, ...about, ...this.#forDesk(), live, batches: this.#batches })
+  }
+
+  #forDesk() {
+    return {
       records: this.#records,
       router: () => this.#router,
       isRecovering: () => this.#recovering > 0,
-      isStopped: () => this.#phase === 'stopped',
-      ended: (id) => this.#delays.release(id),
+      ended: (id: string) => this.#delays.release(id),
       forgetHosts: () => {
         for (const transport of Object.values(this.#transports)) transport.retryHosts?.()
       },
-      goOn: () => this.#pump(),
-      track: (work) => this.#track(work),
-    })
+    }
   }
 
   get counts(): QueueCounts {
@@ -183,7 +192,7 @@ export class DeliveryQueue {
     })
     this.#track(
       recovering
-        .catch((error: unknown) => this.#panic(`the spool cannot be taken over: ${describe(error)}`))
+        .catch((error: unknown) => this.#faults.panic(`the spool cannot be taken over: ${describe(error)}`))
         .finally(() => this.#recovering--),
     )
   }
@@ -210,7 +219,7 @@ export class DeliveryQueue {
     this.#router = new Router(settings)
     this.#transports = transports
     this.#hostname = hostname
-    this.#told.clear()
+    this.#faults.forget()
     this.#queues.reload(this.#rules())
     this.#pump()
   }
@@ -222,6 +231,7 @@ export class DeliveryQueue {
   async stop(signal: AbortSignal): Promise<void> {
     this.#phase = 'stopped'
     this.#alarm?.cancel()
+    this.#delays.stop()
     const breakOff = (): void => {
       for (const attempt of this.#running.values()) attempt.abort(new Error('the server is shutting down'))
     }
@@ -255,6 +265,7 @@ export class DeliveryQueue {
     if (envelope.priority === 1) this.#table.mark(number, 'urgent')
     const { notBefore = 0 } = envelope
     if (origin === 'new') this.#records.received(envelope)
+    this.#delays.watch(number, message)
     if (notBefore > 0) this.#table.mark(number, 'pinned')
     const until = origin === 'new' ? Math.max(notBefore, state.nextAttempt) : notBefore
     if (until > this.#clock.now()) this.#delay(number, until)
@@ -334,7 +345,7 @@ export class DeliveryQueue {
     const attempt = new AbortController()
     this.#underWay += messages
     const running = work(attempt.signal)
-      .catch((error: unknown) => this.#panic(describe(error)))
+      .catch((error: unknown) => this.#faults.panic(describe(error)))
       .finally(() => {
         this.#running.delete(running)
         this.#underWay -= messages
@@ -380,16 +391,4 @@ export class DeliveryQueue {
     this.#failed++
     this.#toEnd.push(number)
   }
-
-  #panic(text: string, once?: 'once'): void {
-    if (once === 'once') {
-      if (this.#told.has(text) || this.#told.size >= MAX_TOLD) return
-      this.#told.add(text)
-    }
-    this.#events.emit({ kind: 'panic', at: this.#clock.now(), level: 'error', module: 'delivery', text })
-  }
-}
-
-function earlier(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }

@@ -1,31 +1,33 @@
 /**
- * Tells senders that their mail is late (notices/due.ts says when), after an attempt that failed for a while.
+ * Tells senders that their mail is late (notices/due.ts says when): after an attempt that failed for a while, and where
+ * none is made at its time (notices/late-timer.ts).
  *
  * First the notice is durable, then the message's state counts it, then it is sent; so a kill at any step neither loses
  * it nor sends it twice. A notice that was found in the spool and is not counted yet is held until its message has its
  * next outcome, whatever that is.
  */
 
-import type { Envelope } from '../../mail/envelope.ts'
 import type { DeliveryState, StoredMessage } from '../../spool/spool.ts'
 import { Bouncing, type BouncingOptions, type NoticeOptions } from '../bouncing.ts'
 import { delayNoticeOf, dueDelayNotice } from './due.ts'
+import { LateTimer, type LateTimerHost } from './late-timer.ts'
 
-export interface DelayNoticesOptions extends BouncingOptions {
+export interface DelayNoticesOptions extends BouncingOptions, LateTimerHost {
   /** takes a notice that is to be sent */
   readonly send: (notice: StoredMessage) => void
-  readonly panic: (text: string, once?: 'once') => void
 }
 
 export class DelayNotices {
   readonly #options: DelayNoticesOptions
   readonly #bouncing: Bouncing
+  readonly #timer: LateTimer
   /** notices that are not counted yet, by the id of their message */
   readonly #held = new Map<string, StoredMessage>()
 
   constructor(options: DelayNoticesOptions) {
     this.#options = options
     this.#bouncing = new Bouncing(options)
+    this.#timer = new LateTimer(options, async (late, of) => await this.tell(late, of))
   }
 
   /** Takes a notice that an earlier process made and may not have counted. */
@@ -44,15 +46,27 @@ export class DelayNotices {
     }
   }
 
+  /** A message has come: its sender is told when it is late. */
+  watch(number: number, { envelope, state }: StoredMessage): void {
+    this.#timer.arm(number, envelope, state)
+  }
+
   /** An outcome is durable: what the spool has of the message afterwards. Never rejects. */
   async settled(
-    envelope: Envelope,
+    number: number,
+    { envelope }: StoredMessage,
     state: DeliveryState | undefined,
-    options: () => NoticeOptions,
   ): Promise<DeliveryState | undefined> {
-    if (state !== undefined && !state.failed) return await this.tell({ envelope, state }, options())
-    this.release(envelope.id)
-    return state
+    const waits = state !== undefined && !state.failed
+    const kept = waits ? await this.tell({ envelope, state }, this.#options.optionsOf(number)) : state
+    if (!waits) this.release(envelope.id)
+    this.#timer.arm(number, envelope, kept)
+    return kept
+  }
+
+  /** Nobody is told any more. */
+  stop(): void {
+    this.#timer.stop()
   }
 
   /**

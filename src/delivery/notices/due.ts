@@ -41,7 +41,7 @@ export function toldOfEnd({ envelope, state }: StoredMessage, options: EndOption
 }
 
 /**
- * The number of the delay notice that is due for a message which has just failed for a while; undefined: none is. The
+ * The number of the delay notice that is due for a message which is not delivered yet; undefined: none is. The
  * first is due after Delay_DSN_Retry_Interval, each further one after twice the time, at most
  * Delay_DSN_Max_Retry_Interval (0 = no bound).
  * @param now milliseconds since the epoch
@@ -52,19 +52,35 @@ export function dueDelayNotice(
   now: number,
 ): number | undefined {
   const told = state.delayNotices ?? 0
-  if (!options.generate_delay_dsn || !options.generate_bounces || told >= MAX_DELAY_NOTICES) return undefined
-  if (envelope.sender === undefined || !asked(envelope, 'DELAY')) return undefined
+  if (!hearsOfDelay(envelope, options)) return undefined
+  // of those that were missed the last one is told
+  const due = noticeTimes(envelope, options).filter((at) => at <= now).length
+  return due > told ? due : undefined
+}
+
+/** When the next one is due, in milliseconds since the epoch; undefined: none ever is. */
+export function nextDelayNotice(
+  { envelope, state }: StoredMessage,
+  options: DelayOptions,
+): number | undefined {
+  return hearsOfDelay(envelope, options) ? noticeTimes(envelope, options)[state.delayNotices ?? 0] : undefined
+}
+
+function hearsOfDelay(envelope: Envelope, options: DelayOptions): boolean {
+  if (!options.generate_delay_dsn || !options.generate_bounces) return false
+  return envelope.sender !== undefined && asked(envelope, 'DELAY')
+}
+
+function noticeTimes(envelope: Envelope, options: DelayOptions): readonly number[] {
   const { delay_dsn_retry_interval: first, delay_dsn_max_retry_interval: most } = options
   let interval = first * 1000
   let at = envelope.receivedAt + interval
-  let due = 0
-  // of those that were missed the last one is told
-  while (at <= now && due < MAX_DELAY_NOTICES) {
-    due++
+  return Array.from({ length: MAX_DELAY_NOTICES }, () => {
+    const time = at
     interval = most === 0 ? interval * 2 : Math.min(interval * 2, Math.max(most, 1) * 1000)
     at += Math.max(interval, 1000)
-  }
-  return due > told ? due : undefined
+    return time
+  })
 }
 
 /** Whether success is to be told when a message has left; the next hop tells it where it can. */

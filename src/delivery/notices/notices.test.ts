@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { outboundDefaults, storedMessage } from '../../../test/support/messages.ts'
+import { FakeClock } from '../../../test/support/fake-clock.ts'
+import { outboundDefaults, settingsFor, storedMessage } from '../../../test/support/messages.ts'
 import type { DsnRequest } from '../../mail/envelope.ts'
 import type { StoredMessage } from '../../spool/spool.ts'
 import { done, Kill, never, Run, settled } from '../bouncing.fixture.ts'
@@ -126,7 +127,7 @@ test('a delay is told on time, at growing intervals, if the sender has not said 
 function lateRun(given: Partial<ConstructorParameters<typeof Run>[0]> = {}): Run {
   const attempts = new Map<string, number>()
   return new Run({
-    options: { generate_delay_dsn: true, delay_dsn_retry_interval: 1, retry_interval: 1000 },
+    options: { generate_delay_dsn: true, delay_dsn_retry_interval: 900, retry_interval: 500 },
     deliver: ({ envelope }) => {
       const before = attempts.get(envelope.id) ?? 0
       attempts.set(envelope.id, before + 1)
@@ -138,7 +139,7 @@ function lateRun(given: Partial<ConstructorParameters<typeof Run>[0]> = {}): Run
 
 async function finish(run: Run): Promise<void> {
   await run.start()
-  for (let n = 0; n < 3; n++) {
+  for (let n = 0; n < 4; n++) {
     run.clock.advance()
     await settled()
   }
@@ -146,7 +147,7 @@ async function finish(run: Run): Promise<void> {
 
 test('a message that is late has its sender told once, and is delivered later', async () => {
   const run = lateRun()
-  await run.accept(storedMessage('a', { receivedAt: run.clock.now() - 1500 }))
+  await run.accept(storedMessage('a', { receivedAt: run.clock.now() - 900_500 }))
   await finish(run)
   assert.deepEqual(actions(run), ['delayed'])
   assert.equal(run.storage.size, 0)
@@ -155,7 +156,7 @@ test('a message that is late has its sender told once, and is delivered later', 
 test('a kill at any step neither loses nor doubles a notice of delay', async () => {
   const whole = new Kill()
   const run = lateRun({ kill: whole })
-  const message = storedMessage('a', { receivedAt: run.clock.now() - 1500 })
+  const message = storedMessage('a', { receivedAt: run.clock.now() - 900_500 })
   await run.accept(message)
   await finish(run)
   assert.equal(whole.steps.length, 16, whole.steps.join())
@@ -182,4 +183,113 @@ test('a kill at any step neither loses nor doubles a notice of delay', async () 
     )
     assert.ok(others.length >= 2 && others.every(({ envelope }) => bouncedId(envelope) === undefined), where)
   }
+})
+
+/** A message that is late while nobody tries to deliver it, and whose notices are delivered. */
+function waitingRun(given: Partial<ConstructorParameters<typeof Run>[0]> = {}): Run {
+  return new Run({
+    options: { generate_delay_dsn: true, delay_dsn_retry_interval: 900, retry_interval: 40_000 },
+    deliver: ({ envelope }) => (envelope.sender === undefined ? done : later),
+    ...given,
+  })
+}
+
+const byText = (a: string, b: string): number => (a < b ? -1 : 1)
+
+async function pass(run: Run, seconds: number): Promise<void> {
+  run.clock.advance(seconds * 1000)
+  await settled()
+}
+
+test('notices go out at their time while a message waits for a retry that is far off', async () => {
+  const run = waitingRun()
+  await run.accept(storedMessage('a', { receivedAt: run.clock.now() }))
+  await run.start()
+  await pass(run, 899)
+  assert.deepEqual(actions(run), [])
+  await pass(run, 2)
+  assert.deepEqual(actions(run), ['delayed'])
+  assert.equal(run.storage.get('a')?.state.delayNotices, 1)
+  await pass(run, 1800)
+  assert.deepEqual(actions(run), ['delayed', 'delayed'])
+  const tries = (): number => run.attempts.filter(({ envelope }) => envelope.id === 'a').length
+  assert.deepEqual([tries(), run.queue.counts.delayed], [1, 1])
+  for (let n = 0; n < 40; n++) await pass(run, 1000)
+  assert.equal(tries(), 2, 'the retry is made at its time')
+})
+
+test('a message whose delivery is suspended has its sender told, and keeps its place', async () => {
+  const suspended = { suspend_delivery: true, delay_dsn_max_retry_interval: 0 }
+  const options = { generate_delay_dsn: true, delay_dsn_retry_interval: 900 }
+  const run = waitingRun({ options: { ...options, ...suspended } })
+  const receivedAt = run.clock.now()
+  for (const id of ['a', 'b', 'c']) await run.accept(storedMessage(id, { receivedAt, size: 1 }))
+  // one that nobody may be told of
+  await run.accept(storedMessage('quiet', { receivedAt, dsn: { notify: 'NEVER' } }))
+  await run.start()
+  await pass(run, 901)
+  const told = [...run.storage.keys()].filter((id) => id.includes('.d'))
+  assert.deepEqual(told.toSorted(byText), ['a.d1', 'b.d1', 'c.d1'])
+  assert.equal(run.queue.counts.ready, 7)
+  assert.equal(run.attempts.length, 0)
+  run.queue.reload(settingsFor({ gateway: 'relay.test', ...options }))
+  await settled()
+  const own = run.attempts.map(({ envelope }) => envelope.id).filter((id) => !id.includes('.d'))
+  assert.deepEqual(own, ['a', 'b', 'c', 'quiet'])
+})
+
+test('a kill at any step of a notice at its time neither loses nor doubles it', async () => {
+  const whole = new Kill()
+  const message = storedMessage('a', { receivedAt: new FakeClock().now() })
+  const run = waitingRun({ kill: whole })
+  await run.accept(message)
+  await run.start()
+  await pass(run, 901)
+  assert.deepEqual(actions(run), ['delayed'])
+  const steps = whole.steps.length
+  assert.ok(steps >= 10, whole.steps.join())
+  for (let at = 0; at <= steps; at++) {
+    const first = waitingRun({ kill: new Kill(at) })
+    await first.accept(message)
+    await first.start()
+    await pass(first, 901)
+    const second = waitingRun({ storage: first.storage })
+    second.clock.advance(905_000)
+    await second.start()
+    await pass(second, 30)
+    const notices = [...first.attempts, ...second.attempts].filter(({ envelope }) => delayNoticeOf(envelope))
+    const where = `killed at ${at}, ${whole.steps[at] ?? 'the end'}`
+    assert.ok(
+      notices.every(({ envelope }) => delayNoticeOf(envelope)?.number === 1),
+      where,
+    )
+    // the next hop has it, and that was not written down
+    const last = whole.steps.lastIndexOf('after attempt')
+    const isOpen = at === last + 1 || at === last || at === last + 2
+    assert.ok(notices.length === 1 || (isOpen && notices.length === 2), `${where}: ${notices.length}`)
+    assert.deepEqual([...second.storage.keys()], ['a'], where)
+  }
+})
+
+test('an attempt and a notice at the same time write one after the other', async () => {
+  const run = waitingRun()
+  await run.accept(storedMessage('a', { receivedAt: run.clock.now() }))
+  await run.start()
+  const update = run.spool.update.bind(run.spool)
+  const gate = Promise.withResolvers<void>()
+  run.spool.update = async (id, state, envelope) => {
+    await gate.promise
+    await update(id, state, envelope)
+  }
+  run.clock.advance(901_000)
+  await settled()
+  // its notice is being made: an operator's flush does not find it
+  const order = { act: { kind: 'flush' }, selection: { id: 'a' }, dryRun: false } as const
+  assert.equal((await run.queue.ask('act', order)).messages, 0)
+  gate.resolve()
+  await settled()
+  assert.equal((await run.queue.ask('act', order)).messages, 1)
+  await settled()
+  assert.deepEqual(run.storage.get('a')?.state.attempts, 2)
+  assert.equal(run.storage.get('a')?.state.delayNotices, 1)
 })
