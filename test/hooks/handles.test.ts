@@ -186,6 +186,7 @@ test('a made message answers nobody, is bounded in number and header, and ends w
     kept = core.ec_message_new()
     say(kept.discard, kept)
     say(kept.code, kept, 550, "no")
+    say(function() kept.priority = 1 end)
     kept:header("X", string.rep("x", 200000))
     say(msg.header, msg, "X", string.rep("x", 100000))
     for i = 1, 19 do core.ec_message_new() end
@@ -194,6 +195,7 @@ test('a made message answers nobody, is bounded in number and header, and ends w
   assert.deepEqual(panics, [
     'msg:discard: a message that a script made is only sent by msg:inject',
     'msg:code: nobody is answered about a message that a script made',
+    'msg: a message that a script made has no priority to set',
     'a callout may add at most 256 KiB to a header',
     'msys.core.ec_message_new: at most 20 messages in a callout',
   ])
@@ -209,6 +211,25 @@ test('a made message answers nobody, is bounded in number and header, and ends w
     await gate.policy.ask('data', { session: own, message: facts })
   }
   assert.deepEqual(gate.panics, ['false this msg belongs to a callout that has ended'])
+})
+
+test('a made message has no route of its own, and no signature that a script asks for', async () => {
+  const gate = await load({
+    gate: callout(
+      `local new = core.ec_message_new()
+      print(pcall(new.routing_domain, new, "x.example"))
+      print(pcall(msys.validate.opendkim.sign, new, vctx, {}))
+      return core.VALIDATE_CONT`,
+      'validate_data_spool_each_rcpt(msg, ac, vctx)',
+    ),
+  })
+  const own = session()
+  const facts = { ...message(own), create: () => message(own) }
+  await gate.policy.ask('data_spool_each_rcpt', { session: own, message: facts })
+  assert.deepEqual(gate.panics, [
+    'false msg: a message that a script made has no routing_domain to set',
+    'false msys.validate.opendkim.sign: what a script made and sends is signed by the dkim_domain stanzas',
+  ])
 })
 
 test('no message can be made before one has arrived', async () => {

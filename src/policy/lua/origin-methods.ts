@@ -55,10 +55,12 @@ export function originMethods({ state }: Pick<ObjectHost, 'state'>): MethodTable
 
 /** Those that wait. */
 export function signingMethods({ state, waits }: ObjectHost): MethodTable {
-  const sign: Method = (L, { message, subject }) => {
+  const sign: Method = (L, { message, subject, ownMessage }) => {
     const { sign: ask } = message
     if (!copyPhases.includes(subject.phase))
       throw new ScriptError(`${SIGN} works from validate_data_spool_each_rcpt on`)
+    if (ownMessage)
+      throw new ScriptError(`${SIGN}: what a script made and sends is signed by the dkim_domain stanzas`)
     if (ask === undefined) throw new ScriptError(`${SIGN} needs an opendkim stanza in the configuration`)
     const wish = readWish(state, L)
     return waits.begin(L, SIGN, async () => {

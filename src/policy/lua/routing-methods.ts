@@ -59,6 +59,7 @@ function binding(state: LuaState, L: number, callout: Callout, name: 'binding' |
   if (lua.lua_type(L, 2) > TYPE.nil) {
     if (subject.phase !== 'set_binding')
       throw new ScriptError(`msg:${name} can be set in validate_set_binding only`)
+    refuseOwn(callout, name)
     const wanted = state.checkString(L, 2)
     const chosen = name === 'binding' ? bindingNamed(message, wanted) : bindingOf(message, wanted)
     if (chosen === undefined) {
@@ -88,8 +89,15 @@ function bindingOf({ egress, bindings }: Bound, group: string): Egress | undefin
   return chosen === undefined ? undefined : { bindingGroup: group, binding: chosen }
 }
 
+/** msg:inject sends it like any other. */
+function refuseOwn(callout: Callout, name: string): void {
+  if (callout.ownMessage) throw new ScriptError(`msg: a message that a script made has no ${name} to set`)
+}
+
 /** msg.priority = 0 or 1 (momentum: 4-implementing-policy-scriptlets) */
-export function writePriority(state: LuaState, L: number, { message }: Callout): void {
+export function writePriority(state: LuaState, L: number, callout: Callout): void {
+  const { message } = callout
+  refuseOwn(callout, 'priority')
   const priority = state.lua.luaL_checknumber(L, 3)
   if (priority !== 0 && priority !== 1) throw new ScriptError('msg.priority is 0 or 1')
   if (message.content === undefined) throw new ScriptError('msg.priority can be set from validate_data on')
@@ -106,6 +114,7 @@ export function routingMethods(state: LuaState): MethodTable {
       if (lua.lua_type(L, 2) > TYPE.nil) {
         if (!copyPhases.includes(subject.phase))
           throw new ScriptError('msg:routing_domain can be set from validate_data_spool_each_rcpt on')
+        refuseOwn(callout, 'routing_domain')
         const domain = state.checkString(L, 2).toLowerCase()
         if (!/^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/.test(domain))
           throw new ScriptError('msg:routing_domain: not a domain')
