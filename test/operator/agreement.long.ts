@@ -73,17 +73,20 @@ custom_logger "c" {
   rejection_format = "X|%CI"
 }
 maildir "m" { basedir = "mail" domains = ( "gate.example" ) create_users = true }
-${['d0.hop', 'd1.hop', 'd2.hop', 'd3.hop', 'd4.hop', 'origin', 'later', 'held']
+${['d0.hop', 'd1.hop', 'd2.hop', 'd3.hop', 'd4.hop', 'origin', 'later', 'held', 'brief', 'dead']
   .map(
     (name) =>
-      `Domain "${name}.test" { Gateway = "127.0.0.1" Remote_SMTP_Port = ${port} ${wait[name] ?? ''} }`,
+      `Domain "${name}.test" { Gateway = "127.0.0.1" Remote_SMTP_Port = ${name === 'dead' ? 9 : port} ${ways[name] ?? ''} }`,
   )
   .join('\n')}
 `
 
-const wait: Readonly<Record<string, string>> = {
+/** nobody listens on port 9 */
+const ways: Readonly<Record<string, string>> = {
   later: 'Retry_Interval = 9000',
   held: 'Suspend_Delivery = true',
+  brief: 'Message_Expiration = 3',
+  dead: 'Message_Expiration = 3 Host_Failure_Retry = 1',
 }
 
 const POLICY = `import { definePolicy, discard, reject } from 'postern'
@@ -91,7 +94,11 @@ const POLICY = `import { definePolicy, discard, reject } from 'postern'
 export const policy = definePolicy({
   accept: ({ remote }) => (remote.address === '127.0.0.66' ? reject(554, '5.7.1 not you') : undefined),
   ehlo: (_session, line) => (line.includes('bad.') ? reject(550, '5.7.1 not by that name') : undefined),
-  mailFrom: (_session, sender) => (sender?.local.startsWith('refused') ? reject(550, '5.7.1 not from you') : undefined),
+  auth: (_session, { user }) => (user === 'bob' ? reject(535, '5.7.1 not bob') : undefined),
+  mailFrom(_session, sender) {
+    if (sender?.local.startsWith('broken')) throw new Error('a fault of the policy')
+    return sender?.local.startsWith('refused') ? reject(550, '5.7.1 not from you') : undefined
+  },
   rcptTo: (_session, _message, { local }) => (local === 'nobody' ? reject(550, '5.1.1 nobody') : undefined),
   data(_session, { headers }) {
     if (headers.count('X-Refuse') > 0) return reject(554, '5.7.1 not that')
@@ -117,7 +124,7 @@ before(async () => {
   const known = new Set<string>()
   const rcpt = (line: string): string => {
     if (line.includes('<gone')) return '550 5.1.1 no such mailbox'
-    if (line.includes('@later.test')) return '451 4.7.1 not today'
+    if (/@(later|brief)\.test/.test(line)) return '451 4.7.1 not today'
     if (!line.includes('<grey') || known.has(line)) return '250 2.1.5 ok'
     known.add(line)
     return '451 4.7.1 greylisted'
@@ -128,7 +135,10 @@ before(async () => {
     pki,
     workers: WORKERS,
     conf: confFor(sink.port),
-    files: { 'policy.ts': POLICY, users: `ann:${cheapHash('scrypt', PASSWORD)}\n` },
+    files: {
+      'policy.ts': POLICY,
+      users: ['ann', 'bob'].map((name) => `${name}:${cheapHash('scrypt', PASSWORD)}\n`).join(''),
+    },
   })
   const [open, strict] = node.gate.addresses
   assert.ok(open && strict)
@@ -149,7 +159,7 @@ before(async () => {
   console.log(
     `${MESSAGES} messages of seed ${SEED} in ${visits.length} connections, ${sending.toFixed(1)} s to send and ${settling.toFixed(1)} s to settle:`,
     `${received} received, ${delivered} delivered, ${failed} failed, ${rejected} rejected;`,
-    `${sumOf(logs, 'handshake')} handshakes, ${sumOf(logs, 'attempt transient')} transient failures, ${sumOf(logs, 'login')} logins`,
+    `${sumOf(logs, 'handshake')} handshakes, ${sumOf(logs, 'attempt transient')} transient failures, ${sumOf(logs, 'login')} logins, ${sumOf(logs, 'panic')} panics`,
   )
 })
 after(async () => {

@@ -4,7 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { Credential } from '../../src/tls/authority.ts'
 import type { Pki } from '../../src/tls/pki.ts'
 import { type Address, ConnectionLost, SmtpClient } from '../support/smtp-client.ts'
-import type { Fate, Fruitless, Mail, Protection, Visit } from './mixed-plan.ts'
+import type { Fate, Fruitless, Login, Mail, Protection, Visit } from './mixed-plan.ts'
 import { Tally } from './tally.ts'
 
 export interface ClientsOptions {
@@ -154,10 +154,17 @@ class Clients {
     if (ticket !== undefined) this.#sessions.set(kind, ticket)
   }
 
-  async #login(client: SmtpClient, how: 'pass' | 'fail'): Promise<void> {
-    const password = how === 'pass' ? PASSWORD : 'wrong'
-    const reply = await client.command(`AUTH PLAIN ${Buffer.from(`\0ann\0${password}`).toString('base64')}`)
-    this.seen.logins.add(how)
+  async #login(client: SmtpClient, how: Login): Promise<void> {
+    if (how === 'unknown') return this.#refused(await client.command('AUTH X-NOTHING'), 504)
+    if (how === 'cancelled') {
+      expect(await client.command('AUTH PLAIN'), 334)
+      return this.#refused(await client.command('*'), 501)
+    }
+    const password = how === 'fail' ? 'wrong' : PASSWORD
+    const reply = await client.command(
+      `AUTH PLAIN ${Buffer.from(`\0${how === 'barred' ? 'bob' : 'ann'}\0${password}`).toString('base64')}`,
+    )
+    this.seen.logins.add(how === 'pass' ? 'pass' : 'fail')
     if (how === 'pass') expect(reply, 235)
     else this.#refused(reply, 535)
   }
@@ -168,6 +175,10 @@ class Clients {
     const size = fate === 'too-large' && mail.chunked ? ' SIZE=999999' : ''
     const mailFrom = await client.command(`MAIL FROM:<${sender}>${size}`)
     if (mailFrom.startsWith(COME_BACK)) {
+      this.#refused(mailFrom, 421)
+      return false
+    }
+    if (fate === 'policy-fails') {
       this.#refused(mailFrom, 421)
       return false
     }

@@ -6,6 +6,9 @@
 
 import { chance } from '../soak/plan.ts'
 
+/** `barred`: policy does not want the user; `cancelled`: by the client; `unknown`: no such mechanism */
+export type Login = 'pass' | 'fail' | 'barred' | 'cancelled' | 'unknown'
+
 export type Protection = 'plain' | 'anonymous' | 'unverified' | 'verified'
 
 /** How a connection ends before it has a message. */
@@ -34,7 +37,7 @@ export interface Visit {
   /** it comes to where a certificate is required, and has one */
   readonly strict: boolean
   /** what comes of AUTH, in this order; inside TLS only */
-  readonly logins: readonly ('pass' | 'fail')[]
+  readonly logins: readonly Login[]
   readonly fruitless: Fruitless | undefined
   /** from an address for which nothing is relayed */
   readonly stranger: boolean
@@ -50,6 +53,8 @@ export type Fate =
   | 'copy-refused'
   | 'discarded'
   | 'too-large'
+  /** a script throws */
+  | 'policy-fails'
   | 'nonsense'
   | 'out-of-order'
 
@@ -117,9 +122,10 @@ function protectionOf(drawn: number): Protection {
   return drawn < 0.75 ? 'unverified' : 'verified'
 }
 
-function loginsOf(drawn: number): readonly ('pass' | 'fail')[] {
+function loginsOf(drawn: number): readonly Login[] {
   if (drawn < 0.7) return []
-  if (drawn < 0.8) return ['fail']
+  if (drawn < 0.75) return ['fail']
+  if (drawn < 0.8) return ['barred', 'cancelled', 'unknown']
   return drawn < 0.9 ? ['fail', 'fail', 'pass'] : ['pass']
 }
 
@@ -147,6 +153,7 @@ function fateOf(drawn: number): Fate {
     ['copy-refused', 0.03],
     ['discarded', 0.03],
     ['too-large', 0.02],
+    ['policy-fails', 0.01],
     ['nonsense', 0.02],
     ['out-of-order', 0.02],
   ]
@@ -160,10 +167,11 @@ function fateOf(drawn: number): Fate {
 
 function senderOf(fate: Fate, number: number, drawn: number): string {
   if (fate === 'sender-refused') return `refused${number}@origin.test`
+  if (fate === 'policy-fails') return `broken${number}@origin.test`
   return drawn < 0.05 ? '' : `s${number % 50}@origin.test`
 }
 
-/** What the next hop does with it: takes it, at the second time, never, not today; or nobody is asked yet. */
+/** What the next hop does with it: takes it, at the second time, never, too late, not today; or nobody is there, or asked. */
 function addressOf(drawn: number, unit: number): string {
   // recipients of one message are often in one domain, so that they go out together
   const domain = (Math.floor(unit / 10) + (unit % 3 === 2 ? 1 : 0)) % 5
@@ -171,5 +179,7 @@ function addressOf(drawn: number, unit: number): string {
   if (drawn < 0.75) return `u${unit}@d${domain}.hop.test`
   if (drawn < 0.85) return `grey${unit}@d${domain}.hop.test`
   if (drawn < 0.95) return `gone${unit}@d${domain}.hop.test`
-  return drawn < 0.975 ? `u${unit}@later.test` : `u${unit}@held.test`
+  if (drawn < 0.96) return `u${unit}@dead.test`
+  if (drawn < 0.97) return `u${unit}@brief.test`
+  return drawn < 0.985 ? `u${unit}@later.test` : `u${unit}@held.test`
 }

@@ -131,7 +131,7 @@ test('policy sees the outcome, can refuse a success, and cannot turn a failure i
       return verdict
     },
   }
-  await withClient({ options, policy }, async (client) => {
+  await withClient({ options, policy }, async (client, host) => {
     await client.ehlo()
     assert.equal(await client.command(`AUTH PLAIN ${GOOD}`), '535 5.7.1 not from here')
     const context = await client.context()
@@ -142,6 +142,9 @@ test('policy sees the outcome, can refuse a success, and cannot turn a failure i
     assert.equal((await client.context()).get('connection.can_relay'), undefined)
     assert.equal(await client.command(`AUTH PLAIN ${GOOD}`), '235 2.7.0 come in')
     assert.deepEqual(seen, ['pass pass ', 'fail fail ', 'pass pass '])
+    const facts = host.events.filter((event): event is AuthenticationFact => event.kind === 'authentication')
+    const told = facts.map(({ status }) => status)
+    assert.deepEqual(told, ['fail', 'fail', 'pass'], 'as the client heard')
   })
 })
 

@@ -96,10 +96,11 @@ async function judge(session: Session, row: MechanismRow, result: Result): Promi
   session.context.set('connection', 'auth_name', row.name)
   session.context.set('connection', 'auth_user', user)
   session.context.set('connection', 'auth_status', status)
-  tell(session, row, { status, user })
+  // at once: who fails may not wait for the answer
+  if (status !== 'pass') tell(session, row, { status, user })
   if (away) throw tooMany()
   if (status === 'fail') await chargeForFailure(session)
-  const answer = await ask(session, status)
+  const answer = await ask(session, row, { status, user })
   if (status === 'error')
     throw refuse(454, '4.7.0 Temporary authentication failure', { ...AUTH, fault: 'us' })
   if (status === 'fail') throw await failed(session, result.login)
@@ -148,14 +149,22 @@ function tell(
   })
 }
 
-/** A success that policy refuses is none: nothing later may read `pass`. */
-async function ask(session: Session, status: Result['status']): Promise<Answer> {
+/** A success that policy refuses is none: nothing later may read `pass`, no log either. */
+async function ask(
+  session: Session,
+  row: MechanismRow,
+  { status, user }: Pick<Result, 'status' | 'user'>,
+): Promise<Answer> {
   try {
     const answer = await consult(session, 'auth', { session: session.facts, status })
     notDiscardable(answer)
+    if (status === 'pass') tell(session, row, { status, user })
     return answer
   } catch (error) {
-    if (status === 'pass') session.context.set('connection', 'auth_status', 'fail')
+    if (status === 'pass') {
+      session.context.set('connection', 'auth_status', 'fail')
+      tell(session, row, { status: 'fail', user })
+    }
     throw error
   }
 }
