@@ -30,6 +30,8 @@ const SYSTEM_USER = 'SYSTEM-USER'
 /** what DIGEST-MD5 calls us */
 const SERVICE = 'postern'
 const WRONG = 'Authentication failed'
+/** the stamp of a store that has none */
+const UNCHANGING = ''
 
 /** What anybody may ask who is in: which commands there are, and who he is. */
 const always: readonly RegExp[] = [/^help(?: |$)/, /^authz id$/]
@@ -62,6 +64,14 @@ export interface Doors {
   groupsOf(path: string, user: string): Promise<readonly string[]>
 }
 
+interface Proof {
+  readonly mechanism: string
+  /** a byte string */
+  readonly user: string
+  /** of the store (`CredentialStore.stamp`) */
+  readonly stamp: string | undefined
+}
+
 export class ConsoleDoor implements Door {
   readonly listener: string
   readonly address: string
@@ -71,6 +81,8 @@ export class ConsoleDoor implements Door {
   readonly #doors: Doors
   readonly #arrival: Arrival
   #exchange: Mechanism | undefined
+  /** how somebody logged in: whether it would still do is asked before each command */
+  #proof: Proof | undefined
 
   constructor(doors: Doors, arrival: Arrival, access: ControlAccess) {
     this.#doors = doors
@@ -127,6 +139,10 @@ export class ConsoleDoor implements Door {
       this.#tell(operator.name, { act: 'command', good: false, command: shown })
       return { kind: 'denied', reason: 'the configuration has changed: connect again', close: true }
     }
+    if (!(await this.#isStillKnown(access))) {
+      this.#tell(operator.name, { act: 'command', good: false, command: shown })
+      return { kind: 'denied', reason: 'this login is no longer good: log in again', close: true }
+    }
     const role = await this.#roleFor(access, operator, command)
     const good = access.authorization === undefined ? undefined : role !== undefined
     this.#tell(operator.name, { act: 'command', good, command: shown, role: role ?? '' })
@@ -136,6 +152,29 @@ export class ConsoleDoor implements Door {
 
   ended(operator: Operator, shown: string, good: boolean): void {
     this.#tell(operator.name, { act: 'end', good, command: shown })
+  }
+
+  /** Whoever logged in stays in only as long as he could. What cannot be told keeps out. */
+  async #isStillKnown(access: ControlAccess): Promise<boolean> {
+    const proof = this.#proof
+    if (proof === undefined) return true
+    const { mechanism, user, stamp } = proof
+    const row = this.#rows(access).find(({ name }) => name === mechanism)
+    if (row === undefined) return false
+    try {
+      if (!row.needsCertificate)
+        return stamp !== undefined && (await this.#stampOf(access, row, user)) === stamp
+      const step = await row.begin(this.#groundsOf(access, row)).start(user)
+      return step.kind === 'outcome' && step.status === 'pass' && step.user === user
+    } catch (error) {
+      this.#alarm(error instanceof AuthUnavailableError ? error.message : 'a login cannot be checked again')
+      return false
+    }
+  }
+
+  async #stampOf(access: ControlAccess, row: MechanismRow, user: string): Promise<string | undefined> {
+    const { store } = this.#groundsOf(access, row)
+    return row.needsCertificate || store.stamp === undefined ? UNCHANGING : await store.stamp(user)
   }
 
   /** The role that allows it; '' for what everybody may. */
@@ -226,8 +265,11 @@ export class ConsoleDoor implements Door {
     const away = access === undefined || access.denied || this.#isTurnedAway(access)
     const passed = status === 'pass' && user !== '' && !away
     const name = fromBytes(user)
+    const row = passed ? this.#rows(access).find((each) => each.name === mechanism) : undefined
+    const stamp = row && access && (await this.#stampOf(access, row, user))
     this.#tell(name, { act: 'login', good: passed })
     if (passed) {
+      this.#proof = { mechanism: mechanism ?? '', user, stamp }
       const known = mechanism === 'EXTERNAL' ? 'certificate' : 'password'
       const from = this.address === '' ? 'local' : clientAddress(this.#arrival)
       return { kind: 'passed', operator: { name, known, from } }

@@ -395,6 +395,21 @@ describe('roles', () => {
   })
 })
 
+test('who is taken out of the users, or gets another password, is out with his next command; so is a certificate', async () => {
+  const [alice, carol] = [await open(tcp(0), 'alice', PASSWORD), await open(tcp(2, true, pki.clients.valid))]
+  for (const connection of [alice, carol]) assert.equal((await connection.ask('authz id')).status, 'ok')
+  const files = ['passwd', 'operators'].map((name) => path.join(gate.folder, name))
+  const before = files.map((file) => readFileSync(file, 'utf8'))
+  writeFileSync(files[0] ?? '', `alice:console:${'0'.repeat(32)}\n`)
+  writeFileSync(files[1] ?? '', '# nobody\n')
+  for (const connection of [alice, carol]) {
+    assert.match((await connection.ask('summary')).text, /no longer good/)
+    await assert.rejects(connection.ask('summary'), /closed the connection/)
+  }
+  assert.match(account(), /@carol@0@summary$/m)
+  for (const [index, file] of files.entries()) writeFileSync(file, before[index] ?? '')
+})
+
 test('no password is in any log', async () => {
   await gate.server.reload()
   assert.ok(readFileSync(path.join(gate.folder, 'acct.ec'), 'latin1').includes('@alice@'))

@@ -6,7 +6,7 @@
  * nobody in: the hash itself must never become the password.
  */
 
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CachedFile } from './cached-file.ts'
 import type { HashQueue } from './hash-queue.ts'
 import { dummyHash, type PasswordHash, parseHash, verifyHash } from './password-hash.ts'
@@ -100,6 +100,13 @@ export class FileStore implements CredentialStore {
   async digest(user: string, realm: string): Promise<string | undefined> {
     const password = await this.password(user)
     return password === undefined ? undefined : userDigest(user, realm, password)
+  }
+
+  async stamp(user: string): Promise<string | undefined> {
+    const entry = (await this.#file.read()).users.get(user)
+    if (entry === undefined) return undefined
+    const { line: _, ...kept } = entry
+    return createHash('sha256').update(JSON.stringify(kept)).digest('hex')
   }
 
   /** A hash that nobody's password fits, with the costs of one in the list; always the same one for a name. */

@@ -4,7 +4,7 @@
  * the hash from the password and take the user in any realm. CRAM-MD5 cannot be computed from it.
  */
 
-import { timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { CachedFile } from './cached-file.ts'
 import { AuthUnavailableError, type CredentialStore, type PasswordAttempt } from './store.ts'
 import { userDigest } from './user-digest.ts'
@@ -57,6 +57,16 @@ export class HtdigestStore implements CredentialStore {
     await this.#file.read()
     throw new AuthUnavailableError(
       `${this.#file.path} holds hashes, and this mechanism needs passwords in clear text`,
+    )
+  }
+
+  async stamp(user: string): Promise<string | undefined> {
+    const realms = (await this.#file.read()).users.get(user)
+    return (
+      realms &&
+      createHash('sha256')
+        .update(JSON.stringify([...realms]))
+        .digest('hex')
     )
   }
 

@@ -27,6 +27,11 @@ export interface CredentialStore {
    * @throws AuthUnavailableError; UnfitPasswordError where this password is kept as a hash of another kind
    */
   digest(user: string, realm: string, client: string): Promise<string | undefined>
+  /**
+   * What changes when the user's password does, and is undefined when there is no such user: for those who stay logged in.
+   * Absent: such a store does not say. @throws AuthUnavailableError
+   */
+  stamp?(user: string): Promise<string | undefined>
   /** What is wrong with it for a mechanism, as far as looking tells: for `check` and for start-up. Asks no network. */
   review?(mechanism: MechanismName): Promise<readonly StoreFinding[]>
 }
