@@ -24,6 +24,7 @@ export function pageHost({ services, servicesFor, events }: PageParts): PageHost
   return {
     gather: async (words) => (await servicesFor?.(words)) ?? { services, missing: [] },
     login: (attempt) => logins.attempt(attempt),
+    stamp: (login) => logins.stamp(login),
     explain: async (question) => {
       if (explaining >= MAX_EXPLAINING)
         throw new PageError(503, 'Other explanations are under way. Try again in a while.')

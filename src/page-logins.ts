@@ -61,6 +61,17 @@ export class PageLogins {
     }
   }
 
+  /** What changes when the password of a user does. @returns undefined: there is no such user, or nobody can tell */
+  async stamp({ uri, user }: Pick<LoginAttempt, 'uri' | 'user'>): Promise<string | undefined> {
+    try {
+      return await this.#stores.open(uri).stamp?.(user)
+    } catch (error) {
+      if (!(error instanceof AuthUnavailableError)) throw error
+      this.#alarm(`users: ${error.message}`)
+      return undefined
+    }
+  }
+
   async #judge(login: LoginAttempt): Promise<LoginOutcome> {
     const { failures, window, longest } = this.#limits
     // asked in any case, so that being turned away takes the time of being wrong

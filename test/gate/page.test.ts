@@ -143,6 +143,18 @@ describe('the way in', () => {
     assert.equal((await client.view('summary')).status, 401)
   })
 
+  test('who is taken out of the users, or gets another password, is out', async () => {
+    const client = await loggedIn('bob', 'battery staple')
+    assert.equal((await client.view('summary')).status, 200)
+    const file = path.join(gate.folder, 'users')
+    for (const users of [USERS.replace('bob:battery', 'bob:other'), USERS.replace(/^bob.*$/m, '')]) {
+      writeFileSync(file, users)
+      assert.equal((await client.view('summary')).status, 401)
+      assert.equal((await client.post('act/flush', {})).status, 401)
+    }
+    writeFileSync(file, USERS)
+  })
+
   test('a reload that changes who is let in ends the sessions', async (t) => {
     const other = await startTestGate({
       conf: CONF.slice(CONF.indexOf('HTTP_Listener "page"'), CONF.indexOf('HTTP_Listener "cert')),

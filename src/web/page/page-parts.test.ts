@@ -11,7 +11,7 @@ import { PageSessions, sameSecret } from './sessions.ts'
 
 const MINUTE = 60_000
 const here = { place: ':1', certificate: '' }
-const ann = { name: 'ann', known: 'password' } as const
+const ann = { name: 'ann', known: 'password', stamp: 's' } as const
 
 test('a session ends after half an hour without use, and after twelve hours in any case', () => {
   let now = 0
@@ -53,11 +53,12 @@ test('a session is good in its place, with its certificate, and until it is ende
 test('nobody fills the memory with sessions: a user’s oldest goes first', () => {
   const sessions = new PageSessions(() => 0)
   const first = sessions.begin(ann, here)
-  const other = sessions.begin({ name: 'bob', known: 'password' }, here)
+  const other = sessions.begin({ name: 'bob', known: 'password', stamp: 's' }, here)
   for (let count = 0; count < 20; count++) sessions.begin(ann, here)
   assert.equal(sessions.find(first.token, here), undefined)
   assert.ok(sessions.find(other.token, here))
-  for (let count = 0; count < 600; count++) sessions.begin({ name: `u${count}`, known: 'password' }, here)
+  for (let count = 0; count < 600; count++)
+    sessions.begin({ name: `u${count}`, known: 'password', stamp: 's' }, here)
   assert.equal(sessions.size, 500)
 })
 

@@ -1,10 +1,11 @@
 /**
  * The operators' page: its files, logging in and out, views, acts. Everything under `/page/`.
  *
- * A session is a cookie, and a token that only the page's own script can read: cookies know no ports, so that whatever else
- * listens on the same host is sent the cookie, and may set one. Nobody sees anything of this server without a session, and a session comes from a password of the configured users or, where
- * the Listen answers verified certificates alone and has no users, from the certificate. An act needs a name among
- * Page_Operators, the session's CSRF token and an Origin of our own, and leaves an audit line. Whatever fails refuses.
+ * Nobody sees anything of this server without a session, and a session comes from a password of the configured users or, where
+ * the Listen answers verified certificates alone and has no users, from the certificate. It is a cookie and a token that only
+ * the page's own script can read: cookies know no ports, so that whatever else listens on the same host is sent the cookie, and
+ * may set one. An act needs a name among Page_Operators, too, and an Origin of our own, and leaves an audit line. Whatever
+ * fails refuses.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -53,6 +54,8 @@ export interface PageHost {
   readonly gather: Gather
   /** takes its time where it fails */
   readonly login: (attempt: LoginAttempt) => Promise<LoginOutcome>
+  /** what changes when a user's password does; undefined: there is no such user, or nobody can tell */
+  readonly stamp: (login: Pick<LoginAttempt, 'uri' | 'user'>) => Promise<string | undefined>
   /** `postern explain` for the configuration on disk. @throws PageError with what it would say */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
   /** what the page shows beside the commands' answers */
@@ -147,12 +150,12 @@ export class OperatorPage {
     const { method } = asked.request
     if (method === 'GET' || method === 'HEAD') {
       fromOwnPage(asked.request)
-      if (kind === 'session') return this.#session(asked)
-      if (kind === 'view') return await this.#view(what, this.#enter(asked, this.#keyed(asked)))
+      if (kind === 'session') return await this.#session(asked)
+      if (kind === 'view') return await this.#view(what, this.#enter(asked, await this.#keyed(asked)))
     } else if (method === 'POST') {
       fromOwnOrigin(asked)
       if (kind === 'login') return await this.#login(asked)
-      const entered = this.#enter(asked, this.#find(asked))
+      const entered = this.#enter(asked, await this.#find(asked))
       if (!hasToken(asked, entered.session)) throw new PageError(403, 'This did not come from the page.')
       if (kind === 'logout') return this.#logout(entered)
       if (kind === 'explain') return await this.#explain(entered)
@@ -178,14 +181,14 @@ export class OperatorPage {
   }
 
   /** Who is logged in; where a certificate is all that is needed, it logs in by itself. */
-  #session(asked: Request): PageAnswer {
+  async #session(asked: Request): Promise<PageAnswer> {
     const { visit } = asked
-    const session = this.#keyed(asked)
+    const session = await this.#keyed(asked)
     if (session !== undefined) return json(this.#about(session, visit))
     if (visit.terms.users !== undefined) return json({ login: true })
     const subject = subjectOf(visit.visitor)
     if (subject === undefined) throw new PageError(403, 'A client certificate that verifies is needed here.')
-    const begun = this.#sessions.begin({ name: subject, known: 'certificate' }, placeOf(visit))
+    const begun = this.#sessions.begin({ name: subject, known: 'certificate', stamp: '' }, placeOf(visit))
     this.#account(visit, { act: 'login', user: subject, good: true })
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
@@ -196,9 +199,9 @@ export class OperatorPage {
     const body = await readObject(request)
     const [user, password] = [textField(body, 'user', 256), textField(body, 'password')]
     const outcome = await this.#host.login({
-      uri: users['uri'] ?? '',
-      user: Buffer.from(user, 'utf8').toString('latin1'),
-      password: Buffer.from(password, 'utf8').toString('latin1'),
+      uri: usersOf(visit),
+      user: toBytes(user),
+      password: toBytes(password),
       client: visit.address,
     })
     if (outcome === 'busy')
@@ -207,7 +210,10 @@ export class OperatorPage {
     if (outcome === 'wrong') throw new PageError(401, 'This user and password do not go together.')
     const before = cookieOf(request, cookieName(visit))
     if (before !== undefined) this.#sessions.end(before)
-    const begun = this.#sessions.begin({ name: user, known: 'password' }, placeOf(visit))
+    const stamp = await this.#host.stamp({ uri: usersOf(visit), user: toBytes(user) })
+    if (stamp === undefined)
+      throw new PageError(503, 'Nobody can be let in at the moment. Try again in a while.')
+    const begun = this.#sessions.begin({ name: user, known: 'password', stamp }, placeOf(visit))
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
 
@@ -269,15 +275,22 @@ export class OperatorPage {
   }
 
   /** A cookie alone may be anybody's. */
-  #keyed(asked: Request): PageSession | undefined {
-    const session = this.#find(asked)
+  async #keyed(asked: Request): Promise<PageSession | undefined> {
+    const session = await this.#find(asked)
     return session !== undefined && hasToken(asked, session) ? session : undefined
   }
 
-  #find({ request, visit }: Request): PageSession | undefined {
+  /** Whoever was taken out of the users, or has another password now, is out. */
+  async #find({ request, visit }: Request): Promise<PageSession | undefined> {
     const token = cookieOf(request, cookieName(visit))
+    if (token === undefined) return undefined
     const use = request.headers['x-refresh'] === undefined
-    return token === undefined ? undefined : this.#sessions.find(token, placeOf(visit), use)
+    const session = this.#sessions.find(token, placeOf(visit), use)
+    if (session === undefined || session.user.known === 'certificate') return session
+    const stamp = await this.#host.stamp({ uri: usersOf(visit), user: toBytes(session.user.name) })
+    if (stamp === session.user.stamp) return session
+    if (stamp !== undefined) this.#sessions.end(token)
+    return undefined
   }
 }
 
@@ -303,6 +316,15 @@ function fromOwnOrigin({ request, visit }: Request): void {
 
 function hasToken({ request }: Request, { csrf }: PageSession): boolean {
   return sameSecret(String(request.headers['x-csrf-token'] ?? ''), csrf)
+}
+
+function usersOf({ terms }: PageVisit): string {
+  return terms.users?.['uri'] ?? ''
+}
+
+/** Stores of passwords take byte strings. */
+function toBytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
 }
 
 function mayAct({ user }: PageSession, { terms }: PageVisit): boolean {

@@ -12,6 +12,8 @@ export interface PageUser {
   /** who logged in, or the subject of the certificate; Unicode text */
   readonly name: string
   readonly known: 'password' | 'certificate'
+  /** what changes when the password does; '' for a certificate */
+  readonly stamp: string
 }
 
 /** What a session is good with, and nothing else. */
