@@ -56,7 +56,7 @@ export class DayLoad {
       try {
         await this.#session(secure)
       } catch (error) {
-        // refused before there is a banner: it is not up yet; anything else is a fault of the test or of the gate
+        // anything else is a fault of the test or of the gate
         if (!isInterruption(error)) this.surprises.push(String(error))
         this.interruptions += 1
         await delay(COME_BACK_MS)
@@ -114,5 +114,6 @@ function expect(reply: string, code: number): void {
 
 function isInterruption(error: unknown): boolean {
   if (error instanceof Interrupted || error instanceof ConnectionLost) return true
-  return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
+  // nobody listens, or nobody does any more who could take what the system has taken
+  return error instanceof Error && 'code' in error && /^ECONN(?:REFUSED|RESET)$/.test(String(error.code))
 }
