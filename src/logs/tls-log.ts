@@ -147,7 +147,11 @@ export const tlsLogKeys: readonly TlsLogKey[] = [
     '`quit`, `left` (the client was gone), `closed` (by us), `failed` (the handshake)',
     ({ end }) => end?.how,
   ),
-  key('accepted', 'messages taken over for one recipient at least; what policy dropped is among `refused`', ({ end }) => end?.accepted),
+  key(
+    'accepted',
+    'messages taken over for one recipient at least; what policy dropped is among `refused`',
+    ({ end }) => end?.accepted,
+  ),
   key('refused', 'commands, recipients and messages refused: rejectlog lines', ({ end }) => end?.refused),
 ]
 
