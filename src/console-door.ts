@@ -72,6 +72,15 @@ interface Proof {
   readonly stamp: string | undefined
 }
 
+/** Of a command; without a reason it may run. */
+interface Judgement {
+  readonly reason?: string
+  readonly close?: boolean
+  /** undefined: nobody asks for roles */
+  readonly good: boolean | undefined
+  readonly role?: string
+}
+
 export class ConsoleDoor implements Door {
   readonly listener: string
   readonly address: string
@@ -133,21 +142,27 @@ export class ConsoleDoor implements Door {
   }
 
   async admit(operator: Operator, command: string, shown: string): Promise<Admission> {
+    const { reason, close = false, good, role = '' } = await this.#judgeCommand(operator, command)
+    this.#tell(operator.name, { act: 'command', good, command: shown, role })
+    return reason === undefined ? { kind: 'allowed' } : { kind: 'denied', reason, close }
+  }
+
+  async stillAllows(operator: Operator, command: string): Promise<boolean> {
+    return (await this.#judgeCommand(operator, command)).reason === undefined
+  }
+
+  async #judgeCommand(operator: Operator, command: string): Promise<Judgement> {
     const access = this.#doors.accessOf(this.#arrival)
     const stranger = operator.known === 'not' || operator.known === 'system-user'
-    if (access === undefined || access.denied || (access.loginNeeded && stranger)) {
-      this.#tell(operator.name, { act: 'command', good: false, command: shown })
-      return { kind: 'denied', reason: 'the configuration has changed: connect again', close: true }
-    }
-    if (!(await this.#isStillKnown(access))) {
-      this.#tell(operator.name, { act: 'command', good: false, command: shown })
-      return { kind: 'denied', reason: 'this login is no longer good: log in again', close: true }
-    }
+    if (access === undefined || access.denied || (access.loginNeeded && stranger))
+      return { good: false, reason: 'the configuration has changed: connect again', close: true }
+    if (!(await this.#isStillKnown(access)))
+      return { good: false, reason: 'this login is no longer good: log in again', close: true }
+    if (access.authorization === undefined) return { good: undefined }
     const role = await this.#roleFor(access, operator, command)
-    const good = access.authorization === undefined ? undefined : role !== undefined
-    this.#tell(operator.name, { act: 'command', good, command: shown, role: role ?? '' })
-    if (good !== false) return { kind: 'allowed' }
-    return { kind: 'denied', reason: 'Not Authorized for this command', close: false }
+    return role === undefined
+      ? { good: false, reason: 'Not Authorized for this command' }
+      : { good: true, role }
   }
 
   ended(operator: Operator, shown: string, good: boolean): void {

@@ -141,13 +141,13 @@ export class ConsoleClient {
   #following: AbortController | undefined
 
   /** Listens to the client while a command goes on. */
-  #follow(): Followed {
+  #follow(isAllowed: () => Promise<boolean>): Followed {
     const stop = new AbortController()
     this.#following = stop
     if (this.#buffer.includes(10) || this.#ended) stop.abort()
     else this.#socket.resume()
     return {
-      more: async (text) => await this.#send({ status: 'more', text }),
+      more: async (text) => (await isAllowed()) && (await this.#send({ status: 'more', text })),
       stop: AbortSignal.any([stop.signal, this.#gone.signal]),
     }
   }
@@ -256,7 +256,7 @@ export class ConsoleClient {
     let good = false
     try {
       const { services, missing } = await this.#gather(words)
-      const follow = (): Followed => this.#follow()
+      const follow = (): Followed => this.#follow(() => this.#door.stillAllows(operator, command))
       const groups = async (): Promise<readonly string[]> => await this.#door.groupsOf(operator)
       const context = { operator, line: typed, connection: this.#gone.signal, follow, groups }
       const answer = await runCommand(words, services, context).catch((error: unknown) => {

@@ -26,6 +26,8 @@ export interface Door {
    * @param shown the same without its secrets, for accounts
    */
   admit(operator: Operator, command: string, shown: string): Promise<Admission>
+  /** Of a command that goes on: whether it would still be allowed. */
+  stillAllows(operator: Operator, command: string): Promise<boolean>
   /** The groups that somebody is in, by AuthorizationParameters. */
   groupsOf(operator: Operator): Promise<readonly string[]>
   /** A command has ended. @param shown as in `admit` */

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
+import path from 'node:path'
 import { describe, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import { ConsoleConnection } from '../../src/cli/console/connection.ts'
@@ -41,7 +43,7 @@ describe('places', () => {
   })
 })
 
-test('a rule reads the command that runs, and the accounts have it without its secrets', async () => {
+test('a rule reads the command that runs, accounts have it without secrets; a trace ends with the login', async () => {
   const gate = await startTestGate({
     conf: `
 ESMTP_Listener { Listen "127.0.0.1:0" { } }
@@ -50,7 +52,7 @@ Control_Listener "tcp" {
   Enable_Authorization = true
   Listen "127.0.0.1:0" { }
 }
-Authorization { Role "mallory" { allow = ( "^config set (?!.*(?i:hostname))" ) } }`,
+Authorization { Role "mallory" { allow = ( "^config set (?!.*(?i:hostname))" "^trace " ) } }`,
     files: { passwd: `mallory:console:${DIGEST}\n` },
   })
   try {
@@ -66,9 +68,23 @@ Authorization { Role "mallory" { allow = ( "^config set (?!.*(?i:hostname))" ) }
     )
     const line = 'config set domain token.example hostname = evil.example'
     assert.match((await connection.ask(line)).text, /Not Authorized/)
+    const lines: string[] = []
+    const began = Promise.withResolvers<void>()
+    const onMore = (text: string): void => {
+      lines.push(text)
+      began.resolve()
+    }
+    const traced = connection.ask('trace smtp inbound *', { onMore, stop: new AbortController().signal })
+    await began.promise
+    writeFileSync(path.join(gate.folder, 'passwd'), '')
+    const client = connect(gate.address())
+    await once(client, 'data')
+    client.end('QUIT\r\n')
+    assert.match((await traced).text, /has ended: nothing more can be written/)
+    assert.equal(lines.length, 1)
     connection.close()
     const accounts = gate.events.flatMap((event) => (event.kind === 'operator' ? formatOperator(event) : []))
-    assert.match(accounts.at(-1) ?? '', /@mallory@0@config set domain token\.example \*\*\*$/)
+    assert.match(accounts[1] ?? '', /@mallory@0@config set domain token\.example \*\*\*$/)
   } finally {
     await gate.stop()
   }
@@ -200,6 +216,7 @@ function doorOf(network: string): Door {
     begin: (_mechanism, name = '') => Promise.resolve({ kind: 'passed', operator: operatorOf(name) }),
     next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false }),
     admit: () => Promise.resolve({ kind: 'allowed' }),
+    stillAllows: () => Promise.resolve(true),
     groupsOf: () => Promise.resolve([]),
     ended: () => undefined,
   }

@@ -435,6 +435,7 @@ describe('strangers', () => {
       begin: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
       next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
       admit: () => Promise.resolve({ kind: 'allowed' } as const),
+      stillAllows: () => Promise.resolve(true),
       groupsOf: () => Promise.resolve([]),
       ended: () => undefined,
     }

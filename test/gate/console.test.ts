@@ -409,6 +409,7 @@ function openDoor(timeout: number): Door {
     begin: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
     next: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
     admit: () => Promise.resolve({ kind: 'allowed' }),
+    stillAllows: () => Promise.resolve(true),
     groupsOf: () => Promise.resolve([]),
     ended: () => undefined,
   }
