@@ -140,6 +140,11 @@ export class Metrics {
     }
   }
 
+  /** A worker was killed because it hung; told by the supervisor of a node. */
+  countHang(): void {
+    this.#counters.hangs.inc()
+  }
+
   /** @param phase one of the fixed list of phases and hooks */
   policyTime(phase: string, milliseconds: number): void {
     this.#counters.policy.observe({ phase }, milliseconds / 1000)
@@ -252,6 +257,7 @@ function makeCounters(registry: Registry) {
     ),
     receivedOctets: counter('postern_received_octets_total', 'Octets of the messages accepted'),
     deliveries: counter('postern_delivery_attempts_total', 'What delivery attempts came to', 'outcome'),
+    hangs: counter('postern_worker_hangs_total', 'Workers killed because they did not answer any more'),
     rejections: counter(
       'postern_rejections_total',
       'Commands, messages and connections refused, by reception state and reply code',

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import type { Panic } from '../events/events.ts'
 import type { NodeCounts } from './node-counts.ts'
 import type { Questions, Started, StartOptions, Topic } from './protocol.ts'
+import { Watchdog } from './watchdog.ts'
 import { WorkerHandle, type WorkerHandleHost, WorkerSilentError } from './worker-handle.ts'
 
 export interface CrewHost extends WorkerHandleHost {
@@ -26,6 +27,10 @@ export interface CrewHost extends WorkerHandleHost {
   readonly prepareStart: () => Promise<void>
   readonly onGone: (worker: WorkerHandle) => void
   readonly panic: (level: Panic['level'], text: string) => void
+  /** milliseconds of silence after which a worker is killed */
+  readonly hangBound: number
+  /** a worker was killed because it hung */
+  readonly onHung: () => void
 }
 
 /** a spool may hold a million messages */
@@ -49,6 +54,7 @@ export class Crew {
   /** ends in a row, by index */
   readonly #ends: number[]
   readonly #stopping = new AbortController()
+  readonly #watchdog: Watchdog<WorkerHandle>
   #lastTurn: Promise<unknown> = Promise.resolve()
 
   constructor(host: CrewHost) {
@@ -58,6 +64,13 @@ export class Crew {
     this.#restarts = Array.from({ length: host.workers }, () => 0)
     for (let index = 0; index < host.workers; index++) this.#owners.set(index, index)
     for (const partition of host.partitions) this.#owners.set(partition, partition % host.workers)
+    this.#watchdog = new Watchdog({
+      bound: host.hangBound,
+      clock: () => performance.now(),
+      workers: () => this.serving,
+      complete: () => this.serving.length === host.workers,
+      onHung: (worker, silence) => this.#killHung(worker, silence),
+    })
     // the kernel shares the sockets; nothing is handed over
     cluster.schedulingPolicy = cluster.SCHED_NONE
     cluster.setupPrimary({
@@ -78,6 +91,7 @@ export class Crew {
       throw failed[0]?.reason
     }
     for (const handle of handles) this.#watch(handle)
+    this.#watchdog.start()
     return starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
   }
 
@@ -127,6 +141,7 @@ export class Crew {
   /** Lets all drain and end. Resolves when the last one has been reaped. */
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#watchdog.stop()
     await Promise.all(
       this.#workers.map(async (worker) => {
         if (worker === undefined) return
@@ -174,6 +189,15 @@ export class Crew {
     })
   }
 
+  /** What it had accepted is on the disk: its replacement goes on with it. */
+  #killHung(worker: WorkerHandle, silence: number): void {
+    worker.hungSince = Date.now() - silence
+    const seconds = Math.round(silence / 1000)
+    this.#host.panic('critical', `${worker.name} has not said anything for ${seconds} seconds and is killed`)
+    this.#host.onHung()
+    worker.kill()
+  }
+
   async #replace(gone: WorkerHandle, how: string): Promise<void> {
     const { index } = gone
     const { counts, panic, onGone } = this.#host
@@ -181,7 +205,7 @@ export class Crew {
     if (this.#stopping.signal.aborted) return
     onGone(gone)
     this.#workers[index] = undefined
-    const ends = Date.now() - gone.began > HEALTHY_MS ? 1 : (this.#ends[index] ?? 0) + 1
+    const ends = (gone.hungSince ?? Date.now()) - gone.began > HEALTHY_MS ? 1 : (this.#ends[index] ?? 0) + 1
     this.#ends[index] = ends
     panic('critical', `${gone.name} has ended (${how}) and is replaced`)
     this.#restarts[index] = (this.#restarts[index] ?? 0) + 1

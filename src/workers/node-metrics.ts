@@ -42,6 +42,11 @@ export class NodeMetrics {
     this.#own?.handle(event)
   }
 
+  /** A worker was killed because it hung. */
+  countHang(): void {
+    this.#own?.countHang()
+  }
+
   /** A worker has ended. */
   remember({ metrics }: WorkerHandle): Promise<void> {
     const done = this.#remembering.then(async () => {

@@ -109,6 +109,8 @@ export type FromWorker =
   | { readonly kind: 'traced'; readonly traced: TracedLines }
   /** what it has counted, now and then */
   | { readonly kind: 'counted'; readonly counts: Snapshot['counters']['counts'] }
+  /** nothing new: its event loop turns */
+  | { readonly kind: 'alive' }
 
 /** An error on its way. */
 export interface Failure {

@@ -43,6 +43,8 @@ export interface SupervisorOptions {
   readonly workers: number
   /** what `shutdown` at the console does */
   readonly onShutdown?: (() => void) | undefined
+  /** milliseconds of silence after which a worker is killed; a minute unless given */
+  readonly hangBound?: number | undefined
   /** told of the supervisor's own facts; workers write theirs to stderr themselves */
   readonly onEvent: (event: ServerEvent) => void
 }
@@ -51,6 +53,7 @@ const VIEW_MS = 3000
 const COMMIT_MS = 20_000
 /** a script's command may wait */
 const COMMAND_MS = 35_000
+const HANG_MS = 60_000
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -125,6 +128,8 @@ export class Supervisor {
       onTraced: (traced) => this.#traces.receive(traced),
       onGone: (worker) => this.#remember(worker),
       panic: (level, text) => this.tellPanic(level, 'core', text),
+      hangBound: options.hangBound ?? HANG_MS,
+      onHung: () => this.#metrics.countHang(),
     })
     this.#metrics = new NodeMetrics({
       version: options.version,

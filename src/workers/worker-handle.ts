@@ -15,7 +15,11 @@ interface Waiting {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
+  readonly topic: Topic
 }
+
+/** a worker may be busy with these for long; who asks has a deadline */
+const changes: readonly Topic[] = ['start', 'prepare', 'commit', 'rollback', 'adopt', 'flushTls']
 
 /** The worker has not said anything in time, or is gone. The message names it. */
 export class WorkerSilentError extends Error {
@@ -33,6 +37,10 @@ export class WorkerHandle {
   readonly began = Date.now()
   /** whether it has started: it serves mail until it ends */
   serving = false
+  /** whether it has said anything; who looks takes it back */
+  heard = true
+  /** milliseconds since the epoch: since when it has hung, where it was killed for that */
+  hungSince: number | undefined
   /** what it said last that it had counted */
   counted: Snapshot['counters']['counts'] = { delivered: 0, failed: 0, rejected: 0, received: 0 }
   /** its metrics as it said last */
@@ -75,6 +83,11 @@ export class WorkerHandle {
     return `worker ${this.index} (process ${this.pid})`
   }
 
+  /** It changes what it is at the supervisor's word, and may be silent over it. */
+  get excused(): boolean {
+    return [...this.#waiting.values()].some(({ topic }) => changes.includes(topic))
+  }
+
   /**
    * @param gone aborted when nobody waits for the answer any more: the worker is told, and answers the sooner
    * @throws WorkerSilentError, or what the worker met
@@ -94,7 +107,7 @@ export class WorkerHandle {
       forget()
       reject(new WorkerSilentError(`${this.name} has not answered within ${deadline / 1000} seconds`))
     }, deadline)
-    this.#waiting.set(id, { resolve, reject, timer })
+    this.#waiting.set(id, { resolve, reject, timer, topic })
     this.#tell({ kind: 'ask', id, topic, ask })
     gone?.addEventListener('abort', forget, { once: true })
     try {
@@ -124,6 +137,7 @@ export class WorkerHandle {
   }
 
   #hear(message: FromWorker): void {
+    this.heard = true
     switch (message.kind) {
       case 'failure':
         this.#host.onFailure(message.failure, this)
@@ -133,6 +147,8 @@ export class WorkerHandle {
         return
       case 'counted':
         this.counted = message.counts
+        return
+      case 'alive':
         return
       case 'answer':
         this.#settle(message.id)?.resolve(message.answer)

@@ -19,7 +19,7 @@ import { snapshotOf } from './snapshot.ts'
 const LEFTOVERS_MS = 500
 /** how long sessions under way may take once the supervisor is gone: nothing can begin anew before they have ended */
 const ORPHAN_MS = 5000
-/** how old the supervisor's account of what was counted may be */
+/** how old the supervisor's account of what was counted may be; as often it hears that the worker does not hang */
 const COUNTED_MS = 1000
 
 /** `gone`: nobody waits for the answer any more */
@@ -142,17 +142,21 @@ class Worker {
     })
     this.#server = server
     surviveStrayErrors(server)
-    setInterval(() => this.#tellCounted(server), COUNTED_MS).unref()
+    setInterval(() => {
+      if (!this.#tellCounted(server)) tell({ kind: 'alive' })
+    }, COUNTED_MS).unref()
     if (this.#ending) await server.stop()
     return { addresses: server.addresses, warnings: server.warnings }
   }
 
-  #tellCounted({ view: { services } }: Server): void {
+  /** @returns whether there was anything new to tell */
+  #tellCounted({ view: { services } }: Server): boolean {
     const { counts } = services.counters
     const text = JSON.stringify(counts)
-    if (text === this.#told) return
+    if (text === this.#told) return false
     this.#told = text
     tell({ kind: 'counted', counts })
+    return true
   }
 
   async #end(): Promise<void> {
