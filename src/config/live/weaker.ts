@@ -41,7 +41,15 @@ const strength: Readonly<Record<string, readonly unknown[]>> = {
 }
 
 /** Without a value there is no check, or nothing to check against. */
-const checks: readonly string[] = ['tls_client_crl', 'tls_client_ca', 'tls_verify_depth']
+const checks: readonly string[] = [
+  'tls_client_crl',
+  'tls_client_ca',
+  'tls_verify_depth',
+  'authorizationparameters',
+]
+
+/** Who may do what: an entry that was not there gives more. */
+const grants: readonly string[] = ['allow', 'page_operators']
 
 export interface Weakening {
   /** in lower case */
@@ -62,6 +70,11 @@ export function weakerBy(
   const all = only === undefined || only === 'pathway'
   const names = all ? [...Object.keys(strength), ...checks] : [only]
   return names.flatMap((option) => {
+    if (grants.includes(option) || option === 'file_mode') {
+      const [was, is] = [before, after].map((view) => valueAt(view, { path, option }, undefined))
+      const message = `${displayName(option)} gives more than before`
+      return givesMore(was, is) ? [{ option, message }] : []
+    }
     if (!Object.hasOwn(strength, option) && !checks.includes(option)) return []
     for (const place of placesOf(path, after.settings)) {
       const [was, is] = [valueAt(before, { path, option }, place), valueAt(after, { path, option }, place)]
@@ -103,6 +116,12 @@ function isWeaker(option: string, was: unknown, is: unknown): boolean {
   const order = strength[option] ?? []
   const [before, after] = [order.indexOf(was), order.indexOf(is)]
   return after !== -1 && before !== -1 && after < before
+}
+
+function givesMore(was: unknown, is: unknown): boolean {
+  if (typeof is === 'number') return typeof was === 'number' && (is & ~was) !== 0
+  const before = new Set(Array.isArray(was) ? was.map(String) : [])
+  return Array.isArray(is) && is.some((each) => !before.has(String(each)))
 }
 
 function shown(value: unknown): string {
