@@ -112,9 +112,13 @@ export class OperatorNode {
   }
 }
 
-/** @throws Error when it does not come about in time */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + PATIENCE_MS; !(await holds()); await delay(50))
+/** @param patience milliseconds. @throws Error when it does not come about in time */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  patience = PATIENCE_MS,
+): Promise<void> {
+  for (const end = Date.now() + patience; !(await holds()); await delay(50))
     if (Date.now() > end) throw new Error(`it does not come about: ${what}`)
 }
 
