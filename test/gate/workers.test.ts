@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
@@ -232,14 +233,16 @@ describe('a node of two workers', () => {
   })
 
   test('a script that waits for a client of HTTP ends in its worker when that client leaves', async () => {
-    const leaving = new AbortController()
-    // as many as may be under way: there is room again only when they have ended
-    const requests = Array.from({ length: 64 }, () =>
-      fetch(url('/wait'), { signal: leaving.signal }).catch(() => undefined),
+    // as many as may be under way, half of them of each address: there is room again only when they have ended
+    const requests = Array.from({ length: 64 }, (_, index) =>
+      request(url('/wait'), { localAddress: `127.0.0.${2 + (index % 2)}` })
+        .on('error', () => undefined)
+        .end(),
     )
     await until(() => waiting() === 64)
-    leaving.abort()
-    await Promise.all(requests)
+    const gone = requests.map((each) => once(each, 'close'))
+    for (const each of requests) each.destroy()
+    await Promise.all(gone)
     await until(async () => (await fetch(url('/now')).catch(() => undefined))?.status === 200)
   })
 
