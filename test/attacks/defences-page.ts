@@ -49,6 +49,23 @@ export const pageDefences: readonly Defence[] = [
     mutation: [[' || entry.certificate !== certificate', '']],
   },
   {
+    known: 'Stolen sessions, cookies that know no ports',
+    attack: 'Another server on the same host is sent the cookie, and looks at what the operator may see',
+    test: [
+      'test/gate/page.test.ts',
+      'the cookie alone, which whatever listens on another port of this host is sent, opens nothing',
+    ],
+    source: 'src/web/page/page.ts',
+    mutation: [['session !== undefined && hasToken(asked, session) ? session : undefined', 'session']],
+  },
+  {
+    known: 'Sessions that outlive their login',
+    attack: 'Who was taken out of the users goes on looking and acting for half a day',
+    test: ['test/gate/page.test.ts', 'who is taken out of the users, or gets another password, is out'],
+    source: 'src/web/page/page.ts',
+    mutation: [['    if (stamp === session.user.stamp) return session\n', '    return session\n']],
+  },
+  {
     known: 'Passwords that are guessed',
     attack: 'One address tries passwords without end',
     test: [

@@ -6,8 +6,14 @@
  */
 
 import type { Defence } from './defence.ts'
+import { consoleDefences } from './defences-console.ts'
 import { identityDefences } from './defences-identity.ts'
 import { pageDefences } from './defences-page.ts'
 import { sessionDefences } from './defences-sessions.ts'
 
-export const defences: readonly Defence[] = [...sessionDefences, ...identityDefences, ...pageDefences]
+export const defences: readonly Defence[] = [
+  ...sessionDefences,
+  ...identityDefences,
+  ...pageDefences,
+  ...consoleDefences,
+]

@@ -1,0 +1,57 @@
+/** Defences of the console: who is in, what he may do, and what he keeps others from. */
+
+import type { Defence } from './defence.ts'
+
+export const consoleDefences: readonly Defence[] = [
+  {
+    known: 'Broken access control',
+    attack: 'What is masked for the accounts makes a command look like one that a role allows',
+    test: [
+      'test/attacks/console.test.ts',
+      'a rule reads the command that runs, accounts have it without secrets; a trace ends with the login',
+    ],
+    source: 'src/console/client.ts',
+    mutation: [['admit(operator, command, shown)', 'admit(operator, shown, shown)']],
+  },
+  {
+    known: 'Sessions that outlive their login',
+    attack: 'Who was taken out of the users keeps his connection, and with it everything that he could do',
+    test: [
+      'test/gate/console-login.test.ts',
+      'who is taken out of the users, or gets another password, is out with his next command; so is a certificate',
+    ],
+    source: 'src/console-door.ts',
+    mutation: [['    if (proof === undefined) return true\n', '    return true\n']],
+  },
+  {
+    known: 'ReDoS',
+    attack:
+      'An operator types what the pattern of his role searches for ever, and no mail is served meanwhile',
+    test: [
+      'src/console/authorization.test.ts',
+      'a command that makes a pattern search for ever holds nobody up, and is not allowed',
+    ],
+    source: 'src/console/authorization.ts',
+    mutation: [['{ timeout: PATTERNS_MS }', '{}']],
+  },
+  {
+    known: 'Exhaustion of connections',
+    attack: 'One login takes all places of the console, and whoever would stop it finds none',
+    test: [
+      'test/attacks/console.test.ts',
+      'who logs in takes one of those that there are, and no user takes all',
+    ],
+    source: 'src/console/client.ts',
+    mutation: [[' && !this.#options.hasRoomFor(end.operator)', ' && false']],
+  },
+  {
+    known: 'Slowloris',
+    attack: 'One address holds every connection of HTTP, or every handshake of the console',
+    test: [
+      'test/attacks/console.test.ts',
+      'idle connections of one address leave room for others: of the console, before a handshake, and of HTTP',
+    ],
+    source: 'src/listener/crowd.ts',
+    mutation: [['if (before >= this.#most) return undefined', '']],
+  },
+]
