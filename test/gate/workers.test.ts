@@ -240,7 +240,7 @@ describe('a node of two workers', () => {
         .end(),
     )
     await until(() => waiting() === 64)
-    const gone = requests.map((each) => once(each, 'close'))
+    const gone = requests.map((each) => new Promise((resolve) => each.once('close', resolve)))
     for (const each of requests) each.destroy()
     await Promise.all(gone)
     await until(async () => (await fetch(url('/now')).catch(() => undefined))?.status === 200)
