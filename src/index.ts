@@ -15,7 +15,7 @@ export type { DecisionRecord } from './events/decision.ts'
 export type { ServerEvent } from './events/events.ts'
 export type { Endpoint, Envelope, Mailbox } from './mail/envelope.ts'
 export type { HeaderBlock } from './mail/headers.ts'
-export type { PresentedCertificate, RecipientList } from './policy/phases.ts'
+export type { NextHopFacts, PresentedCertificate, RecipientList } from './policy/phases.ts'
 export {
   type AuthAttempt,
   type Call,

@@ -7,6 +7,7 @@ import { MaildirTransport } from './delivery/maildir-transport.ts'
 import { MxHosts } from './delivery/mx.ts'
 import { OwnHosts } from './delivery/own-hosts.ts'
 import { PipeTransport } from './delivery/pipe/pipe-transport.ts'
+import { HostWord } from './delivery/session/host-word.ts'
 import { TlsPlanner } from './delivery/session/planner.ts'
 import { StsPolicies } from './delivery/session/sts-policies.ts'
 import { StsStore } from './delivery/session/sts-store.ts'
@@ -37,7 +38,7 @@ export interface LookupsInForce {
 }
 
 /** What belongs to the configuration. */
-type Ways = Pick<Generation, 'settings' | 'sessionMaterial' | 'webhookMaterial'>
+type Ways = Pick<Generation, 'settings' | 'sessionMaterial' | 'webhookMaterial' | 'policy'>
 
 export function transportsOf(ways: Ways, surroundings: Surroundings): Transports {
   const { settings, webhookMaterial: webhooks } = ways
@@ -67,7 +68,7 @@ export function transportsOf(ways: Ways, surroundings: Surroundings): Transports
 }
 
 function plannerOf(
-  { settings, sessionMaterial: material }: Ways,
+  { settings, sessionMaterial: material, policy }: Ways,
   dns: DnsResolver,
   { events, lookups }: Surroundings,
 ): TlsPlanner {
@@ -101,5 +102,13 @@ function plannerOf(
       }),
   })
   lookups.policies = policies
-  return new TlsPlanner({ dns, material, policies, events, clock: Date.now, tlsaMaxAge })
+  return new TlsPlanner({
+    word: new HostWord(policy),
+    dns,
+    material,
+    policies,
+    events,
+    clock: Date.now,
+    tlsaMaxAge,
+  })
 }

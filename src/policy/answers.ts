@@ -50,6 +50,7 @@ export function readAnswer(phase: AnyPhase, value: Value, constants: AnswerConst
     case 'accept':
       return value === undefined ? 'go-on' : readValidation(value, constants)
     case 'tls_verify':
+    case 'host_verify':
       if (value === undefined || value === true || value === 1) return 'go-on'
       return value === 0 ? 'refuse' : undefined
     case 'auth':
@@ -109,7 +110,8 @@ export function settleAnswer(
     decision.reply(454, '4.7.0 Temporary authentication failure')
   else if (answer === 'defer') decision.reply(451, '4.7.1 message not accepted now, please try again later')
   else if (phase === 'auth_perform') decision.reply(535, '5.7.8 Authentication credentials invalid')
-  else if (phase === 'tls_verify') decision.reply(550, '5.7.1 certificate not accepted by policy')
+  else if (phase === 'tls_verify' || phase === 'host_verify')
+    decision.reply(550, '5.7.1 certificate not accepted by policy')
   else if (phase === 'final_validation2') decision.reply(550, '5.7.1 message not accepted')
   else decision.reply(535, '5.7.8 authentication not accepted')
 }

@@ -202,6 +202,16 @@ export interface HookFacts {
    * unverified; nothing makes an unverified peer verified.
    */
   readonly tls_verify: { readonly session: SessionFacts; readonly certificate: PresentedCertificate }
+  /**
+   * After a handshake with a next hop whose certificate is verified in some way, once for each certificate that came, or
+   * once without any. There is no client: the session is a stand-in. A verdict that refuses makes the host unverified;
+   * nothing makes an unverified host verified.
+   */
+  readonly host_verify: {
+    readonly session: SessionFacts
+    readonly certificate: PresentedCertificate
+    readonly host: NextHopFacts
+  }
   /** before an authentication; a reply 235 lets it succeed whatever the credentials are */
   readonly auth_before: { readonly session: SessionFacts }
   /** whether this is the user's password, for `ac_auth://`: a reply 235 says yes, a refusal no, anything else neither */
@@ -232,7 +242,16 @@ export interface LoginResponse {
   text: string
 }
 
-/** One certificate of those that the client sent, byte strings. */
+/** Where mail is about to go. */
+export interface NextHopFacts {
+  /** its name as the configuration or the MX records have it, or its address */
+  readonly name: string
+  readonly address: string
+  /** the domain whose MX records name it; '' where the configuration does */
+  readonly domain: string
+}
+
+/** One certificate of those that the client, or the next hop, sent, byte strings. */
 export interface PresentedCertificate {
   /** the whole chain verifies: the same for all of them */
   readonly verified: boolean
@@ -248,6 +267,7 @@ export const hookCallouts: { readonly [H in Hook]: readonly string[] } = {
   connected: ['core_validate_connect'],
   tls_parameters: ['core_get_inbound_tls_parameters'],
   tls_verify: ['core_inbound_smtp_tls_verify_callback'],
+  host_verify: ['core_outbound_smtp_tls_verify_callback'],
   auth_before: ['core_pre_esmtp_auth'],
   auth_perform: ['ac_auth_perform_auth'],
   auth_failed: ['ac_auth_log_auth_failure'],

@@ -14,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { runCheck } from '../../src/cli/check.ts'
 import type { ClientKind, Pki } from '../../src/tls/pki.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
+import { SmtpSink } from '../support/smtp-sink.ts'
 import { startTestGate, type TestGate } from '../support/test-gate.ts'
 
 export type Language = 'lua' | 'ts'
@@ -83,12 +84,28 @@ export function examplesOf(page: string, conf: string): Example[] {
 
 /** Plays every conversation of an example, one gate for all of them. */
 export async function playExample(example: Example, language: Language, pki: Pki): Promise<void> {
-  const gate = await startGate(example, language, pki)
+  await using nextHop = await startNextHop(example, pki)
+  const gate = await startGate({ ...example, conf: nextHop.conf }, language, pki)
   try {
     for (const { steps, line } of example.conversations) await new Play(gate, pki, line).run(steps)
     if (example.findings.length > 0) await checkFindings(gate, example.findings)
   } finally {
     await gate.stop()
+  }
+}
+
+/** where the next hop is that pages speak of: one with the server's certificate, which takes everything */
+const NEXT_HOP = '"198.51.100.25"'
+
+async function startNextHop(
+  { conf }: Example,
+  pki: Pki,
+): Promise<AsyncDisposable & { readonly conf: string }> {
+  if (!conf.includes(NEXT_HOP)) return { conf, [Symbol.asyncDispose]: () => Promise.resolve() }
+  const sink = await SmtpSink.start({ tls: pki.server })
+  return {
+    conf: conf.replace(NEXT_HOP, `"127.0.0.1:${sink.port}"`),
+    [Symbol.asyncDispose]: async () => await sink.close(),
   }
 }
 
@@ -187,6 +204,8 @@ class Play {
       case 'paniclog:':
       case 'rejectlog:':
         return this.#logged(what === 'paniclog:' ? 'panic' : 'rejection', pattern(text))
+      case 'mainlog:':
+        return this.#attempted(pattern(text))
       case 'kept:':
         assert.equal(text, 'nothing')
         return assert.ok(!this.#events().some(({ kind }) => kind === 'reception'))
@@ -254,6 +273,15 @@ class Play {
   async #logged(kind: 'panic' | 'rejection', expected: RegExp): Promise<void> {
     await this.#eventually(() =>
       this.#events().some((event) => event.kind === kind && expected.test(event.text)),
+    )
+  }
+
+  async #attempted(expected: RegExp): Promise<void> {
+    await this.#eventually(() =>
+      this.#events().some(
+        (event) =>
+          (event.kind === 'delivery' || event.kind === 'transient-failure') && expected.test(event.text),
+      ),
     )
   }
 

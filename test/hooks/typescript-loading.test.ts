@@ -223,7 +223,9 @@ test('the page about embedding shows the example that is tested', () => {
 })
 
 test('the page’s table of phases is the code’s', () => {
-  const rows = Array.from(text('docs/typescript.md').matchAll(/^\| `(\w+)` \| session.*\| (.*?) \|$/gm))
+  const rows = Array.from(
+    text('docs/typescript.md').matchAll(/^\| `(\w+)` \| (?:session|host).*\| (.*?) \|$/gm),
+  )
   const written = rows.map(([, method = '', answers = '']) => [
     method,
     answers === '–' ? [] : answers.split(', '),

@@ -59,12 +59,15 @@ function factsOf(of: SessionFacts): { readonly [P in AnyPhase]: AnyFacts[P] } {
   const both = { session: of, message: facts }
   const certificate = { verified: true, subject: 'CN=a', issuer: 'CN=ca' }
   const login = { user: 'ann', password: 'secret', response: { text: '535 5.7.8 no' } }
+  const note = (text: string): void => of.context.set('connection', 'seen', text)
+  const host = { name: 'mx.test', address: '192.0.2.25', domain: 'b.test', note }
   return {
     accept: { session: of },
     connect: { session: of },
     connected: { session: of },
     tls_parameters: { session: of, parameters: parameters(), scopeMode: 'unset' },
     tls_verify: { session: of, certificate },
+    host_verify: { session: of, certificate, host },
     auth_before: { session: of },
     auth_perform: { session: of, login },
     auth_failed: { session: of, login },
@@ -92,6 +95,7 @@ const methods: { readonly [P in AnyPhase]: string } = {
   connected: 'connected',
   tls_parameters: 'tlsParameters',
   tls_verify: 'tlsVerify',
+  host_verify: 'hostVerify',
   auth_before: 'authBefore',
   auth_perform: 'checkPassword',
   auth_failed: 'authFailed',
@@ -122,6 +126,7 @@ test('each phase calls its own method with its facts, and no other phase is want
     connected: ['s', '[s.connectionId]', '["00/00-00001-00000001"]'],
     tls_parameters: ['s, t', '[t.use, t.mode, t.ca ?? "none"]', '[true,"unset","none"]'],
     tls_verify: ['s, c', 'c', '{"verified":true,"subject":"CN=a","issuer":"CN=ca"}'],
+    host_verify: ['h, c', '[h.name, h.domain, c.verified]', '["mx.test","b.test",true]'],
     auth_before: ['s', '[s.peer.kind]', '["anonymous"]'],
     auth_perform: ['s, l', '[l.user, l.password]', '["ann","secret"]'],
     auth_failed: ['s, u, r', '[u, r]', '["ann","535 5.7.8 no"]'],
@@ -147,8 +152,10 @@ test('each phase calls its own method with its facts, and no other phase is want
   }
   for (const phase of phases) {
     const [parameters, text, expected] = shown[phase]
+    // there is no session on the way out
+    const keep = phase === 'host_verify' ? 'h.note(' : "s.context.set('connection', 'seen', "
     const { policy, panics } = await load(
-      `${methods[phase]}(${parameters}) { s.context.set('connection', 'seen', JSON.stringify(${text})) },`,
+      `${methods[phase]}(${parameters}) { ${keep}JSON.stringify(${text})) },`,
     )
     const facts = session({ auth_user: 'ann', auth_name: 'PLAIN' }, { kind: 'anonymous' })
     assert.deepEqual(policy.ask(phase, factsOf(facts)[phase] as never), goOn, phase)
@@ -176,6 +183,7 @@ const permitted: { readonly [P in AnyPhase]: string } = {
   connected: 'proceed done accept reject disconnect tarpit',
   tls_parameters: 'proceed done reject disconnect tarpit',
   tls_verify: 'proceed done reject disconnect tarpit',
+  host_verify: 'proceed done reject',
   auth_before: 'proceed done reject disconnect tarpit',
   auth_perform: 'proceed done accept reject tarpit',
   auth_failed: 'proceed done',

@@ -114,6 +114,11 @@ export async function judgeHost(evidence: HostEvidence, asked: Verification): Pr
   return named ? new Verified(asked.by, certificate) : refused(certificate, 'wrong-name')
 }
 
+/** What becomes of a host whose certificate policy does not accept: it can only lower. */
+export function distrustHost(host: SecuredHost): SecuredHost {
+  return host.kind === 'verified' ? refused(host.certificate, 'policy', 'REFUSED_BY_POLICY') : host
+}
+
 function refused(certificate: CertificateFacts | undefined, cause: HostCause, code = ''): EncryptedHost {
   return { kind: 'encrypted', certificate, cause, code }
 }

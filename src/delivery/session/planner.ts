@@ -10,9 +10,10 @@ import type { TlsPolicyFacts } from '../../events/outbound-tls.ts'
 import { PemError } from '../../tls/pem.ts'
 import type { Host } from '../mx.ts'
 import { type DaneFinding, findTlsa, usesDane } from './dane.ts'
+import type { HostWord } from './host-word.ts'
 import type { SessionMaterial } from './material.ts'
 import type { StsPolicies } from './sts-policies.ts'
-import { decide, planKey, type TlsPlan, type TlsResult } from './tls-plan.ts'
+import { decide, planKey, type TlsDemand, type TlsPlan, type TlsResult } from './tls-plan.ts'
 
 export interface TlsPlannerOptions {
   readonly dns: DnsResolver
@@ -21,6 +22,8 @@ export interface TlsPlannerOptions {
   readonly events: EventSink
   /** milliseconds since the epoch */
   readonly clock: () => number
+  /** what scripts have to say about hosts; nobody is asked unless given */
+  readonly word?: HostWord
   /** seconds that TLSA records may be old */
   readonly tlsaMaxAge: number
 }
@@ -63,6 +66,7 @@ export class TlsPlanner {
         fallbackOnNewConnection: options.tls_fallback_always_new_connection,
         secureContext: context.secureContext,
         key: planKey(host, demand, context),
+        ...this.#judge(host, demand),
         tell: (result) =>
           tell(result.failure === undefined && flaw !== undefined ? { ...result, failure: flaw } : result),
       }
@@ -74,6 +78,13 @@ export class TlsPlanner {
         text: `451 4.7.5 [internal] A file of TLS with the next hop cannot be used: ${error.message}`,
       }
     }
+  }
+
+  /** Nobody has a word where nothing is verified. */
+  #judge(host: Host, { verify }: TlsDemand): Pick<TlsPlan, 'judge'> {
+    const { word } = this.#options
+    if (word === undefined || verify.kind === 'none') return {}
+    return { judge: async (evidence, peer) => await word.judge(host, evidence, peer) }
   }
 
   close(): void {

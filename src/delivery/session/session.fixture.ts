@@ -13,6 +13,7 @@ import type { StoredMessage } from '../../spool/spool.ts'
 import type { Credential } from '../../tls/authority.ts'
 import { SmtpTransport } from '../attempt.ts'
 import type { AttemptResult } from '../transport.ts'
+import type { HostWord } from './host-word.ts'
 import { SessionMaterial } from './material.ts'
 import { TlsPlanner } from './planner.ts'
 import type { StsPolicy } from './sts-policy.ts'
@@ -40,6 +41,8 @@ export interface TryOptions {
   readonly secure?: boolean
   readonly host?: string
   readonly policy?: StsPolicy
+  /** what scripts have to say */
+  readonly word?: HostWord
   readonly message?: StoredMessage
   /** for several attempts with one pool */
   readonly transport?: SmtpTransport
@@ -51,7 +54,7 @@ export interface Tried {
 }
 
 export function transportFor(
-  { dns = noDns, secure = false, host = HOST, policy }: TryOptions,
+  { dns = noDns, secure = false, host = HOST, policy, word }: TryOptions,
   { port, events }: { readonly port: number; readonly events: ServerEvent[] },
 ): SmtpTransport {
   const mx = { domain: DOMAIN, secure }
@@ -70,6 +73,7 @@ export function transportFor(
       events: { emit: (event) => events.push(event) },
       clock: Date.now,
       tlsaMaxAge: 3600,
+      ...(word === undefined ? {} : { word }),
     }),
   })
 }

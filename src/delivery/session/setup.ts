@@ -155,7 +155,9 @@ class Setup {
         isIP(name) === 0 ? name.replace(/\.$/, '') : undefined,
       )
       const link = readLink(socket)
-      const peer = await judgeHost(readPresented(socket, 'unset'), tls.verify)
+      const evidence = readPresented(socket, 'unset')
+      const judged = await judgeHost(evidence, tls.verify)
+      const peer = tls.judge === undefined ? judged : await tls.judge(evidence, judged)
       this.#tls = factsOf(tls.use, peer, link)
       // nothing is said to a host that is not the one that was meant
       const refused = tls.insist && peer.kind !== 'verified'

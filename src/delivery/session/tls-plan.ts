@@ -13,7 +13,7 @@ import type { OutboundValues } from '../../config/settings.ts'
 import type { TlsPolicyFacts, TlsResultType } from '../../events/outbound-tls.ts'
 import type { Host } from '../mx.ts'
 import type { DaneFinding } from './dane.ts'
-import type { Verification } from './host-verdict.ts'
+import type { HostEvidence, SecuredHost, Verification } from './host-verdict.ts'
 import type { Roots, SessionContext } from './material.ts'
 import { allowsHost, policyLines, type StsPolicy } from './sts-policy.ts'
 import { tlsaText } from './tlsa.ts'
@@ -38,6 +38,8 @@ export interface TlsPlan {
   /** everything that a session's security rests on */
   readonly key: string
   readonly tell: (result: TlsResult) => void
+  /** what policy makes of a host that was judged: never more than it was. Absent: policy is not asked */
+  readonly judge?: (evidence: HostEvidence, peer: SecuredHost) => Promise<SecuredHost>
 }
 
 export type TlsDemand = Pick<TlsPlan, 'use' | 'fallback' | 'verify' | 'insist'> & { readonly roots: Roots }

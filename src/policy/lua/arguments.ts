@@ -30,6 +30,7 @@ export const signatures: Readonly<Record<string, readonly Argument[]>> = {
   validate_ehlo: ['line', 'ac', 'vctx'],
   core_get_inbound_tls_parameters: ['mc', 'vctx', 'params'],
   core_inbound_smtp_tls_verify_callback: ['mc', 'nil', 'preverify_ok', 'subject', 'issuer', 'nil'],
+  core_outbound_smtp_tls_verify_callback: ['mc', 'nil', 'preverify_ok', 'subject', 'issuer', 'nil'],
   core_inbound_smtp_tls_post_accept: ['mc', 'nil', 'nil', 'nil', 'now'],
   core_pre_esmtp_auth: ['ac', 'mc', 'vctx'],
   ac_auth_perform_auth: ['user', 'password', 'ac', 'response'],

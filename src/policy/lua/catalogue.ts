@@ -45,8 +45,6 @@ export const unaskedDecisions: readonly string[] = [
   'core_config_get_domain_relay',
   // without it mail would leave without the TLS that a script asks for
   'core_get_outbound_tls_parameters',
-  // it could only lower what is verified
-  'core_outbound_smtp_tls_verify_callback',
 ]
 
 /** Callouts that observe or clean up and are not called in this version. */

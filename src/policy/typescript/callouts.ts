@@ -22,6 +22,7 @@ const policyCallouts: { readonly [P in AnyPhase]: CalloutRow<P> } = {
     args: ({ session, parameters, scopeMode }) => [session, new TlsSettings(parameters, scopeMode)],
   },
   tls_verify: { method: 'tlsVerify', args: ({ session, certificate }) => [session, certificate] },
+  host_verify: { method: 'hostVerify', args: ({ host, certificate }) => [host, certificate] },
   tls: { method: 'tls', args: ({ session }) => [session] },
   auth_before: { method: 'authBefore', args: ({ session }) => [session] },
   auth: { method: 'auth', args: ({ session, status }) => [session, attempt(session, status)] },

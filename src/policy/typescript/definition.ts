@@ -11,7 +11,7 @@ import type { HeaderBlock } from '../../mail/headers.ts'
 import type { KnownPartner } from '../../tls/partners/partners.ts'
 import type { Peer } from '../../tls/peer.ts'
 import type { ContextKind } from '../context.ts'
-import type { MessageFacts, PresentedCertificate, RecipientList } from '../phases.ts'
+import type { MessageFacts, NextHopFacts, PresentedCertificate, RecipientList } from '../phases.ts'
 import type { TlsSettings } from './tls-settings.ts'
 import type { Answer } from './verdicts.ts'
 
@@ -98,6 +98,12 @@ export interface PolicyDefinition {
    * makes a verified peer unverified; nothing makes an unverified one verified. `session.peer` does not tell yet.
    */
   tlsVerify?(session: Session, certificate: PresentedCertificate, call: Call): Answer<'tls_verify'>
+  /**
+   * After a handshake with a next hop, where its certificate is verified in some way: once for each certificate that came,
+   * the host's own last, or once without any. `reject` makes a verified host unverified, and mail that asks for a
+   * verified one waits; nothing makes an unverified host verified.
+   */
+  hostVerify?(host: NextHopFacts, certificate: PresentedCertificate, call: Call): Answer<'host_verify'>
   /** A handshake is complete. */
   tls?(session: TlsSession, call: Call): Answer<'tls'>
   /** AUTH, before any credentials are looked at. */

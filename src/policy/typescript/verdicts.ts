@@ -65,6 +65,7 @@ export const permittedAnswers = {
   tls_parameters: ['reject', 'disconnect', 'tarpit'],
   // policy makes a peer unverified, never a verified one: there is nothing that it could accept
   tls_verify: ['reject', 'disconnect', 'tarpit'],
+  host_verify: ['reject'],
   // what follows a handshake is the client's next command: there is nothing that a reply could answer
   tls: ['disconnect', 'tarpit'],
   // a success here would be one without credentials
