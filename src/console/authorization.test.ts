@@ -31,7 +31,7 @@ test('the first role of mine that allows it counts; nothing is allowed by defaul
 test('a command that makes a pattern search for ever holds nobody up, and is not allowed', () => {
   const roles = [{ name: 'ann', allow: [/^(?:config( \S+)*)*$/u, /^show (\w+ ?)*$/u] }]
   const began = Date.now()
-  assert.throws(() => allowingRole(['ann'], roles, `show ${'a'.repeat(200)}!`), PatternTimeout)
+  assert.throws(() => allowingRole(['ann'], roles, `show ${'a'.repeat(25)}!`), PatternTimeout)
   assert.ok(Date.now() - began < 5000)
   assert.equal(allowingRole(['ann'], roles, 'show inbound'), 'ann')
 })
