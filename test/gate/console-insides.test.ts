@@ -1,7 +1,7 @@
 /** What the console tells of the insides of a running gate, and traces of what its sessions say. */
 
 import assert from 'node:assert/strict'
-import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -209,5 +209,22 @@ test('there are few traces at once', async () => {
   for (let number = 0; number < 16; number++)
     await told(control, `trace smtp inbound 192.0.2.${number} ${gate.folder}/many${number}.log`)
   assert.match((await ask(control, `trace smtp inbound * ${gate.folder}/more.log`)).text, /16 traces already/)
+  // nor is anything left of one that could not begin
+  assert.ok(!existsSync(path.join(gate.folder, 'more.log')))
+  for (let tries = 0; isOpen('more.log'); tries++) {
+    assert.ok(tries < 200)
+    await delay(20)
+  }
   assert.equal(await told(control, 'trace smtp off'), 'Removed 16 smtp tracers\n')
 })
+
+/** Whether this process has a file of that name open. */
+function isOpen(name: string): boolean {
+  return readdirSync('/proc/self/fd').some((descriptor) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${descriptor}`).includes(name)
+    } catch {
+      return false
+    }
+  })
+}

@@ -5,7 +5,7 @@
  */
 
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, unlink } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { parseCidr } from '../../config/address.ts'
 import { type Answer, ConsoleError } from '../answer.ts'
@@ -110,8 +110,15 @@ async function run(
   const view = viewOf(services)
   if (file !== undefined) {
     const output = await fileOutput(file, services.settings().global.trace_smtp_mode)
-    const id = await begin(view, { filter, limits, file }, output)
-    return { kind: 'value', key: 'done', value: `Registered smtp tracer #${id}` }
+    try {
+      const id = await begin(view, { filter, limits, file }, output)
+      return { kind: 'value', key: 'done', value: `Registered smtp tracer #${id}` }
+    } catch (error) {
+      // neither the file nor its descriptor stays
+      output.ended('it did not begin')
+      await unlink(file).catch(() => undefined)
+      throw error
+    }
   }
   if (context.follow === undefined)
     throw new ConsoleError('name a file: nothing can be told here as it happens')
