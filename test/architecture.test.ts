@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 
-/** `x:type` is an import of types alone. Files directly in src/, in cli/ and in workers/ build and join: they may import all. */
+/** `x:type` is an import of types alone. Files directly in src/, in operator/, cli/ and workers/ build and join: they may import all. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   mail: [],
   events: ['mail'],
@@ -33,7 +33,7 @@ const ownedPackages: Readonly<Record<string, string>> = {
 }
 
 /** rooms that build and join */
-const joining: readonly string[] = ['.', 'cli', 'workers']
+const joining: readonly string[] = ['.', 'operator', 'cli', 'workers']
 
 const IMPORT =
   /^(?:import|export)\s(?<type>type\s)?[\w$*,{}\s]+?from\s*'(?<from>[^']+)'|\bimport\s*\(?\s*'(?<bare>[^']+)'/gm

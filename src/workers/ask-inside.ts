@@ -1,7 +1,7 @@
 /** An operator's question to the insides of all workers, and of the supervisor itself. */
 
 import type { InsideQuestions, InsideTopic, InsideView, ProcessReport } from '../console/inside/questions.ts'
-import { processFigures } from '../inside.ts'
+import { processFigures } from '../operator/inside.ts'
 import type { Crew } from './crew.ts'
 import type { Questions } from './protocol.ts'
 

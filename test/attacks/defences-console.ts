@@ -20,7 +20,7 @@ export const consoleDefences: readonly Defence[] = [
       'test/gate/console-login.test.ts',
       'who is taken out of the users, or gets another password, is out with his next command; so is a certificate',
     ],
-    source: 'src/console-door.ts',
+    source: 'src/operator/console-door.ts',
     mutation: [['    if (proof === undefined) return true\n', '    return true\n']],
   },
   {

@@ -69,10 +69,10 @@ export const pageDefences: readonly Defence[] = [
     known: 'Passwords that are guessed',
     attack: 'One address tries passwords without end',
     test: [
-      'src/page-logins.test.ts',
+      'src/operator/page-logins.test.ts',
       'after so many failures a right password is wrong too, until the window is over; other addresses are not concerned',
     ],
-    source: 'src/page-logins.ts',
+    source: 'src/operator/page-logins.ts',
     mutation: [[' && this.#failures.count(login.client) < failures', '']],
   },
   {

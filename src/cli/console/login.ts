@@ -8,10 +8,10 @@ import { mkdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { LoginOffer } from '../../console/door.ts'
 import type { Frame } from '../../console/protocol.ts'
+import { isProofFolder } from '../../operator/system-user.ts'
 import { parseDirectives, quoted } from '../../smtp/auth/digest-directives.ts'
 import { digestResponse } from '../../smtp/auth/digest-md5.ts'
 import { userDigest } from '../../smtp/auth/user-digest.ts'
-import { isProofFolder } from '../../system-user.ts'
 
 /** Sends a line and waits for its frame. */
 export type Ask = (line: string) => Promise<Frame>

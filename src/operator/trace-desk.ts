@@ -11,9 +11,9 @@ import type {
   TraceOutput,
   TraceRow,
   TraceView,
-} from './console/inside/traces.ts'
-import { fromBytes, printable } from './console/render.ts'
-import type { TraceLine } from './events/transcripts.ts'
+} from '../console/inside/traces.ts'
+import { fromBytes, printable } from '../console/render.ts'
+import type { TraceLine } from '../events/transcripts.ts'
 
 const MAX_TRACES = 16
 /** octets that wait for an output; what is more is left out */

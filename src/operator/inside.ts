@@ -13,13 +13,13 @@ import type {
   StsOrder,
   StsPolicyRow,
   StsReport,
-} from './console/inside/questions.ts'
-import type { StsPolicies } from './delivery/session/sts-policies.ts'
-import { type DnsAnswer, isQueryType, type QueryType } from './dns/message.ts'
-import { DnsError, type StubResolver } from './dns/stub-resolver.ts'
-import type { Generation } from './generation.ts'
+} from '../console/inside/questions.ts'
+import type { StsPolicies } from '../delivery/session/sts-policies.ts'
+import { type DnsAnswer, isQueryType, type QueryType } from '../dns/message.ts'
+import { DnsError, type StubResolver } from '../dns/stub-resolver.ts'
+import type { Generation } from '../generation.ts'
+import type { LookupsInForce } from '../transports.ts'
 import type { Tracing } from './tracing.ts'
-import type { LookupsInForce } from './transports.ts'
 
 export interface InsideHost {
   readonly generation: () => Generation

@@ -5,12 +5,12 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { EventBus } from './events/events.ts'
-import { AuthFailures, addressKey, delayFor } from './smtp/auth/failures.ts'
-import { HashQueue } from './smtp/auth/hash-queue.ts'
-import { AuthBusyError, AuthUnavailableError, UnfitPasswordError } from './smtp/auth/store.ts'
-import { CredentialStores } from './smtp/auth/stores.ts'
-import type { LoginAttempt, LoginOutcome } from './web/page/page.ts'
+import type { EventBus } from '../events/events.ts'
+import { AuthFailures, addressKey, delayFor } from '../smtp/auth/failures.ts'
+import { HashQueue } from '../smtp/auth/hash-queue.ts'
+import { AuthBusyError, AuthUnavailableError, UnfitPasswordError } from '../smtp/auth/store.ts'
+import { CredentialStores } from '../smtp/auth/stores.ts'
+import type { LoginAttempt, LoginOutcome } from '../web/page/page.ts'
 
 interface LoginLimits {
   /** failures of one address in a window */

@@ -7,18 +7,18 @@
  * password is then answered like a wrong one. Every login and every command is accounted for.
  */
 
-import type { Settings } from './config/settings.ts'
-import type { ControlAccess } from './config/settings-control.ts'
-import { parseGroups } from './console/authorization.ts'
+import type { Settings } from '../config/settings.ts'
+import type { ControlAccess } from '../config/settings-control.ts'
+import { parseGroups } from '../console/authorization.ts'
+import type { EventBus } from '../events/events.ts'
+import { hostnameOf } from '../hostname.ts'
+import { Datasources } from '../policy/datasource/datasource.ts'
+import { CachedFile } from '../smtp/auth/cached-file.ts'
+import { AuthFailures } from '../smtp/auth/failures.ts'
+import { HashQueue } from '../smtp/auth/hash-queue.ts'
+import { findSchemes } from '../smtp/auth/schemes.ts'
+import { CredentialStores } from '../smtp/auth/stores.ts'
 import { type Arrival, ConsoleDoor, type Doors, type Material } from './console-door.ts'
-import type { EventBus } from './events/events.ts'
-import { hostnameOf } from './hostname.ts'
-import { Datasources } from './policy/datasource/datasource.ts'
-import { CachedFile } from './smtp/auth/cached-file.ts'
-import { AuthFailures } from './smtp/auth/failures.ts'
-import { HashQueue } from './smtp/auth/hash-queue.ts'
-import { findSchemes } from './smtp/auth/schemes.ts'
-import { CredentialStores } from './smtp/auth/stores.ts'
 
 /** What belongs to one configuration. */
 interface DoorMaterial extends Material {

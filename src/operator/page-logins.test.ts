@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import type { ServerEvent } from './events/events.ts'
+import type { ServerEvent } from '../events/events.ts'
 import { PageLogins } from './page-logins.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'postern-logins-'))

@@ -1,14 +1,14 @@
 /** The configuration that an operator changes from the console, joined to the process that puts it in force. */
 
 import path from 'node:path'
-import type { Diagnostic } from './config/diagnostic.ts'
-import type { Who } from './config/live/audit.ts'
-import { LiveConfiguration } from './config/live/live-configuration.ts'
-import { type RecordedFiles, recording } from './config/recorded-files.ts'
-import type { Settings } from './config/settings.ts'
-import { diskFiles, memoryFiles, type SourceFiles } from './config/source.ts'
-import type { EventBus } from './events/events.ts'
-import type { ConfigurationSource } from './generation.ts'
+import type { Diagnostic } from '../config/diagnostic.ts'
+import type { Who } from '../config/live/audit.ts'
+import { LiveConfiguration } from '../config/live/live-configuration.ts'
+import { type RecordedFiles, recording } from '../config/recorded-files.ts'
+import type { Settings } from '../config/settings.ts'
+import { diskFiles, memoryFiles, type SourceFiles } from '../config/source.ts'
+import type { EventBus } from '../events/events.ts'
+import type { ConfigurationSource } from '../generation.ts'
 
 /** who reloads with a signal, or from the program around the server */
 export const SIGNAL: Who = { name: 'SIGHUP', from: 'local' }

@@ -4,16 +4,16 @@
  */
 
 import type { Socket } from 'node:net'
-import { normaliseAddress } from './config/address.ts'
-import type { ControlListenSettings, InboundScope, Settings } from './config/settings.ts'
-import { ConsoleServer, type ConsoleServerOptions, turnAway } from './console/server.ts'
+import { normaliseAddress } from '../config/address.ts'
+import type { ControlListenSettings, InboundScope, Settings } from '../config/settings.ts'
+import { ConsoleServer, type ConsoleServerOptions, turnAway } from '../console/server.ts'
+import type { EventBus, Panic } from '../events/events.ts'
+import { Crowd } from '../listener/crowd.ts'
+import { type PreparedSockets, ServiceSockets } from '../listener/service-sockets.ts'
+import { addressKey } from '../smtp/auth/failures.ts'
+import { type SecureConnection, TlsHandshakeError } from '../tls/gate.ts'
 import type { Arrival } from './console-door.ts'
 import { ConsoleDoors } from './console-doors.ts'
-import type { EventBus, Panic } from './events/events.ts'
-import { Crowd } from './listener/crowd.ts'
-import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
-import { addressKey } from './smtp/auth/failures.ts'
-import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
 
 export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
   readonly events: EventBus

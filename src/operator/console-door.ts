@@ -1,15 +1,15 @@
 /** The door of one connection to the console: its logins and its commands (`console-doors.ts`). */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Settings } from './config/settings.ts'
-import type { ControlAccess, ControlAuthorization } from './config/settings-control.ts'
-import { allowingRole, PatternTimeout } from './console/authorization.ts'
-import type { Admission, Door, LoginOffer, LoginStep } from './console/door.ts'
-import type { Operator } from './console/operator.ts'
-import { clientAddress } from './console/places.ts'
-import { fromBytes } from './console/render.ts'
-import type { EventSink, OperatorFact } from './events/events.ts'
-import { type AuthFailures, addressKey, delayFor } from './smtp/auth/failures.ts'
+import type { Settings } from '../config/settings.ts'
+import type { ControlAccess, ControlAuthorization } from '../config/settings-control.ts'
+import { allowingRole, PatternTimeout } from '../console/authorization.ts'
+import type { Admission, Door, LoginOffer, LoginStep } from '../console/door.ts'
+import type { Operator } from '../console/operator.ts'
+import { clientAddress } from '../console/places.ts'
+import { fromBytes } from '../console/render.ts'
+import type { EventSink, OperatorFact } from '../events/events.ts'
+import { type AuthFailures, addressKey, delayFor } from '../smtp/auth/failures.ts'
 import {
   type Grounds,
   MalformedResponse,
@@ -17,13 +17,13 @@ import {
   type MechanismRow,
   type Outcome,
   type Step,
-} from './smtp/auth/mechanism.ts'
-import { MECHANISMS } from './smtp/auth/mechanisms.ts'
-import { AuthBusyError, AuthUnavailableError, EMPTY_STORE } from './smtp/auth/store.ts'
-import type { CredentialStores } from './smtp/auth/stores.ts'
+} from '../smtp/auth/mechanism.ts'
+import { MECHANISMS } from '../smtp/auth/mechanisms.ts'
+import { AuthBusyError, AuthUnavailableError, EMPTY_STORE } from '../smtp/auth/store.ts'
+import type { CredentialStores } from '../smtp/auth/stores.ts'
+import type { Peer } from '../tls/peer.ts'
+import { decodeBase64 } from '../wire/base64.ts'
 import { proofFolder, provenUser, userName } from './system-user.ts'
-import type { Peer } from './tls/peer.ts'
-import { decodeBase64 } from './wire/base64.ts'
 
 /** of clients on a UNIX socket: who owns the folder */
 const SYSTEM_USER = 'SYSTEM-USER'

@@ -3,9 +3,9 @@
  * in small packets. Bounded: what comes faster than it leaves is left out and counted.
  */
 
-import { cidrContains, parseCidr } from './config/address.ts'
-import type { TracedLines, TraceFilter, TraceOrder } from './console/inside/traces.ts'
-import type { TraceLine, TraceSubject, Transcripts } from './events/transcripts.ts'
+import { cidrContains, parseCidr } from '../config/address.ts'
+import type { TracedLines, TraceFilter, TraceOrder } from '../console/inside/traces.ts'
+import type { TraceLine, TraceSubject, Transcripts } from '../events/transcripts.ts'
 
 const PACKET_MS = 100
 const MAX_WAITING = 2000

@@ -1,12 +1,12 @@
 /** What the operators' page is given: the console's commands, logins, explanations, and somewhere to write down what was done. */
 
-import { explainProcess } from './cli/explain/command.ts'
-import type { Settings } from './config/settings.ts'
-import type { ConsoleServerOptions } from './console/server.ts'
-import type { EventBus } from './events/events.ts'
+import { explainProcess } from '../cli/explain/command.ts'
+import type { Settings } from '../config/settings.ts'
+import type { ConsoleServerOptions } from '../console/server.ts'
+import type { EventBus } from '../events/events.ts'
+import { PageError } from '../web/page/http.ts'
+import type { ExplainQuestion, PageHost } from '../web/page/page.ts'
 import { PageLogins } from './page-logins.ts'
-import { PageError } from './web/page/http.ts'
-import type { ExplainQuestion, PageHost } from './web/page/page.ts'
 
 /** milliseconds for one explanation */
 const EXPLAIN_MS = 12_000

@@ -4,20 +4,20 @@
  */
 
 import type { Socket } from 'node:net'
-import { normaliseAddress } from './config/address.ts'
-import type { HttpListenSettings, InboundScope, Settings } from './config/settings.ts'
-import type { ConsoleServerOptions } from './console/server.ts'
+import { normaliseAddress } from '../config/address.ts'
+import type { HttpListenSettings, InboundScope, Settings } from '../config/settings.ts'
+import type { ConsoleServerOptions } from '../console/server.ts'
+import type { EventBus, Panic } from '../events/events.ts'
+import { hostnameOf } from '../hostname.ts'
+import { Crowd } from '../listener/crowd.ts'
+import { type PreparedSockets, ServiceSockets } from '../listener/service-sockets.ts'
+import { addressKey } from '../smtp/auth/failures.ts'
+import { type SecureConnection, TlsHandshakeError } from '../tls/gate.ts'
+import type { AnsweredNames } from '../web/host-names.ts'
+import type { OperatorPage } from '../web/page/page.ts'
+import type { Page, WebServer, WebServerOptions } from '../web/server.ts'
+import type { Visitor } from '../web/visitor.ts'
 import { ConsoleEntrance } from './console-entrance.ts'
-import type { EventBus, Panic } from './events/events.ts'
-import { hostnameOf } from './hostname.ts'
-import { Crowd } from './listener/crowd.ts'
-import { type PreparedSockets, ServiceSockets } from './listener/service-sockets.ts'
-import { addressKey } from './smtp/auth/failures.ts'
-import { type SecureConnection, TlsHandshakeError } from './tls/gate.ts'
-import type { AnsweredNames } from './web/host-names.ts'
-import type { OperatorPage } from './web/page/page.ts'
-import type { Page, WebServer, WebServerOptions } from './web/server.ts'
-import type { Visitor } from './web/visitor.ts'
 
 export interface OperationsHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
   readonly events: EventBus
@@ -107,7 +107,7 @@ export class Operations {
   /** What HTTP needs is loaded where it is asked for. */
   async #openWeb(): Promise<void> {
     if (this.#web !== undefined) return
-    const { WebServer } = await import('./web/server.ts')
+    const { WebServer } = await import('../web/server.ts')
     const { events, metrics, health, endpoint } = this.#host
     this.#web = new WebServer({
       endpoint,
@@ -129,7 +129,7 @@ export class Operations {
   async #openPage(): Promise<void> {
     if (this.#page !== undefined) return
     const [{ OperatorPage }, { pageHost }] = await Promise.all([
-      import('./web/page/page.ts'),
+      import('../web/page/page.ts'),
       import('./page-host.ts'),
     ])
     this.#page ??= new OperatorPage(pageHost(this.#host))
