@@ -11,6 +11,8 @@ export interface NodeRole {
   readonly workers: number
   /** of the spool: the first one takes new mail */
   readonly partitions: readonly number[]
+  /** the one that the node has locked, whatever a reload has said since; `mode`: permission bits of its files */
+  readonly spool: { readonly path: string; readonly mode: number }
   /** by which a session's ticket is good in every worker. Secret. */
   readonly ticketSecret: TicketSecretState
   /** of limits that hold for the node */

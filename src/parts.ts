@@ -88,8 +88,7 @@ export async function buildParts(
   const { spoolbase, spool_mode, spool_min_free, reception_memory, large_message_threshold } = settings.global
   const reserve = { octets: spool_min_free }
   const spoolOptions = {
-    path: spoolbase.path,
-    mode: spool_mode,
+    ...(node?.spool ?? { path: spoolbase.path, mode: spool_mode }),
     get minFree() {
       return reserve.octets
     },

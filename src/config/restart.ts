@@ -11,12 +11,26 @@ const onlyAtStart = [
   'large_message_threshold',
 ] as const satisfies readonly (keyof GlobalValues)[]
 
+/** of these a worker that starts later takes no new value either: they are the node's */
+const ofTheNode: readonly OnlyAtStart[] = ['spoolbase', 'spool_mode']
+
+type OnlyAtStart = (typeof onlyAtStart)[number]
+
 /**
  * @param started the settings with which the process began
  * @returns a warning for each value that differs
  */
 export function restartWarnings(started: Settings, now: Settings): Diagnostic[] {
-  const changed = onlyAtStart
+  return changedAmong(onlyAtStart, started, now)
+}
+
+/** The same for a node whose workers may have begun after it. @param started the settings with which the node began */
+export function nodeRestartWarnings(started: Settings, now: Settings): Diagnostic[] {
+  return changedAmong(ofTheNode, started, now)
+}
+
+function changedAmong(names: readonly OnlyAtStart[], started: Settings, now: Settings): Diagnostic[] {
+  const changed = names
     .filter((name) => JSON.stringify(started.global[name]) !== JSON.stringify(now.global[name]))
     .map((name) => warning(displayName(name), now.globalOrigin(name)))
   const [before, after] = [started.security, now.security]

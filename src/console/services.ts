@@ -37,6 +37,11 @@ export interface ConsoleServices {
   readonly traces: TraceView | undefined
   /** Drains and ends, as SIGTERM; undefined: the program around the server decides that. */
   readonly shutdown: (() => void) | undefined
+  /**
+   * Every worker drains and is replaced, one after the other; undefined: there is one process. @returns how many
+   * @throws ConsoleError that says how far it came
+   */
+  readonly restartWorkers?: (() => Promise<number>) | undefined
   /** Writes down who has done what. */
   readonly account: (act: OperatorAct) => void
   /** @returns the warnings about the new configuration. @throws with `diagnostics` when the old one stays in force */

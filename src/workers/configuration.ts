@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import { type RecordedFiles, recording } from '../config/recorded-files.ts'
+import { nodeRestartWarnings } from '../config/restart.ts'
 import type { Settings } from '../config/settings.ts'
 import { diskFiles, type SourceFiles } from '../config/source.ts'
 import type { EventBus } from '../events/events.ts'
@@ -60,8 +61,37 @@ export async function clearPaths({ listens }: Settings, open: readonly string[])
   }
 }
 
-/** What a configuration says that is another thing where there are several workers. */
-export function workersWarnings({ scripts }: Settings, workers: number): readonly Diagnostic[] {
+/**
+ * The sockets of workers are made by this process when they ask for them: nobody but the owner may connect to a path
+ * before its mode is set.
+ * @param umask of the process otherwise
+ */
+export async function tightly<T>({ listens }: Settings, umask: number, work: () => Promise<T>): Promise<T> {
+  if (!listens.some(({ address }) => address.kind === 'unix')) return await work()
+  process.umask(0o077)
+  try {
+    return await work()
+  } finally {
+    process.umask(umask)
+  }
+}
+
+/**
+ * What a configuration says that is another thing in a node of workers than in each of them.
+ * @param began the settings with which the node began @param said by a worker, which may have begun later
+ */
+export function nodeWarnings(
+  settings: Settings,
+  began: Settings,
+  workers: number,
+  said: readonly Diagnostic[],
+): readonly Diagnostic[] {
+  const known = said.map(({ message }) => message)
+  const more = nodeRestartWarnings(began, settings).filter(({ message }) => !known.includes(message))
+  return [...more, ...scriptsWarnings(settings, workers)]
+}
+
+function scriptsWarnings({ scripts }: Settings, workers: number): readonly Diagnostic[] {
   const [first] = scripts
   if (workers < 2 || first === undefined) return []
   const message = `with ${workers} workers each has the scripts for itself: what they count and remember, and msys.audit's figures, are of one worker`

@@ -68,7 +68,7 @@ export class Crew {
       bound: host.hangBound,
       clock: () => performance.now(),
       workers: () => this.serving,
-      complete: () => this.serving.length === host.workers,
+      complete: () => this.complete,
       onHung: (worker, silence) => this.#killHung(worker, silence),
     })
     // the kernel shares the sockets; nothing is handed over
@@ -95,9 +95,24 @@ export class Crew {
     return starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
   }
 
-  /** Those that have started. */
+  /** Those that take mail. */
   get serving(): readonly WorkerHandle[] {
-    return this.#workers.filter((worker) => worker?.serving === true) as WorkerHandle[]
+    return this.present.filter(({ serving }) => serving)
+  }
+
+  /** Those that can be asked: those that serve, and those that drain before another takes their place. */
+  get present(): readonly WorkerHandle[] {
+    return this.#workers.filter((worker) => worker?.started === true) as WorkerHandle[]
+  }
+
+  /** how many there should be */
+  get size(): number {
+    return this.#workers.length
+  }
+
+  /** Whether all serve. */
+  get complete(): boolean {
+    return this.serving.length === this.size
   }
 
   /** every process, one that is starting included */
@@ -118,8 +133,14 @@ export class Crew {
     deadline: number,
   ): Promise<{ readonly answers: readonly Questions[T]['answer'][]; readonly missing: readonly string[] }> {
     const asked = this.#workers.map(async (worker, index) => {
-      if (worker?.serving !== true) throw new WorkerSilentError(`worker ${index} is being replaced`)
-      return await worker.ask(topic, ask, deadline)
+      if (worker?.started !== true) throw new WorkerSilentError(`worker ${index} is being replaced`)
+      try {
+        return await worker.ask(topic, ask, deadline)
+      } catch (error) {
+        // it has closed what it was asked for, perhaps
+        if (worker.draining) throw new WorkerSilentError(`worker ${index} is being replaced`)
+        throw error
+      }
     })
     const ends = await Promise.allSettled(asked)
     const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
@@ -138,6 +159,22 @@ export class Crew {
     return done
   }
 
+  /**
+   * Lets a worker drain and end, and starts another one in its place, with its partitions and the configuration in force.
+   * @throws what the new one met; it is tried again then, as after a death
+   */
+  async restart(index: number): Promise<void> {
+    // never between the halves of a reload
+    const before = await this.inTurn(async () => await Promise.resolve(this.#retire(index)))
+    await this.#drained(before)
+    if (this.#stopping.signal.aborted) throw new Error('the node ends')
+    this.#host.counts.clear(index + 1)
+    this.#host.onGone(before)
+    this.#workers[index] = undefined
+    const failure = await this.inTurn(() => this.#startAnew(index))
+    if (failure !== undefined) throw failure
+  }
+
   /** Lets all drain and end. Resolves when the last one has been reaped. */
   async stop(): Promise<void> {
     this.#stopping.abort()
@@ -145,13 +182,26 @@ export class Crew {
     await Promise.all(
       this.#workers.map(async (worker) => {
         if (worker === undefined) return
-        worker.stop()
-        const timer = setTimeout(() => worker.kill(), STOP_MS)
-        await worker.exited
-        clearTimeout(timer)
+        await this.#drained(worker)
         this.#host.onGone(worker)
       }),
     )
+  }
+
+  #retire(index: number): WorkerHandle {
+    const worker = this.#workers[index]
+    if (worker?.serving !== true || !this.complete) throw new Error('a worker is being replaced')
+    this.#host.panic('notice', `${worker.name} drains and is restarted`)
+    worker.stop()
+    return worker
+  }
+
+  /** Resolves when it has been reaped. */
+  async #drained(worker: WorkerHandle): Promise<void> {
+    worker.stop()
+    const timer = setTimeout(() => worker.kill(), STOP_MS)
+    await worker.exited
+    clearTimeout(timer)
   }
 
   #fork(index: number): WorkerHandle {
@@ -163,7 +213,7 @@ export class Crew {
   async #begin(handle: WorkerHandle): Promise<Started> {
     const options = this.#host.startOptions(handle.index, this.#partitionsOf(handle.index))
     const started = await handle.ask('start', options, START_MS)
-    handle.serving = true
+    handle.started = true
     return started
   }
 
@@ -181,6 +231,8 @@ export class Crew {
 
   #watch(handle: WorkerHandle): void {
     void handle.exited.then(async (how) => {
+      // who told it to end waits for that
+      if (handle.draining) return
       try {
         await this.#replace(handle, how)
       } catch (error) {
@@ -215,18 +267,23 @@ export class Crew {
     await this.inTurn(() => this.#startAnew(index))
   }
 
-  async #startAnew(index: number): Promise<void> {
-    if (this.#stopping.signal.aborted) return
+  /** @returns why it could not; it is tried again then */
+  async #startAnew(index: number): Promise<Error | undefined> {
+    if (this.#stopping.signal.aborted) return new Error('the node ends')
     await this.#host.prepareStart()
     const handle = this.#fork(index)
     try {
       await this.#begin(handle)
+      return undefined
     } catch (error) {
-      this.#host.panic('critical', `${handle.name} could not start: ${String(error)}`)
+      const text = `${handle.name} could not start: ${String(error)}`
+      this.#host.panic('critical', text)
       handle.kill()
+      return new Error(text)
+    } finally {
+      // its end, if that is what it came to, leads here again
+      this.#watch(handle)
     }
-    // its end, if that is what it came to, leads here again
-    this.#watch(handle)
   }
 
   /** What the worker had been given is delivered by others until it is back, and stays theirs. */

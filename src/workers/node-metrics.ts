@@ -23,6 +23,8 @@ export class NodeMetrics {
   #own: Metrics | undefined
   /** of workers that are gone: what only ever grows */
   #gone: readonly object[] = []
+  /** those whose metrics are counted beside `#gone`: a worker is in one of the two */
+  readonly #counted = new Set<WorkerHandle>()
   /** one after the other, so that none is lost */
   #remembering: Promise<void> = Promise.resolve()
 
@@ -48,11 +50,14 @@ export class NodeMetrics {
   }
 
   /** A worker has ended. */
-  remember({ metrics }: WorkerHandle): Promise<void> {
+  remember(worker: WorkerHandle): Promise<void> {
     const done = this.#remembering.then(async () => {
-      if (metrics.length === 0) return
-      const { addedUp } = await import('../web/metrics-sum.ts')
-      this.#gone = await addedUp([this.#gone, metrics.filter(onlyGrows)])
+      const { metrics } = worker
+      if (metrics.length > 0) {
+        const { addedUp } = await import('../web/metrics-sum.ts')
+        this.#gone = await addedUp([this.#gone, metrics.filter(onlyGrows)])
+      }
+      this.#counted.delete(worker)
     })
     this.#remembering = done.catch(() => undefined)
     return done
@@ -65,6 +70,7 @@ export class NodeMetrics {
     const silent: string[] = []
     await Promise.all(
       workers.map(async (worker) => {
+        this.#counted.add(worker)
         try {
           worker.metrics = await worker.ask('metrics', undefined, DEADLINE_MS)
         } catch (error) {
@@ -74,8 +80,8 @@ export class NodeMetrics {
     )
     const missing = this.#host.expected - workers.length
     if (missing > 0) silent.push(`${missing} of ${this.#host.expected} workers are being replaced`)
-    await this.#remembering
-    const text = await textOf([await this.#own.json(), this.#gone, ...workers.map(({ metrics }) => metrics)])
+    const own = await this.#own.json()
+    const text = await textOf([own, this.#gone, ...[...this.#counted].map(({ metrics }) => metrics)])
     return {
       contentType: this.#own.contentType,
       text: `${silent.map((each) => `# ${each}\n`).join('')}${text}`,

@@ -51,6 +51,7 @@ export interface NodeHost
   readonly inside: ConsoleServices['inside']
   readonly traces: ConsoleServices['traces']
   readonly shutdown: ConsoleServices['shutdown']
+  readonly restartWorkers: ConsoleServices['restartWorkers']
   /** runs a script's command in every worker */
   readonly command: (words: readonly string[]) => Promise<readonly (ScriptAnswer | undefined)[]>
 }
@@ -96,6 +97,7 @@ export function servicesOf(host: NodeHost, answers: readonly Partial<Snapshot>[]
     inside: host.inside,
     traces: host.traces,
     shutdown: host.shutdown,
+    restartWorkers: host.restartWorkers,
     pins: () => mergePins(all('pins')),
     serverOnly: () => mergeServerOnly(all('serverOnly')),
     expiries: () => mergeExpiries(all('expiries')),

@@ -10,6 +10,7 @@ import type { TracedLines } from '../console/inside/traces.ts'
 import type { ScriptAnswer } from '../console/services.ts'
 import type { QueueQuestions, QueueTopic } from '../delivery/operator/orders.ts'
 import { ListenError } from '../listener/listener.ts'
+import type { NodeRole } from '../node-role.ts'
 import type { AuthFailure, AuthFailureEntries } from '../smtp/auth/failures.ts'
 import type { TicketSecretState } from '../tls/ticket-secret.ts'
 import type { ScriptAnswer as EndpointAnswer, ScriptRequest } from '../web/server.ts'
@@ -24,6 +25,7 @@ export interface StartOptions {
   readonly index: number
   readonly workers: number
   readonly partitions: readonly number[]
+  readonly spool: NodeRole['spool']
   readonly ticketSecret: TicketSecretState
   /** of the shared counters */
   readonly tableFolder: string
@@ -109,6 +111,8 @@ export type FromWorker =
   | { readonly kind: 'traced'; readonly traced: TracedLines }
   /** what it has counted, now and then */
   | { readonly kind: 'counted'; readonly counts: Snapshot['counters']['counts'] }
+  /** what it has counted when it ends: prom-client's JSON */
+  | { readonly kind: 'metrics'; readonly metrics: readonly object[] }
   /** nothing new: its event loop turns */
   | { readonly kind: 'alive' }
 

@@ -13,25 +13,33 @@ import { PanicMemory } from '../console/panics.ts'
 import { EventBus, type Panic, type ServerEvent } from '../events/events.ts'
 import { hostnameOf } from '../hostname.ts'
 import { planTargets } from '../listener/targets.ts'
-import { type Logs, openLogs } from '../logs/logs.ts'
 import { liveConfiguration, SIGNAL } from '../operator/live-host.ts'
+import { type Logs, openLogs } from '../logs/logs.ts'
 import { Operations } from '../operator/operations.ts'
-import { TraceDesk } from '../operator/trace-desk.ts'
 import { AuthFailures } from '../smtp/auth/failures.ts'
 import type { SpoolLock } from '../spool/lock.ts'
 import { partitionsIn } from '../spool/partitions.ts'
 import { explained, lockSpool } from '../standing-parts.ts'
 import { TlsHandshakeError } from '../tls/gate.ts'
 import { TicketSecret } from '../tls/ticket-secret.ts'
+import { TraceDesk } from '../operator/trace-desk.ts'
 import { insideOf } from './ask-inside.ts'
 import { askQueues } from './ask-queues.ts'
-import { type Configuration, clearPaths, configurationOf, httpTls, workersWarnings } from './configuration.ts'
+import {
+  type Configuration,
+  clearPaths,
+  configurationOf,
+  httpTls,
+  nodeWarnings,
+  tightly,
+} from './configuration.ts'
 import { Crew } from './crew.ts'
 import { addCounts } from './merge.ts'
 import { makeTableFolder, NodeCounts, removeTableFolder } from './node-counts.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import { type NodeHost, nodeServices, servicesOf } from './node-view.ts'
-import type { Started } from './protocol.ts'
+import type { Started, StartOptions } from './protocol.ts'
+import { RollingRestart } from './rolling-restart.ts'
 import type { Snapshot } from './snapshot.ts'
 import { commitWorkers, prepareWorkers } from './two-phase.ts'
 import { type WorkerHandle, WorkerSilentError } from './worker-handle.ts'
@@ -64,11 +72,13 @@ export class Supervisor {
   readonly #tableFolder: string
   readonly #counts: NodeCounts
   readonly #crew: Crew
+  readonly #rolling: RollingRestart
   readonly #metrics: NodeMetrics
   readonly #operations: Operations
   readonly #ticketSecret: TicketSecret
   readonly #failures = new AuthFailures(Date.now)
-  readonly #began = Date.now()
+  readonly #began: Settings
+  readonly #beganAt = Date.now()
   readonly #umask = process.umask()
   readonly #traces = new TraceDesk(async (order) => {
     const { missing } = await insideOf(this.#crew).ask('trace', order)
@@ -94,11 +104,11 @@ export class Supervisor {
     this.#events = base.events
     this.#ticketSecret = base.ticketSecret
     this.#lock = spool.lock
-    const { settings } = configuration
-    this.#tableFolder = makeTableFolder(settings.global.spoolbase.path)
+    this.#began = configuration.settings
+    this.#tableFolder = makeTableFolder(this.#began.global.spoolbase.path)
     this.#counts = new NodeCounts(this.#tableFolder, 0)
     this.#counts.takeRoom()
-    this.#logs = openLogs(settings, {
+    this.#logs = openLogs(this.#began, {
       clock: Date.now,
       onError: (message) => process.stderr.write(`postern: ${message}\n`),
     })
@@ -106,24 +116,13 @@ export class Supervisor {
       workers: options.workers,
       counts: this.#counts,
       partitions: spool.partitions,
-      startOptions: (index, partitions) => ({
-        file: options.file,
-        files: this.#inForce.files,
-        version: options.version,
-        index,
-        workers: options.workers,
-        partitions,
-        ticketSecret: this.#ticketSecret.state(Date.now()),
-        tableFolder: this.#tableFolder,
-        failures: this.#failures.entries(),
-        umask: this.#umask,
-      }),
+      startOptions: (index, partitions) => this.#startOptions(index, partitions),
       prepareStart: async () => {
         if (this.#crew.serving.length === 0) await clearPaths(this.settings, [])
       },
       onFailure: (failure, from) => {
         this.#failures.note(failure)
-        for (const worker of this.#crew.serving) if (worker !== from) worker.note(failure)
+        for (const worker of this.#crew.present) if (worker !== from) worker.note(failure)
       },
       onTraced: (traced) => this.#traces.receive(traced),
       onGone: (worker) => this.#remember(worker),
@@ -131,10 +130,11 @@ export class Supervisor {
       hangBound: options.hangBound ?? HANG_MS,
       onHung: () => this.#metrics.countHang(),
     })
+    this.#rolling = new RollingRestart(this.#crew)
     this.#metrics = new NodeMetrics({
       version: options.version,
       reserve: () => this.settings.global.spool_min_free,
-      workers: () => this.#crew.serving,
+      workers: () => this.#crew.present,
       expected: options.workers,
     })
     this.#live = this.#openLive(configuration)
@@ -184,7 +184,8 @@ export class Supervisor {
 
   /** warnings about the configuration in force */
   get warnings(): readonly Diagnostic[] {
-    return [...this.#started.warnings, ...workersWarnings(this.settings, this.#options.workers)]
+    const { warnings } = this.#started
+    return [...warnings, ...nodeWarnings(this.settings, this.#began, this.#crew.size, warnings)]
   }
 
   /** process ids of the workers */
@@ -214,7 +215,7 @@ export class Supervisor {
   async #begin(): Promise<void> {
     const operations = await this.#prepareOperations(this.settings)
     try {
-      const all = await this.#tightly(this.settings, () => this.#crew.start())
+      const all = await tightly(this.settings, this.#umask, () => this.#crew.start())
       this.#started = all[0] ?? this.#started
     } catch (error) {
       await operations.rollback()
@@ -222,6 +223,22 @@ export class Supervisor {
     }
     operations.commit()
     this.#inForce.tls?.watch()
+  }
+
+  #startOptions(index: number, partitions: readonly number[]): StartOptions {
+    const { file, version, workers } = this.#options
+    // where the lock is, whatever a reload has said since
+    const { spoolbase, spool_mode } = this.#began.global
+    const role = { file, version, workers, index, partitions }
+    return {
+      ...role,
+      files: this.#inForce.files,
+      spool: { path: spoolbase.path, mode: spool_mode },
+      ticketSecret: this.#ticketSecret.state(Date.now()),
+      tableFolder: this.#tableFolder,
+      failures: this.#failures.entries(),
+      umask: this.#umask,
+    }
   }
 
   #openLive({ settings, files }: Configuration): LiveConfiguration {
@@ -249,7 +266,7 @@ export class Supervisor {
       )
       const operations = await this.#prepareOperations(next.settings)
       try {
-        await this.#tightly(next.settings, () => prepareWorkers(this.#crew, next.files))
+        await tightly(next.settings, this.#umask, () => prepareWorkers(this.#crew, next.files))
       } catch (error) {
         await operations.rollback()
         throw error
@@ -284,20 +301,6 @@ export class Supervisor {
   async #prepareOperations(settings: Settings): ReturnType<Operations['prepare']> {
     if (settings.httpListens.some(({ scope }) => scope.options.enable)) await this.#metrics.open()
     return await this.#operations.prepare(settings)
-  }
-
-  /**
-   * The sockets of workers are made by this process when they ask for them: nobody but the owner may connect to a path
-   * before its mode is set.
-   */
-  async #tightly<T>({ listens }: Settings, work: () => Promise<T>): Promise<T> {
-    if (!listens.some(({ address }) => address.kind === 'unix')) return await work()
-    process.umask(0o077)
-    try {
-      return await work()
-    } finally {
-      process.umask(this.#umask)
-    }
   }
 
   #remember(worker: WorkerHandle): void {
@@ -341,7 +344,7 @@ export class Supervisor {
     return {
       version: this.#options.version,
       pid: process.pid,
-      started: this.#began,
+      started: this.#beganAt,
       clock: Date.now,
       hostname: () => hostnameOf(this.settings),
       settings: () => this.settings,
@@ -360,7 +363,7 @@ export class Supervisor {
       resetCounters: () => {
         this.#countedSince = Date.now()
         this.#gone = addCounts([])
-        for (const worker of this.#crew.serving) worker.counted = this.#gone
+        for (const worker of this.#crew.present) worker.counted = this.#gone
         void this.#crew.askAll('resetCounters', undefined, VIEW_MS).catch(() => undefined)
       },
       account: (act) => this.#events.emit(act),
@@ -368,6 +371,7 @@ export class Supervisor {
       inside: insideOf(this.#crew),
       traces: this.#traces,
       shutdown: this.#options.onShutdown,
+      restartWorkers: async () => await this.#rolling.run(),
       gather: async (parts) => await this.#crew.askAll('view', { parts }, VIEW_MS),
       command: async (words) => (await this.#crew.askAll('command', { words }, COMMAND_MS)).answers,
     }

@@ -21,6 +21,9 @@ interface Waiting {
 /** a worker may be busy with these for long; who asks has a deadline */
 const changes: readonly Topic[] = ['start', 'prepare', 'commit', 'rollback', 'adopt', 'flushTls']
 
+/** the channel of a process that is gone ends by itself, unless another one inherited it */
+const LAST_WORDS_MS = 1000
+
 /** The worker has not said anything in time, or is gone. The message names it. */
 export class WorkerSilentError extends Error {
   constructor(message: string) {
@@ -35,8 +38,8 @@ export class WorkerHandle {
   readonly exited: Promise<string>
   /** milliseconds since the epoch */
   readonly began = Date.now()
-  /** whether it has started: it serves mail until it ends */
-  serving = false
+  /** whether it has started and not ended */
+  started = false
   /** whether it has said anything; who looks takes it back */
   heard = true
   /** milliseconds since the epoch: since when it has hung, where it was killed for that */
@@ -48,6 +51,7 @@ export class WorkerHandle {
   readonly #worker: Worker
   readonly #host: WorkerHandleHost
   readonly #waiting = new Map<number, Waiting>()
+  #draining = false
   #nextId = 0
   #gone = false
 
@@ -60,7 +64,7 @@ export class WorkerHandle {
     this.exited = promise
     const end = (how: string): void => {
       this.#gone = true
-      this.serving = false
+      this.started = false
       for (const { reject, timer } of this.#waiting.values()) {
         clearTimeout(timer)
         reject(new WorkerSilentError(`${this.name} has ended (${how})`))
@@ -68,11 +72,30 @@ export class WorkerHandle {
       this.#waiting.clear()
       resolve(how)
     }
-    this.#worker.on('exit', (code, signal) => end(signal ?? `exit code ${code}`))
+    this.#worker.on('exit', (code, signal) => {
+      const how = signal ?? `exit code ${code}`
+      if (!this.#worker.isConnected()) return end(how)
+      // what it said last may still be in the channel
+      const timer = setTimeout(end, LAST_WORDS_MS, how)
+      this.#worker.once('disconnect', () => {
+        clearTimeout(timer)
+        end(how)
+      })
+    })
     // no process at all, or a channel that broke: the process's end is told by `exit`
     this.#worker.on('error', (error) => {
       if (this.#worker.process.pid === undefined) end(error.message)
     })
+  }
+
+  /** whether it takes mail */
+  get serving(): boolean {
+    return this.started && !this.#draining
+  }
+
+  /** It was told to end. */
+  get draining(): boolean {
+    return this.#draining
   }
 
   get pid(): number {
@@ -124,6 +147,7 @@ export class WorkerHandle {
 
   /** Asks it to drain and end. */
   stop(): void {
+    this.#draining = true
     this.#tell({ kind: 'stop' })
   }
 
@@ -149,6 +173,9 @@ export class WorkerHandle {
         this.counted = message.counts
         return
       case 'alive':
+        return
+      case 'metrics':
+        this.metrics = message.metrics
         return
       case 'answer':
         this.#settle(message.id)?.resolve(message.answer)

@@ -159,12 +159,19 @@ class Worker {
     return true
   }
 
+  /** Nothing that was counted is lost with a worker that ends as it should. */
+  async #tellLast(server: Server): Promise<void> {
+    this.#tellCounted(server)
+    const metrics = await server.view.metrics?.json()
+    if (metrics !== undefined) tell({ kind: 'metrics', metrics })
+  }
+
   async #end(): Promise<void> {
     if (this.#ending) return
     this.#ending = true
     try {
       await this.#server?.stop()
-      if (this.#server !== undefined) this.#tellCounted(this.#server)
+      if (this.#server !== undefined) await this.#tellLast(this.#server)
     } catch (error) {
       process.stderr.write(`postern: worker ${process.pid}: ${String(error)}\n`)
       process.exitCode = 1

@@ -21,6 +21,16 @@ export const processCommands: readonly ConsoleCommand[] = [
     run: (_args, services) => processes(services),
   },
   {
+    name: 'threads restart',
+    arguments: '',
+    help: 'each worker drains for at most 30 seconds and is replaced, one after the other, while the others take mail',
+    run: async (_args, { restartWorkers }) => {
+      if (restartWorkers === undefined)
+        throw new ConsoleError('there is one process, and no worker: serve --workers 2 or more has some')
+      return { kind: 'value', key: 'done', value: `${await restartWorkers()} workers were restarted.` }
+    },
+  },
+  {
     name: 'module list',
     arguments: '',
     help: 'the modules that the configuration in force has, and where it has them',
