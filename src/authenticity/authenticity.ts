@@ -10,7 +10,7 @@ import { type KeyWish, ScriptKeys } from './script-keys.ts'
 import { type BodyHashes, dkimSignature } from './sign.ts'
 import type { ConditionalKey, SigningKeys } from './signing-keys.ts'
 import { checkSpf, type SpfQuestion } from './spf.ts'
-import { type MessageQuestion, verifyMessage } from './verify.ts'
+import { type MessageQuestion, prepareVerification, verifyMessage } from './verify.ts'
 
 /** The modules whose work a key of the context can switch off. */
 export type Check = 'spf_v1' | 'opendkim' | 'dmarc' | 'openarc'
@@ -41,6 +41,7 @@ export class Authenticity {
       openarc: openarc?.validate === true,
       dmarc: dmarc?.validate === true,
     }
+    if (this.#checks.opendkim || this.#checks.openarc || this.#checks.dmarc) prepareVerification()
   }
 
   /** Whether every message is looked at in this way. */

@@ -7,11 +7,12 @@
  * DNS does not say: that is a `temperror` or `permerror`; what reading the body throws comes through.
  */
 
+import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
 import type { ARCData, ARCResult, DKIMResult, DKIMVerifyResult, DNSResolver } from 'mailauth'
-import { arc } from 'mailauth/lib/arc/index.js'
-import { dkimVerify } from 'mailauth/lib/dkim/verify.js'
-import { evaluateDmarc } from 'mailauth/lib/dmarc/index.js'
+import type * as Arc from 'mailauth/lib/arc/index.js'
+import type * as Dkim from 'mailauth/lib/dkim/verify.js'
+import type * as Dmarc from 'mailauth/lib/dmarc/index.js'
 import { HeaderBlock } from '../mail/headers.ts'
 import { boundedLines, LongLineError } from './lines.ts'
 import { boundedLookup } from './lookups.ts'
@@ -28,6 +29,21 @@ import {
 } from './outcome.ts'
 import { authorDomain } from './sign.ts'
 import type { CheckBounds } from './spf.ts'
+
+const require = createRequire(import.meta.url)
+
+/** Read when it is needed: it takes a tenth of a second, and most processes verify nothing. */
+function library() {
+  const { arc } = require('mailauth/lib/arc/index.js') as typeof Arc
+  const { dkimVerify } = require('mailauth/lib/dkim/verify.js') as typeof Dkim
+  const { evaluateDmarc } = require('mailauth/lib/dmarc/index.js') as typeof Dmarc
+  return { arc, dkimVerify, evaluateDmarc }
+}
+
+/** Reads the library now, so that no message waits for it. */
+export function prepareVerification(): void {
+  library()
+}
 
 export interface MessageQuestion {
   /** as received, a byte string; with or without the empty line at its end */
@@ -59,13 +75,13 @@ export async function verifyMessage(question: MessageQuestion, bounds: CheckBoun
   let verified: DKIMVerifyResult
   try {
     const input = Readable.from(content(prepared, question.body), { objectMode: false })
-    verified = await dkimVerify(input, { resolver, ...STRICT })
+    verified = await library().dkimVerify(input, { resolver, ...STRICT })
   } catch (error) {
     if (error instanceof LongLineError) return tooMuch(checks, 'line too long')
     throw error
   }
   const dkim = dkimOutcome(verified.results, prepared.surplus)
-  const sealed = checks.arc ? await arc(chainOf(verified), { resolver, ...STRICT }) : undefined
+  const sealed = checks.arc ? await library().arc(chainOf(verified), { resolver, ...STRICT }) : undefined
   // with time of its own: names that a forger brings along must not use it up
   const dmarc = checks.dmarc
     ? await checkDmarc({
@@ -237,7 +253,7 @@ async function checkDmarc({
 }: DmarcQuestion): Promise<DmarcOutcome> {
   const passing = dkim.signatures.filter(({ result }) => result === 'pass')
   const domains = passing.flatMap(({ domain }) => (domain === undefined ? [] : [domain]))
-  const { response } = await evaluateDmarc({
+  const { response } = await library().evaluateDmarc({
     headerFrom: verified.headerFrom,
     fromFields: verified.fromFields,
     spfDomains: spf?.result === 'pass' && spf.domain !== undefined ? [spf.domain] : [],
