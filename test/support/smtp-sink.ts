@@ -295,9 +295,14 @@ class SinkSession {
     const { tls, starttls = '220 2.0.0 go ahead', injected = '' } = this.#script
     if (typeof starttls !== 'string' || !starttls.startsWith('220')) return this.answer(starttls)
     this.#socket.write(`${starttls}\r\n${injected}`, 'latin1')
-    if (tls === 'mute' || tls === undefined) return undefined
+    if (tls === undefined) return undefined
     const raw = this.#socket
     raw.removeAllListeners('data')
+    if (tls === 'mute') {
+      // what is read is dropped: a ClientHello may hold a line end by chance, and would be answered as a command
+      raw.resume()
+      return undefined
+    }
     const { requestCert = false, reject = false, ...options } = tls
     const secureContext = createSecureContext({ ca: [], ...options })
     const socket = new TLSSocket(raw, {
