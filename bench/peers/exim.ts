@@ -45,7 +45,7 @@ export async function startExim({ cleanup, pki }: PeerRequest): Promise<readonly
       version: root.version,
       durable: true,
       messages: { starttls: 500, 'plain-1': 1000, 'plain-20': 2000 },
-      warmUp: 200,
+      warmUp: { starttls: 200, 'plain-1': 200, 'plain-20': 200 },
       awaitQuit: false,
     },
   ]

@@ -6,7 +6,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { freePorts } from '../../test/mta/mta.ts'
-import type { Peer } from '../rows/row.ts'
+import { type Peer, RUNTIME_WARM_UP } from '../rows/row.ts'
 import { startQuietly } from '../support/program.ts'
 import { versionOf } from './npm-packages.ts'
 import type { PeerRequest } from './request.ts'
@@ -80,7 +80,7 @@ export async function startHaraka(request: PeerRequest, variant: HarakaVariant):
       version: versionOf(packages, 'Haraka'),
       durable: !discards,
       messages: { starttls: 500, 'plain-1': 1500, 'plain-20': 3000 },
-      warmUp: 2000,
+      warmUp: RUNTIME_WARM_UP,
     },
   ]
 }

@@ -72,7 +72,7 @@ match from any for any action "out"
       version: root.version,
       durable: false,
       messages: { starttls: 400, 'plain-1': 1000, 'plain-20': 2000 },
-      warmUp: 200,
+      warmUp: { starttls: 200, 'plain-1': 200, 'plain-20': 200 },
       connections: AT_ONCE,
       ports: { starttls: secure },
       tolerant: true,

@@ -42,7 +42,7 @@ export async function startPostfix({ cleanup, pki }: PeerRequest): Promise<reado
     version: root.version,
     durable: true,
     messages: MESSAGES,
-    warmUp: 300,
+    warmUp: { starttls: 300, 'plain-1': 300, 'plain-20': 300 },
   })
   return [peer('postfix-hold', hold), peer('postfix', through)]
 }

@@ -5,7 +5,7 @@
 
 import path from 'node:path'
 import { freePorts } from '../../test/mta/mta.ts'
-import type { Peer } from '../rows/row.ts'
+import { type Peer, RUNTIME_WARM_UP } from '../rows/row.ts'
 import { startQuietly } from '../support/program.ts'
 import { versionOf } from './npm-packages.ts'
 import type { PeerRequest } from './request.ts'
@@ -31,7 +31,7 @@ export async function startSmtpServer(request: PeerRequest, processes: number): 
       version: versionOf(packages, 'smtp-server'),
       durable: true,
       messages: { starttls: 500, 'plain-1': 800, 'plain-20': 4000 },
-      warmUp: 2000,
+      warmUp: RUNTIME_WARM_UP,
     },
   ]
 }

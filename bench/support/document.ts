@@ -120,7 +120,7 @@ function growthChapter({ machine, began, rounds, quick, kinds }: KeptGrowth): st
 function targetRow({ work, target, claims, failure }: KeptRow): readonly string[] {
   const measured = claims.map(
     (claim) =>
-      `${claim.what}: **${show(claim.measured.median)}${claim.unit}** (${show(claim.measured.min)}–${show(claim.measured.max)}), ${met(claim) ? 'met' : 'not met'}`,
+      `${claim.what}: **${show(claim.measured.median)}${claim.unit}** (${show(claim.measured.min)}–${show(claim.measured.max)}), ${met(claim) ? 'met' : 'not met'}${claim.orientation === undefined || met(claim) ? '' : `; ${claim.orientation}`}`,
   )
   return [work, target, failure === undefined ? measured.join('<br>') : `could not be measured: ${failure}`]
 }
