@@ -1,5 +1,5 @@
 /**
- * Writes the pages that are made from the code's own tables: docs/options.md, docs/events.md, docs/compatibility.md and the
+ * Writes the pages that are made from the code's own tables: docs/options.md, docs/events.md, docs/json-lines.md, docs/compatibility.md and the
  * list of options in docs/delivery.md. A test fails
  * when they are not what the tables say; `npm run docs` writes them anew.
  */
@@ -50,7 +50,7 @@ import { type SurfaceGroup, surface } from '../src/policy/lua/surface.ts'
 import { callouts } from '../src/policy/phases.ts'
 import { commandLineFiles } from './command-line.ts'
 import { controlNotes, roleNotes } from './control-notes.ts'
-import { eventsPage } from './event-docs.ts'
+import { eventsPage, jsonLinesPage } from './event-docs.ts'
 import {
   authenticateNotes,
   bounceLoggerNotes,
@@ -87,6 +87,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
   ])
 }
 
+    ['json-lines.md', jsonLinesPage()],
 type Table = Readonly<Record<string, OptionRow<unknown>>>
 
 function optionsPage(): string {

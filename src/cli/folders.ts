@@ -5,6 +5,7 @@
 import { lchownSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { customLogFiles } from '../config/custom-loggers.ts'
+import { loggerFiles } from '../config/log-files.ts'
 import type { Settings } from '../config/settings.ts'
 
 export interface FolderNeed {
@@ -27,12 +28,8 @@ export function foldersOf(settings: Settings): readonly FolderNeed[] {
   for (const { address, scope } of [...listens, ...controlListens, ...httpListens]) {
     if (address.kind === 'unix' && scope.options.enable) add(path.dirname(address.path), 0o755)
   }
-  for (const { mainlog, rejectlog, paniclog, acctlog } of settings.loggers) {
-    for (const file of [mainlog, rejectlog, paniclog, acctlog])
-      if (file !== undefined) add(path.dirname(file.path), 0o755, false)
-  }
-  for (const { bouncelog } of settings.bounceLoggers)
-    if (bouncelog !== undefined) add(path.dirname(bouncelog.path), 0o755, false)
+  for (const file of [...settings.loggers, ...settings.bounceLoggers].flatMap(loggerFiles))
+    add(path.dirname(file.path), 0o755, false)
   for (const logger of settings.customLoggers) {
     for (const file of customLogFiles(logger)) add(path.dirname(file.path), 0o755, false)
   }

@@ -330,6 +330,7 @@ const wordForms: Readonly<Record<string, string>> = {
   dns: 'DNS',
   mx: 'MX',
   mxs: 'MXs',
+  json: 'JSON',
   ipv6: 'IPv6',
   tcp: 'TCP',
   ttl: 'TTL',

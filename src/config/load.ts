@@ -17,6 +17,7 @@ import { accessOf } from './control-access.ts'
 import { checkCustomLoggers } from './custom-loggers.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { bindAddresses } from './listen-address.ts'
+import { checkLogFiles } from './log-files.ts'
 import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
 import { roleOptions } from './options-control.ts'
@@ -82,6 +83,7 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   if (localOnly?.value === true && source.localChanges === undefined)
     report.error('Local_Changes_Only needs a Local_Changes_File', localOnly.at)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
+  checkLogFiles(model, report)
   const diagnostics = sortDiagnostics(all, source.files)
   const good = diagnostics.every((each) => each.severity !== 'error')
   return {

@@ -106,6 +106,11 @@ export const loggerOptions: OptionTable<Omit<LoggerSettings, 'name' | 'at'>> = {
   rejectlog: log,
   paniclog: log,
   acctlog: log,
+  /** + */
+  mainlog_json: log,
+  rejectlog_json: log,
+  paniclog_json: log,
+  acctlog_json: log,
   mainlog_mode: logMode,
   rejectlog_mode: logMode,
   paniclog_mode: logMode,
@@ -123,6 +128,8 @@ const bounceLogger: readonly ScopeName[] = ['bounce_logger']
 
 export const bounceLoggerOptions: OptionTable<Omit<BounceLoggerSettings, 'name' | 'at'>> = {
   bouncelog: { codec: filePath, default: undefined, scopes: bounceLogger },
+  /** + */
+  bouncelog_json: { codec: filePath, default: undefined, scopes: bounceLogger },
   bouncelog_mode: { codec: permissions, default: 0o644, scopes: bounceLogger },
   heartbeat: { codec: seconds, default: 60, scopes: bounceLogger },
   log_inband_bounces: { codec: bool, default: true, scopes: bounceLogger },

@@ -9,6 +9,11 @@ export interface LoggerSettings {
   readonly rejectlog: FilePath | undefined
   readonly paniclog: FilePath | undefined
   readonly acctlog: FilePath | undefined
+  /** + the same events as lines of JSON; permissions are those of the log beside it */
+  readonly mainlog_json: FilePath | undefined
+  readonly rejectlog_json: FilePath | undefined
+  readonly paniclog_json: FilePath | undefined
+  readonly acctlog_json: FilePath | undefined
   readonly mainlog_mode: number
   readonly rejectlog_mode: number
   readonly paniclog_mode: number
@@ -28,6 +33,8 @@ export interface LoggerSettings {
 export interface BounceLoggerSettings {
   readonly name: string
   readonly bouncelog: FilePath | undefined
+  /** + */
+  readonly bouncelog_json: FilePath | undefined
   readonly bouncelog_mode: number
   /** seconds between marker lines, 0 = none */
   readonly heartbeat: number

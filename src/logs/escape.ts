@@ -40,7 +40,7 @@ export function quote(text: string): string {
 }
 
 /** A byte string: characters that are no octets become their UTF-8 octets. */
-function asBytes(text: string): string {
+export function asBytes(text: string): string {
   return text.replace(/[\u0100-\uffff]+/g, (wide) => Buffer.from(wide, 'utf8').toString('latin1'))
 }
 

@@ -1,6 +1,6 @@
 /**
  * The log files of every `ec_logger`, `bounce_logger`, `custom_logger` and `tls_log` stanza: facts come in, lines go to files (Momentum,
- * modules/ec-logger, modules/bounce-logger; the tls_log is an extension).
+ * modules/ec-logger, modules/bounce-logger; the tls_log and lines of JSON are extensions).
  *
  * Nothing here can stop mail: lines are written in the background, and a file that cannot be written costs its own
  * lines only, counted in `droppedLines` and reported through `onError`. Stanzas that name the same file share it.
@@ -20,6 +20,8 @@ import type { TlsSessionFact } from '../events/outbound-tls.ts'
 import { formatAcctlog, formatChange, formatOperator, formatOperatorAct } from './acctlog.ts'
 import { bouncelogHeartbeat, formatBouncelog, formatOutOfBand } from './bouncelog.ts'
 import { filesOf, type OpenCustomLogger, openCustomLogger, writeCustomLog } from './custom-logs.ts'
+import { JsonFiles } from './json/files.ts'
+import { jsonHeartbeat, type LineEvent } from './json/line.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
@@ -58,20 +60,26 @@ export function openLogs(stanzas: LogStanzas, options: LogsOptions): Logs {
   return new FileLogs(stanzas, options)
 }
 
+/** A log in Momentum's format, as lines of JSON, in both, or not at all. */
+interface OpenLog {
+  readonly lines: LogWriter | undefined
+  readonly json: LogWriter | undefined
+}
+
 /** One stanza with its files. */
 interface OpenLogger {
   readonly settings: LoggerSettings
-  readonly mainlog: LogWriter | undefined
-  readonly rejectlog: LogWriter | undefined
-  readonly paniclog: LogWriter | undefined
-  readonly acctlog: LogWriter | undefined
+  readonly mainlog: OpenLog
+  readonly rejectlog: OpenLog
+  readonly paniclog: OpenLog
+  readonly acctlog: OpenLog
   readonly heartbeat: NodeJS.Timeout | undefined
 }
 
 /** One `bounce_logger` with its file. */
 interface OpenBounceLogger {
   readonly settings: BounceLoggerSettings
-  readonly bouncelog: LogWriter | undefined
+  readonly bouncelog: OpenLog
   readonly heartbeat: NodeJS.Timeout | undefined
 }
 
@@ -91,6 +99,7 @@ interface OpenReports {
 class FileLogs implements Logs {
   readonly #options: LogsOptions
   readonly #writers = new Map<string, LogWriter>()
+  readonly #json = new JsonFiles()
   #loggers: readonly OpenLogger[]
   #bounceLoggers: readonly OpenBounceLogger[]
   #customLoggers: readonly OpenCustomLogger[]
@@ -116,12 +125,14 @@ class FileLogs implements Logs {
 
   handle(event: ServerEvent): void {
     try {
-      for (const logger of this.#loggers) writeEvent(logger, event)
-      for (const logger of this.#bounceLoggers) writeFailure(logger, event)
+      for (const logger of this.#loggers) writeEvent(logger, event, this.#json)
+      for (const logger of this.#bounceLoggers) writeFailure(logger, event, this.#json)
+      this.#json.write()
       for (const logger of this.#customLoggers) writeCustomLog(logger, event)
       if (event.kind === 'decision') this.#writeDecision(event)
       if (event.kind === 'tls-session') this.#countSession(event)
     } catch (error) {
+      this.#json.forget()
       this.#options.onError(`a log line could not be made: ${String(error)}`)
     }
   }
@@ -140,8 +151,10 @@ class FileLogs implements Logs {
     this.#customLoggers = this.#openCustom(stanzas)
     const used = new Set([
       this.#reports.file,
-      ...this.#loggers.flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog]),
-      ...this.#bounceLoggers.map(({ bouncelog }) => bouncelog),
+      ...this.#loggers
+        .flatMap((one) => [one.mainlog, one.rejectlog, one.paniclog, one.acctlog])
+        .flatMap(({ lines, json }) => [lines, json]),
+      ...this.#bounceLoggers.flatMap(({ bouncelog: { lines, json } }) => [lines, json]),
       ...this.#tlsLogs.map(({ tlslog }) => tlslog),
       ...this.#customLoggers.flatMap((one) => filesOf(one)),
     ])
@@ -166,21 +179,28 @@ class FileLogs implements Logs {
   }
 
   #open(settings: LoggerSettings): OpenLogger {
-    const mainlog = this.#writer(settings.mainlog, settings.mainlog_mode)
-    const rejectlog = this.#writer(settings.rejectlog, settings.rejectlog_mode)
-    const paniclog = this.#writer(settings.paniclog, settings.paniclog_mode)
-    const acctlog = this.#writer(settings.acctlog, settings.acctlog_log_mode)
+    const mainlog = this.#log(settings.mainlog, settings.mainlog_json, settings.mainlog_mode)
+    const rejectlog = this.#log(settings.rejectlog, settings.rejectlog_json, settings.rejectlog_mode)
+    const paniclog = this.#log(settings.paniclog, settings.paniclog_json, settings.paniclog_mode)
+    const acctlog = this.#log(settings.acctlog, settings.acctlog_json, settings.acctlog_log_mode)
     const beat = (): void => {
-      mainlog?.write(mainlogHeartbeat(this.#options.clock()))
-      rejectlog?.write(rejectlogHeartbeat(this.#options.clock()))
+      const now = this.#options.clock()
+      mainlog.lines?.write(mainlogHeartbeat(now))
+      mainlog.json?.write(jsonHeartbeat('mainlog', now))
+      rejectlog.lines?.write(rejectlogHeartbeat(now))
+      rejectlog.json?.write(jsonHeartbeat('rejectlog', now))
     }
     const heartbeat = this.#startHeartbeat(settings.heartbeat, beat)
     return { settings, mainlog, rejectlog, paniclog, acctlog, heartbeat }
   }
 
   #openBounces(settings: BounceLoggerSettings): OpenBounceLogger {
-    const bouncelog = this.#writer(settings.bouncelog, settings.bouncelog_mode)
-    const beat = (): void => bouncelog?.write(bouncelogHeartbeat(this.#options.clock()))
+    const bouncelog = this.#log(settings.bouncelog, settings.bouncelog_json, settings.bouncelog_mode)
+    const beat = (): void => {
+      const now = this.#options.clock()
+      bouncelog.lines?.write(bouncelogHeartbeat(now))
+      bouncelog.json?.write(jsonHeartbeat('bouncelog', now))
+    }
     return { settings, bouncelog, heartbeat: this.#startHeartbeat(settings.heartbeat, beat) }
   }
 
@@ -227,6 +247,10 @@ class FileLogs implements Logs {
     for (const { tlslog } of this.#tlsLogs) tlslog?.write(line)
   }
 
+  #log(lines: FilePath | undefined, json: FilePath | undefined, mode: number): OpenLog {
+    return { lines: this.#writer(lines, mode), json: this.#writer(json, mode) }
+  }
+
   #writer(file: FilePath | undefined, mode: number): LogWriter | undefined {
     if (file === undefined) return undefined
     const known = this.#writers.get(file.path)
@@ -254,47 +278,47 @@ function stopHeartbeats(loggers: readonly { readonly heartbeat: NodeJS.Timeout |
   for (const { heartbeat } of loggers) clearInterval(heartbeat)
 }
 
-function writeFailure({ settings, bouncelog }: OpenBounceLogger, event: ServerEvent): void {
+function writeFailure({ settings, bouncelog }: OpenBounceLogger, event: ServerEvent, json: JsonFiles): void {
   if (event.kind === 'permanent-failure' && settings.log_inband_bounces)
-    bouncelog?.write(formatBouncelog(event))
+    put(bouncelog, event, formatBouncelog, json)
   if (event.kind === 'transient-failure' && settings.log_transient_failures)
-    bouncelog?.write(formatBouncelog(event))
+    put(bouncelog, event, formatBouncelog, json)
   if (event.kind === 'out-of-band-bounce' && settings.log_outofband_bounces)
-    bouncelog?.write(formatOutOfBand(event))
+    put(bouncelog, event, formatOutOfBand, json)
 }
 
-function writeEvent(logger: OpenLogger, event: ServerEvent): void {
+function writeEvent(logger: OpenLogger, event: ServerEvent, json: JsonFiles): void {
   const { settings, mainlog, rejectlog, paniclog, acctlog } = logger
   switch (event.kind) {
     case 'reception':
-      if (settings.log_receptions) mainlog?.write(formatMainlog(event))
+      if (settings.log_receptions) put(mainlog, event, formatMainlog, json)
       return
     case 'delivery':
-      if (settings.log_deliveries) mainlog?.write(formatMainlog(event))
+      if (settings.log_deliveries) put(mainlog, event, formatMainlog, json)
       return
     case 'transient-failure':
-      if (settings.log_transient_failures) mainlog?.write(formatMainlog(event))
+      if (settings.log_transient_failures) put(mainlog, event, formatMainlog, json)
       return
     case 'permanent-failure':
-      if (settings.log_permanent_failures) mainlog?.write(formatMainlog(event))
+      if (settings.log_permanent_failures) put(mainlog, event, formatMainlog, json)
       return
     case 'rejection':
-      if (settings.log_rejections) rejectlog?.write(formatRejectlog(event))
+      if (settings.log_rejections) put(rejectlog, event, formatRejectlog, json)
       return
     case 'panic':
-      if (settings.log_errors) paniclog?.write(formatPaniclog(event))
+      if (settings.log_errors) put(paniclog, event, formatPaniclog, json)
       return
     case 'authentication':
-      if (event.account) acctlog?.write(formatAcctlog(event))
+      if (event.account) put(acctlog, event, formatAcctlog, json)
       return
     case 'operator-act':
-      acctlog?.write(formatOperatorAct(event))
+      put(acctlog, event, formatOperatorAct, json)
       return
     case 'configuration-change':
-      acctlog?.write(formatChange(event))
+      put(acctlog, event, formatChange, json)
       return
     case 'operator':
-      acctlog?.write(formatOperator(event))
+      put(acctlog, event, formatOperator, json)
       return
     // these loggers have no line for them; the bouncelog, the tls_log, the console and the metrics listen to them
     case 'out-of-band-bounce':
@@ -306,4 +330,16 @@ function writeEvent(logger: OpenLogger, event: ServerEvent): void {
     case 'expiry':
       return
   }
+}
+
+/** The line at once, the one of JSON when all who want it are known. */
+// oxlint-disable-next-line max-params -- where to, what, how, and where else
+function put<E extends LineEvent>(
+  { lines, json: file }: OpenLog,
+  event: E,
+  format: (event: E) => string,
+  json: JsonFiles,
+): void {
+  lines?.write(format(event))
+  if (file !== undefined) json.add(file, event)
 }

@@ -62,7 +62,7 @@ test('a heartbeat is a line of its own kind', async (t) => {
   await logs.close()
   t.mock.timers.tick(30_000)
   const text = readFileSync(path.join(folder, 'beats'), 'utf8')
-  assert.equal(text, '{"kind":"heartbeat","time":"1970-01-01T00:00:05.000Z"}\n')
+  assert.equal(text, '{"event":"heartbeat","time":"1970-01-01T00:00:05.000Z","log":"tlslog"}\n')
 })
 
 test('a file that cannot be written is reported once, and costs its own lines alone', async () => {

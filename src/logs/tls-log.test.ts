@@ -78,7 +78,7 @@ suite('docs/decision-record.md', () => {
 })
 
 test('a heartbeat says when', () => {
-  assert.equal(tlsLogHeartbeat(0), '{"kind":"heartbeat","time":"1970-01-01T00:00:00.000Z"}')
+  assert.equal(tlsLogHeartbeat(0), '{"event":"heartbeat","time":"1970-01-01T00:00:00.000Z","log":"tlslog"}')
 })
 
 test('octets become the text that they encode; dates beyond all calendars are left out', () => {

@@ -12,6 +12,8 @@ import type {
   DecisionOcspAnswer,
   DecisionRecord,
 } from '../events/decision.ts'
+import { jsonHeartbeat } from './json/line.ts'
+import { asciiJson, type JsonValue, text, time } from './json/text.ts'
 
 export interface TlsLogKey {
   readonly key: string
@@ -19,8 +21,6 @@ export interface TlsLogKey {
   readonly meaning: string
   readonly value: (record: DecisionRecord) => JsonValue | undefined
 }
-
-type JsonValue = string | number | boolean | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
 const key = (name: string, meaning: string, value: TlsLogKey['value']): TlsLogKey => ({
   key: name,
@@ -30,7 +30,11 @@ const key = (name: string, meaning: string, value: TlsLogKey['value']): TlsLogKe
 
 /** In the order of a line. */
 export const tlsLogKeys: readonly TlsLogKey[] = [
-  key('kind', '`decision`; `heartbeat` in a marker line, which has `time` alone', () => 'decision'),
+  key(
+    'event',
+    '`decision`; `heartbeat` in a marker line, which has `time` and `log` alone',
+    () => 'decision',
+  ),
   key(
     'time',
     'when the handshake came to its end; in clear text the first command that Require_TLS would refuse',
@@ -206,7 +210,7 @@ export function formatTlsLog(record: DecisionRecord): string {
 
 /** @param at milliseconds since the epoch */
 export function tlsLogHeartbeat(at: number): string {
-  return asciiJson({ kind: 'heartbeat', time: time(at) ?? '' })
+  return jsonHeartbeat('tlslog', at)
 }
 
 function answerOf({ at, phase, answer, code, text: words, module, script }: DecisionAnswer): JsonValue {
@@ -251,19 +255,6 @@ function ocspAnswerOf(asked: DecisionOcspAnswer): JsonValue {
   }
 }
 
-/** Printable ASCII: what is not, JSON can write with escapes. */
-function asciiJson(value: JsonValue): string {
-  return JSON.stringify(value).replace(
-    /[\u007f-\uffff]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}
-
-/** A byte string as the text that it encodes; octets that are no UTF-8 become U+FFFD. */
-function text(bytes: string): string {
-  return PLAIN.test(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8')
-}
-
 function some(bytes: string | undefined): string | undefined {
   return bytes === undefined || bytes === '' ? undefined : text(bytes)
 }
@@ -271,12 +262,3 @@ function some(bytes: string | undefined): string | undefined {
 function list(names: readonly string[] | undefined): readonly string[] | undefined {
   return names === undefined || names.length === 0 ? undefined : names.map(text)
 }
-
-/** Certificates may have years that JavaScript can tell and some that it cannot. */
-function time(milliseconds: number | undefined): string | undefined {
-  if (milliseconds === undefined || !(Math.abs(milliseconds) <= LAST_DATE)) return undefined
-  return new Date(milliseconds).toISOString()
-}
-
-const PLAIN = /^[ -~]*$/
-const LAST_DATE = 8.64e15

@@ -1,0 +1,58 @@
+/** Which files the loggers write, and that none of them has lines of two kinds: who reads JSON stops at the first other line. */
+
+import { displayName } from './known-names.ts'
+import type { Model, NamedStanza, Setting } from './model.ts'
+import type { Report } from './report.ts'
+import type { BounceLoggerSettings, FilePath, LoggerSettings } from './settings.ts'
+
+/** Every file of a logger. */
+export function loggerFiles(logger: LoggerSettings | BounceLoggerSettings): readonly FilePath[] {
+  if ('bouncelog' in logger) return [logger.bouncelog, logger.bouncelog_json].filter(isNamed)
+  const { mainlog, rejectlog, paniclog, acctlog } = logger
+  const { mainlog_json, rejectlog_json, paniclog_json, acctlog_json } = logger
+  const lines = [mainlog, rejectlog, paniclog, acctlog]
+  return [...lines, mainlog_json, rejectlog_json, paniclog_json, acctlog_json].filter(isNamed)
+}
+
+function isNamed(file: FilePath | undefined): file is FilePath {
+  return file !== undefined
+}
+
+interface Named extends Setting {
+  readonly option: string
+}
+
+export function checkLogFiles(model: Model, report: Report): void {
+  const stanzas = [model.loggers, model.bounceLoggers, model.customLoggers].flatMap((each) => [
+    ...each.values(),
+  ])
+  const all = stanzas.flatMap((each) => filesIn(each))
+  const others = new Map(
+    all.filter(({ option }) => !isJson(option)).map((each) => [pathOf(each), each] as const),
+  )
+  for (const json of all.filter(({ option }) => isJson(option))) {
+    const other = others.get(pathOf(json))
+    if (other === undefined) continue
+    report.error(
+      `${displayName(json.option)} names the file of ${displayName(other.option)}: lines of JSON need one of their own`,
+      json.at,
+      { message: 'the other one is here', at: other.at },
+    )
+  }
+}
+
+function filesIn({ stanza }: NamedStanza): readonly Named[] {
+  return [...stanza.settings].flatMap(([option, setting]) =>
+    FILE.test(option) && setting.value !== undefined ? [{ option, ...setting }] : [],
+  )
+}
+
+function pathOf({ value }: Named): string {
+  return (value as FilePath).path
+}
+
+function isJson(option: string): boolean {
+  return option.endsWith('_json')
+}
+
+const FILE = /(?:log|_logfile|_json)$/

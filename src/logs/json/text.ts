@@ -1,0 +1,80 @@
+/**
+ * Values of a line of JSON (RFC 8259), and the line itself: printable ASCII throughout, so that whatever somebody has
+ * written can neither end the line, nor the JSON, nor do anything to a terminal.
+ *
+ * A byte string becomes the text that it encodes in UTF-8; an octet that is part of none is written as `\xe9`, as control
+ * characters are in the other logs. Long text is cut, so that no line grows without end.
+ */
+
+import { asBytes } from '../escape.ts'
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue }
+
+/** octets that a text takes in a line at most; what is cut off is shown as `…` */
+export const MAX_TEXT = 2048
+
+/** The text of a byte string. What is no byte string (a file name in an error, say) is text already. */
+export function text(bytes: string): string {
+  // one octet takes one octet of the line at least
+  const most = bytes.length > MAX_TEXT ? bytes.slice(0, MAX_TEXT + 4) : bytes
+  return cut(PLAIN.test(most) ? most : decode(asBytes(most)))
+}
+
+/** Unicode text; half a surrogate pair becomes U+FFFD. */
+export function unicode(value: string): string {
+  return cut(value.slice(0, MAX_TEXT + 4).toWellFormed())
+}
+
+/** RFC 3339 in UTC with milliseconds. Certificates may have years that JavaScript can tell and some that it cannot. */
+export function time(milliseconds: number | undefined): string | undefined {
+  if (milliseconds === undefined || !(Math.abs(milliseconds) <= LAST_DATE)) return undefined
+  return new Date(milliseconds).toISOString()
+}
+
+/** JSON in printable ASCII: what is not, JSON can write with escapes. */
+export function asciiJson(value: JsonValue): string {
+  return JSON.stringify(value).replace(BEYOND, escaped)
+}
+
+/** octets that a text takes in a line, without its quotes */
+export function octetsOf(value: string): number {
+  return PLAIN.test(value) && !/["\\]/.test(value) ? value.length : asciiJson(value).length - 2
+}
+
+function decode(octets: string): string {
+  return octets.replace(UTF8, (found, sequences: string | undefined) =>
+    sequences === undefined
+      ? `\\x${found.charCodeAt(0).toString(16)}`
+      : Buffer.from(sequences, 'latin1').toString('utf8'),
+  )
+}
+
+function cut(value: string): string {
+  if (value.length * LONGEST_ESCAPE <= MAX_TEXT || octetsOf(value) <= MAX_TEXT) return value
+  let room = MAX_TEXT - LONGEST_ESCAPE
+  let kept = 0
+  for (const character of value) {
+    room -= octetsOf(character)
+    if (room < 0) break
+    kept += character.length
+  }
+  return `${value.slice(0, kept)}…`
+}
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+/** `\u2026` */
+const LONGEST_ESCAPE = 6
+const LAST_DATE = 8.64e15
+const PLAIN = /^[ -~]*$/
+const BEYOND = /[\u007f-\uffff]/g
+/** sequences of RFC 3629 §4 in brackets, or an octet that is part of none */
+const UTF8 =
+  /((?:[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})+)|[\x80-\xff]/g
