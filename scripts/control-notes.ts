@@ -1,7 +1,8 @@
-/** One line of meaning for every option of a Control_Listener and of Authorization. For docs/options.md. */
+/** One line of meaning for every option of a Control_Listener, of Authorization and of groups in databases. For docs/options.md. */
 
 import type { ControlValues } from '../src/config/options-control.ts'
 import type { RoleSettings } from '../src/config/settings-control.ts'
+import type { GroupQuery, UserGroupQuery } from '../src/config/settings-datasource.ts'
 
 export const controlNotes: { readonly [Name in keyof ControlValues]: string } = {
   enable: 'whether the Listen is bound',
@@ -14,7 +15,7 @@ export const controlNotes: { readonly [Name in keyof ControlValues]: string } = 
   enable_authorization:
     'whether roles decide which commands a user may give; not set: where `AuthorizationParameters` are given',
   authorizationparameters:
-    '`[ uri = "groups:///path" ]`: lines `group:user,user`, the roles of users; without it a role is a user’s name',
+    '`[ uri = "groups:///path" ]`: lines `group:user,user`; or `[ uri = "name://" ]`: QueryGroups of that Scheme of `auth_ds`; without it a role is a user’s name',
   always_allow:
     'nobody needs to log in; on TCP only in the `Peer` of a loopback address, anything else is an error',
   always_deny: 'nobody comes in, whatever he knows',
@@ -45,4 +46,17 @@ export const controlNotes: { readonly [Name in keyof ControlValues]: string } = 
 export const roleNotes: { readonly [Name in keyof Pick<RoleSettings, 'allow'>]: string } = {
   allow:
     'a list of patterns; a command in which one of them is found may be given by the user, or the group, of the role’s name',
+}
+
+export const enumGroupsNotes: { readonly [Name in keyof GroupQuery]: string } = {
+  query: 'SQL, without values: the groups that there are, one in each row',
+  cache: 'name of the datasource',
+  group_column: 'column of the group’s name; the first one unless given',
+}
+
+export const queryGroupsNotes: { readonly [Name in keyof UserGroupQuery]: string } = {
+  query: 'SQL with `:name` where values go: the groups of a user, one in each row',
+  cache: 'name of the datasource; what it keeps is not used for groups',
+  group_column: 'column of the group’s name; the first one unless given',
+  map: '`[ user = "%{username}" ]`: what each `:name` of the query is; `username`, `username_localpart`, `username_domain`, `uri`',
 }

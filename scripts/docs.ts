@@ -20,7 +20,12 @@ import {
 } from '../src/config/options-authenticity.ts'
 import { controlOptions, roleOptions } from '../src/config/options-control.ts'
 import { customLoggerOptions } from '../src/config/options-custom-logger.ts'
-import { authenticateOptions, datasourceOptions } from '../src/config/options-datasource.ts'
+import {
+  authenticateOptions,
+  datasourceOptions,
+  enumGroupsOptions,
+  queryGroupsOptions,
+} from '../src/config/options-datasource.ts'
 import { pipeOptions, webhookOptions } from '../src/config/options-delivery.ts'
 import { inboundOptions } from '../src/config/options-inbound.ts'
 import { ocspOptions } from '../src/config/options-ocsp.ts'
@@ -49,7 +54,7 @@ import { lifeCycle } from '../src/policy/lua/scripts.ts'
 import { type SurfaceGroup, surface } from '../src/policy/lua/surface.ts'
 import { callouts } from '../src/policy/phases.ts'
 import { commandLineFiles } from './command-line.ts'
-import { controlNotes, roleNotes } from './control-notes.ts'
+import { controlNotes, enumGroupsNotes, queryGroupsNotes, roleNotes } from './control-notes.ts'
 import { eventsPage, jsonLinesPage } from './event-docs.ts'
 import {
   authenticateNotes,
@@ -82,12 +87,12 @@ export function generatedPages(): ReadonlyMap<string, string> {
   return new Map([
     ['options.md', optionsPage()],
     ['events.md', eventsPage()],
+    ['json-lines.md', jsonLinesPage()],
     ['compatibility.md', compatibilityPage()],
     ['delivery.md', deliveryPage()],
   ])
 }
 
-    ['json-lines.md', jsonLinesPage()],
 type Table = Readonly<Record<string, OptionRow<unknown>>>
 
 function optionsPage(): string {
@@ -217,6 +222,14 @@ ${table(datasourceOptions, datasourceNotes)}
 Users in a database; \`uri = "name://"\` in the parameters of AUTH. [authentication.md](authentication.md) tells more.
 
 ${table(authenticateOptions, authenticateNotes)}
+
+\`QueryGroups { }\` beside it: the groups of an operator, for [the console](console.md#groups-in-a-database).
+
+${table(queryGroupsOptions, queryGroupsNotes)}
+
+\`EnumGroups { }\`: the groups that there are, for \`postern check\`.
+
+${table(enumGroupsOptions, enumGroupsNotes)}
 
 ## Other stanzas
 

@@ -20,6 +20,7 @@ import { WebhookMaterial } from './delivery/webhook/material.ts'
 import type { StubResolver } from './dns/stub-resolver.ts'
 import type { EventBus } from './events/events.ts'
 import { hostnameOf } from './hostname.ts'
+import { auditGroupQueries } from './operator/audit-groups.ts'
 import { Datasources } from './policy/datasource/datasource.ts'
 import type { SharedStores } from './policy/lua/lib/stores.ts'
 import type { Policy } from './policy/phases.ts'
@@ -98,7 +99,10 @@ export async function buildGeneration(options: {
   const found = findSchemes({ settings, datasources, policy, hashes: hashQueue })
   const stores = new CredentialStores({ queue: hashQueue, schemes: found.schemes })
   const { partners, diagnostics: unfit } = await loadPartners(settings)
-  const audited = await auditAuth(settings, stores)
+  const audited = [
+    ...(await auditAuth(settings, stores)),
+    ...(await auditGroupQueries(settings, datasources)),
+  ]
   const sessionMaterial = new SessionMaterial(settings.global.mta_sts_ca)
   const outbound = [
     ...(await auditSessions(settings, sessionMaterial, Date.now())),

@@ -1,9 +1,10 @@
-/** `postern check`, as far as no other file tries it: what scripts do that nothing serves. */
+/** `postern check`, as far as no other file tries it: what scripts do that nothing serves, and groups. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { runCheck } from './check.ts'
 
@@ -23,8 +24,8 @@ msys.registerModule("mod", mod)
 `,
 )
 
-/** What it prints to stderr; it must not fail. */
-async function check(http: string): Promise<string> {
+/** What it prints to stderr. @param code how it ends */
+async function check(http: string, code = 0): Promise<string> {
   const file = path.join(folder, 'gate.conf')
   const script = 'scriptlet "scriptlet" { script "mod" { source = "mod.lua" } }'
   writeFileSync(file, `${script}\nESMTP_Listener { Listen "127.0.0.1:0" { } }\n${http}\n`)
@@ -33,7 +34,7 @@ async function check(http: string): Promise<string> {
     stdout: { write: () => true },
     stderr: { write: (text: string) => printed.push(text) > 0 },
   } as unknown as Parameters<typeof runCheck>[1]
-  assert.equal(await runCheck(file, io), 0, printed.join(''))
+  assert.equal(await runCheck(file, io), code, printed.join(''))
   return printed.join('')
 }
 
@@ -46,4 +47,42 @@ test('endpoints that scripts register and no HTTP_Listener serves are warned abo
   assert.match(await check(off), warning)
   const on = 'HTTP_Listener { Listen "127.0.0.1:0" { Script_Endpoints = true } }'
   assert.doesNotMatch(await check(on), /endpoint/)
+})
+
+test('roles that nobody can have, and queries for groups that make no sense', async () => {
+  const file = path.join(folder, 'users.db')
+  const database = new DatabaseSync(file)
+  database.exec(`CREATE TABLE users (name, password); CREATE TABLE groups (name);
+    INSERT INTO users VALUES ('carol', 'x'); INSERT INTO groups VALUES ('watch'), ('Admin')`)
+  database.close()
+  chmodSync(file, 0o600)
+  writeFileSync(path.join(folder, 'roles'), '# who\nstaff:ann\n')
+  const roles = ['watch', 'admin', 'carol', 'staff', 'root', 'nobody-at-all'].map(
+    (name) => `Role "${name}" { allow = ( "^pid$" ) }`,
+  )
+  const user = 'map = [ user = "%{username}" ]'
+  const conf = (
+    groups: string,
+    enumerate = 'EnumGroups { query = "SELECT name FROM groups" cache = "u" }',
+  ) => `
+    datasource "u" { uri = ( "sqlite:${file}" ) }
+    auth_ds { Scheme "db" {
+      Authenticate { query = "SELECT password FROM users WHERE name = :user" cache = "u" ${user} returns_password = true }
+      QueryGroups { query = "SELECT name FROM ${groups} WHERE :user = ''" cache = "u" ${user} }
+      ${enumerate}
+    } }
+    Authorization { ${roles.join('\n')} }
+    Control_Listener "c" {
+      Listen "${folder}/a" { AuthPlainParameters = [ uri = "db://" ] AuthorizationParameters = [ uri = "db://" ] }
+      Listen "${folder}/b" { AuthorizationParameters = [ uri = "groups://${folder}/roles" ] }
+    }`
+  const warned = [...(await check(conf('groups'))).matchAll(/warning: Role "([^"]+)" is for nobody/g)]
+  // there is a user root on this machine
+  assert.deepEqual(
+    warned.map(([, name]) => name),
+    ['admin', 'nobody-at-all'],
+  )
+  // nobody says which groups there are
+  assert.doesNotMatch(await check(conf('groups', '')), /for nobody/)
+  assert.match(await check(conf('group_s'), 1), /error: QueryGroups of Scheme "db": .*no such table: group_s/)
 })

@@ -11,6 +11,7 @@ import type { Settings } from '../config/settings.ts'
 import { auditWaysOut } from '../delivery/audit-ways-out.ts'
 import { auditSessions } from '../delivery/session/audit.ts'
 import { SessionMaterial } from '../delivery/session/material.ts'
+import { auditGroupQueries, auditRoles } from '../operator/audit-groups.ts'
 import { Datasources } from '../policy/datasource/datasource.ts'
 import type { Policy } from '../policy/phases.ts'
 import { createPolicy } from '../policy/run.ts'
@@ -68,7 +69,11 @@ async function inspectAuth(settings: Settings, policy: Policy): Promise<readonly
   const datasources = new Datasources(settings.datasources)
   try {
     const { schemes, diagnostics } = findSchemes({ settings, datasources, policy, hashes: new HashQueue() })
-    return [...diagnostics, ...(await auditAuth(settings, new CredentialStores({ schemes })))]
+    const stores = new CredentialStores({ schemes })
+    const groups = await auditGroupQueries(settings, datasources)
+    // where a query is wrong, what it gives says nothing
+    const roles = groups.length === 0 ? await auditRoles(settings, datasources, stores) : []
+    return [...diagnostics, ...(await auditAuth(settings, stores)), ...groups, ...roles]
   } finally {
     await datasources.close()
   }

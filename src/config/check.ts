@@ -54,9 +54,13 @@ class Checker {
     this.#required(model.scripts, 'source')
     this.#required(model.datasources, 'uri')
     for (const option of ['ca', 'responder']) this.#required(model.ocsp, option)
-    const schemes = [...model.authSchemes].map(
-      ([name, { authenticate: stanza, at }]) => [name, { stanza, at }] as const,
-    )
+    const schemes = [...model.authSchemes].flatMap(([name, { authenticate, groups, at }]) => {
+      // a Scheme may be there for groups alone
+      const unsaid = groups.has('querygroups') && authenticate.settings.size + authenticate.wrong.size === 0
+      return [...(unsaid ? [] : [authenticate]), ...groups.values()].map(
+        (stanza) => [`${stanza.scope} ${name}`, { stanza, at }] as const,
+      )
+    })
     const sni = model.sni.map((each, index) => [String(index), each] as const)
     this.#required(new Map(sni), 'tls_certificate')
     for (const option of ['query', 'cache']) this.#required(new Map(schemes), option)

@@ -4,10 +4,10 @@ import path from 'node:path'
 import { type Codec, dictionary } from './codec.ts'
 import { suggestion } from './edit-distance.ts'
 import { quote } from './render.ts'
-import type { FilePath } from './settings-tls.ts'
+import type { GroupsSource } from './settings-control.ts'
 
-/** `[ uri = "groups:///absolute/path" ]` */
-export const authorizationParameters: Codec<FilePath> = (value, context) => {
+/** `[ uri = "groups:///absolute/path" ]`, or `[ uri = "name://" ]` for a Scheme of auth_ds */
+export const authorizationParameters: Codec<GroupsSource> = (value, context) => {
   const result = dictionary(value, context)
   if (result === undefined || value.kind !== 'dictionary') return undefined
   for (const { key } of value.entries) {
@@ -16,11 +16,13 @@ export const authorizationParameters: Codec<FilePath> = (value, context) => {
   }
   const uri = Object.values(result.value)[0] ?? ''
   const file = /^groups:\/\/(\/.+)$/i.exec(uri)?.[1]
-  if (file !== undefined) return { value: { path: path.normalize(file), text: uri } }
+  if (file !== undefined) return { value: { kind: 'file', path: path.normalize(file), text: uri } }
+  const scheme = /^([a-z][a-z0-9_+.-]*):\/\//i.exec(uri)?.[1]?.toLowerCase()
+  if (scheme !== undefined && scheme !== 'groups') return { value: { kind: 'scheme', scheme, text: uri } }
   return context.error(
-    /^groups:/i.test(uri)
+    scheme === 'groups' || /^groups:/i.test(uri)
       ? `needs an absolute path: groups:///etc/postern/console_roles`
-      : `needs a file of groups, such as [ uri = "groups:///etc/postern/console_roles" ]: other sources are recognised, not implemented`,
+      : `needs a source of groups, such as [ uri = "groups:///etc/postern/console_roles" ] or the name:// of a Scheme with QueryGroups`,
     value.at,
   )
 }

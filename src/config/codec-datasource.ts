@@ -201,17 +201,34 @@ export type MacroName = (typeof macroNames)[number]
 const MACRO = /%\{([^{}]*)\}/g
 
 /** `[ user = "%{username}" ]`: what stands for each placeholder of the query. Unknown macros are errors. */
-export const expansionMap: Codec<Readonly<Record<string, string>>> = (value, context) => {
-  const result = dictionary(value, context)
-  if (result === undefined || value.kind !== 'dictionary') return undefined
-  let good = true
-  for (const { key, value: each } of value.entries) {
-    const problem = each.kind === 'scalar' ? wrongEntry(key.text, each.text) : undefined
-    if (problem === undefined) continue
-    context.error(problem, each.at)
-    good = false
+export const expansionMap: Codec<Readonly<Record<string, string>>> = mapWith(wrongEntry)
+
+/** The same where groups are asked for, at any time after the login: nobody knows a password then. */
+export const groupMap: Codec<Readonly<Record<string, string>>> = mapWith((key, text) => {
+  const wrong = wrongEntry(key, text)
+  if (wrong !== undefined) return wrong
+  const names = [...text.matchAll(MACRO)].map(([, inside = '']) => inside.split('||')[0] ?? '')
+  const late = names.find((name) => !name.startsWith('username') && name !== 'uri')
+  return late === undefined
+    ? undefined
+    : `has %{${late}}: groups are asked for anew before each command, and only the name and the uri are known then`
+})
+
+function mapWith(
+  wrong: (key: string, text: string) => string | undefined,
+): Codec<Readonly<Record<string, string>>> {
+  return (value, context) => {
+    const result = dictionary(value, context)
+    if (result === undefined || value.kind !== 'dictionary') return undefined
+    let good = true
+    for (const { key, value: each } of value.entries) {
+      const problem = each.kind === 'scalar' ? wrong(key.text, each.text) : undefined
+      if (problem === undefined) continue
+      context.error(problem, each.at)
+      good = false
+    }
+    return good ? result : undefined
   }
-  return good ? result : undefined
 }
 
 function wrongEntry(key: string, text: string): string | undefined {

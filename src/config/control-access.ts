@@ -8,6 +8,7 @@
 
 import { cidrContains, formatAddress, parseCidr } from './address.ts'
 import type { Origin, Position } from './diagnostic.ts'
+import { suggestion } from './edit-distance.ts'
 import { displayName } from './known-names.ts'
 import type { WrittenAddress } from './listen-address.ts'
 import type { ListenStanza, Model, ServiceStanza } from './model.ts'
@@ -16,7 +17,7 @@ import { quote } from './render.ts'
 import type { Report } from './report.ts'
 import { Resolver, situations } from './resolve.ts'
 import type { InboundScope } from './settings.ts'
-import type { ControlAccess } from './settings-control.ts'
+import type { ControlAccess, GroupsSource } from './settings-control.ts'
 
 /** @param scope resolved for a client of the Control_Listener alone */
 export function accessOf(scope: InboundScope, tcp: boolean, fallbackTimeout: number): ControlAccess {
@@ -163,9 +164,21 @@ function checkLogin({ listen, scope, alone, once }: About): void {
 
 function checkAuthorization({ listen, scope, alone, once }: About): void {
   const { authorization } = accessOf(scope, listen.address.kind !== 'unix', 0)
+  const source = originOf(scope, 'authorizationparameters')
+  const wrong = unknownGroups(authorization?.groups, alone)
+  if (wrong !== undefined) once('error', wrong, source)
   if (authorization === undefined || alone.roles.size > 0) return
-  const at = originOf(scope, 'enable_authorization') ?? originOf(scope, 'authorizationparameters')
+  const at = originOf(scope, 'enable_authorization') ?? source
   once('warning', 'there is no Role in Authorization: nobody may run a command here', at)
+}
+
+/** Why nobody can be told the groups of anybody. */
+export function unknownGroups(source: GroupsSource | undefined, { authSchemes }: Model): string | undefined {
+  if (source?.kind !== 'scheme' || authSchemes.get(source.scheme)?.groups.has('querygroups')) return undefined
+  const having = [...authSchemes].flatMap(([name, { groups }]) => (groups.has('querygroups') ? [name] : []))
+  return authSchemes.has(source.scheme)
+    ? `the Scheme ${quote(source.scheme)} of auth_ds has no QueryGroups: nobody is in any group`
+    : `there is no Scheme ${quote(source.scheme)} of auth_ds, and groups come from one or from groups:///path${suggestion(source.scheme, having)}`
 }
 
 /** Somebody who writes them believes that there is TLS. A UNIX socket needs none. */

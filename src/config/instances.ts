@@ -10,6 +10,7 @@ import { network } from './codec-mail.ts'
 import type { Position } from './diagnostic.ts'
 import { AuthenticityInstances } from './instances-authenticity.ts'
 import { OutboundInstances } from './instances-outbound.ts'
+import { SchemeInstances } from './instances-schemes.ts'
 import { displayName } from './known-names.ts'
 import { listenKey, parseListenAddress } from './listen-address.ts'
 import {
@@ -18,7 +19,6 @@ import {
   type NamedStanza,
   type PathwayStanza,
   type Peers,
-  type SchemeStanza,
   type ServiceStanza,
   Stanza,
 } from './model.ts'
@@ -46,7 +46,7 @@ export class Instances {
   readonly #pipes = new Map<string, NamedStanza>()
   readonly #webhooks = new Map<string, NamedStanza>()
   readonly #datasources = new Map<string, NamedStanza>()
-  readonly #authSchemes = new Map<string, SchemeStanza>()
+  readonly #authSchemes: SchemeInstances
   readonly #controlListeners = new Map<string, ServiceStanza>()
   readonly #httpListeners = new Map<string, ServiceStanza>()
   readonly #roles = new Map<string, NamedStanza>()
@@ -74,6 +74,7 @@ export class Instances {
     this.#report = report
     this.#outbound = new OutboundInstances(report, this.#global)
     this.#authenticity = new AuthenticityInstances(report)
+    this.#authSchemes = new SchemeInstances(report)
   }
 
   get model(): Model {
@@ -98,7 +99,7 @@ export class Instances {
       authenticity: this.#authenticity,
       security: this.#security,
       datasources: this.#datasources,
-      authSchemes: this.#authSchemes,
+      authSchemes: this.#authSchemes.all,
       controlListeners: this.#controlListeners,
       httpListeners: this.#httpListeners,
       roles: this.#roles,
@@ -159,9 +160,11 @@ export class Instances {
       case 'scriptlet':
         return this.#onlyScriptlet(instance, node.name.at)
       case 'scheme':
-        return this.#authScheme(instance)
+        return this.#authSchemes.open(instance)
       case 'authenticate':
-        return [...this.#authSchemes.values()].find(({ stanza }) => stanza === parent)?.authenticate
+      case 'querygroups':
+      case 'enumgroups':
+        return this.#authSchemes.part(scope, parent)
       case 'partner':
         return this.#partner(instance)
       case 'spf_v1':
@@ -287,27 +290,6 @@ export class Instances {
     })
   }
 
-  /** Case does not matter in a URI's scheme. */
-  #authScheme(instance: Scalar): Stanza | undefined {
-    const name = instance.text.toLowerCase()
-    if (!/^[a-z][a-z0-9_+.-]{0,62}$/.test(name)) {
-      return this.#report.error(
-        `${quote(instance.text)} cannot be the scheme of a uri: a letter, then letters, digits and _ + . -`,
-        instance.at,
-      )
-    }
-    if (reservedSchemes.includes(name)) {
-      return this.#report.error(`${quote(instance.text)} is a scheme of its own already`, instance.at)
-    }
-    const found = this.#authSchemes.get(name) ?? {
-      stanza: new Stanza('scheme', instance.text, instance.at),
-      authenticate: new Stanza('authenticate', instance.text, instance.at),
-      at: instance.at,
-    }
-    this.#authSchemes.set(name, found)
-    return found.stanza
-  }
-
   /** The name goes into headers, logs and contexts as it is. */
   #partner(instance: Scalar): Stanza | undefined {
     if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(instance.text)) {
@@ -359,6 +341,8 @@ export const anonymousScopes: readonly ScopeName[] = [
   'esmtp_listener',
   'security',
   'authenticate',
+  'querygroups',
+  'enumgroups',
   'authorization',
 ]
 /** Stanzas that need one. */
@@ -385,6 +369,3 @@ export const namedScopes: readonly ScopeName[] = [
   'tls_ocsp',
   'dkim_domain',
 ]
-
-/** what `uri` means without auth_ds */
-const reservedSchemes = ['file', 'digest', 'groups', 'radius', 'ac_auth', 'smtp_auth_proxy']

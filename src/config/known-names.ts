@@ -16,7 +16,12 @@ import {
 } from './options-authenticity.ts'
 import { controlOptions, roleOptions } from './options-control.ts'
 import { customLoggerOptions } from './options-custom-logger.ts'
-import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
+import {
+  authenticateOptions,
+  datasourceOptions,
+  enumGroupsOptions,
+  queryGroupsOptions,
+} from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { inboundOptions } from './options-inbound.ts'
 import { ocspOptions } from './options-ocsp.ts'
@@ -144,6 +149,8 @@ const readStanzas: Readonly<Record<Exclude<ScopeName, 'global'>, readonly ScopeN
   auth_ds: ['global'],
   scheme: ['auth_ds'],
   authenticate: ['scheme'],
+  querygroups: ['scheme'],
+  enumgroups: ['scheme'],
   tls_sni: [...sessionAndGlobal],
   tls_ocsp: ['global'],
   spf_v1: ['global'],
@@ -235,6 +242,8 @@ function actingRows(): Map<string, OptionRow<unknown>[]> {
     scriptOptions,
     datasourceOptions,
     authenticateOptions,
+    queryGroupsOptions,
+    enumGroupsOptions,
     partnerOptions,
     sniOptions,
     ocspOptions,
@@ -321,6 +330,7 @@ const wordForms: Readonly<Record<string, string>> = {
   esmtp: 'ESMTP',
   lmtp: 'LMTP',
   http: 'HTTP',
+  json: 'JSON',
   ip: 'IP',
   smtp: 'SMTP',
   ssl: 'SSL',
@@ -330,7 +340,6 @@ const wordForms: Readonly<Record<string, string>> = {
   dns: 'DNS',
   mx: 'MX',
   mxs: 'MXs',
-  json: 'JSON',
   ipv6: 'IPv6',
   tcp: 'TCP',
   ttl: 'TTL',

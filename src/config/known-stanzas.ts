@@ -19,8 +19,6 @@ export const knownStanzas: readonly KnownNames[] = [
   { scopes: 'logs', names: 'manager' },
   { scopes: 'cluster', names: 'topology' },
   { scopes: 'authorization cluster', names: 'replicate' },
-  // who may use the console, which has no groups here
-  { scopes: 'scheme', names: 'querygroups enumgroups' },
   {
     // modules
     scopes: 'global',

@@ -22,7 +22,12 @@ import type { Model, NamedStanza, ServiceStanza, Stanza } from './model.ts'
 import type { OptionTable } from './option-row.ts'
 import { roleOptions } from './options-control.ts'
 import { customLoggerOptions } from './options-custom-logger.ts'
-import { authenticateOptions, datasourceOptions } from './options-datasource.ts'
+import {
+  authenticateOptions,
+  datasourceOptions,
+  enumGroupsOptions,
+  queryGroupsOptions,
+} from './options-datasource.ts'
 import { pipeOptions, webhookOptions } from './options-delivery.ts'
 import { ocspOptions } from './options-ocsp.ts'
 import {
@@ -48,6 +53,7 @@ import type {
   ScriptSettings,
   Settings,
 } from './settings.ts'
+import type { GroupSchemeSettings } from './settings-datasource.ts'
 import type { Egress } from './settings-queue.ts'
 import { diskFiles, memoryFiles, readSource, type SourceFiles } from './source.ts'
 import { warnOfTraps } from './traps.ts'
@@ -77,13 +83,13 @@ export async function loadSettings(file: string, files: SourceFiles = diskFiles)
   checkPartners(model, report)
   checkServices(model, report)
   checkCustomLoggers(model, report)
+  checkLogFiles(model, report)
   checkAuthenticity(model.authenticity, report)
   warnOfTraps(model, report)
   const localOnly = model.global.settings.get('local_changes_only')
   if (localOnly?.value === true && source.localChanges === undefined)
     report.error('Local_Changes_Only needs a Local_Changes_File', localOnly.at)
   const all = [...source.diagnostics, ...checked.diagnostics, ...report.diagnostics]
-  checkLogFiles(model, report)
   const diagnostics = sortDiagnostics(all, source.files)
   const good = diagnostics.every((each) => each.severity !== 'error')
   return {
@@ -127,7 +133,7 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     controlListens: Object.freeze(
       [...model.controlListeners.values()].flatMap((each) => controlListens(model, each)),
     ),
-    roles: named(model.roles, (stanza, { name }) => ({ name, ...valuesOf(stanza, roleOptions) })),
+    roles: named(model.roles, (stanza, { name, at }) => ({ name, at, ...valuesOf(stanza, roleOptions) })),
     httpListens: Object.freeze([...model.httpListeners.values()].flatMap((each) => httpListens(model, each))),
     scripts: named(model.scripts, (stanza, name) => makeScript(stanza, name, directory)),
     loggers: stanzas(model.loggers, loggerOptions),
@@ -153,10 +159,13 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     },
     datasources: stanzas(model.datasources, datasourceOptions),
     schemes: Object.freeze(
-      [...model.authSchemes].map(([name, { authenticate, at }]) =>
-        Object.freeze({ name, at, ...valuesOf(authenticate, authenticateOptions) }),
+      [...model.authSchemes].flatMap(([name, { authenticate, at }]) =>
+        authenticate.settings.size === 0
+          ? []
+          : [Object.freeze({ name, at, ...valuesOf(authenticate, authenticateOptions) })],
       ),
     ),
+    groupSchemes: groupSchemes(model),
     resolveInbound: (listen: ListenSettings, address: string | undefined, pathway?: string) =>
       resolver.inbound(listen.instance, address, pathway),
     resolveOutbound: (domain: string, egress?: Egress) => resolver.outbound(domain, egress),
@@ -167,6 +176,23 @@ function makeSettings(model: Model, { file, files, directory, diagnostics }: Abo
     outboundScopes: () => resolver.outboundScopes(),
     inboundScopes: () => inboundScopes(model, resolver, listens),
   })
+}
+
+function groupSchemes({ authSchemes }: Model): readonly GroupSchemeSettings[] {
+  return Object.freeze(
+    [...authSchemes].flatMap(([name, { groups, at }]) => {
+      const [ofUser, all] = [groups.get('querygroups'), groups.get('enumgroups')]
+      if (ofUser === undefined) return []
+      return [
+        Object.freeze({
+          name,
+          at: ofUser.at ?? at,
+          ofUser: valuesOf(ofUser, queryGroupsOptions),
+          all: all && valuesOf(all, enumGroupsOptions),
+        }),
+      ]
+    }),
+  )
 }
 
 /** What the global scope says itself: that of a Pathway is another matter. */

@@ -82,6 +82,8 @@ export interface NamedStanza {
 
 export interface SchemeStanza extends NamedStanza {
   readonly authenticate: Stanza
+  /** those that are written */
+  readonly groups: Map<'querygroups' | 'enumgroups', Stanza>
 }
 
 /** A Control_Listener or an HTTP_Listener. */

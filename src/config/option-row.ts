@@ -28,6 +28,8 @@ export type ScopeName =
   | 'auth_ds'
   | 'scheme'
   | 'authenticate'
+  | 'querygroups'
+  | 'enumgroups'
   | 'tls_sni'
   | 'tls_ocsp'
   | 'spf_v1'

@@ -1,12 +1,20 @@
 /**
- * The options of `datasource` and of `Authenticate` in a Scheme of auth_ds. Names and defaults are Momentum's
+ * The options of `datasource`, and of `Authenticate`, `QueryGroups` and `EnumGroups` in a Scheme of auth_ds. Names and defaults are Momentum's
  * (modules/ds-core, modules/auth-ds); rows marked + are extensions.
  */
 
 import { bool, type Codec, count, line, longSeconds } from './codec.ts'
-import { datasourceUris, expansionMap, passwordType, passwordTypeMap, sqlText } from './codec-datasource.ts'
-import type { OptionTable, ScopeName } from './option-row.ts'
+import {
+  datasourceUris,
+  expansionMap,
+  groupMap,
+  passwordType,
+  passwordTypeMap,
+  sqlText,
+} from './codec-datasource.ts'
+import { type OptionTable, type ScopeName, within } from './option-row.ts'
 import type { AuthSchemeSettings, DatasourceSettings } from './settings.ts'
+import type { GroupQuery, UserGroupQuery } from './settings-datasource.ts'
 
 const datasource: readonly ScopeName[] = ['datasource']
 
@@ -50,4 +58,21 @@ export const authenticateOptions: OptionTable<Omit<AuthSchemeSettings, 'name' | 
   type: { codec: passwordType, default: undefined, scopes: authenticate },
   type_column: column,
   type_map: { codec: passwordTypeMap, default: Object.freeze({}), scopes: authenticate },
+}
+
+/** required are query and cache, here too */
+const groups: readonly ScopeName[] = ['querygroups']
+const allGroups: readonly ScopeName[] = ['enumgroups']
+
+export const queryGroupsOptions: OptionTable<UserGroupQuery> = {
+  query: within(authenticateOptions.query, groups),
+  cache: within(authenticateOptions.cache, groups),
+  group_column: { codec: line, default: undefined, scopes: groups },
+  map: { codec: groupMap, default: Object.freeze({}), scopes: groups },
+}
+
+export const enumGroupsOptions: OptionTable<GroupQuery> = {
+  query: within(authenticateOptions.query, allGroups),
+  cache: within(authenticateOptions.cache, allGroups),
+  group_column: { codec: line, default: undefined, scopes: allGroups },
 }

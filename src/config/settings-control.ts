@@ -1,5 +1,6 @@
 /** Who may use a console, as a Control_Listener says it (momentum: control-auth, control-authz). */
 
+import type { Position } from './diagnostic.ts'
 import type { FilePath } from './settings-tls.ts'
 
 type LoginOption =
@@ -26,13 +27,21 @@ export interface ControlAccess {
 }
 
 export interface ControlAuthorization {
-  /** of `groups://`: which users have which roles; undefined: a role is a user's name */
-  readonly groups: FilePath | undefined
+  /** which users are in which groups; undefined: a role is a user's name */
+  readonly groups: GroupsSource | undefined
 }
+
+/** `text`: the uri as it is written */
+export type GroupsSource =
+  /** `groups:///path` */
+  | (FilePath & { readonly kind: 'file' })
+  /** QueryGroups of a Scheme of auth_ds, whose name is in lower case */
+  | { readonly kind: 'scheme'; readonly scheme: string; readonly text: string }
 
 /** A Role of Authorization: for the user, or the group, of that name. */
 export interface RoleSettings {
   readonly name: string
+  readonly at: Position
   /** commands that begin so, or otherwise match; searched, as Perl does, and not anchored */
   readonly allow: readonly RegExp[]
 }
@@ -43,7 +52,7 @@ export interface ControlOwnValues {
   readonly enable_authentication: boolean | undefined
   /** undefined: where AuthorizationParameters are given */
   readonly enable_authorization: boolean | undefined
-  readonly authorizationparameters: FilePath | undefined
+  readonly authorizationparameters: GroupsSource | undefined
   /** seconds; undefined: Control_Client_Timeout */
   readonly timeout: number | undefined
 }

@@ -10,6 +10,7 @@ import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { AuthenticitySettings } from './settings-authenticity.ts'
 import type { ControlAccess, RoleSettings } from './settings-control.ts'
 import type { CustomLoggerSettings } from './settings-custom-logger.ts'
+import type { AuthSchemeSettings, DatasourceSettings, GroupSchemeSettings } from './settings-datasource.ts'
 import type { WaysOut } from './settings-delivery.ts'
 import type { BounceLoggerSettings, LoggerSettings, TlsLogSettings } from './settings-logs.ts'
 import type { NoticeValues } from './settings-notices.ts'
@@ -31,6 +32,13 @@ export interface Cidr {
 /** A dictionary value, keys as written. */
 export type Dictionary = Readonly<Record<string, string>>
 
+export type {
+  AuthSchemeSettings,
+  DatasourceSettings,
+  DatasourceUri,
+  PasswordType,
+  PostgresLogin,
+} from './settings-datasource.ts'
 export type { BounceLoggerSettings, LoggerSettings, TlsLogSettings } from './settings-logs.ts'
 export type { OcspSettings } from './settings-ocsp.ts'
 export type { FilePath, SniCertificate, VerifyMode } from './settings-tls.ts'
@@ -259,84 +267,6 @@ export interface SecuritySettings {
   readonly at: Position
 }
 
-/** How a database is reached. */
-export type DatasourceUri =
-  | { readonly kind: 'sqlite'; readonly file: FilePath }
-  | { readonly kind: 'pgsql'; readonly login: PostgresLogin }
-  /** a driver of Momentum's that is not implemented */
-  | { readonly kind: 'unbuilt'; readonly driver: string }
-
-export interface PostgresLogin {
-  /** a name, an address, or the folder of a UNIX socket */
-  readonly host: string
-  readonly port: number
-  readonly database: string
-  readonly user: string
-  /** '' when there is none */
-  readonly password: string
-  /** seconds */
-  readonly connectTimeout: number
-  readonly applicationName: string
-  readonly ssl:
-    | { readonly mode: 'disable' }
-    | { readonly mode: 'require' }
-    /** `servername` '' when the server is known by its address alone */
-    | { readonly mode: 'verify-full'; readonly rootFile: string; readonly servername: string }
-}
-
-export interface DatasourceSettings {
-  readonly name: string
-  /** asked in turn: they are said to give the same answers */
-  readonly uri: readonly DatasourceUri[]
-  /** seconds that a result may be used again */
-  readonly cache_life: number
-  /** results that are kept */
-  readonly cache_size: number
-  /** rows of one result that are read; undefined = all */
-  readonly max_rows: number | undefined
-  readonly no_cache: boolean
-  /** + connections to each database at once */
-  readonly max_connections: number
-  /** + seconds for one query, waiting for a connection included */
-  readonly query_timeout: number
-  readonly at: Position
-}
-
-/** How a password is kept in a database (momentum: modules/auth-ds; `phc` is an extension). */
-export type PasswordType =
-  | 'clear'
-  /** hex or base64 */
-  | 'md5'
-  | 'md5_hex'
-  | 'md5_base64'
-  | 'smd5'
-  | 'sha1_hex'
-  | 'sha1_base64'
-  | 'ssha1'
-  | 'rfc2307'
-  | 'digest-md5'
-  | 'phc'
-  // recognised, not implemented
-  | 'ucrypt'
-  | 'hmac_md5'
-
-/** A Scheme of auth_ds: `name://` in the parameters of AUTH. */
-export interface AuthSchemeSettings {
-  /** in lower case */
-  readonly name: string
-  readonly query: string
-  /** the datasource's name */
-  readonly cache: string
-  /** placeholder of the query → text with macros */
-  readonly map: Dictionary
-  readonly returns_password: boolean
-  readonly password_column: string | undefined
-  readonly type: PasswordType | undefined
-  readonly type_column: string | undefined
-  readonly type_map: Readonly<Record<string, PasswordType>>
-  readonly at: Position
-}
-
 /** A Listen of a Control_Listener. `scope` is that of its socket and of TLS. */
 export interface ControlListenSettings extends ListenSettings {
   /** What holds for a client, Peer stanzas included. @param address normalised, '' for one of a UNIX socket */
@@ -375,6 +305,8 @@ export interface Settings extends BindingNames, WaysOut {
   readonly datasources: readonly DatasourceSettings[]
   /** of auth_ds */
   readonly schemes: readonly AuthSchemeSettings[]
+  /** of auth_ds, those that have groups */
+  readonly groupSchemes: readonly GroupSchemeSettings[]
   /** warnings; errors never get this far */
   readonly diagnostics: readonly Diagnostic[]
   /**

@@ -8,7 +8,7 @@ import type { Panic } from '../events/events.ts'
 import { ConsoleError } from './answer.ts'
 import type { Followed } from './command.ts'
 import { findCommand, runCommand } from './commands.ts'
-import type { Door } from './door.ts'
+import type { Door, Standing } from './door.ts'
 import { type LoginEnd, LoginLines } from './login-lines.ts'
 import type { Operator } from './operator.ts'
 import { encodeFrame, type Frame, type Hello, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts'
@@ -257,8 +257,8 @@ export class ConsoleClient {
     try {
       const { services, missing } = await this.#gather(words)
       const follow = (): Followed => this.#follow(() => this.#door.stillAllows(operator, command))
-      const groups = async (): Promise<readonly string[]> => await this.#door.groupsOf(operator)
-      const context = { operator, line: typed, connection: this.#gone.signal, follow, groups }
+      const standing = async (): Promise<Standing> => await this.#door.standingOf(operator)
+      const context = { operator, line: typed, connection: this.#gone.signal, follow, standing }
       const answer = await runCommand(words, services, context).catch((error: unknown) => {
         // what it did not find may be where nobody answered
         if (!(error instanceof ConsoleError) || missing.length === 0) throw error

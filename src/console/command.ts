@@ -2,6 +2,7 @@
 
 import type { Answer } from './answer.ts'
 import { ConsoleError } from './answer.ts'
+import type { Standing } from './door.ts'
 import type { Operator } from './operator.ts'
 import type { ConsoleServices } from './services.ts'
 
@@ -13,8 +14,8 @@ export interface CommandContext {
   readonly line?: string
   /** one for each connection, aborted when that ends; absent: there is nothing that could last longer than a command */
   readonly connection?: AbortSignal
-  /** the groups that the operator is in; absent: nobody knows */
-  readonly groups?: () => Promise<readonly string[]>
+  /** what the operator may; absent: nobody knows */
+  readonly standing?: () => Promise<Standing>
   /** for a command that goes on, and tells what happens until the client sends a further line; absent: nobody listens */
   readonly follow?: () => Followed
 }

@@ -8,7 +8,7 @@ export const authorizationCommands: readonly ConsoleCommand[] = [
   {
     name: 'authz id',
     arguments: '',
-    help: 'who you are, how that is known, and the groups that you are in',
+    help: 'who you are, how that is known, the groups that you are in, and your roles',
     run: (_args, _services, context) => identity(context),
   },
   {
@@ -19,17 +19,23 @@ export const authorizationCommands: readonly ConsoleCommand[] = [
   },
 ]
 
-async function identity({ operator, groups }: CommandContext): Promise<Answer> {
-  const mine = (await groups?.()) ?? []
+async function identity({ operator, standing }: CommandContext): Promise<Answer> {
+  const { groups, source, roles } = (await standing?.()) ?? { groups: [], source: undefined, roles: [] }
   const { name, known, from } = operator
+  const asked = source === undefined ? '' : ` (${source})`
   return {
     kind: 'document',
-    data: { user: name, known, from, groups: mine },
+    data: { user: name, known, from, groups: groups ?? null, source: source ?? null, roles: roles ?? null },
     lines: [
       `${name} (${ways[known]}), from ${from}`,
-      `groups: ${mine.length === 0 ? 'none' : mine.join(', ')}`,
+      `groups: ${groups === undefined ? 'nobody can tell at the moment' : listOf(groups)}${asked}`,
+      `roles: ${roles === undefined ? 'not asked for here, you may do everything' : listOf(roles)}`,
     ],
   }
+}
+
+function listOf(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ')
 }
 
 const ways: Readonly<Record<CommandContext['operator']['known'], string>> = {

@@ -28,10 +28,20 @@ export interface Door {
   admit(operator: Operator, command: string, shown: string): Promise<Admission>
   /** Of a command that goes on: whether it would still be allowed. */
   stillAllows(operator: Operator, command: string): Promise<boolean>
-  /** The groups that somebody is in, by AuthorizationParameters. */
-  groupsOf(operator: Operator): Promise<readonly string[]>
+  /** What somebody may, and why. */
+  standingOf(operator: Operator): Promise<Standing>
   /** A command has ended. @param shown as in `admit` */
   ended(operator: Operator, shown: string, good: boolean): void
+}
+
+/** By AuthorizationParameters and Authorization, as they are now. */
+export interface Standing {
+  /** that he is in; undefined: nobody can tell at the moment */
+  readonly groups: readonly string[] | undefined
+  /** the uri that says so; undefined: none does */
+  readonly source: string | undefined
+  /** that he has; undefined: nobody asks for roles, and he may do everything */
+  readonly roles: readonly string[] | undefined
 }
 
 /** Told to a client when it connects. */

@@ -2,9 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
-import type { ControlAccess, ControlAuthorization } from '../config/settings-control.ts'
-import { allowingRole, PatternTimeout } from '../console/authorization.ts'
-import type { Admission, Door, LoginOffer, LoginStep } from '../console/door.ts'
+import type { ControlAccess } from '../config/settings-control.ts'
+import type { Admission, Door, LoginOffer, LoginStep, Standing } from '../console/door.ts'
 import type { Operator } from '../console/operator.ts'
 import { clientAddress } from '../console/places.ts'
 import { fromBytes } from '../console/render.ts'
@@ -23,6 +22,7 @@ import { AuthBusyError, AuthUnavailableError, EMPTY_STORE } from '../smtp/auth/s
 import type { CredentialStores } from '../smtp/auth/stores.ts'
 import type { Peer } from '../tls/peer.ts'
 import { decodeBase64 } from '../wire/base64.ts'
+import type { Rights } from './rights.ts'
 import { proofFolder, provenUser, userName } from './system-user.ts'
 
 /** of clients on a UNIX socket: who owns the folder */
@@ -30,16 +30,17 @@ const SYSTEM_USER = 'SYSTEM-USER'
 /** what DIGEST-MD5 calls us */
 const SERVICE = 'postern'
 const WRONG = 'Authentication failed'
-/** the stamp of a store that has none */
+/** the stamp of what has none, and after how many milliseconds such a login has to be repeated where it was a password */
 const UNCHANGING = ''
-
-/** What anybody may ask who is in: which commands there are, and who he is. */
-const always: readonly RegExp[] = [/^help(?: |$)/, /^authz id$/]
+const UNCHANGING_MS = 900_000
+/** for how many milliseconds a command that goes on is not asked about again: databases may have to be */
+const STANDS_MS = 1000
 
 /** What belongs to the configuration in force. */
 export interface Material {
   readonly settings: Settings
   readonly stores: CredentialStores
+  readonly rights: Rights
   readonly hostname: string
 }
 
@@ -60,8 +61,6 @@ export interface Doors {
   readonly material: Material
   /** What holds now; undefined: the configuration in force has no such Listen. */
   accessOf(arrival: Arrival): ControlAccess | undefined
-  /** The groups of a user. @throws AuthUnavailableError */
-  groupsOf(path: string, user: string): Promise<readonly string[]>
 }
 
 interface Proof {
@@ -70,6 +69,8 @@ interface Proof {
   readonly user: string
   /** of the store (`CredentialStore.stamp`) */
   readonly stamp: string | undefined
+  /** milliseconds, as the clock gives them */
+  readonly at: number
 }
 
 /** Of a command; without a reason it may run. */
@@ -92,6 +93,8 @@ export class ConsoleDoor implements Door {
   #exchange: Mechanism | undefined
   /** how somebody logged in: whether it would still do is asked before each command */
   #proof: Proof | undefined
+  /** of the command that goes on */
+  #standsUntil = 0
 
   constructor(doors: Doors, arrival: Arrival, access: ControlAccess) {
     this.#doors = doors
@@ -143,12 +146,17 @@ export class ConsoleDoor implements Door {
 
   async admit(operator: Operator, command: string, shown: string): Promise<Admission> {
     const { reason, close = false, good, role = '' } = await this.#judgeCommand(operator, command)
+    this.#standsUntil = 0
     this.#tell(operator.name, { act: 'command', good, command: shown, role })
     return reason === undefined ? { kind: 'allowed' } : { kind: 'denied', reason, close }
   }
 
   async stillAllows(operator: Operator, command: string): Promise<boolean> {
-    return (await this.#judgeCommand(operator, command)).reason === undefined
+    const now = this.#doors.clock()
+    if (now < this.#standsUntil) return true
+    const stands = (await this.#judgeCommand(operator, command)).reason === undefined
+    this.#standsUntil = stands ? now + STANDS_MS : 0
+    return stands
   }
 
   async #judgeCommand(operator: Operator, command: string): Promise<Judgement> {
@@ -159,10 +167,11 @@ export class ConsoleDoor implements Door {
     if (!(await this.#isStillKnown(access)))
       return { good: false, reason: 'this login is no longer good: log in again', close: true }
     if (access.authorization === undefined) return { good: undefined }
-    const role = await this.#roleFor(access, operator, command)
-    return role === undefined
-      ? { good: false, reason: 'Not Authorized for this command' }
-      : { good: true, role }
+    const { rights } = this.#doors.material
+    const finding = await rights.judge(access.authorization, this.#nameOf(operator), command)
+    return finding.kind === 'allowed'
+      ? { good: true, role: finding.role }
+      : { good: false, reason: finding.reason }
   }
 
   ended(operator: Operator, shown: string, good: boolean): void {
@@ -173,12 +182,16 @@ export class ConsoleDoor implements Door {
   async #isStillKnown(access: ControlAccess): Promise<boolean> {
     const proof = this.#proof
     if (proof === undefined) return true
-    const { mechanism, user, stamp } = proof
+    const { mechanism, user, stamp, at } = proof
     const row = this.#rows(access).find(({ name }) => name === mechanism)
     if (row === undefined) return false
     try {
       if (!row.needsCertificate)
-        return stamp !== undefined && (await this.#stampOf(access, row, user)) === stamp
+        return (
+          stamp !== undefined &&
+          (stamp !== UNCHANGING || this.#doors.clock() - at < UNCHANGING_MS) &&
+          (await this.#stampOf(access, row, user)) === stamp
+        )
       const step = await row.begin(this.#groundsOf(access, row)).start(user)
       return step.kind === 'outcome' && step.status === 'pass' && step.user === user
     } catch (error) {
@@ -188,45 +201,20 @@ export class ConsoleDoor implements Door {
   }
 
   async #stampOf(access: ControlAccess, row: MechanismRow, user: string): Promise<string | undefined> {
-    const { store } = this.#groundsOf(access, row)
-    return row.needsCertificate || store.stamp === undefined ? UNCHANGING : await store.stamp(user)
+    const { store, parameters, hostname } = this.#groundsOf(access, row)
+    if (row.needsCertificate || store.stamp === undefined) return UNCHANGING
+    return await store.stamp(user, { mechanism: row.name, realm: parameters['realm'] ?? hostname })
   }
 
-  /** The role that allows it; '' for what everybody may. */
-  async #roleFor(
-    { authorization }: ControlAccess,
-    { name, known }: Operator,
-    command: string,
-  ): Promise<string | undefined> {
-    if (authorization === undefined) return undefined
-    if (always.some((each) => each.test(command))) return ''
-    // who he says he is nobody knows
-    if (known === 'not') return undefined
-    const groups = await this.#groups(authorization, name)
-    try {
-      return groups && allowingRole([name, ...groups], this.#doors.material.settings.roles, command)
-    } catch (error) {
-      if (!(error instanceof PatternTimeout)) throw error
-      this.#alarm(error.message)
-      return undefined
-    }
-  }
-
-  async groupsOf({ name, known }: Operator): Promise<readonly string[]> {
+  async standingOf(operator: Operator): Promise<Standing> {
     const authorization = this.#doors.accessOf(this.#arrival)?.authorization
-    if (authorization === undefined || known === 'not') return []
-    return (await this.#groups(authorization, name)) ?? []
+    return await this.#doors.material.rights.standing(authorization, this.#nameOf(operator))
   }
 
-  /** undefined: nobody can tell */
-  async #groups({ groups }: ControlAuthorization, name: string): Promise<readonly string[] | undefined> {
-    if (groups === undefined) return []
-    try {
-      return await this.#doors.groupsOf(groups.path, name)
-    } catch (error) {
-      this.#alarm(error instanceof AuthUnavailableError ? error.message : 'authorization failed')
-      return undefined
-    }
+  /** By which roles and groups know him; undefined: nobody knows who he is, or his name is not text */
+  #nameOf({ name, known }: Operator): string | undefined {
+    const odd = this.#proof !== undefined && this.#proof.user !== toBytes(name)
+    return known === 'not' || odd ? undefined : name
   }
 
   /** The mechanisms that this client can use. */
@@ -284,7 +272,7 @@ export class ConsoleDoor implements Door {
     const stamp = row && access && (await this.#stampOf(access, row, user))
     this.#tell(name, { act: 'login', good: passed })
     if (passed) {
-      this.#proof = { mechanism: mechanism ?? '', user, stamp }
+      this.#proof = { mechanism: mechanism ?? '', user, stamp, at: this.#doors.clock() }
       const known = mechanism === 'EXTERNAL' ? 'certificate' : 'password'
       const from = this.address === '' ? 'local' : clientAddress(this.#arrival)
       return { kind: 'passed', operator: { name, known, from } }

@@ -9,22 +9,20 @@
 
 import type { Settings } from '../config/settings.ts'
 import type { ControlAccess } from '../config/settings-control.ts'
-import { parseGroups } from '../console/authorization.ts'
 import type { EventBus } from '../events/events.ts'
 import { hostnameOf } from '../hostname.ts'
-import { Datasources } from '../policy/datasource/datasource.ts'
-import { CachedFile } from '../smtp/auth/cached-file.ts'
+import type { Datasources } from '../policy/datasource/datasource.ts'
 import { AuthFailures } from '../smtp/auth/failures.ts'
 import { HashQueue } from '../smtp/auth/hash-queue.ts'
 import { findSchemes } from '../smtp/auth/schemes.ts'
 import { CredentialStores } from '../smtp/auth/stores.ts'
 import { type Arrival, ConsoleDoor, type Doors, type Material } from './console-door.ts'
+import { OperatorGroups, operatorDatasources } from './groups.ts'
+import { Rights } from './rights.ts'
 
 /** What belongs to one configuration. */
 interface DoorMaterial extends Material {
   readonly datasources: Datasources
-  /** by path */
-  readonly groups: Map<string, CachedFile<ReadonlyMap<string, readonly string[]>>>
 }
 
 export class ConsoleDoors implements Doors {
@@ -42,7 +40,7 @@ export class ConsoleDoors implements Doors {
 
   /** Ready for a configuration; `commit` puts it in force. */
   prepare(settings: Settings): { commit(): void; rollback(): Promise<void> } {
-    const datasources = new Datasources(settings.datasources)
+    const datasources = operatorDatasources(settings)
     // a script that could let operators in is never asked: `check` says so
     const policy = {
       offers: undefined,
@@ -55,7 +53,12 @@ export class ConsoleDoors implements Doors {
       datasources,
       stores: new CredentialStores({ queue: this.#hashes, schemes }),
       hostname: hostnameOf(settings),
-      groups: new Map(),
+      rights: new Rights({
+        roles: settings.roles,
+        groups: new OperatorGroups(settings, datasources),
+        alarm: (text) =>
+          this.events.emit({ kind: 'panic', at: this.clock(), level: 'error', module: 'console', text }),
+      }),
     }
     return {
       commit: () => {
@@ -89,16 +92,5 @@ export class ConsoleDoors implements Doors {
   get material(): DoorMaterial {
     if (this.#material === undefined) throw new Error('no configuration is in force')
     return this.#material
-  }
-
-  /** The groups of a user. @throws AuthUnavailableError */
-  async groupsOf(path: string, user: string): Promise<readonly string[]> {
-    const { groups } = this.material
-    let file = groups.get(path)
-    if (file === undefined) {
-      file = new CachedFile(path, (text) => parseGroups(Buffer.from(text, 'latin1').toString('utf8')))
-      groups.set(path, file)
-    }
-    return (await file.read()).get(user) ?? []
   }
 }

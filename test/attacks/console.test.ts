@@ -217,7 +217,7 @@ function doorOf(network: string): Door {
     next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false }),
     admit: () => Promise.resolve({ kind: 'allowed' }),
     stillAllows: () => Promise.resolve(true),
-    groupsOf: () => Promise.resolve([]),
+    standingOf: () => Promise.resolve({ groups: [], source: undefined, roles: undefined }),
     ended: () => undefined,
   }
 }

@@ -13,6 +13,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createTransport } from 'nodemailer'
+import { ConsoleConnection } from '../../src/cli/console/connection.ts'
+import type { ConsoleEndpoint } from '../../src/cli/console/endpoint.ts'
+import { credentialsFrom } from '../../src/cli/console/login.ts'
 import { loadSettingsFromText } from '../../src/config/load.ts'
 import { Datasources } from '../../src/policy/datasource/datasource.ts'
 import { noPolicy } from '../../src/policy/phases.ts'
@@ -59,12 +62,18 @@ before(async () => {
   const database = new DatabaseSync(path.join(folder, 'users.db'))
   database.exec('CREATE TABLE users (name TEXT, password TEXT)')
   database.prepare('INSERT INTO users VALUES (?, ?)').run('ann', await makeHash('scrypt', 'from sqlite'))
+  database.exec(`CREATE TABLE members (name TEXT, id, role); INSERT INTO users VALUES ('bob', 'clear'), ('Bob', 'clear'), ('root', 'clear');
+    INSERT INTO members VALUES ('ann', 1, 'watch'), ('bob', 2, NULL), ('bob', 3, x'726f6f74'), ('bob', 4, x'ff'), ('bob', 5, 7), ('bob', 6, '${'x'.repeat(400)}')`)
   database.close()
   if (noPostgres === false) {
     postgres = await TestPostgres.start(`
       CREATE TABLE users (name TEXT, password TEXT, kind TEXT);
       INSERT INTO users VALUES ('ann', 'one two', 'C'), ('bob', 't:wo', 'C'), ('jürgen', 'пароль', 'C'),
-        ('sha', '${createHash('sha1').update('from postgres').digest('hex')}', 'H');`)
+        ('sha', '${createHash('sha1').update('from postgres').digest('hex')}', 'H'),
+        ('ANN', 'other', 'C'), (E'x\\' OR 1=1 --', 'x', 'C'), ('many', 'x', 'C'), ('slow', 'x', 'C');
+      CREATE TABLE members (name TEXT, role TEXT);
+      INSERT INTO members VALUES ('ann', 'watch'), ('ann', 'staff'), ('nobody', 'root');
+      INSERT INTO members SELECT 'many', CASE WHEN n = 150 THEN 'root' ELSE 'g' || n END FROM generate_series(1, 150) n;`)
   }
   gate = await startTestGate({
     pki: await makePki(),
@@ -83,6 +92,10 @@ auth_ds {
       type_column = "kind"
       type_map = [ C = "clear" H = "sha1_hex" ]
     }
+    QueryGroups {
+      query = "SELECT NULL AS other, role, pg_sleep(CASE WHEN :user = 'slow' THEN 30 ELSE 0 END) FROM members WHERE name = :user OR :user = 'slow'"
+      cache = "pg" group_column = "ROLE" map = [ user = "%{username}" ]
+    }
   }
   Scheme "judged" {
     Authenticate {
@@ -95,6 +108,21 @@ auth_ds {
     Authenticate {
       query = "SELECT password FROM users WHERE name = :user" cache = "lite" map = [ user = "%{username}" ] returns_password = true
     }
+    QueryGroups { query = "SELECT role FROM members WHERE name = $user ORDER BY id" cache = "lite" map = [ user = "%{username}" ] }
+    EnumGroups { query = "SELECT DISTINCT role FROM members" cache = "lite" }
+  }
+}
+Authorization {
+  Role "watch" { allow = ( "^summary$" "^trace smtp inbound" ) }
+  Role "root" { allow = ( ".*" ) }
+}
+Control_Listener "c" {
+  Listen "FOLDER/pg" { AuthPlainParameters = [ uri = "people://" ] AuthorizationParameters = [ uri = "People://" ] }
+  Listen "FOLDER/lite" { AuthPlainParameters = [ uri = "lite://" ] AuthorizationParameters = [ uri = "lite://" ] }
+  Listen "127.0.0.1:0" {
+    AuthDigestMD5Parameters = [ uri = "people://" realm = "r" ]
+    AuthorizationParameters = [ uri = "people://" ]
+    Auth_Failure_Limit = 0
   }
 }
 scriptlet "scriptlet" { script "staff" { source = "staff.lua" } }
@@ -146,6 +174,38 @@ async function login(user: string, pass: string, method: string, from = '127.0.0
     transport.close()
   }
 }
+
+/** A connection to the console on a UNIX socket, or the TCP one. */
+async function operator(
+  socket: 'pg' | 'lite' | 'tcp',
+  user: string,
+  password: string,
+): Promise<ConsoleConnection> {
+  const sources = { user, passwordFile: undefined, environment: password, prompt: undefined }
+  const file = path.join(gate.folder, socket)
+  const port = Number(gate.server.serviceAddresses.console.find((each) => /:\d+$/.test(each))?.split(':')[1])
+  const endpoint: ConsoleEndpoint =
+    socket === 'tcp'
+      ? { kind: 'tcp', host: '127.0.0.1', port, shown: 'tcp', user: undefined, tls: undefined }
+      : { kind: 'unix', path: file, shown: socket, user: undefined }
+  return await ConsoleConnection.open(endpoint, credentialsFrom(sources))
+}
+
+/** What each command of one operator is answered, at most so much of it. */
+async function answers(
+  connection: ConsoleConnection,
+  ...lines: readonly string[]
+): Promise<readonly string[]> {
+  const all: string[] = []
+  for (const line of lines) {
+    const { status, text } = await connection.ask(line)
+    all.push(status === 'ok' && line !== 'authz id' ? 'ok' : text.trimEnd())
+  }
+  return all
+}
+
+const DENIED = 'Not Authorized for this command'
+const UNTOLD = `${DENIED}: your groups cannot be told at the moment`
 
 function scheme(name: string): string {
   const query = 'query = "SELECT password FROM users WHERE name = :user" map = [ user = "%{username}" ]'
@@ -224,6 +284,71 @@ s.quit()`
     assert.equal(await login('ann', 'one two', 'PLAIN'), 235)
   })
 
+  test('what an operator may comes from his groups, as they are when he gives a command', async () => {
+    for (const socket of ['pg', 'tcp'] as const) {
+      const ann = await operator(socket, 'ann', 'one two')
+      assert.deepEqual(await answers(ann, 'summary', 'pid'), ['ok', DENIED])
+      assert.match(
+        (await answers(ann, 'authz id'))[0] ?? '',
+        /groups: watch, staff \([Pp]eople:\/\/\)\nroles: watch$/,
+      )
+      postgres?.run("INSERT INTO members VALUES ('ann', 'root')")
+      assert.deepEqual(await answers(ann, 'pid'), ['ok'])
+      postgres?.run("DELETE FROM members WHERE name = 'ann' AND role = 'root'")
+      assert.deepEqual(await answers(ann, 'pid', 'summary'), [DENIED, 'ok'])
+      ann.close()
+    }
+  })
+
+  test('names are values: no SQL, no other case, and a role that comes too late is none', async () => {
+    for (const [user, password] of [
+      ['ANN', 'other'],
+      ["x' OR 1=1 --", 'x'],
+      ['many', 'x'],
+    ] as const) {
+      const connection = await operator('pg', user, password)
+      assert.deepEqual(await answers(connection, 'summary', 'pid'), [DENIED, DENIED], user)
+      connection.close()
+    }
+  })
+
+  test('a database that is slow, dies over a question or is down gives no rights; back again, it counts', async () => {
+    const [ann, slow] = [await operator('pg', 'ann', 'one two'), await operator('pg', 'slow', 'x')]
+    const [late, meanwhile] = await Promise.all([answers(slow, 'summary'), answers(ann, 'summary')])
+    assert.deepEqual([late, meanwhile], [[UNTOLD], ['ok']])
+    const dying = answers(slow, 'summary')
+    await delay(200)
+    await postgres?.down()
+    assert.deepEqual(await dying, [UNTOLD])
+    // whoever logged in is asked about too
+    const closed = 'this login is no longer good: log in again'
+    assert.deepEqual(await answers(ann, 'summary'), [closed])
+    await postgres?.up()
+    const again = await operator('pg', 'ann', 'one two')
+    assert.deepEqual(await answers(again, 'summary'), ['ok'])
+    assert.ok(panics(/groups of auth_ds Scheme "people": datasource "pg": /) >= 2)
+    assert.equal(panics(/one two|of the database|SELECT/), 0)
+    for (const each of [slow, again]) each.close()
+  })
+
+  test('a trace ends when its group does', async () => {
+    const ann = await operator('pg', 'ann', 'one two')
+    const stop = new AbortController()
+    const began = Promise.withResolvers<undefined>()
+    const trace = ann.ask('trace smtp inbound *', {
+      onMore: () => began.resolve(undefined),
+      stop: stop.signal,
+    })
+    await login('ann', 'one two', 'PLAIN')
+    await began.promise
+    postgres?.run("DELETE FROM members WHERE name = 'ann'")
+    await delay(1100)
+    await login('ann', 'one two', 'PLAIN')
+    assert.match((await trace).text, /trace/)
+    assert.deepEqual(await answers(ann, 'summary'), [DENIED])
+    ann.close()
+  })
+
   storeContract('auth_ds over PostgreSQL', async () => {
     const { settings } = await loadSettingsFromText(
       `datasource "up" { uri = ( "${postgres?.uri}" ) } datasource "down" { uri = ( "pgsql:host=${folder};user=x" ) }
@@ -243,6 +368,28 @@ test('SQLite: hashed passwords', async () => {
   assert.equal(await login('ann', 'from sqlite', 'PLAIN', SQLITE), 235)
   assert.equal(await login('ann', 'from sqlit', 'PLAIN', SQLITE), 535)
   assert.equal(await login('nobody', 'from sqlite', 'PLAIN', SQLITE), 535)
+})
+
+test('SQLite: an operator is who the database knows now; what it said before counts for nobody', async () => {
+  const database = new DatabaseSync(path.join(folder, 'users.db'))
+  const [ann, bob] = [await operator('lite', 'ann', 'from sqlite'), await operator('lite', 'bob', 'clear')]
+  assert.deepEqual(await answers(ann, 'summary', 'pid'), ['ok', DENIED])
+  assert.match((await answers(bob, 'authz id'))[0] ?? '', /groups: root, 7 \(lite:\/\/\)\nroles: root$/)
+  // another user, whatever the database thinks of capitals elsewhere; and one with the name of a role
+  const [other, root] = [await operator('lite', 'Bob', 'clear'), await operator('lite', 'root', 'clear')]
+  assert.deepEqual(await answers(other, 'pid'), [DENIED])
+  assert.deepEqual(await answers(root, 'pid'), ['ok'])
+  database.exec("UPDATE users SET password = 'new' WHERE name = 'bob'; DELETE FROM users WHERE name = 'ann'")
+  const closed = 'this login is no longer good: log in again'
+  assert.deepEqual(await answers(bob, 'pid'), [closed])
+  assert.deepEqual(await answers(ann, 'summary'), [closed])
+  await assert.rejects(operator('lite', 'bob', 'clear'), /Authentication failed/)
+  await assert.rejects(operator('lite', 'ann', 'from sqlite'), /Authentication failed/)
+  database.exec('DROP TABLE members')
+  assert.deepEqual(await answers(root, 'summary'), [UNTOLD])
+  assert.match((await answers(root, 'authz id'))[0] ?? '', /groups: nobody can tell at the moment/)
+  database.close()
+  for (const each of [other, root]) each.close()
 })
 
 /** @returns how long twenty of them take at once, in milliseconds */

@@ -303,6 +303,8 @@ describe('inside TLS', () => {
       known: 'certificate',
       from: told.from,
       groups: [],
+      source: null,
+      roles: null,
     })
     connection.close()
     assert.match(account(), /@Z@127\.0\.0\.4:0@127\.0\.0\.1:\d+@bob@-1@pid$/m)
@@ -436,7 +438,7 @@ describe('strangers', () => {
       next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
       admit: () => Promise.resolve({ kind: 'allowed' } as const),
       stillAllows: () => Promise.resolve(true),
-      groupsOf: () => Promise.resolve([]),
+      standingOf: () => Promise.resolve({ groups: [], source: undefined, roles: undefined }),
       ended: () => undefined,
     }
     const operator = { name: 'x', known: 'password', from: '' } as const

@@ -410,7 +410,7 @@ function openDoor(timeout: number): Door {
     next: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
     admit: () => Promise.resolve({ kind: 'allowed' }),
     stillAllows: () => Promise.resolve(true),
-    groupsOf: () => Promise.resolve([]),
+    standingOf: () => Promise.resolve({ groups: [], source: undefined, roles: undefined }),
     ended: () => undefined,
   }
 }

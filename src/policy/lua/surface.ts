@@ -47,7 +47,7 @@ export const surface: readonly SurfaceGroup[] = [
     rows: [
       differs(
         'registerAuth',
-        '`authenticate` is asked; `enumGroups` and `queryGroups` are not: there are no groups',
+        '`authenticate` is asked; `enumGroups` and `queryGroups` are not: groups of operators come from files and `auth_ds`',
       ),
       differs('registerControl', '`cc.argv` beyond the end is nil and no crash'),
       differs('config', '`get` and `eval` alone: a script cannot change the configuration'),

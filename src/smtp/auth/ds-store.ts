@@ -6,7 +6,7 @@
  * is turned away because of what the database said some time ago: a failure is always one of now.
  */
 
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { expandMap, findPasswordType, type MacroName } from '../../config/codec-datasource.ts'
 import type { AuthSchemeSettings, PasswordType } from '../../config/settings.ts'
@@ -20,6 +20,7 @@ import {
   AuthUnavailableError,
   type CredentialStore,
   type PasswordAttempt,
+  type StampQuestion,
   type StoreFinding,
   UnfitPasswordError,
 } from './store.ts'
@@ -79,6 +80,8 @@ export class DatasourceStore implements CredentialStore {
   readonly #turns = new HashQueue({ concurrency: CONCURRENCY })
   readonly #costs = new Map<string, PasswordHash>()
   readonly #key = randomBytes(32)
+  /** absent where only a password gets an answer out of the query */
+  readonly stamp?: NonNullable<CredentialStore['stamp']>
 
   constructor({ scheme, datasource, hashes, uri }: Options) {
     this.#scheme = scheme
@@ -86,6 +89,8 @@ export class DatasourceStore implements CredentialStore {
     this.#hashes = hashes
     this.#uri = uri
     if (scheme.type === 'phc') this.#remember(dummyHash(USUAL_COSTS.argon2id))
+    if (scheme.returns_password && !Object.values(scheme.map).some((text) => text.includes('%{password')))
+      this.stamp = async (user, asked) => await this.#stampOf(user, asked)
   }
 
   async verify({ user, password, client }: PasswordAttempt): Promise<boolean> {
@@ -107,6 +112,27 @@ export class DatasourceStore implements CredentialStore {
     if (stored?.kind === 'user-digest') return stored.digest
     const password = this.#clearOf(stored)
     return password === undefined ? undefined : userDigest(user, realm, password)
+  }
+
+  /** Of what the database says now. */
+  async #stampOf(user: string, asked: StampQuestion | undefined): Promise<string | undefined> {
+    const { password_column, type_column } = this.#scheme
+    const mechanism = asked?.mechanism
+    const crypt = mechanism === 'DIGEST-MD5' ? 'digest-md5' : mechanism === 'CRAM-MD5' ? 'hmac_md5' : 'clear'
+    const realm = mechanism === 'DIGEST-MD5' && asked !== undefined ? { realm: asked.realm } : {}
+    const answer = await this.#ask({ user, crypt, client: '', fresh: true, ...realm })
+    const row = answer?.rows[0]
+    if (answer === undefined || row === undefined) return undefined
+    const kept = [password_column, type_column].map((name, index) => {
+      if (name === undefined) return index === 0 ? row[0] : null
+      return row[this.#column(answer.columns, name)]
+    })
+    // no password lets nobody in
+    if (kept[0] === undefined || kept[0] === null) return undefined
+    const text = kept.map((value) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
+    )
+    return createHash('sha256').update(JSON.stringify(text)).digest('hex')
   }
 
   async review(mechanism: MechanismName): Promise<readonly StoreFinding[]> {

@@ -31,9 +31,16 @@ export interface CredentialStore {
    * What changes when the user's password does, and is undefined when there is no such user: for those who stay logged in.
    * Absent: such a store does not say. @throws AuthUnavailableError
    */
-  stamp?(user: string): Promise<string | undefined>
+  stamp?(user: string, asked?: StampQuestion): Promise<string | undefined>
   /** What is wrong with it for a mechanism, as far as looking tells: for `check` and for start-up. Asks no network. */
   review?(mechanism: MechanismName): Promise<readonly StoreFinding[]>
+}
+
+/** How the user logged in: where a database is asked, it may say something else for another mechanism. */
+export interface StampQuestion {
+  readonly mechanism: MechanismName
+  /** of DIGEST-MD5 */
+  readonly realm: string
 }
 
 export interface StoreFinding {
