@@ -108,6 +108,21 @@ export class DataDecoder {
     scan.at++
     scan.lineStart = scan.at
     this.#state = 'start'
+    this.#passLines(scan)
+  }
+
+  /** At the start of a line: goes past all lines that are as they should be and begin with no dot, which most do. */
+  #passLines(scan: Scan): void {
+    const { text } = scan
+    let start = scan.at
+    while (text.charCodeAt(start) !== DOT) {
+      const cr = text.indexOf('\r', start)
+      if (cr < 0 || text.indexOf('\n', start) !== cr + 1) break
+      if (cr - start > this.#longest) this.#longest = cr - start
+      start = cr + 2
+    }
+    scan.at = start
+    scan.lineStart = start
   }
 
   #violate(violation: DataViolation, scan: Scan, position: number): void {
