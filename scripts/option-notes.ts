@@ -44,7 +44,11 @@ export const httpNotes: Notes<HttpValues> = {
     '+ whether what scripts register with `msys.httpsrv.register` is served here; see [metrics.md](metrics.md#endpoints-of-scripts)',
   page: '+ whether the operators’ page is served here; it needs users or certificates, see [page.md](page.md)',
   authloginparameters:
-    'whose passwords let somebody in to the page: `[ uri = "file:///…" ]` or `digest:///…`',
+    'whose passwords let somebody in to the page: `[ uri = "file:///…" ]`, `digest:///…` or the `name://` of a Scheme of `auth_ds`',
+  enable_authorization:
+    'whether roles decide who may see and do what on the page; not set: where `AuthorizationParameters` are given',
+  authorizationparameters:
+    'where the groups of the page’s users come from, as on [the console](console.md#who-may-use-it)',
   page_operators:
     '+ who may act on the page, in lists `( … )`: users, or subjects of certificates; all others who get in look only',
   tls_ciphers: 'OpenSSL cipher list up to TLS 1.2',

@@ -248,6 +248,7 @@ function httpListens(model: Model, service: ServiceStanza): readonly HttpListenS
     const valueOf = (name: keyof HttpValues): unknown =>
       (own?.settings.get(name) ?? service.stanza.settings.get(name))?.value
     const isOn = (name: keyof HttpValues): boolean => valueOf(name) === true
+    const groups = valueOf('authorizationparameters')
     return Object.freeze({
       ...listen,
       authorizedByCertificate: isOn('tls_verified_peer_is_authorized'),
@@ -258,6 +259,10 @@ function httpListens(model: Model, service: ServiceStanza): readonly HttpListenS
         ? Object.freeze({
             users: valueOf('authloginparameters') as HttpValues['authloginparameters'],
             operators: (valueOf('page_operators') ?? []) as HttpValues['page_operators'],
+            authorization:
+              (valueOf('enable_authorization') ?? groups !== undefined)
+                ? Object.freeze({ groups: groups as HttpValues['authorizationparameters'] })
+                : undefined,
           })
         : undefined,
     })

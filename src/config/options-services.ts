@@ -3,9 +3,11 @@
 import { bool, type Codec, listWhere } from './codec.ts'
 import { domains } from './codec-mail.ts'
 import { type OptionTable, type ScopeName, within } from './option-row.ts'
+import { controlOptions } from './options-control.ts'
 import { inboundOptions } from './options-inbound.ts'
 import { quote } from './render.ts'
 import type { Dictionary, InboundValues } from './settings.ts'
+import type { ControlOwnValues } from './settings-control.ts'
 
 /** Names as an operator types them, or subjects of certificates. */
 const operators: Codec<readonly string[]> = listWhere((item, context) =>
@@ -31,20 +33,23 @@ type HttpTlsName =
   | 'tls_handshake_timeout'
   | 'tls_max_handshakes_per_address'
 
-export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> & {
-  /** a request is answered only where the client's certificate verifies */
-  readonly tls_verified_peer_is_authorized: boolean
-  /** by which names requests come, besides Hostname and localhost */
-  readonly allowed_hosts: readonly string[]
-  /** whether the endpoints that scripts register are served */
-  readonly script_endpoints: boolean
-  /** whether the operators' page is served */
-  readonly page: boolean
-  /** who may act there, and not look alone */
-  readonly page_operators: readonly string[]
-  /** whose passwords let somebody in there */
-  readonly authloginparameters: Dictionary | undefined
-}
+type RoleName = 'enable_authorization' | 'authorizationparameters'
+
+export type HttpValues = Pick<InboundValues, SocketName | HttpTlsName> &
+  Pick<ControlOwnValues, RoleName> & {
+    /** a request is answered only where the client's certificate verifies */
+    readonly tls_verified_peer_is_authorized: boolean
+    /** by which names requests come, besides Hostname and localhost */
+    readonly allowed_hosts: readonly string[]
+    /** whether the endpoints that scripts register are served */
+    readonly script_endpoints: boolean
+    /** whether the operators' page is served */
+    readonly page: boolean
+    /** who may act there, and not look alone */
+    readonly page_operators: readonly string[]
+    /** whose passwords let somebody in there */
+    readonly authloginparameters: Dictionary | undefined
+  }
 
 export const httpOptions: OptionTable<HttpValues> = {
   enable: within(inboundOptions.enable, http),
@@ -63,6 +68,8 @@ export const httpOptions: OptionTable<HttpValues> = {
   page: { codec: bool, default: false, scopes: http },
   page_operators: { codec: operators, default: Object.freeze([]), scopes: http },
   authloginparameters: within(inboundOptions.authloginparameters, http),
+  enable_authorization: within(controlOptions.enable_authorization, http),
+  authorizationparameters: within(controlOptions.authorizationparameters, http),
   tls_ciphers: within(inboundOptions.tls_ciphers, http),
   tlsv13_ciphersuites: within(inboundOptions.tlsv13_ciphersuites, http),
   tls_protocols: within(inboundOptions.tls_protocols, http),

@@ -5,7 +5,7 @@
  * global, default. Who may use a console is in `control-access.ts`.
  */
 
-import { checkControl, isLocal } from './control-access.ts'
+import { checkControl, isLocal, unknownGroups } from './control-access.ts'
 import { displayName } from './known-names.ts'
 import { listenKey } from './listen-address.ts'
 import type { ListenStanza, Model, ServiceStanza, Setting } from './model.ts'
@@ -56,7 +56,7 @@ function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, r
   const value = (name: keyof HttpValues): unknown => settingOf(service, listen, name)?.value
   const authorized = settingOf(service, listen, 'tls_verified_peer_is_authorized')
   const needsCertificate = authorized?.value === true
-  checkPage(service, listen, report)
+  checkPage(model, service, listen, report)
   if (!needsCertificate && value('enable') !== false && !isLocal(listen.address)) {
     report.warning(
       `everybody who reaches ${quote(instance)} can read the metrics: there is no login; bind 127.0.0.1, or set Use_SSL, TLS_Client_CA and TLS_Verified_Peer_Is_Authorized`,
@@ -86,12 +86,13 @@ function checkHttp(model: Model, service: ServiceStanza, listen: ListenStanza, r
 }
 
 /** The page shows who sends mail, and can drop mail: nobody gets there whom nothing has let in. */
-function checkPage(service: ServiceStanza, listen: ListenStanza, report: Report): void {
+// oxlint-disable-next-line max-params -- where it stands, from the outside in
+function checkPage(model: Model, service: ServiceStanza, listen: ListenStanza, report: Report): void {
   const setting = (name: keyof HttpValues): Setting | undefined => settingOf(service, listen, name)
   const instance = quote(listen.stanza.instance)
   const page = setting('page')
   if (page?.value !== true) {
-    for (const name of ['page_operators', 'authloginparameters'] as const) {
+    for (const name of pageOptions) {
       const own = listen.stanza.settings.get(name)
       if (own?.value !== undefined)
         report.error(`${displayName(name)} does nothing on ${instance} without Page = true`, own.at)
@@ -105,16 +106,52 @@ function checkPage(service: ServiceStanza, listen: ListenStanza, report: Report)
       `the page on ${instance} needs a login: set AuthLoginParameters [ uri = "file:///etc/postern/operators" ] (postern passwd makes its lines), or Use_SSL, TLS_Client_CA and TLS_Verified_Peer_Is_Authorized`,
       page.at,
     )
-  if (
-    users?.value !== undefined &&
-    !/^(?:file|digest):\/\/\//i.test((users.value as Dictionary)['uri'] ?? '')
-  )
-    report.error('users of the page are kept in a file: uri = "file:///…" or "digest:///…"', users.at)
+  const unfit = unfitUsers(model, users?.value as Dictionary | undefined)
+  if (unfit !== undefined) report.error(unfit, users?.at)
+  checkPageRoles(model, setting, report)
   if (setting('use_ssl')?.value !== true && !isLocal(listen.address))
     report.error(
       `the page on ${instance} would take passwords in clear text: set Use_SSL = true, or bind 127.0.0.1`,
       page.at,
     )
+}
+
+const pageOptions = [
+  'page_operators',
+  'authloginparameters',
+  'enable_authorization',
+  'authorizationparameters',
+] as const
+
+/** Who is logged in for hours has to be asked about again. */
+function unfitUsers({ authSchemes }: Model, users: Dictionary | undefined): string | undefined {
+  const uri = users?.['uri'] ?? ''
+  if (users === undefined || /^(?:file|digest):\/\/\//i.test(uri)) return undefined
+  const scheme = authSchemes.get(/^([^:/]*):\/\//.exec(uri)?.[1]?.toLowerCase() ?? '')?.authenticate.settings
+  if (scheme === undefined)
+    return 'users of the page are kept in a file or a database: uri = "file:///…", "digest:///…" or the "name://" of a Scheme of auth_ds'
+  const map = Object.values((scheme.get('map')?.value ?? {}) as Dictionary)
+  return scheme.get('returns_password')?.value === true && !map.some((text) => text.includes('%{password'))
+    ? undefined
+    : 'users of the page need returns_password = true and a query without %{password}: whoever is logged in is asked about again'
+}
+
+function checkPageRoles(
+  model: Model,
+  setting: (name: keyof HttpValues) => Setting | undefined,
+  report: Report,
+): void {
+  const [source, wanted] = [setting('authorizationparameters'), setting('enable_authorization')]
+  const groups = source?.value as HttpValues['authorizationparameters']
+  if (!(wanted?.value ?? groups !== undefined)) return
+  const at = wanted?.at ?? source?.at
+  const wrong = unknownGroups(groups, model)
+  if (wrong !== undefined) report.error(wrong, source?.at)
+  const named = setting('page_operators')
+  if (((named?.value ?? []) as readonly string[]).length > 0)
+    report.error('Page_Operators does nothing where roles say who may act: take one of them away', named?.at)
+  if (model.roles.size === 0)
+    report.warning('there is no Role in Authorization: nobody sees anything on the page', at)
 }
 
 /** Somebody who writes them believes that there is TLS. */

@@ -1,7 +1,6 @@
 /** Databases by name, and what auth_ds asks of them (momentum: modules/ds-core, modules/auth-ds). */
 
 import type { Position } from './diagnostic.ts'
-import type { Dictionary } from './settings.ts'
 import type { FilePath } from './settings-tls.ts'
 
 /** How a database is reached. */
@@ -73,7 +72,7 @@ export interface AuthSchemeSettings {
   /** the datasource's name */
   readonly cache: string
   /** placeholder of the query → text with macros */
-  readonly map: Dictionary
+  readonly map: Readonly<Record<string, string>>
   readonly returns_password: boolean
   readonly password_column: string | undefined
   readonly type: PasswordType | undefined
@@ -104,5 +103,5 @@ export interface GroupSchemeSettings {
 
 export interface UserGroupQuery extends GroupQuery {
   /** placeholder of the query → text with macros */
-  readonly map: Dictionary
+  readonly map: Readonly<Record<string, string>>
 }

@@ -8,7 +8,7 @@
 import type { Diagnostic, Origin, Position } from './diagnostic.ts'
 import type { ScopeSpeaker } from './scope-speaker.ts'
 import type { AuthenticitySettings } from './settings-authenticity.ts'
-import type { ControlAccess, RoleSettings } from './settings-control.ts'
+import type { ControlAccess, ControlAuthorization, RoleSettings } from './settings-control.ts'
 import type { CustomLoggerSettings } from './settings-custom-logger.ts'
 import type { AuthSchemeSettings, DatasourceSettings, GroupSchemeSettings } from './settings-datasource.ts'
 import type { WaysOut } from './settings-delivery.ts'
@@ -240,6 +240,8 @@ export interface PageSettings {
   readonly users: Dictionary | undefined
   /** users and subjects of certificates that may act; all others only look */
   readonly operators: readonly string[]
+  /** undefined: no roles are asked for, and `operators` says who may act */
+  readonly authorization: ControlAuthorization | undefined
 }
 
 export interface ScriptSettings {

@@ -6,8 +6,8 @@
 import { readFile } from 'node:fs/promises'
 import { accessOf } from '../config/control-access.ts'
 import type { Diagnostic } from '../config/diagnostic.ts'
-import type { Settings } from '../config/settings.ts'
-import type { ControlAccess, GroupsSource } from '../config/settings-control.ts'
+import type { Dictionary, Settings } from '../config/settings.ts'
+import type { GroupsSource } from '../config/settings-control.ts'
 import type { Datasources } from '../policy/datasource/datasource.ts'
 import { DatasourceError } from '../policy/datasource/driver.ts'
 import { AuthUnavailableError } from '../smtp/auth/store.ts'
@@ -19,7 +19,7 @@ export async function auditGroupQueries(
   settings: Settings,
   datasources: Datasources,
 ): Promise<readonly Diagnostic[]> {
-  const sources = restrictedAccesses(settings).map(({ access }) => access.authorization?.groups)
+  const sources = restricted(settings).map(({ groups }) => groups)
   const asked = (name: string): boolean =>
     sources.some((source) => source?.kind === 'scheme' && source.scheme === name)
   const found: Diagnostic[] = []
@@ -53,50 +53,70 @@ export async function auditRoles(
   datasources: Datasources,
   stores: CredentialStores,
 ): Promise<readonly Diagnostic[]> {
-  const accesses = restrictedAccesses(settings)
-  if (accesses.length === 0) return []
+  const places = restricted(settings)
+  if (places.length === 0) return []
   const found: Diagnostic[] = []
   const groups = new OperatorGroups(settings, datasources)
   for (const { name, at } of settings.roles) {
-    if (await mayBeSomebody(name, { settings, groups, stores, accesses })) continue
+    if (await mayBeSomebody(name, { settings, groups, stores, places })) continue
     const message = `Role "${name}" is for nobody: no group and no user has this name`
     found.push({ severity: 'warning', message, at })
   }
   return found
 }
 
+/** A console or a page where roles are asked for. */
 interface Restricted {
-  readonly access: ControlAccess
-  readonly unix: boolean
+  readonly groups: GroupsSource | undefined
+  /** the stores of its users */
+  readonly users: readonly Dictionary[]
+  /** certificates name users too, and what they say is anybody's guess */
+  readonly certificates: boolean
+  /** so does this machine */
+  readonly system: boolean
 }
 
 interface Places {
   readonly settings: Settings
   readonly groups: OperatorGroups
   readonly stores: CredentialStores
-  readonly accesses: readonly Restricted[]
+  readonly places: readonly Restricted[]
 }
 
-function restrictedAccesses({ controlListens }: Settings): readonly Restricted[] {
-  const consoles = controlListens.map(({ scope, address }) => {
+function restricted({ controlListens, httpListens }: Settings): readonly Restricted[] {
+  const consoles = controlListens.flatMap(({ scope, address }) => {
     const unix = address.kind === 'unix'
-    return { unix, access: accessOf(scope, !unix, 0) }
+    const { authorization, denied, loginNeeded, mechanisms } = accessOf(scope, !unix, 0)
+    if (authorization === undefined || denied) return []
+    const { authexternalparameters: certificates, ...users } = mechanisms
+    return {
+      groups: authorization.groups,
+      users: Object.values(users),
+      certificates: certificates !== undefined,
+      system: unix && !loginNeeded,
+    }
   })
-  return consoles.filter(({ access }) => access.authorization !== undefined && !access.denied)
+  const pages = httpListens.flatMap(({ page }) => {
+    if (page?.authorization === undefined) return []
+    const { users, authorization } = page
+    const certificates = users === undefined
+    return { groups: authorization.groups, users: certificates ? [] : [users], certificates, system: false }
+  })
+  return [...consoles, ...pages]
 }
 
-async function mayBeSomebody(name: string, { accesses, ...places }: Places): Promise<boolean> {
-  for (const { access, unix } of accesses) {
-    const source = access.authorization?.groups
+async function mayBeSomebody(name: string, { places, ...sources }: Places): Promise<boolean> {
+  for (const { groups, users, certificates, system } of places) {
+    if (certificates) return true
     try {
-      if (source !== undefined && (await mayBeGroup(name, source, places))) return true
-      if (await mayBeUser(name, access, places)) return true
+      if (groups !== undefined && (await mayBeGroup(name, groups, sources))) return true
+      if (await mayBeUser(name, users, sources)) return true
     } catch (error) {
       // what cannot be looked at has been told, or is elsewhere
       if (error instanceof AuthUnavailableError) return true
       throw error
     }
-    if (unix && !access.loginNeeded && (await isSystemUser(name))) return true
+    if (system && (await isSystemUser(name))) return true
   }
   return false
 }
@@ -104,7 +124,7 @@ async function mayBeSomebody(name: string, { accesses, ...places }: Places): Pro
 async function mayBeGroup(
   name: string,
   source: GroupsSource,
-  { settings, groups }: Omit<Places, 'accesses'>,
+  { settings, groups }: Omit<Places, 'places'>,
 ): Promise<boolean> {
   const scheme = settings.groupSchemes.find((each) => source.kind === 'scheme' && each.name === source.scheme)
   if (source.kind === 'scheme' && !isNear(settings, scheme?.all?.cache)) return true
@@ -113,13 +133,11 @@ async function mayBeGroup(
 
 async function mayBeUser(
   name: string,
-  { mechanisms }: ControlAccess,
-  { settings, stores }: Omit<Places, 'accesses'>,
+  users: readonly Dictionary[],
+  { settings, stores }: Omit<Places, 'places'>,
 ): Promise<boolean> {
-  // the names that certificates give are anybody's guess
-  if (mechanisms.authexternalparameters !== undefined) return true
   const user = Buffer.from(name, 'utf8').toString('latin1')
-  for (const parameters of Object.values(mechanisms)) {
+  for (const parameters of users) {
     const uri = parameters['uri'] ?? ''
     const scheme = settings.schemes.find((each) => each.name === schemeOf(uri))
     if (scheme !== undefined && !isNear(settings, scheme.cache)) return true

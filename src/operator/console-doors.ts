@@ -20,6 +20,9 @@ import { type Arrival, ConsoleDoor, type Doors, type Material } from './console-
 import { OperatorGroups, operatorDatasources } from './groups.ts'
 import { Rights } from './rights.ts'
 
+/** milliseconds between two lines of the panic log that say the same */
+const QUIET_MS = 10_000
+
 /** What belongs to one configuration. */
 interface DoorMaterial extends Material {
   readonly datasources: Datasources
@@ -31,6 +34,7 @@ export class ConsoleDoors implements Doors {
   readonly failures: AuthFailures
   readonly #hashes = new HashQueue()
   #material: DoorMaterial | undefined
+  #told = { text: '', at: 0 }
 
   constructor(events: EventBus, clock: () => number) {
     this.events = events
@@ -56,8 +60,7 @@ export class ConsoleDoors implements Doors {
       rights: new Rights({
         roles: settings.roles,
         groups: new OperatorGroups(settings, datasources),
-        alarm: (text) =>
-          this.events.emit({ kind: 'panic', at: this.clock(), level: 'error', module: 'console', text }),
+        alarm: (text) => this.#alarm(text),
       }),
     }
     return {
@@ -68,6 +71,14 @@ export class ConsoleDoors implements Doors {
       },
       rollback: () => datasources.close(),
     }
+  }
+
+  /** Nobody fills a log by asking again and again; the page does it by itself. */
+  #alarm(text: string): void {
+    const at = this.clock()
+    if (text === this.#told.text && at < this.#told.at + QUIET_MS) return
+    this.#told = { text, at }
+    this.events.emit({ kind: 'panic', at, level: 'error', module: 'console', text })
   }
 
   /** Nothing is asked any more. */

@@ -12,7 +12,7 @@ import { Crowd } from '../listener/crowd.ts'
 import { type PreparedSockets, ServiceSockets } from '../listener/service-sockets.ts'
 import { addressKey } from '../smtp/auth/failures.ts'
 import { type SecureConnection, TlsHandshakeError } from '../tls/gate.ts'
-import type { Arrival } from './console-door.ts'
+import type { Arrival, Material } from './console-door.ts'
 import { ConsoleDoors } from './console-doors.ts'
 
 export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
@@ -47,6 +47,11 @@ export class ConsoleEntrance {
       onClosed: ({ instance }) => this.#server.end(instance),
       onError: (text) => this.#panic('error', text),
     })
+  }
+
+  /** What operators are judged by. @throws Error before a configuration is in force */
+  get material(): Pick<Material, 'stores' | 'rights'> {
+    return this.#doors.material
   }
 
   /** What is bound. */

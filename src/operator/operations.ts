@@ -132,7 +132,8 @@ export class Operations {
       import('../web/page/page.ts'),
       import('./page-host.ts'),
     ])
-    this.#page ??= new OperatorPage(pageHost(this.#host))
+    const material = () => this.#console.material
+    this.#page ??= new OperatorPage(pageHost({ ...this.#host, material }))
   }
 
   /** Who was let in by a Listen that is gone, or that lets in others now, logs in anew. */

@@ -6,6 +6,7 @@ import type { ConsoleServerOptions } from '../console/server.ts'
 import type { EventBus } from '../events/events.ts'
 import { PageError } from '../web/page/http.ts'
 import type { ExplainQuestion, PageHost } from '../web/page/page.ts'
+import type { Material } from './console-door.ts'
 import { PageLogins } from './page-logins.ts'
 
 /** milliseconds for one explanation */
@@ -16,10 +17,12 @@ const MAX_EXPLAINING = 2
 
 interface PageParts extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
   readonly events: EventBus
+  /** of the configuration in force */
+  readonly material: () => Pick<Material, 'stores' | 'rights'>
 }
 
-export function pageHost({ services, servicesFor, events }: PageParts): PageHost {
-  const logins = new PageLogins(events)
+export function pageHost({ services, servicesFor, events, material }: PageParts): PageHost {
+  const logins = new PageLogins({ events, stores: () => material().stores })
   let explaining = 0
   return {
     gather: async (words) => (await servicesFor?.(words)) ?? { services, missing: [] },
@@ -40,7 +43,11 @@ export function pageHost({ services, servicesFor, events }: PageParts): PageHost
       version: services.version,
       listens: services.settings().listens.map(({ instance }) => instance),
     }),
-    account: ({ act, place, address, port, user, good, command }) =>
+    roleFor: async (authorization, user, command) => {
+      const finding = await material().rights.judge(authorization, user, command)
+      return finding.kind === 'allowed' ? finding.role : undefined
+    },
+    account: ({ act, place, address, port, user, good, command, role }) =>
       events.emit({
         kind: 'operator',
         at: Date.now(),
@@ -50,8 +57,7 @@ export function pageHost({ services, servicesFor, events }: PageParts): PageHost
         user: toBytes(user),
         good,
         command: toBytes(command),
-        // what the page does it may do because Page_Operators names the user
-        role: act === 'command' ? 'Page_Operators' : '',
+        role,
       }),
     clock: Date.now,
   }

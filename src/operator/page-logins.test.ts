@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import type { ServerEvent } from '../events/events.ts'
+import { CredentialStores } from '../smtp/auth/stores.ts'
 import { PageLogins } from './page-logins.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'postern-logins-'))
@@ -14,7 +15,8 @@ writeFileSync(path.join(folder, 'users'), 'ann:secret\n')
 
 const uri = `file://${folder}/users`
 const events: ServerEvent[] = []
-const sink = { emit: (event: ServerEvent) => void events.push(event) }
+const stores = new CredentialStores()
+const sink = { events: { emit: (event: ServerEvent) => void events.push(event) }, stores: () => stores }
 const login = (user: string, password: string, client = '192.0.2.1') => ({ uri, user, password, client })
 
 test('after so many failures a right password is wrong too, until the window is over; other addresses are not concerned', async () => {

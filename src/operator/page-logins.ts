@@ -1,5 +1,5 @@
 /**
- * Logins of the operators' page, against the same files of users as AUTH. A failure costs the client's address time, more with each
+ * Logins of the operators' page, against the same files and databases of users as the console's. A failure costs the client's address time, more with each
  * one; after so many a right password is answered like a wrong one until the window is over. Few wait at once, so that nobody
  * who guesses takes the place of those who know.
  */
@@ -7,9 +7,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventBus } from '../events/events.ts'
 import { AuthFailures, addressKey, delayFor } from '../smtp/auth/failures.ts'
-import { HashQueue } from '../smtp/auth/hash-queue.ts'
 import { AuthBusyError, AuthUnavailableError, UnfitPasswordError } from '../smtp/auth/store.ts'
-import { CredentialStores } from '../smtp/auth/stores.ts'
+import type { StoreDirectory } from '../smtp/auth/stores.ts'
 import type { LoginAttempt, LoginOutcome } from '../web/page/page.ts'
 
 interface LoginLimits {
@@ -29,18 +28,25 @@ const QUIET_MS = 60_000
 
 const usualLimits: LoginLimits = { failures: 20, window: 900, longest: 4, perAddress: 4, total: 16 }
 
+interface LoginParts {
+  readonly events: Pick<EventBus, 'emit'>
+  /** of the configuration in force */
+  readonly stores: () => StoreDirectory
+}
+
 export class PageLogins {
   readonly #events: Pick<EventBus, 'emit'>
   readonly #limits: LoginLimits
   readonly #failures: AuthFailures
-  readonly #stores = new CredentialStores({ queue: new HashQueue() })
+  readonly #stores: () => StoreDirectory
   readonly #clock: () => number
   #quietUntil = 0
   /** attempts under way, by address */
   readonly #waiting = new Map<string, number>()
 
-  constructor(events: Pick<EventBus, 'emit'>, limits: Partial<LoginLimits> = {}, clock = Date.now) {
+  constructor({ events, stores }: LoginParts, limits: Partial<LoginLimits> = {}, clock = Date.now) {
     this.#events = events
+    this.#stores = stores
     this.#limits = { ...usualLimits, ...limits }
     this.#clock = clock
     this.#failures = new AuthFailures(clock)
@@ -64,7 +70,7 @@ export class PageLogins {
   /** What changes when the password of a user does. @returns undefined: there is no such user, or nobody can tell */
   async stamp({ uri, user }: Pick<LoginAttempt, 'uri' | 'user'>): Promise<string | undefined> {
     try {
-      return await this.#stores.open(uri).stamp?.(user)
+      return await this.#stores().open(uri).stamp?.(user)
     } catch (error) {
       if (!(error instanceof AuthUnavailableError)) throw error
       this.#alarm(`users: ${error.message}`)
@@ -94,7 +100,7 @@ export class PageLogins {
     // an empty password is no password, as with AUTH
     if (user === '' || password === '') return 'wrong'
     try {
-      const right = await this.#stores.open(uri).verify({ user, password, client })
+      const right = await this.#stores().open(uri).verify({ user, password, client })
       return right ? 'right' : 'wrong'
     } catch (error) {
       if (!(error instanceof AuthUnavailableError)) throw error

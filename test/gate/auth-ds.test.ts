@@ -23,6 +23,7 @@ import { HashQueue } from '../../src/smtp/auth/hash-queue.ts'
 import { makeHash } from '../../src/smtp/auth/password-hash.ts'
 import { findSchemes } from '../../src/smtp/auth/schemes.ts'
 import { makePki } from '../../src/tls/pki.ts'
+import { PageClient } from '../support/page-client.ts'
 import { noPostgres, TestPostgres } from '../support/postgres.ts'
 import { storeContract } from '../support/store-contract.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
@@ -124,6 +125,12 @@ Control_Listener "c" {
     AuthorizationParameters = [ uri = "people://" ]
     Auth_Failure_Limit = 0
   }
+}
+HTTP_Listener "page" {
+  Page = true
+  AuthLoginParameters [ uri = "lite://" ]
+  AuthorizationParameters [ uri = "lite://" ]
+  Listen "127.0.0.1:0" { }
 }
 scriptlet "scriptlet" { script "staff" { source = "staff.lua" } }
 ESMTP_Listener {
@@ -368,6 +375,44 @@ test('SQLite: hashed passwords', async () => {
   assert.equal(await login('ann', 'from sqlite', 'PLAIN', SQLITE), 235)
   assert.equal(await login('ann', 'from sqlit', 'PLAIN', SQLITE), 535)
   assert.equal(await login('nobody', 'from sqlite', 'PLAIN', SQLITE), 535)
+})
+
+test('the page lets somebody see and do what his roles let him, as they are now', async () => {
+  const database = new DatabaseSync(path.join(folder, 'users.db'))
+  const page = new PageClient(gate.server.serviceAddresses.http[0] ?? '')
+  assert.equal((await page.login('ann', 'wrong')).status, 401)
+  assert.equal((await page.login('ann', 'from sqlite')).status, 200)
+  const flush = async (): Promise<number> =>
+    (await page.post('act/flush', { binding: 'default/default', domain: 'a.example' })).status
+  const seen = async (): Promise<readonly number[]> =>
+    await Promise.all(['summary', 'queue'].map(async (name) => (await page.view(name)).status))
+  assert.deepEqual([await seen(), await flush()], [[200, 403], 403])
+  assert.equal((await page.post('explain', {})).status, 403)
+  database.exec("INSERT INTO members VALUES ('ann', 9, 'root')")
+  assert.deepEqual(await seen(), [200, 200])
+  assert.equal(await flush(), 200)
+  database.exec('DELETE FROM members WHERE id = 9')
+  assert.deepEqual([await seen(), await flush()], [[200, 403], 403])
+  database.exec("UPDATE users SET password = 'clear' WHERE name = 'ann'")
+  assert.deepEqual(await seen(), [401, 401])
+  assert.equal((await page.login('ann', 'from sqlite')).status, 401)
+  assert.equal((await page.login('ann', 'clear')).status, 200)
+  const acts = gate.events.filter(
+    (event) => event.kind === 'operator' && event.command.startsWith('binding flush'),
+  )
+  const told = acts.map(
+    (event) => event.kind === 'operator' && `${event.act} ${event.user} ${event.good} ${event.role}`,
+  )
+  assert.deepEqual(told, [
+    'command ann false ',
+    'command ann true root',
+    'end ann true ',
+    'command ann false ',
+  ])
+  database
+    .prepare('UPDATE users SET password = ? WHERE name = ?')
+    .run(await makeHash('scrypt', 'from sqlite'), 'ann')
+  database.close()
 })
 
 test('SQLite: an operator is who the database knows now; what it said before counts for nobody', async () => {

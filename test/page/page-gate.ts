@@ -15,7 +15,11 @@ import type { ConsoleServices } from '../../src/console/services.ts'
 import type { DecisionOutcome, DecisionRecord } from '../../src/events/decision.ts'
 import { EventBus, type ServerEvent } from '../../src/events/events.ts'
 import type { LiveSession } from '../../src/events/live.ts'
+import { OperatorGroups } from '../../src/operator/groups.ts'
 import { pageHost } from '../../src/operator/page-host.ts'
+import { Rights } from '../../src/operator/rights.ts'
+import { Datasources } from '../../src/policy/datasource/datasource.ts'
+import { CredentialStores } from '../../src/smtp/auth/stores.ts'
 import { writePki } from '../../src/tls/pki.ts'
 import { OperatorPage } from '../../src/web/page/page.ts'
 import { WebServer } from '../../src/web/server.ts'
@@ -92,10 +96,18 @@ export async function startPageGate(world: World): Promise<PageGate> {
     settings: () => settings,
     configuration: { viewInForce: () => viewOf(file, record) },
   } as unknown as ConsoleServices
-  const page = new OperatorPage(pageHost({ services, servicesFor: undefined, events: bus }))
   const failures: string[] = []
+  const groups = new OperatorGroups({ groupSchemes: [] }, new Datasources([]))
+  const rights = new Rights({ roles: [], groups, alarm: (text) => failures.push(text) })
+  const stores = new CredentialStores()
+  const material = () => ({ stores, rights })
+  const page = new OperatorPage(pageHost({ services, servicesFor: undefined, events: bus, material }))
   const web = new WebServer({ pages: new Map(), page: () => page, onError: (text) => failures.push(text) })
-  const terms = { users: { uri: `file://${folder}/users` }, operators: ['alice'] }
+  const terms = {
+    users: { uri: `file://${folder}/users` },
+    operators: ['alice'],
+    authorization: undefined,
+  }
   const listener = createServer({ pauseOnConnect: true }, (socket: Socket) =>
     web.take(socket, {
       visitor: { kind: 'anybody' },

@@ -4,12 +4,13 @@
  * Nobody sees anything of this server without a session, and a session comes from a password of the configured users or, where
  * the Listen answers verified certificates alone and has no users, from the certificate. It is a cookie and a token that only
  * the page's own script can read: cookies know no ports, so that whatever else listens on the same host is sent the cookie, and
- * may set one. An act needs a name among Page_Operators, too, and an Origin of our own, and leaves an audit line. Whatever
- * fails refuses.
+ * may set one. An act needs an Origin of our own, and leaves an audit line; and a name among Page_Operators, or, where roles are
+ * asked for, a role for it, as every view then does. Whatever fails refuses.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { PageSettings } from '../../config/settings.ts'
+import type { ControlAuthorization } from '../../config/settings-control.ts'
 import type { Operator } from '../../console/operator.ts'
 import { dataOf, fromBytes } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
@@ -56,6 +57,12 @@ export interface PageHost {
   readonly login: (attempt: LoginAttempt) => Promise<LoginOutcome>
   /** what changes when a user's password does; undefined: there is no such user, or nobody can tell */
   readonly stamp: (login: Pick<LoginAttempt, 'uri' | 'user'>) => Promise<string | undefined>
+  /** The role that lets somebody give a command, as it is now; undefined: none does, or nobody can tell. */
+  readonly roleFor: (
+    authorization: ControlAuthorization,
+    user: string,
+    command: string,
+  ) => Promise<string | undefined>
   /** `postern explain` for the configuration on disk. @throws PageError with what it would say */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
   /** what the page shows beside the commands' answers */
@@ -93,6 +100,8 @@ export interface PageFact {
   readonly good: boolean
   /** '' for a login */
   readonly command: string
+  /** that allows it; '' where none does, and for a login */
+  readonly role: string
 }
 
 interface Request {
@@ -223,15 +232,19 @@ export class OperatorPage {
     return json({ login: true }, 200, cookie(visit, undefined))
   }
 
-  async #view(name: string, { query, operator }: Entered): Promise<PageAnswer> {
+  async #view(name: string, entered: Entered): Promise<PageAnswer> {
+    const { query, operator } = entered
     const view = views.get(name)
     if (view === undefined) throw new PageError(404, 'There is no such view.')
-    const { answer, missing } = await this.#asking.look(view.words(query), operator)
+    const words = view.words(query)
+    await this.#roleFor(entered, joinWords(words))
+    const { answer, missing } = await this.#asking.look(words, operator)
     return json({ at: this.#host.clock(), missing, ...(view.show(answer, query) as object) })
   }
 
-  async #explain({ request }: Entered): Promise<PageAnswer> {
-    const body = await readObject(request)
+  async #explain(entered: Entered): Promise<PageAnswer> {
+    await this.#roleFor(entered, 'explain')
+    const body = await readObject(entered.request)
     const explanation = await this.#host.explain({
       listen: textField(body, 'listen', 256),
       peer: textField(body, 'peer', 64),
@@ -240,12 +253,17 @@ export class OperatorPage {
     return json({ explanation })
   }
 
-  async #act(name: string, { request, visit, session, operator }: Entered): Promise<PageAnswer> {
+  async #act(name: string, entered: Entered): Promise<PageAnswer> {
+    const { request, visit, session, operator } = entered
     if (!mayAct(session, visit))
       throw new PageError(403, 'You may look here and not act: Page_Operators does not name you.')
     const { words, dryRun } = actOrder(name, await readObject(request))
     const fact = { user: operator.name, command: joinWords(words) }
-    if (!dryRun) this.#account(visit, { ...fact, act: 'command', good: true })
+    const role = await this.#roleFor(entered, fact.command).catch((error: unknown) => {
+      this.#account(visit, { ...fact, act: 'command', good: false })
+      throw error
+    })
+    if (!dryRun) this.#account(visit, { ...fact, act: 'command', good: true, role })
     let good = false
     try {
       const { answer, missing } = await this.#asking.act(words, operator)
@@ -256,11 +274,21 @@ export class OperatorPage {
     }
   }
 
+  /** @throws PageError where no role lets him */
+  async #roleFor({ visit, session }: Entered, command: string): Promise<string> {
+    const { authorization } = visit.terms
+    // what the page does then it may do because Page_Operators names the user
+    if (authorization === undefined) return 'Page_Operators'
+    const role = await this.#host.roleFor(authorization, session.user.name, command)
+    if (role === undefined) throw new PageError(403, `None of your roles allows this: ${command}`)
+    return role
+  }
+
   #account(
     { place, address, port }: PageVisit,
-    fact: Omit<PageFact, 'place' | 'address' | 'port' | 'command'> & Partial<PageFact>,
+    fact: Omit<PageFact, 'place' | 'address' | 'port' | 'command' | 'role'> & Partial<PageFact>,
   ): void {
-    this.#host.account({ place, address, port, command: '', ...fact })
+    this.#host.account({ place, address, port, command: '', role: '', ...fact })
   }
 
   #about(session: PageSession, visit: PageVisit): object {
@@ -327,8 +355,9 @@ function toBytes(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
+/** Where roles are asked for, each act is. */
 function mayAct({ user }: PageSession, { terms }: PageVisit): boolean {
-  return terms.operators.includes(user.name)
+  return terms.authorization !== undefined || terms.operators.includes(user.name)
 }
 
 function operatorOf({ user }: PageSession, visit: PageVisit): Operator {
