@@ -6,11 +6,11 @@
  */
 
 import type { FileHandle } from 'node:fs/promises'
-import { orFull } from './space.ts'
+import { BodyWriter } from './body-writer.ts'
 import type { NewMessage, ReceptionWriter } from './spool.ts'
 
-/** chunks for the file are gathered up to this size, as far as the budget allows */
-const FILE_CHUNK = 64 * 1024
+/** a file's octets are read in pieces of this size */
+const PIECE = 64 * 1024
 
 /** Octets of memory that many share. */
 export class MemoryBudget {
@@ -59,15 +59,21 @@ export interface ReceptionHost {
   keep(body: ReceivedBody, messages: readonly NewMessage[]): Promise<void>
 }
 
+interface BodyFile {
+  readonly key: number
+  readonly handle: FileHandle
+  readonly writer: BodyWriter
+}
+
 export class Reception implements ReceptionWriter {
   readonly #host: ReceptionHost
   #size = 0
   #chunks: Uint8Array[] = []
   /** octets in #chunks, taken from the budget */
   #held = 0
-  /** octets taken from the budget for whoever works with the body */
+  /** octets taken from the budget for the file's buffers and for whoever works with the body */
   #reserved = 0
-  #file: { readonly key: number; readonly handle: FileHandle } | undefined
+  #file: BodyFile | undefined
   #busy: Promise<void> | undefined
   #state: 'open' | 'broken' | 'done' = 'open'
 
@@ -83,8 +89,9 @@ export class Reception implements ReceptionWriter {
     if (this.#state !== 'open' || this.#busy !== undefined)
       throw new Error('this reception cannot take bytes now')
     if (chunk.length === 0) return undefined
-    const limit = this.#file === undefined ? this.#host.largeBody : FILE_CHUNK
-    if (this.#held + chunk.length > limit || !this.#host.budget.take(chunk.length)) return this.#spill(chunk)
+    if (this.#file !== undefined) return this.#appendToFile(this.#file.writer, chunk)
+    if (this.#held + chunk.length > this.#host.largeBody || !this.#host.budget.take(chunk.length))
+      return this.#wait(this.#spill(chunk))
     this.#held += chunk.length
     try {
       this.#host.checkRoom(0)
@@ -98,43 +105,30 @@ export class Reception implements ReceptionWriter {
   }
 
   async read(): Promise<Uint8Array> {
-    if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
+    this.#refuseReading()
     if (this.#file === undefined) return Buffer.concat(this.#chunks, this.#size)
-    const written = this.#size - this.#held
+    const { handle, writer } = this.#file
+    await this.#wait(writer.flush())
     const bytes = Buffer.allocUnsafe(this.#size)
-    const work = readInto(this.#file.handle, bytes.subarray(0, written))
-    // nothing is appended meanwhile
-    this.#busy = work
-    try {
-      await work
-    } finally {
-      this.#busy = undefined
-    }
-    let at = written
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at)
-      at += chunk.length
-    }
+    await this.#readInto(handle, bytes)
     return bytes
   }
 
   async *chunks(): AsyncIterable<Uint8Array> {
-    const file = this.#file
-    const written = file === undefined ? 0 : this.#size - this.#held
-    for (let at = 0; at < written; at += FILE_CHUNK) {
-      if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
-      const bytes = Buffer.allocUnsafe(Math.min(FILE_CHUNK, written - at))
-      const work = file === undefined ? Promise.resolve() : readInto(file.handle, bytes, at)
-      this.#busy = work
-      try {
-        await work
-      } finally {
-        this.#busy = undefined
-      }
+    this.#refuseReading()
+    if (this.#file === undefined) {
+      if (this.#size > 0) yield Buffer.concat(this.#chunks, this.#size)
+      return
+    }
+    const { handle, writer } = this.#file
+    await this.#wait(writer.flush())
+    for (let at = 0; at < this.#size; at += PIECE) {
+      this.#refuseReading()
+      const bytes = Buffer.allocUnsafe(Math.min(PIECE, this.#size - at))
+      await this.#readInto(handle, bytes, at)
       yield bytes
     }
-    if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
-    if (this.#chunks.length > 0) yield Buffer.concat(this.#chunks, this.#held)
+    this.#refuseReading()
   }
 
   reserve(octets: number): boolean {
@@ -148,7 +142,7 @@ export class Reception implements ReceptionWriter {
       throw new Error('this reception cannot be committed')
     this.#state = 'done'
     try {
-      if (this.#file !== undefined && this.#held > 0) await this.#write()
+      await this.#file?.writer.flush()
     } catch (error) {
       await this.#release()
       throw error
@@ -159,7 +153,7 @@ export class Reception implements ReceptionWriter {
       await this.#host.keep(
         file === undefined
           ? { kind: 'memory', bytes: joined(this.#chunks, this.#size) }
-          : { kind: 'file', ...file, size: this.#size },
+          : { kind: 'file', key: file.key, handle: file.handle, size: this.#size },
         messages,
       )
     } finally {
@@ -175,8 +169,19 @@ export class Reception implements ReceptionWriter {
     await this.#release()
   }
 
-  async #spill(chunk: Uint8Array): Promise<void> {
-    const work = this.#spillNow(chunk)
+  #appendToFile(writer: BodyWriter, chunk: Uint8Array): void | Promise<void> {
+    this.#size += chunk.length
+    try {
+      const full = writer.push(chunk)
+      return full === undefined ? undefined : this.#wait(full)
+    } catch (error) {
+      this.#state = 'broken'
+      throw error
+    }
+  }
+
+  /** For work that belongs to the body: nothing else may be asked meanwhile, and after a failure only abort. */
+  async #wait(work: Promise<void>): Promise<void> {
     this.#busy = work
     try {
       await work
@@ -188,33 +193,45 @@ export class Reception implements ReceptionWriter {
     }
   }
 
-  async #spillNow(chunk: Uint8Array): Promise<void> {
-    if (this.#file === undefined) {
-      this.#host.checkRoom(0)
-      const key = this.#host.newKey()
-      this.#file = { key, handle: await this.#host.createFile(key) }
-    }
+  /** From memory to a file: what is held, then the chunk. */
+  async #spill(chunk: Uint8Array): Promise<void> {
+    this.#host.checkRoom(0)
+    const key = this.#host.newKey()
+    const handle = await this.#host.createFile(key)
+    const writer = new BodyWriter(handle, {
+      forFile: (octets) => this.#host.takeForFile(octets),
+      forBuffers: (octets) => this.reserve(octets),
+    })
+    this.#file = { key, handle, writer }
     this.#size += chunk.length
-    await this.#write(chunk)
+    await writer.write(joined([...this.#chunks, chunk], this.#held + chunk.length))
+    this.#drop()
   }
 
-  /** Writes what is held, then the chunk, to the file. */
-  async #write(chunk?: Uint8Array): Promise<void> {
-    if (this.#file === undefined) throw new Error('there is no file to write to')
-    const octets = this.#held + (chunk?.length ?? 0)
-    this.#host.takeForFile(octets)
-    const parts = chunk === undefined ? this.#chunks : [...this.#chunks, chunk]
-    await writeAll(this.#file.handle, parts)
-    this.#drop()
+  #refuseReading(): void {
+    if (this.#state !== 'open' || this.#busy !== undefined) throw new Error('this reception cannot be read')
+  }
+
+  /** Nothing is appended meanwhile. */
+  async #readInto(handle: FileHandle, bytes: Uint8Array, from = 0): Promise<void> {
+    const work = readInto(handle, bytes, from)
+    this.#busy = work
+    try {
+      await work
+    } finally {
+      this.#busy = undefined
+    }
   }
 
   /** Gives back memory, and the file unless the host has it. */
   async #release(): Promise<void> {
     this.#drop()
-    this.#host.budget.give(this.#reserved)
-    this.#reserved = 0
     const file = this.#file
     this.#file = undefined
+    // its buffers are in use until then
+    if (file !== undefined) await file.writer.idle()
+    this.#host.budget.give(this.#reserved)
+    this.#reserved = 0
     if (file !== undefined) await this.#host.discardFile(file.key, file.handle)
   }
 
@@ -238,11 +255,4 @@ async function readInto(handle: FileHandle, bytes: Uint8Array, from = 0): Promis
     if (bytesRead === 0) throw new Error('the body file is shorter than what was written to it')
     at += bytesRead
   }
-}
-
-/** @throws SpoolFullError when the disk is full */
-async function writeAll(handle: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
-  // writeFile starts where the file stands and goes on after a partial write
-  const bytes = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
-  await orFull(async () => await handle.writeFile(bytes))
 }
