@@ -480,7 +480,7 @@ export const customLoggerNotes: Notes<CustomLoggerValues> = {
   log_errors: 'whether `Paniclog` is written',
   namespace: 'where macros are looked for; `outbound_tls` has those about TLS',
   sanitize:
-    '`tr/from/to/` exchanges characters of values, `non_printable` writes octets that are not printable ASCII as `\\` and three decimal digits, `special_characters` is always on',
+    '`tr/from/to/` exchanges characters of values, `non_printable` writes octets that are not printable ASCII as `\\` and three decimal digits, `special_characters` is always on; + `json` escapes values for [lines of JSON](logs.md#lines-of-json)',
 }
 
 export const maildirNotes: Notes<Omit<MaildirSettings, 'name' | 'at'>> = {

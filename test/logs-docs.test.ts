@@ -32,9 +32,13 @@ test('the macros about TLS are the ones that the page says need their namespace'
   }
 })
 
-test('the example is understood', async () => {
-  const [, text = ''] = /## custom_logger\n\n```\n([^]*?)```/.exec(page) ?? []
-  const { settings, diagnostics } = await loadSettingsFromText(text)
-  assert.deepEqual(diagnostics, [])
-  assert.equal(settings?.customLoggers.length, 1)
+test('the examples are understood', async () => {
+  const pages = `${page}${readFileSync(path.join(import.meta.dirname, '..', 'docs', 'json-lines.md'), 'utf8')}`
+  const examples = [...pages.matchAll(/\n```\n([^]*?)```/g)].map(([, text = '']) => text)
+  assert.equal(examples.length, 3)
+  for (const text of examples) {
+    const { settings, diagnostics } = await loadSettingsFromText(text)
+    assert.deepEqual(diagnostics, [])
+    assert.ok(settings !== undefined)
+  }
 })

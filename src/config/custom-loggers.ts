@@ -6,6 +6,8 @@
  */
 
 import { joinWith } from './codec.ts'
+import type { Position } from './diagnostic.ts'
+import { wrongJson } from './json-format.ts'
 import { displayName } from './known-names.ts'
 import {
   headersOf,
@@ -14,6 +16,8 @@ import {
   type LogStage,
   logMacros,
   logStages,
+  macrosOf,
+  type Sanitize,
   stageLetters,
 } from './log-format.ts'
 import type { Model, NamedStanza } from './model.ts'
@@ -82,14 +86,30 @@ function checkStage(logger: NamedStanza, stage: LogStage, report: Report): void 
     else if (file !== undefined) report.warning(`nothing is written here without a ${formatName}`, file.at)
     return
   }
-  const parts = (format.value as LogFormat).parts.filter((part) => typeof part !== 'string')
+  const parts = macrosOf(format.value as LogFormat)
   for (const macro of parts) checkMacro(logger, { macro, stage }, report)
   const { settings, wrong } = logger.stanza
+  checkJson(logger, { format: format.value as LogFormat, at: format.at, stage }, report)
   const files = [`${stage}_logfile`, 'mainlog']
   if (!files.some((name) => settings.has(name) || wrong.has(name)) && switched?.value !== false)
     report.warning(
       `this is written nowhere: there is neither a ${displayName(`${stage}_logfile`)} nor a Mainlog`,
       format.at,
+    )
+}
+
+/** Whatever the macros will say, the line must be an object. */
+function checkJson(
+  logger: NamedStanza,
+  { format, at, stage }: { readonly format: LogFormat; readonly at: Position; readonly stage: LogStage },
+  report: Report,
+): void {
+  if (!isJsonLogger(logger)) return
+  const why = wrongJson(format, stage)
+  if (why !== undefined)
+    report.error(
+      `${displayName(`${stage}_format`)} is no object of JSON, which Sanitize asks for: ${why}`,
+      at,
     )
 }
 
@@ -149,6 +169,11 @@ function checkMainlog(logger: NamedStanza, report: Report): void {
 function namespacesOf(logger: NamedStanza): readonly string[] {
   const written = settingOf(logger, 'namespace')?.value as readonly string[] | undefined
   return written ?? customLoggerOptions.namespace.default
+}
+
+/** + `Sanitize = "json"` */
+export function isJsonLogger(logger: NamedStanza): boolean {
+  return (settingOf(logger, 'sanitize')?.value as Sanitize | undefined)?.json === true
 }
 
 function settingOf({ stanza }: NamedStanza, name: keyof CustomLoggerValues) {

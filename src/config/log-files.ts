@@ -1,5 +1,6 @@
 /** Which files the loggers write, and that none of them has lines of two kinds: who reads JSON stops at the first other line. */
 
+import { isJsonLogger } from './custom-loggers.ts'
 import { displayName } from './known-names.ts'
 import type { Model, NamedStanza, Setting } from './model.ts'
 import type { Report } from './report.ts'
@@ -20,17 +21,16 @@ function isNamed(file: FilePath | undefined): file is FilePath {
 
 interface Named extends Setting {
   readonly option: string
+  /** every line of the file is JSON */
+  readonly json: boolean
 }
 
 export function checkLogFiles(model: Model, report: Report): void {
-  const stanzas = [model.loggers, model.bounceLoggers, model.customLoggers].flatMap((each) => [
-    ...each.values(),
-  ])
+  const { loggers, bounceLoggers, customLoggers, tlsLogs } = model
+  const stanzas = [loggers, bounceLoggers, customLoggers, tlsLogs].flatMap((each) => [...each.values()])
   const all = stanzas.flatMap((each) => filesIn(each))
-  const others = new Map(
-    all.filter(({ option }) => !isJson(option)).map((each) => [pathOf(each), each] as const),
-  )
-  for (const json of all.filter(({ option }) => isJson(option))) {
+  const others = new Map(all.filter(({ json }) => !json).map((each) => [pathOf(each), each] as const))
+  for (const json of all.filter((each) => each.json)) {
     const other = others.get(pathOf(json))
     if (other === undefined) continue
     report.error(
@@ -41,18 +41,17 @@ export function checkLogFiles(model: Model, report: Report): void {
   }
 }
 
-function filesIn({ stanza }: NamedStanza): readonly Named[] {
-  return [...stanza.settings].flatMap(([option, setting]) =>
-    FILE.test(option) && setting.value !== undefined ? [{ option, ...setting }] : [],
-  )
+function filesIn(logger: NamedStanza): readonly Named[] {
+  const own = isJsonLogger(logger)
+  return [...logger.stanza.settings].flatMap(([option, setting]) => {
+    if (!FILE.test(option) || setting.value === undefined) return []
+    return [{ option, ...setting, json: JSON_FILE.test(option) || (own && option !== 'paniclog') }]
+  })
 }
 
 function pathOf({ value }: Named): string {
   return (value as FilePath).path
 }
 
-function isJson(option: string): boolean {
-  return option.endsWith('_json')
-}
-
 const FILE = /(?:log|_logfile|_json)$/
+const JSON_FILE = /^tlslog$|_json$/

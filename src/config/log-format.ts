@@ -128,6 +128,10 @@ export const logFormat: Codec<LogFormat> = (value, context) => {
   return { value: Object.freeze({ text: value.text, parts: Object.freeze(parts) }) }
 }
 
+export function macrosOf({ parts }: LogFormat): readonly LogMacro[] {
+  return parts.filter((part) => typeof part !== 'string')
+}
+
 /** names that a format has in braces after `%h`, in lower case */
 export function headersOf({ parts }: LogFormat): readonly string[] {
   return parts.flatMap((part) =>
@@ -226,6 +230,8 @@ function placeInside({ text, at }: Scalar, offset: number, length: number): Posi
 /** How values of others are changed before they are written (Momentum's `sanitize`). */
 export interface Sanitize {
   readonly text: string
+  /** + the line is JSON, and values are escaped for a string in it */
+  readonly json: boolean
   /** octets that are not printable ASCII become decimal numbers */
   readonly nonPrintable: boolean
   /** pairs of characters */
@@ -233,10 +239,10 @@ export interface Sanitize {
 }
 
 export const sanitize: Codec<Sanitize> = (value, context) => {
-  const forms = 'is a list of special_characters, non_printable and tr/from/to/'
+  const forms = 'is a list of special_characters, non_printable, json and tr/from/to/'
   if (value.kind !== 'scalar') return context.error(forms, value.at)
   const translate = new Map<string, string>()
-  let nonPrintable = false
+  const words = new Set<string>()
   for (let rest = value.text.trim(); rest !== ''; ) {
     const item = SANITIZE_ITEM.exec(rest)
     if (item?.groups === undefined) return context.error(`${forms}, not ${quote(value.text)}`, value.at)
@@ -246,14 +252,17 @@ export const sanitize: Codec<Sanitize> = (value, context) => {
       if (pairs === undefined)
         return context.error('has a tr/from/to/ that maps nothing to nothing', value.at)
       for (const [one, other] of pairs) if (!translate.has(one)) translate.set(one, other)
-    } else if (word.toLowerCase() === 'non_printable') nonPrintable = true
+    } else words.add(word.toLowerCase())
     rest = rest.slice(item[0].length)
   }
-  return { value: Object.freeze({ text: value.text, nonPrintable, translate }) }
+  const [json, nonPrintable] = [words.has('json'), words.has('non_printable')]
+  if (json && nonPrintable)
+    return context.error('has json and non_printable, which exclude each other', value.at)
+  return { value: Object.freeze({ text: value.text, json, nonPrintable, translate }) }
 }
 
 const SANITIZE_ITEM =
-  /^\s*(?:(?<word>special_characters|non_printable)|tr\/(?<from>(?:[^/\\]|\\.)+)\/(?<to>(?:[^/\\]|\\.)*)\/)\s*(?:,|$)/i
+  /^\s*(?:(?<word>special_characters|non_printable|json)|tr\/(?<from>(?:[^/\\]|\\.)+)\/(?<to>(?:[^/\\]|\\.)*)\/)\s*(?:,|$)/i
 
 /** As in tr(1): the last character of a shorter second list is repeated. */
 function pairsOf(from: readonly string[], to: readonly string[]): [string, string][] | undefined {

@@ -46,5 +46,9 @@ export const customLoggerOptions: OptionTable<CustomLoggerValues> = {
   log_rejections: logged,
   log_errors: { codec: bool, default: false, scopes },
   namespace: { codec: namespaces, default: Object.freeze(['custom_logger', 'sieve']), scopes },
-  sanitize: { codec: sanitize, default: { text: '', nonPrintable: false, translate: new Map() }, scopes },
+  sanitize: {
+    codec: sanitize,
+    default: { text: '', json: false, nonPrintable: false, translate: new Map() },
+    scopes,
+  },
 }

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { wrongJson } from '../config/json-format.ts'
 import { loadSettingsFromText } from '../config/load.ts'
-import { logMacros, stageLetters, TIME_CONVERSIONS } from '../config/log-format.ts'
+import { logFormat, logMacros, stageLetters, TIME_CONVERSIONS } from '../config/log-format.ts'
 import type { DeliveryOutcome, Reception, Rejection } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { compileFormat } from './custom-log.ts'
@@ -287,6 +288,67 @@ test('whatever a format is, it is refused or makes one line', async () => {
       assert.doesNotMatch(compileFormat(format, sanitize, () => '')(failure), /[^ -~\u0080-\u00ff]/)
     }),
   )
+})
+
+describe('a format that is JSON', () => {
+  const at = { file: 'x', line: 1, column: 1, length: 1 }
+  /** undefined: it is refused */
+  const compiledJson = (text: string): ((event: LoggedEvent) => string) | undefined => {
+    const context = { directory: '/', error: () => undefined, warning: () => undefined }
+    const read = logFormat({ kind: 'scalar', text, at }, context)
+    if (read === undefined || wrongJson(read.value, 'transient_failure') !== undefined) return undefined
+    const sanitize = { text: 'json', json: true, nonPrintable: false, translate: new Map() }
+    return compileFormat(read.value, sanitize, () => 'default')
+  }
+
+  test('makes an object of whatever values there are, or is refused', () => {
+    const sound = fc.constantFrom(
+      ...'"%i" %B "%h{subject}" %t.%us{3} -%T %T{0} "%t{%F"}" {"%m":[%C,%S]} %N'.split(' '),
+    )
+    const piece = fc.constantFrom(
+      ...'" \\ \\u00 \\u000 %i %t %us{1} %us{3} %B %h{subject} %T %t{%M} - . 0 1 e , [ ] { } : tru'.split(
+        ' ',
+      ),
+    )
+    const value = fc.oneof(
+      sound,
+      fc.array(piece, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('')),
+    )
+    const hostile = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('e', '0', '"', '\\', '}', '\n', '"}\n{"a":"', 'x'.repeat(5000)),
+    )
+    let taken = 0
+    fc.assert(
+      fc.property(value, hostile, fc.nat(2e12), (inside, subject, time) => {
+        const compiled = compiledJson(`{"a":${inside}}`)
+        if (compiled === undefined) return
+        taken += 1
+        const mine = {
+          ...envelope,
+          id: subject,
+          sender: { local: subject, domain: '' },
+          loggedHeaders: { subject },
+        }
+        const written = compiled({ ...failure, at: time, envelope: mine })
+        assert.match(written, /^[ -~]+$/)
+        assert.equal(typeof JSON.parse(written), 'object', written)
+      }),
+      { numRuns: 1000 },
+    )
+    assert.ok(taken > 300, `${taken} formats were taken`)
+  })
+
+  test('has values as they are, and other octets by their numbers', () => {
+    const compiled = compiledJson('{"text": "%n", "at": %t, "class": %C, "ü": "100%%"}')
+    const read = (text: string): unknown =>
+      JSON.parse(Buffer.from(compiled?.({ ...failure, text }) ?? '', 'latin1').toString('utf8'))
+    const rest = { at: 1_064_868_674, class: 10, ü: '100%' }
+    assert.deepEqual(read('no such user "\\\r\n \xc3\xbc\xff'), {
+      text: 'no such user "\\\r\n ü\\xff',
+      ...rest,
+    })
+  })
 })
 
 test('times are laid out as date(1) does it', () => {

@@ -3,11 +3,13 @@
  *
  * Whatever a value holds, it cannot end its field or start a line: a backslash and control characters are escaped as in
  * every log, and so is each sign that stands behind a macro in this format, because that is what separates its fields.
- * In a value that ends the line a blank stays a blank. Times, which the operator has laid out, are not changed.
+ * In a value that ends the line a blank stays a blank. Times, which the operator has laid out, are not changed. In a format
+ * that is JSON, every value is the inside of a string instead.
  */
 
 import type { LogFormat, LogMacro, Sanitize } from '../config/log-format.ts'
 import { escapeText } from './escape.ts'
+import { asciiJson, text } from './json/text.ts'
 import { type LoggedEvent, type MacroRequest, macroValues } from './log-macros.ts'
 
 /** @returns the line of an event, a byte string without its line ending */
@@ -40,15 +42,23 @@ function pieceOf({ name, argument: written }: LogMacro, layout: Layout): (event:
   const value = macroValues[name]
   const argument = bytes(written)
   const { sanitize, special, pathwayGroup } = layout
+  if (sanitize.json) return (event) => inJson(value({ event, argument, pathwayGroup }), sanitize)
   if (laidOut.includes(name)) return (event) => value({ event, argument, pathwayGroup })
   return (event) => clean(value({ event, argument, pathwayGroup }), sanitize, special)
 }
 
-function clean(value: string, { translate, nonPrintable }: Sanitize, special: string): string {
-  const mapped =
-    translate.size === 0 ? value : Array.from(value, (each) => translate.get(each) ?? each).join('')
-  if (!nonPrintable) return escapeText(mapped, special)
-  return mapped
+function inJson(value: string, sanitize: Sanitize): string {
+  return asciiJson(text(mapped(value, sanitize))).slice(1, -1)
+}
+
+function mapped(value: string, { translate }: Sanitize): string {
+  return translate.size === 0 ? value : Array.from(value, (each) => translate.get(each) ?? each).join('')
+}
+
+function clean(written: string, sanitize: Sanitize, special: string): string {
+  const value = mapped(written, sanitize)
+  if (!sanitize.nonPrintable) return escapeText(value, special)
+  return value
     .split(UNPRINTABLE)
     .map((each, n) => (n % 2 === 0 ? escapeText(each, special) : decimal(each)))
     .join('')

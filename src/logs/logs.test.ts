@@ -163,6 +163,82 @@ describe('the files of a logger', () => {
     assert.equal(read(rejectlog.path), '5000: Marker 1\n')
   })
 
+  test('lines of JSON go beside the others or in their place, one for each line, heartbeats too', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const [mainlog, mainlog_json, rejectlog_json] = [fresh(), fresh(), fresh()].map(filePath) as [
+      FilePath,
+      FilePath,
+      FilePath,
+    ]
+    const { logs } = open([
+      logger({ mainlog, mainlog_json, rejectlog_json, heartbeat: 60, log_errors: false }),
+    ])
+    for (const event of [reception, rejection, panic]) logs.handle(event)
+    t.mock.timers.tick(60_000)
+    await logs.close()
+    const json = (file: FilePath): unknown[][] =>
+      read(file.path)
+        .trimEnd()
+        .split('\n')
+        .map((line) => {
+          const { event, time, log } = JSON.parse(line) as Record<string, unknown>
+          return [event, time, log]
+        })
+    assert.deepEqual(json(mainlog_json), [
+      ['reception', '1970-01-01T00:50:00.000Z', undefined],
+      ['heartbeat', '1970-01-01T01:23:20.000Z', 'mainlog'],
+    ])
+    assert.deepEqual(
+      json(rejectlog_json).map(([event]) => event),
+      ['rejection', 'heartbeat'],
+    )
+    assert.equal(read(mainlog.path).split('\n').length, 3)
+  })
+
+  test('an event has one line of JSON in a file, however many logs share it; what is switched off has none', async () => {
+    const all = filePath(fresh())
+    const settings = {
+      name: 'b',
+      bouncelog: undefined,
+      bouncelog_json: all,
+      bouncelog_mode: 0o644,
+      heartbeat: 0,
+    }
+    const switches = { log_inband_bounces: true, log_outofband_bounces: true, log_transient_failures: false }
+    const stanzas = {
+      loggers: [
+        logger({ mainlog_json: all, paniclog_json: all, log_receptions: false }),
+        logger({ name: 'second', mainlog_json: all, log_transient_failures: false }),
+      ],
+      bounceLoggers: [{ ...settings, ...switches, at: logger({}).at }],
+    }
+    const logs = openLogs(stanzas, { clock: () => 0, onError: assert.fail })
+    const { envelope } = reception
+    const rest = { connectionId: 'o', domain: 'd', bytes: 0, retries: 0, stage: 0, remote: '', text: '' }
+    for (const kind of ['permanent-failure', 'transient-failure'] as const)
+      logs.handle({ kind, at: 0, envelope, ...rest })
+    for (const event of [reception, rejection, panic]) logs.handle(event)
+    await logs.close()
+    const lines = read(all.path).trimEnd().split('\n')
+    assert.deepEqual(
+      lines.map((line) => (JSON.parse(line) as { event: string }).event),
+      ['permanent-failure', 'transient-failure', 'reception', 'panic'],
+    )
+  })
+
+  test('lines of JSON that cannot be written are counted, and cost no others', async () => {
+    writeFileSync(path.join(folder, 'full'), '')
+    const paniclog = filePath(fresh())
+    const { logs, errors } = open([
+      logger({ paniclog, paniclog_json: filePath(path.join(folder, 'full', 'x')) }),
+    ])
+    for (let index = 0; index < 20; index++) logs.handle(panic)
+    await logs.close()
+    assert.equal(read(paniclog.path).split('\n').length, 21)
+    assert.equal(logs.droppedLines, 20)
+    assert.equal(errors.filter((error) => error.includes('cannot write')).length, 1)
+  })
+
   test('new stanzas keep the files that they share with the old, and close the others', async () => {
     const [kept, gone, added] = [fresh(), fresh(), fresh()].map(filePath) as [FilePath, FilePath, FilePath]
     const { logs } = open([logger({ paniclog: kept, mainlog: gone })])

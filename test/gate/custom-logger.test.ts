@@ -1,7 +1,7 @@
-/** custom_logger on a running gate: from the configuration and a client's message to the lines in the files. */
+/** Lines of custom_logger and lines of JSON on a running gate: from the configuration and a client's message to the files. */
 
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { SmtpClient } from '../support/smtp-client.ts'
@@ -28,6 +28,9 @@ const CONF = (): string => `
   scriptlet "scriptlet" { script "mod" { source = "mod.lua" } }
   ESMTP_Listener {
     Open_Relay = true
+    SMTP_Extensions = ( "AUTH PLAIN" "SMTPUTF8" )
+    AuthPlainParameters = [ uri = "file://FOLDER/users" log_authentication = true ]
+    Auth_Failure_Delay = 0
     TLS_Certificate = "pki/server.pem" TLS_Key = "pki/server.key" TLS_Client_CA = "pki/ca.pem"
     Listen "127.0.0.1:0" { Use_SSL = true }
   }
@@ -40,7 +43,19 @@ const CONF = (): string => `
     delivery_format = "D|%i|%h{Subject}|%H|%local_ip|%outbound_tls|%outbound_tls_type|%outbound_tls_protocol|%n"
     permanent_failure_format = "P|%i|%h{Subject}|%s|%C|%n"
     rejection_format = "X|%H|%M|%n"
-  }`
+  }
+  custom_logger "own" {
+    mainlog = "log/own.jsonl"
+    sanitize = "json"
+    reception_format = '{"at": %t, "id": "%i", "subject": "%h{Subject}", "octets": %B}'
+  }
+  ec_logger "l" {
+    mainlog = "log/main" rejectlog = "log/reject" acctlog = "log/acct" heartbeat = 0
+    mainlog_json = "log/main.jsonl" rejectlog_json = "log/reject.jsonl" acctlog_json = "log/acct.jsonl"
+    mainlog_mode = 0600
+  }
+  bounce_logger "b" { bouncelog = "log/bounce" bouncelog_json = "log/bounce.jsonl" heartbeat = 0 }
+  tls_log "t" { tlslog = "log/tls.jsonl" }`
 
 before(async () => {
   const pki = await testPki()
@@ -50,7 +65,7 @@ before(async () => {
   })
   gate = await startTestGate({
     pki,
-    files: { 'mod.lua': SCRIPT },
+    files: { 'mod.lua': SCRIPT, users: 'ann:hunter2\n' },
     conf: CONF(),
   })
 })
@@ -122,4 +137,98 @@ test('a reload puts a new format in force', async () => {
   await gate.event('delivery', ({ domain }) => domain === 'late.test')
   await gate.server.reload()
   assert.match(lines('deliveries').at(-1) ?? '', /^new yes\|/)
+})
+
+type Json = Readonly<Record<string, unknown>>
+const json = (name: string): Json[] => lines(`${name}.jsonl`).map((line) => JSON.parse(line) as Json)
+
+/** By event: its keys in docs/json-lines.md, and those that may be absent. */
+function documented(): ReadonlyMap<
+  string,
+  { readonly all: readonly string[]; readonly always: readonly string[] }
+> {
+  const page = readFileSync(path.join(import.meta.dirname, '../../docs/json-lines.md'), 'utf8')
+  const sections = page.split(/^## /m).slice(1)
+  const entries = sections.flatMap((section) => {
+    const [title = ''] = section.split('\n')
+    const rows = [...section.matchAll(/^\| `(\w+)`( \(may be absent\))? \|/gm)]
+    const all = rows.map(([, key = '']) => key)
+    const always = rows.filter(([, , absent]) => absent === undefined).map(([, key = '']) => key)
+    return [...title.matchAll(/`([^`]+)`/g)].map(([, kind = '']) => [kind, { all, always }] as const)
+  })
+  return new Map(entries)
+}
+
+test('beside each line there is one of JSON, with the keys that are documented', async () => {
+  await send('"a b|@"@example.test', 'Subject: caf\xc3\xa9 \xe9 "\\|\n\t\xe2\x80\xa8{')
+  const { envelope } = await gate.event(
+    'delivery',
+    ({ envelope: { recipient } }) => recipient.local === 'a b|@',
+  )
+  const { clients } = await testPki()
+  const client = await SmtpClient.connectTls(gate.address(), clients.valid)
+  await client.reply()
+  await client.ehlo()
+  for (const [password, code] of [
+    ['hunter3', /^535/],
+    ['hunter2', /^235/],
+  ] as const)
+    assert.match(
+      await client.command(`AUTH PLAIN ${Buffer.from(`\0ann\0${password}`).toString('base64')}`),
+      code,
+    )
+  assert.match(await client.command('MAIL FROM:<\xff"}\x01@a.test>'), /^5/)
+  await client.command('QUIT')
+  await gate.event('decision', ({ end }) => end?.how === 'quit')
+  await gate.server.reload()
+
+  const pages = documented()
+  for (const name of ['main', 'reject', 'acct', 'bounce']) {
+    const all = json(name)
+    assert.ok(all.length > 0, name)
+    assert.equal(all.length, lines(name).length, `${name} has as many lines of either kind`)
+    for (const line of all) {
+      const { all: known = [], always = [] } = pages.get(String(line['event'])) ?? {}
+      assert.deepEqual(
+        [Object.keys(line).filter((key) => !known.includes(key)), always.filter((key) => !(key in line))],
+        [[], []],
+        JSON.stringify(line),
+      )
+    }
+  }
+  const events = ['main', 'reject', 'acct', 'bounce'].flatMap((name) => json(name).map(({ event }) => event))
+  assert.deepEqual(
+    new Set(events),
+    new Set(['reception', 'delivery', 'permanent-failure', 'rejection', 'authentication']),
+  )
+  assert.equal(statSync(path.join(gate.folder, 'log/main.jsonl')).mode & 0o777, 0o600)
+  assert.doesNotMatch(lines('acct.jsonl').join(), /hunter/)
+
+  const [taken, gone] = json('main').filter(({ message }) => message === envelope.id)
+  assert.equal(taken?.['recipient'], '"a b|@"@example.test')
+  assert.equal(taken?.['connection'], gone?.['connection'])
+  const decision = json('tls').find(({ connection }) => connection === taken?.['connection'])
+  assert.deepEqual([decision?.['event'], decision?.['subject']], ['decision', 'CN=client-valid.example'])
+  assert.deepEqual([gone?.['remote'], gone?.['outbound_tls_protocol']], ['127.0.0.1', 'TLSv1.3'])
+  const [bounce] = json('bounce')
+  assert.deepEqual([bounce?.['event'], bounce?.['class']], ['permanent-failure', 10])
+  assert.equal(bounce?.['text'], '550 5.1.1 no|such user')
+  assert.deepEqual(
+    json('acct').map(({ user, status }) => [user, status]),
+    [
+      ['ann', 'fail'],
+      ['ann', 'pass'],
+    ],
+  )
+  const refused = json('reject').at(-1)
+  assert.equal(typeof refused?.['code'], 'number')
+  const context = refused?.['connection_context'] as Json | undefined
+  assert.equal(context?.['auth_user'], 'ann')
+  const own = json('own').find(({ id }) => id === envelope.id)
+  assert.deepEqual(own, {
+    at: Math.floor(envelope.receivedAt / 1000),
+    id: envelope.id,
+    subject: 'café \\xe9 "\\|\t\u2028{',
+    octets: envelope.size,
+  })
 })
