@@ -33,6 +33,44 @@ export function byLogs(node: OperatorNode): Account {
   return sum.all
 }
 
+type JsonLine = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** The same, from their lines of JSON alone. */
+export function byJson(node: OperatorNode): Account {
+  const sum = new Tally()
+  const outcomes = {
+    delivery: 'delivered',
+    'transient-failure': 'transient',
+    'permanent-failure': 'permanent',
+  }
+  for (const line of jsonOf(node, 'mainlog')) {
+    const { event, protocol, tls = '', size } = line
+    if (event === 'reception') {
+      sum.add(`received ${protocol} ${tls}`)
+      sum.add('octets', Number(size))
+    } else sum.add(`attempt ${outcomes[event as keyof typeof outcomes]}`)
+  }
+  for (const { state, code } of jsonOf(node, 'rejectlog')) sum.add(`refused ${state} ${code}`)
+  for (const { event, status } of jsonOf(node, 'acctlog'))
+    if (event === 'authentication') sum.add(`login ${status}`)
+  for (const { module } of jsonOf(node, 'paniclog')) sum.add(`panic ${module}`)
+  for (const decision of decisionsOf(node)) addDecision(sum, decision)
+  return sum.all
+}
+
+/** Failures of deliveries, as `failuresBy` has them; of an answer in ASCII. */
+export function failuresByJson(node: OperatorNode): readonly string[] {
+  return jsonOf(node, 'bouncelog')
+    .map(({ event, message, batch, outbound_connection: connection, text }) =>
+      [message, batch, connection, event === 'transient-failure' ? 'T' : 'B', text].join('@'),
+    )
+    .toSorted()
+}
+
+function jsonOf(node: OperatorNode, log: string): readonly JsonLine[] {
+  return node.log(`json-${log}`).map((line) => JSON.parse(line) as JsonLine)
+}
+
 function addDecision(sum: Tally, decision: Decision): void {
   const { verify_mode: mode, outcome, listen, cause, protocol, resumed, issuer } = decision
   if (decision['require_tls_shadow'] !== undefined) sum.add(`shadow would-refuse no-tls ${listen}`)

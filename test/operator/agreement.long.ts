@@ -12,10 +12,12 @@ import { cheapHash } from '../support/cheap-hash.ts'
 import { SmtpSink } from '../support/smtp-sink.ts'
 import {
   type Account,
+  byJson,
   byLogs,
   byMetrics,
   decisionsAgainstLogs,
   failuresBy,
+  failuresByJson,
   mailboxes,
   outcomesByConsole,
   outcomesByLog,
@@ -61,8 +63,11 @@ Partner "acme" { SAN_DNS = "client-valid.example" Issuer_Certificate = "pki/ca.p
 Control_Listener "ops" { Listen "FOLDER/control" { } }
 HTTP_Listener "web" { Listen "127.0.0.1:0" { } }
 scriptlet "scriptlet" { script "p" { source = "policy.ts" } }
-ec_logger "l" { mainlog = "mainlog" rejectlog = "rejectlog" paniclog = "paniclog" acctlog = "acctlog" heartbeat = 0 }
-bounce_logger "b" { bouncelog = "bouncelog" heartbeat = 0 }
+ec_logger "l" {
+  mainlog = "mainlog" rejectlog = "rejectlog" paniclog = "paniclog" acctlog = "acctlog" heartbeat = 0
+  mainlog_json = "json-mainlog" rejectlog_json = "json-rejectlog" paniclog_json = "json-paniclog" acctlog_json = "json-acctlog"
+}
+bounce_logger "b" { bouncelog = "bouncelog" bouncelog_json = "json-bouncelog" heartbeat = 0 }
 tls_log "t" { tlslog = "tlslog" heartbeat = 0 }
 custom_logger "c" {
   mainlog = "custom"
@@ -109,7 +114,8 @@ export const policy = definePolicy({
 })
 `
 
-const LOGS = ['mainlog', 'rejectlog', 'paniclog', 'acctlog', 'bouncelog', 'tlslog', 'custom']
+const WITH_JSON = ['mainlog', 'rejectlog', 'paniclog', 'acctlog', 'bouncelog']
+const LOGS = [...WITH_JSON, ...WITH_JSON.map((name) => `json-${name}`), 'tlslog', 'custom']
 
 let visits: readonly Visit[]
 let sink: SmtpSink
@@ -272,6 +278,12 @@ describe(`over ${MESSAGES} mixed messages`, () => {
         sumOf(logs, name),
       ),
     )
+  })
+
+  test('lines of JSON say what the lines beside them say', () => {
+    assert.deepEqual(byJson(node), logs)
+    for (const name of WITH_JSON) assert.equal(node.log(`json-${name}`).length, node.log(name).length, name)
+    assert.deepEqual(failuresByJson(node), failuresBy(node, 'bouncelog'))
   })
 
   test('each decision record has the refusals and messages that the other logs have of its connection', () => {
