@@ -9,7 +9,7 @@ import type { MessageOutcome, SpfOutcome } from './outcome.ts'
 import { type KeyWish, ScriptKeys } from './script-keys.ts'
 import { type BodyHashes, dkimSignature } from './sign.ts'
 import type { ConditionalKey, SigningKeys } from './signing-keys.ts'
-import { checkSpf, type SpfQuestion } from './spf.ts'
+import { checkSpf, prepareSpf, type SpfQuestion } from './spf.ts'
 import { type MessageQuestion, prepareVerification, verifyMessage } from './verify.ts'
 
 /** The modules whose work a key of the context can switch off. */
@@ -41,6 +41,7 @@ export class Authenticity {
       openarc: openarc?.validate === true,
       dmarc: dmarc?.validate === true,
     }
+    if (this.#checks.spf_v1) prepareSpf()
     if (this.#checks.opendkim || this.#checks.openarc || this.#checks.dmarc) prepareVerification()
   }
 

@@ -4,10 +4,21 @@
  * `temperror`.
  */
 
-import { spf } from 'mailauth/lib/spf/index.js'
+import { createRequire } from 'node:module'
+import type * as Spf from 'mailauth/lib/spf/index.js'
 import type { DnsResolver } from '../dns/stub-resolver.ts'
 import { boundedLookup } from './lookups.ts'
 import { type SpfOutcome, type SpfResult, tellable } from './outcome.ts'
+
+const require = createRequire(import.meta.url)
+
+/** Read when it is needed, with some two hundred modules under it: most processes ask for no SPF. */
+const library = (): typeof Spf => require('mailauth/lib/spf/index.js') as typeof Spf
+
+/** Reads the library now, so that no client waits for it. */
+export function prepareSpf(): void {
+  library()
+}
 
 export interface SpfQuestion {
   /** of the client */
@@ -56,7 +67,7 @@ async function evaluate(
   if (sender !== undefined && tellable(sender.domain) === undefined) return 'none'
   if (sender === undefined && !(tellable(helo)?.includes('.') ?? false)) return 'none'
   try {
-    const { status } = await spf({
+    const { status } = await library().spf({
       ip: address,
       helo: tellable(helo) ?? 'unknown',
       sender: sender === undefined ? '' : `${sender.local.slice(0, MAX_LOCAL)}@${sender.domain}`,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -29,4 +29,25 @@ test('bin/postern finds its own Node.js and source through links to it, to its f
   symlinkSync('../../folder/postern', path.join(inner, 'both'))
   const programs = ['folder/postern', 'a b/inner/direct', 'a b/inner/relative', 'a b/inner/both']
   for (const program of programs) assert.equal(version(path.join(folder, program)), readVersion(), program)
+})
+
+test('what Node keeps for the next start lies with the program, and only where the program is ours', () => {
+  const root = path.join(folder, 'installed')
+  const modules = path.join(root, 'node_modules')
+  mkdirSync(path.join(modules, '.bin'), { recursive: true })
+  mkdirSync(path.join(root, 'bin'))
+  copyFileSync(path.join(bin, 'postern'), path.join(root, 'bin', 'postern'))
+  writeFileSync(path.join(modules, '.bin', 'node'), '#!/bin/sh\necho "$NODE_COMPILE_CACHE"\n', {
+    mode: 0o755,
+  })
+  const cache = (env: Readonly<Record<string, string>> = {}): string => {
+    const program = path.join(root, 'bin', 'postern')
+    const run = spawnSync('/bin/sh', [program], { encoding: 'utf8', env: { PATH: '/usr/bin:/bin', ...env } })
+    return run.stdout.trim()
+  }
+  assert.equal(cache(), path.join(modules, '.cache', 'node'))
+  assert.equal(cache({ NODE_COMPILE_CACHE: '/elsewhere' }), '/elsewhere', 'who has chosen a place keeps it')
+  if (process.getuid?.() !== 0) return
+  chownSync(modules, 65_534, 65_534)
+  assert.equal(cache(), '', 'nothing of root is left in somebody else’s folder')
 })

@@ -7,12 +7,15 @@
  * may.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { PageSettings } from '../config/settings.ts'
 import { type AnsweredNames, isAnswered } from './host-names.ts'
 import type { OperatorPage } from './page/page.ts'
 import { isAuthorized, type Visitor } from './visitor.ts'
+
+// not imported: an import reads all that node:http has, which brings in undici
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface WebLimits {
   readonly connections: number

@@ -3,14 +3,12 @@
  * all of it; once a status has come it stands, whatever happens to the rest of the answer, of which little is read.
  */
 
-import {
-  type ClientRequest,
-  type Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-} from 'node:http'
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http'
 import { type Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { StoredContent } from '../../spool/spool.ts'
+
+// not imported: an import reads all that node:http has, which brings in undici
+const { request: httpRequest } = process.getBuiltinModule('node:http')
 
 export interface PostRequest {
   readonly url: URL

@@ -6,7 +6,7 @@
  * the receiver had just closed, at once.
  */
 
-import { Agent as HttpAgent } from 'node:http'
+import type { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { WebhookSettings } from '../../config/settings-delivery.ts'
 import { Turns } from '../../dns/turns.ts'
@@ -18,6 +18,9 @@ import { envelopeHeader, tellableEnvelope } from './envelope-header.ts'
 import type { WebhookFiles, WebhookMaterial } from './material.ts'
 import { type PostRequest, post } from './post.ts'
 import { signatureOf } from './signature.ts'
+
+// not imported: an import reads all that node:http has, which brings in undici
+const http = process.getBuiltinModule('node:http')
 
 interface Target {
   readonly url: URL
@@ -120,7 +123,7 @@ function agentOf({ url, max_concurrent }: WebhookSettings, { tls }: WebhookFiles
     maxFreeSockets: max_concurrent,
     timeout: IDLE_MS,
   }
-  if (!/^https:/i.test(url)) return new HttpAgent(pool)
+  if (!/^https:/i.test(url)) return new http.Agent(pool)
   return new HttpsAgent({
     ...pool,
     // never nothing, which would mean Node's own roots

@@ -6,8 +6,10 @@
  */
 
 import { readFileSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { isIP } from 'node:net'
-import { DatabaseError, Pool, type PoolClient, type PoolConfig, Query, type QueryConfig } from 'pg'
+import type * as Pg from 'pg'
+import type { Pool, PoolClient, PoolConfig, QueryConfig } from 'pg'
 import type { DatasourceSettings, PostgresLogin } from '../../config/settings.ts'
 import {
   DatasourceError,
@@ -19,6 +21,11 @@ import {
   type Driver,
 } from './driver.ts'
 import { bind } from './statement.ts'
+
+const require = createRequire(import.meta.url)
+
+/** Read with the first connection: most configurations have no PostgreSQL. */
+const library = (): typeof Pg => require('pg') as typeof Pg
 
 const IDLE_MS = 30_000
 
@@ -90,7 +97,7 @@ export class PostgresDriver implements Driver {
 
   #makePool(): Pool {
     const { host, port, database, user, password, connectTimeout, applicationName } = this.#login
-    const pool = new Pool({
+    const pool = new (library().Pool)({
       host,
       port,
       database,
@@ -133,7 +140,7 @@ function ask(client: PoolClient, { text, values, maxRows }: Asked, signal: Abort
   return new Promise((resolve, reject) => {
     const rows: DbValue[][] = []
     const config: QueryConfig & typeof EXTENDED = { text, values: [...values], ...EXTENDED }
-    const query = new Query<DbValue[]>(config)
+    const query = new (library().Query)<DbValue[]>(config)
     const late = (): void => reject(new Error('no answer in time'))
     signal.addEventListener('abort', late, { once: true })
     query.on('row', (row) => {
@@ -189,7 +196,7 @@ function parserOf(type: number): Parser {
 
 /** the server's own code, when it is an error of the server */
 function sqlState(error: unknown): string | undefined {
-  return error instanceof DatabaseError ? error.code : undefined
+  return error instanceof library().DatabaseError ? error.code : undefined
 }
 
 /** Classes of errors whose messages speak of names and never of values: PostgreSQL appendix A. */

@@ -5,9 +5,12 @@
  * wrong is an `OcspFault` in words for the log. The caller's signal ends the wait.
  */
 
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { OcspFault } from './fault.ts'
+
+// not imported: an import reads all that node:http has, which brings in undici
+const { request: httpRequest } = process.getBuiltinModule('node:http')
 
 export interface Address {
   readonly url: string

@@ -3,9 +3,12 @@
  * certificate has to verify against the system's roots. The response is bounded, and the whole has a deadline.
  */
 
-import { type IncomingMessage, request as requestPlain } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { getCACertificates } from 'node:tls'
+
+// not imported: an import reads all that node:http has, which brings in undici
+const { request: requestPlain } = process.getBuiltinModule('node:http')
 
 export interface HttpRequest {
   readonly method: string
