@@ -22,7 +22,8 @@ export function capabilities(session: Session): string[] {
   if (mayUse(session, 'XCLIENT')) lines.push('XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT')
   if (mayUse(session, 'XREMOTEIP')) lines.push('XREMOTEIP')
   if (mayUse(session, 'XSETCONTEXT')) lines.push('XSETCONTEXT')
-  return session.capabilities.apply([...lines, ...verbatim(session)], (keyword) => OWN.has(keyword))
+  const others = listOf(options.smtp_extensions).verbatim
+  return session.capabilities.apply([...lines, ...others], (keyword) => OWN.has(keyword))
 }
 
 /** Extensions that are there for whoever lists them (RFC 2034, RFC 3461, RFC 3030, RFC 6531). */
@@ -30,7 +31,7 @@ const BY_LIST = ['ENHANCEDSTATUSCODES', 'DSN', 'CHUNKING', 'SMTPUTF8'] as const
 
 /** Whether SMTP_Extensions lists a word, in any case. */
 export function listed({ scope }: Pick<Session, 'scope'>, extension: string): boolean {
-  return scope.options.smtp_extensions.some((text) => normalise(text) === extension)
+  return listOf(scope.options.smtp_extensions).words.has(extension)
 }
 
 /** By which a proxy says who its client is, and what it knows of it. */
@@ -51,9 +52,27 @@ export function offersStartTls(session: Session): boolean {
   return session.services.tls.offers(session.scope)
 }
 
-/** Other listed words are announced as they are written, as Momentum does. */
-function verbatim(session: Session): string[] {
-  return session.scope.options.smtp_extensions
+/** What an SMTP_Extensions says. */
+interface ExtensionList {
+  readonly words: ReadonlySet<string>
+  /** other words, announced as they are written, as Momentum does */
+  readonly verbatim: readonly string[]
+}
+
+/** A list of the configuration is read once: every EHLO asks ten questions of it. */
+const lists = new WeakMap<readonly string[], ExtensionList>()
+
+function listOf(extensions: readonly string[]): ExtensionList {
+  let list = lists.get(extensions)
+  if (list === undefined) {
+    list = { words: new Set(extensions.map(normalise)), verbatim: verbatim(extensions) }
+    lists.set(extensions, list)
+  }
+  return list
+}
+
+function verbatim(extensions: readonly string[]): string[] {
+  return extensions
     .filter((text) => {
       const keyword = normalise(text)
       return keyword !== '' && !OWN.has(keyword.split(' ')[0] ?? '') && /^[\x20-\x7e]+$/.test(text)

@@ -6,8 +6,20 @@ import type { MechanismRow } from './mechanism.ts'
 import type { MechanismName } from './mechanism-name.ts'
 import { MECHANISMS } from './mechanisms.ts'
 
+/** What each scope has is read once: every EHLO inside TLS asks for it. */
+const configured = new WeakMap<InboundScope, readonly MechanismRow[]>()
+
 /** The mechanisms that SMTP_Extensions lists and that have their parameters; says nothing about who asks. */
-export function configuredMechanisms({ options }: InboundScope): readonly MechanismRow[] {
+export function configuredMechanisms(scope: InboundScope): readonly MechanismRow[] {
+  let rows = configured.get(scope)
+  if (rows === undefined) {
+    rows = readMechanisms(scope)
+    configured.set(scope, rows)
+  }
+  return rows
+}
+
+function readMechanisms({ options }: InboundScope): readonly MechanismRow[] {
   const named = new Set(
     options.smtp_extensions.flatMap((text) => {
       const [verb, ...names] = text.trim().toUpperCase().split(/\s+/)
