@@ -332,7 +332,7 @@ function tellDiscard(
 }
 
 /** Refusals inside belong to this state. */
-async function inState<T>(state: ReceptionState, work: () => Promise<T>): Promise<T> {
+async function inState<T>(state: ReceptionState, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {

@@ -65,11 +65,13 @@ export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Comm
       const informed = row.inform?.(session, args)
       if (informed === undefined && !session.services.policy.wants(phase))
         return row.proceed(session, args, UNASKED)
-      const asked = async (): Promise<Answer> => {
-        await informed
-        return await consult(session, phase, given)
-      }
-      return asked().then((answer) => row.proceed(session, args, answer))
+      const asked =
+        informed === undefined
+          ? consult(session, phase, given)
+          : informed.then(() => consult(session, phase, given))
+      return asked instanceof Promise
+        ? asked.then((answer) => row.proceed(session, args, answer))
+        : row.proceed(session, args, asked)
     },
   }
 }

@@ -24,35 +24,64 @@ export type Answer =
 const PROCEED: Answer = { kind: 'proceed', reply: undefined }
 
 /**
- * Asks about one phase.
+ * Asks about one phase. A promise only where there is something to wait for.
  * @throws Refusal when policy refuses
  * @throws ClientGoneError when the client left during a tarpit
  */
-export async function consult<P extends AnyPhase>(
+export function consult<P extends AnyPhase>(
   session: Session,
   phase: P,
   facts: AnyFacts[P],
-): Promise<Answer> {
+): Answer | Promise<Answer> {
   const { policy, policyTime } = session.services
   if (!policy.wants(phase)) return PROCEED
   const began = performance.now()
+  let verdict: Verdict | Promise<Verdict>
+  try {
+    verdict = policy.ask(phase, facts)
+  } catch (error) {
+    throw failed(session, phase, error)
+  }
+  if (verdict instanceof Promise) return awaited(session, phase, { verdict, began })
+  policyTime?.(phase, performance.now() - began)
+  return conclude(session, phase, verdict)
+}
+
+async function awaited(
+  session: Session,
+  phase: AnyPhase,
+  asked: { readonly verdict: Promise<Verdict>; readonly began: number },
+): Promise<Answer> {
+  // what waits is told when the client is gone
+  watch(session)
   let verdict: Verdict
   try {
-    const asked = policy.ask(phase, facts)
-    // what waits is told when the client is gone
-    if (asked instanceof Promise) watch(session)
-    verdict = await asked
+    verdict = await asked.verdict
   } catch (error) {
-    tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
-    throw temporaryIssue(session)
+    throw failed(session, phase, error)
   } finally {
-    policyTime?.(phase, performance.now() - began)
+    session.services.policyTime?.(phase, performance.now() - asked.began)
   }
+  return await conclude(session, phase, verdict)
+}
+
+function conclude(session: Session, phase: AnyPhase, verdict: Verdict): Answer | Promise<Answer> {
   session.decision.answered(phase, verdict)
-  const settled = verdict.kind === 'tarpit' ? await servePenance(session, verdict) : verdict
+  if (verdict.kind === 'tarpit')
+    return servePenance(session, verdict).then((settled) => follow(session, settled))
+  return follow(session, verdict)
+}
+
+function follow(session: Session, settled: Exclude<Verdict, { kind: 'tarpit' }>): Answer {
   // first, because a refusal ends here and the pathway holds all the same
   followPathway(session)
   return judge(session, settled)
+}
+
+/** Not foreseen: policy never throws. */
+function failed(session: Session, phase: AnyPhase, error: unknown): Error {
+  tellPanic(session, 'policy', `phase ${phase}: ${error instanceof Error ? error.message : String(error)}`)
+  return temporaryIssue(session)
 }
 
 /** The reply to whatever went wrong inside policy (Momentum: message-responses). */
