@@ -27,12 +27,6 @@ export interface ContextFacts {
   readonly ciphers: string | undefined
 }
 
-/** What a handshake chooses its context by. */
-interface Choice {
-  readonly secureContext: SecureContext
-  readonly contextFor?: ((name: string) => SecureContext | undefined) | undefined
-}
-
 interface Entry {
   readonly context: SecureContext
   readonly facts: ContextFacts | undefined
@@ -96,22 +90,10 @@ export class ContextCache {
     this.#weight = 0
   }
 
-  /** The same choice, which remembers the context that it ends in; `hold` counts a session with it until it closes. */
-  following<Options extends Choice>(
-    options: Options,
-  ): Options & { readonly hold: (socket: TLSSocket) => void } {
-    let chosen = options.secureContext
-    const { contextFor } = options
-    return {
-      ...options,
-      contextFor: contextFor && ((name: string) => (chosen = contextFor(name) ?? options.secureContext)),
-      hold: (socket) => {
-        if (socket.destroyed) return
-        const context = chosen
-        this.#count(context, 1)
-        socket.on('close', () => this.#count(context, -1))
-      },
-    }
+  /** Counts a session with its context until its socket closes. */
+  hold(context: SecureContext, socket: TLSSocket): void {
+    this.#count(context, 1)
+    socket.on('close', () => this.#count(context, -1))
   }
 
   #count(context: SecureContext, change: 1 | -1): void {

@@ -30,13 +30,13 @@ import type { ServerCertificate } from './material.ts'
 import type { OcspMemory } from './ocsp/client.ts'
 import { OcspGate, type OcspGateOptions } from './ocsp/gate.ts'
 import { loadResponders, type Responder } from './ocsp/responders.ts'
-import type { TlsFacts, VerifyFailure } from './peer.ts'
+import type { TlsFacts } from './peer.ts'
 import { type Plan, turningPointsOf } from './plan.ts'
 import { PlanContexts } from './plan-contexts.ts'
 import { PolicyFiles } from './policy-files.ts'
 import { type Presented, readClient } from './presented.ts'
-import { type SecondLook, SecondLooks } from './second-look.ts'
-import { judgeSession, type Link, readLink, type SessionJudgement } from './session-facts.ts'
+import { readLink } from './session-facts.ts'
+import { type JudgedSession, SessionJudge } from './session-judge.ts'
 import type { TicketSecret } from './ticket-secret.ts'
 import { type LoadedFiles, loadTlsFiles, serverKey, sniKey, type TlsFiles } from './tls-files.ts'
 import { givesTickets } from './trust.ts'
@@ -83,15 +83,6 @@ export async function loadTls(settings: Settings, options: LoadTlsOptions): Prom
   return new TlsContexts({ ...loaded, diagnostics, responders }, options)
 }
 
-/** A judgement with what it rests on. */
-export interface JudgedSession extends SessionJudgement {
-  /** OpenSSL's first verdict; undefined: no error */
-  readonly failure: VerifyFailure | undefined
-  readonly second: SecondLook
-  /** whether session tickets are given */
-  readonly tickets: boolean
-}
-
 export class TlsContexts implements TlsGate {
   /** what is in force; revocation lists change under `watch` */
   files: TlsFiles
@@ -105,9 +96,9 @@ export class TlsContexts implements TlsGate {
   readonly #withoutTickets = new WeakMap<Plan, Plan>()
   readonly #crlWatch: CrlWatch
   readonly #policyFiles: PolicyFiles
-  readonly #secondLooks = new SecondLooks()
   readonly #certificates = new CertificateMemory()
   readonly #ocsp: OcspGate
+  readonly #judge: SessionJudge
 
   /** Made by `loadTls`. */
   constructor(loaded: LoadedFiles & { readonly responders: readonly Responder[] }, options: LoadTlsOptions) {
@@ -138,6 +129,8 @@ export class TlsContexts implements TlsGate {
       memory: options.previous?.shared.ocsp,
       withheld: options.withheldOcsp,
     })
+    const memory = this.#certificates
+    this.#judge = new SessionJudge({ ocsp: this.#ocsp, memory, clock: options.clock })
     // without its predecessor, which would hold on to its own
     this.#options = { ticketSecret: options.ticketSecret, events: options.events, clock: options.clock }
   }
@@ -205,7 +198,10 @@ export class TlsContexts implements TlsGate {
     }
     let plan = own
     try {
-      plan = await this.#adjust(own, adjustments)
+      plan =
+        adjustments.parameters === undefined
+          ? this.#plain(own, adjustments)
+          : await this.#adjust(own, adjustments)
       return await this.#shake(socket, plan)
     } catch (error) {
       socket.destroy()
@@ -217,12 +213,12 @@ export class TlsContexts implements TlsGate {
   }
 
   async #shake(raw: Socket, plan: Plan): Promise<SecureConnection & { readonly socket: TLSSocket }> {
-    const options = this.#cache.following(this.#handshakeOptions(plan, plan.mode))
+    const options = this.#handshakeOptions(plan, plan.mode)
     const socket = await handshake(raw, options)
-    options.hold(socket)
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
-    const judged = this.#judge(plan, readLink(socket), this.#presentedBy(socket, plan))
-    const { facts, chain, leaf } = await untilClosed(socket, judged)
+    this.#cache.hold(socket.chosenContext, socket)
+    const judged = this.#judge.judge(plan, readLink(socket), this.#presentedBy(socket, plan))
+    const { facts, chain, leaf } = judged instanceof Promise ? await untilClosed(socket, judged) : judged
     if (socket.destroyed) throw new TlsHandshakeError('connection closed during the handshake')
     return { socket, facts, chain, leaf, sources: trustSources(plan) }
   }
@@ -230,36 +226,6 @@ export class TlsContexts implements TlsGate {
   /** Where tickets are given, the leaf and OpenSSL's code decide alone: a ticket carries no more. */
   #presentedBy(socket: TLSSocket, { mode, tickets }: Plan): Presented {
     return readClient(socket, { mode, wholeChain: !tickets, memory: this.#certificates })
-  }
-
-  async #judge(plan: Plan, link: Link, presented: Presented): Promise<JudgedSession> {
-    const { clock } = this.#options
-    const { mode, modeFrom, scope } = plan
-    const second = await this.#secondLooks.look(presented, { ...plan, options: scope.options }, clock())
-    const { facts: judged, chain } = judgeSession(link, presented, {
-      mode,
-      modeFrom,
-      cas: plan.cas,
-      crls: plan.crls,
-      maxDepth: scope.options.tls_verify_depth,
-      second,
-      memory: this.#certificates,
-      now: clock(),
-    })
-    const facts = await this.#askOcsp(plan, presented, judged)
-    // OpenSSL sees to this; whatever may slip past it ends here
-    if (mode === 'require' && facts.peer.kind === 'anonymous') {
-      throw new TlsHandshakeError('peer did not return a certificate')
-    }
-    return { leaf: presented.leaf, facts, chain, second, failure: presented.failure, tickets: plan.tickets }
-  }
-
-  async #askOcsp(plan: Plan, { leaf, sent, resumed }: Presented, facts: TlsFacts): Promise<TlsFacts> {
-    const { tls_client_ocsp: asks, tls_client_ocsp_mode: mode } = plan.scope.options
-    if (!asks || leaf === undefined) return facts
-    const { cas, crls } = plan
-    const now = this.#options.clock()
-    return await this.#ocsp.judge(facts, { leaf, sent, resumed, cas, lists: crls?.parsed, now }, mode)
   }
 
   /**
@@ -280,12 +246,12 @@ export class TlsContexts implements TlsGate {
     try {
       const link = readLink(socket)
       const presented = asked
-        ? await this.#secondLooks.verifier(plan).present(chain, 'clientAuth')
+        ? await this.#judge.verifier(plan).present(chain, 'clientAuth')
         : this.#presentedBy(socket, plan)
       if (asked && presented.leaf === undefined) {
         throw new TlsHandshakeError(presented.failure?.message ?? 'the certificate cannot be read')
       }
-      return { socket, ...(await this.#judge(plan, link, presented)) }
+      return { socket, ...(await this.#judge.judge(plan, link, presented)) }
     } catch (error) {
       socket.destroy()
       throw error
@@ -308,8 +274,9 @@ export class TlsContexts implements TlsGate {
   }
 
   /** The plan with what policy wants for one handshake. @throws TlsHandshakeError */
-  async #adjust(plan: Plan, { withoutTickets = false, parameters }: HandshakeAdjustments): Promise<Plan> {
-    if (parameters === undefined) return withoutTickets ? this.#ticketless(plan) : plan
+  async #adjust(plan: Plan, adjustments: HandshakeAdjustments): Promise<Plan> {
+    const { parameters } = adjustments
+    if (parameters === undefined) return this.#plain(plan, adjustments)
     const { server, cas } = await this.#policyFiles.load(parameters)
     const options =
       parameters.ciphers === undefined
@@ -329,6 +296,11 @@ export class TlsContexts implements TlsGate {
       tickets: false,
       turningPoints: [...plan.turningPoints, ...turningPointsOf(cas)],
     }
+  }
+
+  /** Where policy sets no parameters. */
+  #plain(plan: Plan, { withoutTickets = false }: HandshakeAdjustments): Plan {
+    return withoutTickets ? this.#ticketless(plan) : plan
   }
 
   #ticketless(plan: Plan): Plan {

@@ -29,7 +29,7 @@ export interface HandshakeOptions {
 const LINGER = 1000
 
 /** @throws TlsHandshakeError */
-export async function handshake(raw: Socket, options: HandshakeOptions): Promise<TLSSocket> {
+export async function handshake(raw: Socket, options: HandshakeOptions): Promise<ServerSocket> {
   // without a handle Node would wrap the dead socket in a stream and wait for ever
   if (raw.destroyed || raw.readableEnded) {
     raw.destroy()
@@ -38,36 +38,7 @@ export async function handshake(raw: Socket, options: HandshakeOptions): Promise
   raw.pause()
   // errors of the raw socket also reach the TLS socket
   raw.on('error', ignore)
-  const socket = new ServerSocket(raw, options)
-  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>()
-  let failure: TlsHandshakeError | undefined
-  const fail = (error: TlsHandshakeError): void => {
-    failure ??= error
-  }
-  const deadline = startDeadline(options.timeout, () => {
-    fail(new TlsHandshakeError('handshake timeout'))
-    socket.destroy()
-  })
-  const failed = (error: Error): void => fail(describe(error))
-  const closed = (): void => {
-    clearTimeout(deadline)
-    reject(failure ?? new TlsHandshakeError('connection closed during the handshake'))
-  }
-  socket.on('_tlsError', failed).on('error', failed).on('close', closed)
-  socket.once('secure', () => {
-    clearTimeout(deadline)
-    socket.established()
-    // an idle session is not to hold what only its handshake needed
-    socket.off('_tlsError', failed).off('error', failed).off('close', closed)
-    // Node leaves TLS errors after the handshake to the server object, which is not used here
-    socket.on('_tlsError', destroyWith).on('error', ignore)
-    resolve(socket)
-  })
-  return await promise
-}
-
-function destroyWith(this: TLSSocket, error: Error): void {
-  this.destroy(error)
+  return await new Promise((resolve, reject) => new ServerSocket(raw, options).shake({ resolve, reject }))
 }
 
 /** What has to be waited for, as long as the client is there to hear of it. @throws TlsHandshakeError */
@@ -82,26 +53,79 @@ export async function untilClosed<T>(socket: Socket, work: Promise<T>): Promise<
   }
 }
 
+/** Where a handshake ends; an idle session is not to hold what only its handshake needed. */
+interface Attempt {
+  readonly resolve: (socket: ServerSocket) => void
+  readonly reject: (error: TlsHandshakeError) => void
+  readonly deadline: NodeJS.Timeout | undefined
+  failure?: TlsHandshakeError
+}
+
 /** A server-side TLSSocket that gives the client time to read why its handshake failed. */
 class ServerSocket extends TLSSocket {
+  /** the one that the client's name led to */
+  chosenContext: SecureContext
   readonly #raw: Socket
+  readonly #timeout: number
+  #attempt: Attempt | undefined
   #established = false
   #finish: (() => void) | undefined
 
-  constructor(raw: Socket, { secureContext, contextFor, mode }: HandshakeOptions) {
+  constructor(raw: Socket, { secureContext, contextFor, mode, timeout }: HandshakeOptions) {
     super(raw, {
       isServer: true,
       secureContext,
       requestCert: mode !== 'none',
       // here this only means that a certificate must be presented (SSL_VERIFY_FAIL_IF_NO_PEER_CERT)
       rejectUnauthorized: mode === 'require',
-      ...(contextFor === undefined ? {} : { SNICallback: callback(contextFor) }),
+      ...(contextFor === undefined
+        ? {}
+        : { SNICallback: callback((name) => this.#choose(contextFor(name))) }),
     })
+    this.chosenContext = secureContext
     this.#raw = raw
+    this.#timeout = timeout
   }
 
-  established(): void {
+  /** Runs the handshake; one of the two is called. */
+  shake(ends: Pick<Attempt, 'resolve' | 'reject'>): void {
+    this.#attempt = { ...ends, deadline: startDeadline(this.#timeout, () => this.#tooLate()) }
+    // functions that all sockets share
+    this.on('_tlsError', failed).on('error', failed).on('close', closed).on('secure', secured)
+  }
+
+  #choose(context: SecureContext | undefined): SecureContext | undefined {
+    this.chosenContext = context ?? this.chosenContext
+    return context
+  }
+
+  #tooLate(): void {
+    if (this.#attempt !== undefined) this.#attempt.failure ??= new TlsHandshakeError('handshake timeout')
+    this.destroy()
+  }
+
+  /** Node leaves TLS errors after the handshake to the server object, which is not used here. */
+  noteFailure(error: Error): void {
+    if (this.#attempt !== undefined) this.#attempt.failure ??= describe(error)
+    else this.destroy(error)
+  }
+
+  noteClose(): void {
+    const attempt = this.#end()
+    attempt?.reject(attempt.failure ?? new TlsHandshakeError('connection closed during the handshake'))
+  }
+
+  noteSecure(): void {
     this.#established = true
+    this.#end()?.resolve(this)
+  }
+
+  /** @returns undefined when it has ended before */
+  #end(): Attempt | undefined {
+    const attempt = this.#attempt
+    this.#attempt = undefined
+    clearTimeout(attempt?.deadline)
+    return attempt
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -134,6 +158,18 @@ class ServerSocket extends TLSSocket {
   #closedEarly(): void {
     if (!this.#established && !this.destroyed) this.destroy()
   }
+}
+
+function failed(this: ServerSocket, error: Error): void {
+  this.noteFailure(error)
+}
+
+function closed(this: ServerSocket): void {
+  this.noteClose()
+}
+
+function secured(this: ServerSocket): void {
+  this.noteSecure()
 }
 
 type SniCallback = (name: string, done: (error: Error | null, context?: SecureContext) => void) => void

@@ -53,12 +53,17 @@ export class SecondLooks {
   readonly #verifiers = new Map<string, ChainVerifier>()
 
   /** Never throws for what a client sent: what cannot be verified is not. */
-  async look(presented: Presented, basis: SecondLookBasis, now: number): Promise<SecondLook> {
-    const { tls_client_eku: eku, tls_client_crl_mode: mode } = basis.options
-    const { leaf, sent, resumed, failure } = presented
-    const soft = mode === 'soft' && basis.crls !== undefined
+  look(presented: Presented, basis: SecondLookBasis, now: number): SecondLook | Promise<SecondLook> {
+    const { resumed, failure } = presented
     // a resumed session tells nothing of the intermediates
-    if ((eku === 'clientAuth' && !soft) || failure === undefined || resumed) return NOTHING
+    return failure === undefined || resumed ? NOTHING : this.#lookAgain(presented, basis, now)
+  }
+
+  async #lookAgain(presented: Presented, basis: SecondLookBasis, now: number): Promise<SecondLook> {
+    const { tls_client_eku: eku, tls_client_crl_mode: mode } = basis.options
+    const { leaf, sent, resumed } = presented
+    const soft = mode === 'soft' && basis.crls !== undefined
+    if (eku === 'clientAuth' && !soft) return NOTHING
     if (leaf === undefined || basis.cas === undefined) return NOTHING
     const chain = [leaf, ...sent].map(({ raw }) => raw)
     const good = async (purpose: Purpose, lists: RevocationLists | undefined): Promise<boolean> =>

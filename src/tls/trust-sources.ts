@@ -24,7 +24,17 @@ interface TrustFiles {
   readonly crls: RevocationLists | undefined
 }
 
-export function trustSources({ mode, modeFrom, caPath, cas, crlPath, crls }: TrustFiles): TrustSources {
+/** What was put together before: one plan serves many handshakes. */
+const known = new WeakMap<TrustFiles, TrustSources>()
+
+/** @param files an object that never changes */
+export function trustSources(files: TrustFiles): TrustSources {
+  const sources = known.get(files) ?? Object.freeze(sourcesOf(files))
+  known.set(files, sources)
+  return sources
+}
+
+function sourcesOf({ mode, modeFrom, caPath, cas, crlPath, crls }: TrustFiles): TrustSources {
   return {
     mode,
     modeFrom,

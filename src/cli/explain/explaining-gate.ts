@@ -10,8 +10,9 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls'
 import type { InboundScope } from '../../config/settings.ts'
 import { openSslCode } from '../../smtp/session-decision.ts'
-import type { JudgedSession, TlsContexts } from '../../tls/contexts.ts'
+import type { TlsContexts } from '../../tls/contexts.ts'
 import { type HandshakeAdjustments, type TlsGate, TlsHandshakeError } from '../../tls/gate.ts'
+import type { JudgedSession } from '../../tls/session-judge.ts'
 
 export interface GateClient {
   /** DER, the client's own certificate first; empty: it has none */
