@@ -34,6 +34,23 @@ test('line ends that are none, and NUL, are refused after the final dot; nothing
   })
 })
 
+test('a large message is kept octet for octet, however the socket cuts it', async () => {
+  const lines = Array.from(
+    { length: 60_000 },
+    (_, n) => `${n % 7 === 0 ? '.' : ''}${n} ${'x'.repeat(n % 70)}\r\n`,
+  )
+  await withClient({}, async (client, host) => {
+    await openData(client)
+    client.sendRaw(`A: b\r\n\r\n${lines.join('').replace(/^\./gm, '..')}.\r\n`)
+    assert.match(await client.reply(), /^250/)
+    const [message] = host.spool.messages()
+    const body: Uint8Array[] = []
+    for await (const piece of (await host.spool.read(message?.envelope.id ?? ''))?.body() ?? [])
+      body.push(piece)
+    assert.ok(Buffer.concat(body).equals(Buffer.from(lines.join(''), 'latin1')))
+  })
+})
+
 test('a header alone is a message, and a hundred Received lines are not too many', async () => {
   await withClient({}, async (client, host) => {
     await openData(client)

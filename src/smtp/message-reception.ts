@@ -13,6 +13,7 @@ import { SpoolFullError } from '../spool/spool.ts'
 import { ChunkScanner } from '../wire/chunk.ts'
 import type { DataViolation } from '../wire/data.ts'
 import { DataDecoder } from '../wire/data.ts'
+import { giveBack } from '../wire/give-back.ts'
 import { HeaderSplitter, headerProblemReplies } from '../wire/header-split.ts'
 import { DataPace } from './data-pace.ts'
 import { describe, Refusal, refuse, spoolFull, tellPanic } from './reject.ts'
@@ -62,6 +63,8 @@ export class MessageReception implements ChunkedReception {
         return
       }
       this.#countUseless(chunk.length)
+      // header and spool have copied what they keep
+      giveBack(chunk)
     }
   }
 

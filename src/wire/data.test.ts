@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DataDecoder } from './data.ts'
 import { DataEncoder } from './encoder.ts'
+import { giveBack } from './give-back.ts'
 
 function decode(text: string) {
   const decoder = new DataDecoder()
@@ -117,4 +118,12 @@ test('sending never puts a lone CR or LF on the wire', () => {
 test('what needs no change is sent as it is, without a copy', () => {
   const chunk = Buffer.from('hello\r\nworld')
   assert.equal(new DataEncoder().encode(chunk), chunk)
+})
+
+test('a large chunk that nobody needs any more is emptied, unless it is a part of something', () => {
+  const octets = Buffer.from(new ArrayBuffer(20_000))
+  giveBack(octets.subarray(0, 10_000))
+  assert.equal(octets.length, 20_000)
+  giveBack(octets)
+  assert.equal(octets.length, 0)
 })

@@ -1,12 +1,16 @@
 /** Bodies under reception share a budget of memory, and large ones take none. */
 
 import assert from 'node:assert/strict'
+import type { FileHandle } from 'node:fs/promises'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { BodyWriter } from '../../src/spool/body-writer.ts'
 import { openSpool } from '../../src/spool/lmdb-spool.ts'
 import type { Spool } from '../../src/spool/spool.ts'
+import { SpoolFullError } from '../../src/spool/spool.ts'
 import { appendAll, bodyOf, bytes, envelope } from './contract.ts'
 
 const made: string[] = []
@@ -116,4 +120,82 @@ test('Large_Message_Threshold says from which size a body has a file of its own'
     assert.equal(await parts(), id === 'small' ? 0 : 1)
   }
   await spool.close()
+})
+
+/** A file whose writes wait until they are let go, and may fail. */
+class SlowFile {
+  written = Buffer.alloc(0)
+  readonly #waiting: { readonly go: () => void; readonly fail: (error: Error) => void }[] = []
+
+  async write(bytes: Uint8Array, from: number, length: number): Promise<{ bytesWritten: number }> {
+    await new Promise<void>((go, fail) => this.#waiting.push({ go, fail }))
+    // a partial write
+    const bytesWritten = Math.min(length, 100_000)
+    this.written = Buffer.concat([this.written, bytes.subarray(from, from + bytesWritten)])
+    return { bytesWritten }
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Lets one write go, or fail. */
+  async go(failure?: Error): Promise<void> {
+    const next = this.#waiting.shift()
+    if (failure === undefined) next?.go()
+    else next?.fail(failure)
+    await setImmediate()
+  }
+}
+
+const slow = async (buffers: boolean) => {
+  // the one that every test here gets is not needed
+  await spool.close()
+  const file = new SlowFile()
+  let room = 0
+  const writer = new BodyWriter(file as unknown as FileHandle, {
+    forFile: (octets) => {
+      room += octets
+    },
+    forBuffers: () => buffers,
+  })
+  return { file, writer, room: () => room }
+}
+
+for (const buffers of [true, false]) {
+  test(`octets reach the file in order, with ${buffers ? '' : 'no '}buffers, partial writes or not`, async () => {
+    const { file, writer, room } = await slow(buffers)
+    const whole = bytes(900_000)
+    const work = (async () => {
+      for (let at = 0; at < whole.length; at += 70_001) await writer.push(whole.subarray(at, at + 70_001))
+      await writer.flush()
+    })()
+    while (file.written.length < whole.length) await file.go()
+    await work
+    assert.ok(file.written.equals(whole))
+    assert.equal(room(), whole.length)
+  })
+}
+
+test('one buffer is filled while the other is written; then whoever brings octets waits', async () => {
+  const { file, writer } = await slow(true)
+  const chunk = bytes(64 * 1024)
+  for (let n = 0; n < 3; n += 1) assert.equal(writer.push(chunk), undefined)
+  assert.equal(file.waiting, 1)
+  const full = writer.push(chunk)
+  assert.ok(full instanceof Promise)
+  await file.go()
+  await file.go()
+  await full
+  assert.equal(file.waiting, 1)
+})
+
+test('a write that fails in the background is told by the next call, whichever it is', async () => {
+  for (const next of ['push', 'flush'] as const) {
+    const { file, writer } = await slow(true)
+    for (let n = 0; n < 2; n += 1) void writer.push(bytes(64 * 1024))
+    await file.go(Object.assign(new Error('full'), { code: 'ENOSPC' }))
+    if (next === 'push') assert.throws(() => writer.push(bytes(1)), SpoolFullError)
+    else await assert.rejects(writer.flush(), SpoolFullError)
+  }
 })
