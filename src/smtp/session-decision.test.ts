@@ -147,6 +147,26 @@ test('a certificate that could not be read has no dates', () => {
   assert.deepEqual([identity?.notBefore, identity?.notAfter], [undefined, undefined])
 })
 
+test('who a known certificate names is put together once, and no record can change it for another', () => {
+  const known = Object.freeze({ ...certificate, sanDns: Object.freeze(['a.example']) })
+  const told = (cause: 'expired' | 'revoked', of: CertificateFacts = known) => {
+    const { decision } = recorder()
+    const peer = { kind: 'unverified', certificate: of, cause, code: 'X' } as const
+    decision.shook(connection, scope, { kind: 'done', facts: { ...facts({}), peer }, sources: undefined })
+    return decision.record()
+  }
+  const [first, second] = [told('expired'), told('revoked')]
+  const { identity } = first
+  assert.ok(identity !== undefined && identity === second.identity)
+  assert.deepEqual([first.cause, second.cause], ['expired', 'revoked'])
+  assert.throws(() => Object.assign(identity, { subject: 'CN=root' }), TypeError)
+  assert.throws(() => (identity.sanDns as string[]).push('root'), TypeError)
+  const loose = { ...certificate }
+  told('expired', loose)
+  Object.assign(loose, { subject: 'CN=other' })
+  assert.equal(told('expired', loose).identity?.subject, 'CN=other')
+})
+
 test('a wait and what came after it are two answers; an answer that is told as a refusal is one', () => {
   const { decision } = recorder()
   decision.shook(connection, scope, done())

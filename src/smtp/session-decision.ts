@@ -269,7 +269,20 @@ export function openSslCode(error: TlsHandshakeError | undefined): string {
   return /^ERR_SSL_(\w+)$/.exec(code)?.[1] ?? ''
 }
 
+/** What was made of facts that cannot change: the same few clients come again and again. */
+const identities = new WeakMap<CertificateFacts, DecisionIdentity>()
+
 function identityOf(facts: CertificateFacts): DecisionIdentity {
+  const known = identities.get(facts)
+  if (known !== undefined) return known
+  const identity = Object.freeze(readIdentity(facts))
+  for (const names of [identity.sanDns, identity.sanEmail, identity.sanUri, identity.sanIp])
+    Object.freeze(names)
+  if (Object.isFrozen(facts)) identities.set(facts, identity)
+  return identity
+}
+
+function readIdentity(facts: CertificateFacts): DecisionIdentity {
   let room: number = decisionLimits.alternativeNames
   let leftOut = 0
   const some = (names: readonly string[]): string[] => {

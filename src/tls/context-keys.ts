@@ -47,7 +47,7 @@ export function tlsContextEntries(
   dnFormat: 'rfc4514' | 'oneline',
 ): ReadonlyMap<string, string> {
   const { peer } = facts
-  const entries: [string, string][] = [
+  const entries: (readonly [string, string])[] = [
     ['tls', 'on'],
     ['tls_cipher', facts.cipher],
     ['tls_cipher_algbits', String(facts.cipherAlgorithmBits)],
@@ -80,8 +80,23 @@ function failureEntries(
   ]
 }
 
-function certificateEntries(facts: CertificateFacts, dnFormat: 'rfc4514' | 'oneline'): [string, string][] {
-  const oneline = dnFormat === 'oneline'
+type Entries = readonly (readonly [string, string])[]
+
+/** What was made of facts that cannot change: the same few clients come again and again. */
+const known = {
+  rfc4514: new WeakMap<CertificateFacts, Entries>(),
+  oneline: new WeakMap<CertificateFacts, Entries>(),
+}
+
+function certificateEntries(facts: CertificateFacts, dnFormat: 'rfc4514' | 'oneline'): Entries {
+  const before = known[dnFormat].get(facts)
+  if (before !== undefined) return before
+  const entries = readEntries(facts, dnFormat === 'oneline')
+  if (Object.isFrozen(facts)) known[dnFormat].set(facts, entries)
+  return entries
+}
+
+function readEntries(facts: CertificateFacts, oneline: boolean): Entries {
   // only a certificate that could not be read has no serial number, and then it has no dates
   const date = (milliseconds: number) =>
     facts.serial === '' ? '' : new Date(milliseconds).toISOString().replace('.000Z', 'Z')

@@ -275,6 +275,9 @@ suite('what policy and headers get', () => {
     peer: { kind: 'unverified', certificate, cause: 'expired', code: 'CERT_HAS_EXPIRED' },
   }
 
+  const seen = (peer: TlsFacts['peer'], form: 'rfc4514' | 'oneline' = 'rfc4514') =>
+    tlsContextEntries({ ...facts, peer }, form)
+
   test('the context has the keys of the certificate, and "yes" only for one that verifies', () => {
     const entries = tlsContextEntries(facts, 'rfc4514')
     assert.equal(entries.get('tls'), 'on')
@@ -293,6 +296,23 @@ suite('what policy and headers get', () => {
       [...anonymous.keys()].some((key) => key.startsWith('tls_client')),
       false,
     )
+  })
+
+  test('what is kept of a known certificate is what it says, in each form, and never a verdict', () => {
+    const frozen = Object.freeze({ ...certificate })
+    const expired = { kind: 'unverified', certificate: frozen, cause: 'expired', code: 'X' } as const
+    const first = seen(expired)
+    assert.deepEqual(seen(expired), first)
+    assert.deepEqual(seen({ ...expired, certificate: { ...frozen } }), first)
+    assert.equal(seen(expired, 'oneline').get('tls_client_cert_subject'), '/O=Acme/CN=gate')
+    assert.equal(seen(expired).get('tls_client_cert_subject'), 'CN=gate,O=Acme')
+    assert.equal(seen({ ...expired, cause: 'revoked' }).get('tls_client_verify_error'), 'revoked')
+    assert.equal(seen(expired).get('tls_client_verify_error'), 'expired')
+    // facts that may still change are read each time
+    const loose = { ...certificate }
+    seen({ ...expired, certificate: loose })
+    Object.assign(loose, { subject: 'CN=other' })
+    assert.equal(seen({ ...expired, certificate: loose }).get('tls_client_cert_subject'), 'CN=other')
   })
 
   test('the statement is one balanced comment of plain ASCII, however long or hostile the names', () => {
