@@ -1,23 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { FilePath, LoggerSettings } from '../config/settings.ts'
 import type { Panic, Reception, Rejection, ServerEvent } from '../events/events.ts'
 import { type Logs, openLogs } from './logs.ts'
-import { LogWriter } from './writer.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'postern-logs-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -266,119 +254,5 @@ describe('the files of a logger', () => {
     await logs.close()
     assert.equal(read(`${paniclog.path}.1`), '1000:tls: caf\u00e9\n1000:tls: late\n')
     assert.equal(read(paniclog.path), '1000:tls: new\n')
-  })
-})
-
-const writerOf = (file: string, options: { maxWaiting?: number; mode?: number } = {}) => {
-  const reports: string[] = []
-  const onReport = (message: string) => reports.push(message)
-  const writer = new LogWriter({
-    path: file,
-    mode: 0o640,
-    onReport,
-    flushAfter: 1,
-    retryAfter: 5,
-    ...options,
-  })
-  return { writer, reports }
-}
-
-describe('a log file', () => {
-  test('gets the configured mode when it is created, whatever the umask, and its folder one to match', async () => {
-    const file = path.join(fresh('folder'), 'deep', 'panic.log')
-    const { writer } = writerOf(file, { mode: 0o666 })
-    await writer.close()
-    assert.equal(statSync(file).mode & 0o777, 0o666)
-    assert.equal(statSync(path.dirname(file)).mode & 0o700, 0o700)
-  })
-
-  test('keeps the mode and the content that it had', async () => {
-    const file = fresh()
-    writeFileSync(file, 'before\n')
-    chmodSync(file, 0o600)
-    const { writer } = writerOf(file)
-    writer.write('after')
-    await writer.close()
-    assert.equal(read(file), 'before\nafter\n')
-    assert.equal(statSync(file).mode & 0o777, 0o600)
-  })
-
-  test('is written without anybody asking for it', async () => {
-    const file = fresh()
-    const { writer } = writerOf(file)
-    writer.write('line')
-    const deadline = Date.now() + 5000
-    while (!existsSync(file) || read(file) === '') {
-      assert.ok(Date.now() < deadline, 'the line never came')
-      await new Promise((resolve) => setTimeout(resolve, 1))
-    }
-    assert.equal(read(file), 'line\n')
-    await writer.close()
-  })
-
-  test('that cannot be written is reported once, keeps its lines, and gets them all later', async () => {
-    const target = path.join(fresh('folder'), 'log')
-    writeFileSync(path.dirname(target), 'a file where the folder should be')
-    const { writer, reports } = writerOf(target)
-    writer.write('one')
-    await writer.flush()
-    await writer.flush()
-    writer.write('two')
-    assert.equal(reports.length, 1)
-    assert.match(reports[0] ?? '', /^cannot write .*\/log: /)
-    rmSync(path.dirname(target))
-    await writer.flush()
-    assert.equal(read(target), 'one\ntwo\n')
-    assert.match(reports[1] ?? '', /written again; 0 lines were lost/)
-    assert.equal(writer.dropped, 0)
-    await writer.close()
-  })
-
-  test('holds a bounded number of lines while it cannot be written, and counts the rest', async () => {
-    const { writer, reports } = writerOf('/dev/full', { maxWaiting: 100 })
-    for (let i = 0; i < 1000; i++) writer.write('0123456789')
-    await writer.flush()
-    for (let i = 0; i < 1000; i++) writer.write('0123456789')
-    assert.equal(writer.dropped, 1991)
-    await writer.close()
-    assert.equal(writer.dropped, 2000)
-    assert.match(reports.at(-1) ?? '', /9 lines are lost/)
-  })
-
-  test('that is a pipe without a reader blocks nothing', async () => {
-    const pipe = fresh('pipe')
-    execFileSync('mkfifo', [pipe])
-    const { writer, reports } = writerOf(pipe)
-    writer.write('line')
-    await writer.close()
-    assert.match(reports[0] ?? '', /ENXIO/)
-    assert.equal(writer.dropped, 1)
-  })
-
-  test('may be a symbolic link to a file that does not exist yet', async () => {
-    const link = fresh('link')
-    symlinkSync(`${link}.target`, link)
-    const { writer, reports } = writerOf(link)
-    writer.write('line')
-    await writer.close()
-    assert.deepEqual(reports, [])
-    assert.equal(read(`${link}.target`), 'line\n')
-  })
-
-  test('a large burst arrives whole and in order', async () => {
-    const file = fresh()
-    const { writer } = writerOf(file)
-    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${i} ${'x'.repeat(i % 50)}`)
-    for (const line of lines) writer.write(line)
-    await writer.close()
-    assert.equal(read(file), `${lines.join('\n')}\n`)
-    assert.equal(writer.dropped, 0)
-  })
-
-  test('takes no line after it was closed, and says so in its count', async () => {
-    const { writer } = writerOf(fresh())
-    await writer.close()
-    writer.write('late')
-    assert.equal(writer.dropped, 1)
   })
 })

@@ -4,13 +4,15 @@
  * `write` puts a line into memory and returns. Lines go to the file a moment later, together. A file that cannot be
  * written never stops anybody: the lines wait, bounded; when there are too many, new ones are dropped and counted; the
  * first failure of a row is reported once, and so is the recovery. Every attempt after a failure opens the file anew.
- * A line is written whole, also when the system takes only a part of it at first.
+ * A line is written whole, also when the system takes only a part of it at first: half a line on a disk that is full is
+ * taken off the file again.
  */
 
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { cutTornLine } from './torn-line.ts'
 
 export interface WriterOptions {
   readonly path: string
@@ -31,6 +33,8 @@ const RETRY_AFTER_MS = 1000
 const FLUSH_AT_BYTES = 64 * 1024
 const MAX_WAITING_BYTES = 8 * 1024 * 1024
 
+const LINE_END = 0x0a
+
 /** A pipe or device in place of the file must not block a thread of the process: hence O_NONBLOCK. */
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK | constants.O_NOCTTY
 const CREATE = APPEND | constants.O_CREAT | constants.O_EXCL
@@ -50,6 +54,8 @@ export class LogWriter {
   #unwrittenLines = 0
   #dropped = 0
   #file: FileHandle | undefined
+  /** not a pipe or a device, which take the rest of a line later */
+  #isRegular = false
   #timer: NodeJS.Timeout | undefined
   /** the flush that waits its turn: one is enough */
   #nextFlush: Promise<void> | undefined
@@ -140,11 +146,17 @@ export class LogWriter {
   /** Never rejects. */
   async #writeOut(): Promise<void> {
     try {
-      this.#file ??= await openForAppend(this.path, this.#mode)
+      const file = this.#file ?? (await this.#open())
       this.#takeLines()
       while (this.#unwritten.length > 0) {
-        const { bytesWritten } = await this.#file.write(this.#unwritten)
-        this.#unwritten = this.#unwritten.subarray(bytesWritten)
+        const { bytesWritten } = await file.write(this.#unwritten)
+        const whole = this.#isRegular ? endOfLines(this.#unwritten, bytesWritten) : bytesWritten
+        const half = this.#unwritten.subarray(whole, bytesWritten)
+        this.#unwritten = this.#unwritten.subarray(whole)
+        if (half.length > 0) {
+          cutTornLine(file.fd, half)
+          throw new Error('there was no space for a whole line')
+        }
         // A pipe that is full takes nothing for a while.
         if (bytesWritten === 0) await delay(1)
         if (this.#unwritten.length === 0) this.#takeLines()
@@ -158,6 +170,13 @@ export class LogWriter {
       this.#failing = true
       if (!this.#closed) this.#schedule(this.#retryAfter)
     }
+  }
+
+  async #open(): Promise<FileHandle> {
+    const file = await openForAppend(this.path, this.#mode)
+    this.#file = file
+    this.#isRegular = (await file.stat()).isFile()
+    return file
   }
 
   #takeLines(): void {
@@ -174,6 +193,11 @@ export class LogWriter {
     this.#file = undefined
     await file?.close().catch(() => undefined)
   }
+}
+
+/** How many of the octets that were written are whole lines. */
+function endOfLines(lines: Buffer, written: number): number {
+  return written === 0 ? 0 : lines.lastIndexOf(LINE_END, written - 1) + 1
 }
 
 /** The mode is the operator's, whatever the umask: but only of a file that did not exist. */
