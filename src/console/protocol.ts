@@ -38,31 +38,68 @@ export function encodeFrame({ status, text }: Frame): Buffer {
 }
 
 /** octets of an answer; more than the server ever sends */
-const MAX_FRAME = 64 * 1024 * 1024
+const MAX_FRAME = 32 * 1024 * 1024
+/** octets of `STATUS OCTETS`, and more */
+const MAX_HEAD = 64
 
-/** Takes octets as they come and gives the frames that are complete. */
+const NO_PROTOCOL = 'this is not the console of postern'
+
+/** Takes octets as they come and gives the frames that are complete. Whoever sends them may mean harm. */
 export class FrameReader {
-  #buffer = Buffer.alloc(0)
+  #chunks: Uint8Array[] = []
+  #length = 0
+  /** the head of a frame that has not come as a whole */
+  #head: { readonly status: FrameStatus; readonly start: number; readonly end: number } | undefined
 
   /** @throws Error when this is not the protocol */
   push(chunk: Uint8Array): Frame[] {
-    this.#buffer = Buffer.concat([this.#buffer, chunk])
+    this.#chunks.push(chunk)
+    this.#length += chunk.length
     const frames: Frame[] = []
-    for (;;) {
-      const end = this.#buffer.indexOf(10)
-      if (end < 0 && this.#buffer.length < 64) return frames
-      const head = /^(?<status>hello|ok|error|challenge|more) (?<octets>\d{1,9})$/.exec(
-        this.#buffer.toString('latin1', 0, Math.max(end, 0)),
-      )
-      const octets = Number(head?.groups?.['octets'] ?? Number.NaN)
-      if (head?.groups === undefined || octets > MAX_FRAME)
-        throw new Error('this is not the console of postern')
-      if (this.#buffer.length < end + 1 + octets) return frames
-      frames.push({
-        status: head.groups['status'] as FrameStatus,
-        text: this.#buffer.toString('utf8', end + 1, end + 1 + octets),
-      })
-      this.#buffer = this.#buffer.subarray(end + 1 + octets)
+    // what waits for more is not copied with every chunk
+    while (this.#length >= (this.#head?.end ?? 1)) {
+      const buffer = this.#joined()
+      this.#head ??= headOf(buffer)
+      if (this.#head === undefined || buffer.length < this.#head.end) return frames
+      const { status, start, end } = this.#head
+      frames.push({ status, text: textOf(buffer.subarray(start, end)) })
+      this.#head = undefined
+      this.#chunks = [buffer.subarray(end)]
+      this.#length = buffer.length - end
     }
+    return frames
+  }
+
+  #joined(): Buffer {
+    const [only] = this.#chunks
+    const buffer =
+      this.#chunks.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(this.#chunks, this.#length)
+    this.#chunks = [buffer]
+    return buffer
   }
 }
+
+/** undefined: it has not come as a whole. @throws Error */
+function headOf(
+  buffer: Buffer,
+): { readonly status: FrameStatus; readonly start: number; readonly end: number } | undefined {
+  const line = buffer.subarray(0, MAX_HEAD).indexOf(10)
+  if (line < 0 && buffer.length < MAX_HEAD) return undefined
+  const head = /^(hello|ok|error|challenge|more) (\d{1,9})$/.exec(
+    buffer.toString('latin1', 0, Math.max(line, 0)),
+  )
+  const octets = Number(head?.[2] ?? Number.NaN)
+  if (head === null || octets > MAX_FRAME) throw new Error(NO_PROTOCOL)
+  return { status: head[1] as FrameStatus, start: line + 1, end: line + 1 + octets }
+}
+
+/** @throws Error */
+function textOf(octets: Uint8Array): string {
+  try {
+    return utf8.decode(octets)
+  } catch {
+    throw new Error(`${NO_PROTOCOL}: it sends what is no UTF-8`)
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -2,10 +2,15 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { lstatSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
+import { runConsole } from '../../src/cli/console/console.ts'
+import { commandsIn } from '../../src/cli/console/prompt.ts'
+import { FrameReader } from '../../src/console/protocol.ts'
 import { bin, type GateProcess, startGateProcess } from '../support/gate-process.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'postern-console-'))
@@ -18,6 +23,7 @@ before(async () => {
     conf,
     `Hostname = "gate.example"\nSpoolbase = "spool"\nSpool_Min_Free = 1M\nControl_Listener "ops" { Listen "${socket}" { } }\n`,
   )
+  writeFileSync(path.join(folder, 'password'), 'secret\n')
   gate = await startGateProcess(conf)
 })
 after(async () => {
@@ -105,3 +111,117 @@ test('a socket that a killed gate left behind is replaced by the next one', asyn
   await next.end('SIGTERM')
   rmSync(other, { recursive: true, force: true })
 })
+
+/** Whatever sits on that socket says `words` to whoever comes, and after each line one of `answers`. */
+async function impostor(words: string | Buffer, answers: readonly (string | Buffer)[] = []): Promise<Server> {
+  const server = createServer((client) => {
+    const left = [...answers]
+    client.on('error', () => undefined)
+    client.write(words)
+    client.on('data', () => {
+      const next = left.shift()
+      if (left.length === 0) client.end(next ?? '')
+      else client.write(next ?? '')
+    })
+  })
+  rmSync(fake, { force: true })
+  server.listen(fake)
+  await once(server, 'listening')
+  return server
+}
+
+const fake = path.join(folder, 'fake')
+const framed = (status: string, text: string): string => `${status} ${Buffer.byteLength(text)}\n${text}`
+const hello = framed('hello', '{"protocol":1,"login":{"needed":false}}')
+const asks = (mechanism: string): string =>
+  framed('hello', `{"protocol":1,"login":{"needed":true,"mechanisms":["${mechanism}"]}}`)
+
+describe('a server that means harm, or is broken, costs one line', () => {
+  const cases: Readonly<Record<string, readonly [words: string | Buffer, ...(string | Buffer)[]]>> = {
+    'no protocol at all': ['SSH-2.0-OpenSSH_9.2\r\n'],
+    'a head without an end': ['x'.repeat(100)],
+    'a frame larger than any': ['hello 999999999\n'],
+    'a welcome that is no JSON': [framed('hello', '{"protocol":')],
+    'a welcome that is null': [framed('hello', 'null')],
+    'a welcome of another version': [framed('hello', '{"protocol":2}')],
+    'no UTF-8': [Buffer.concat([Buffer.from('hello 2\n'), Buffer.from([0xc3, 0x28])])],
+    'a login that is no object': [framed('hello', '{"protocol":1,"login":[[{}]]}')],
+    'a challenge for a command': [hello, framed('challenge', 'AAAA')],
+    'a welcome for an answer': [hello, hello],
+    'an error of many lines and sequences': [
+      framed('error', `\u001b]0;owned\u0007\n${'x\n'.repeat(99_999)}`),
+    ],
+    'a challenge that is none': [
+      asks('DIGEST-MD5'),
+      framed('challenge', '\u0000%%%'),
+      framed('challenge', '='),
+    ],
+    'mechanisms that are no text': [
+      framed('hello', '{"protocol":1,"login":{"needed":true,"mechanisms":[{},null]}}'),
+    ],
+    'silence after a challenge': [asks('CRAM-MD5'), framed('challenge', 'AAAA')],
+    'an ok that tells more': [asks('PLAIN'), framed('more', 'x')],
+    'an end in the middle': [hello, 'ok 5\nab'],
+  }
+  for (const [what, [words, ...answers]] of Object.entries(cases))
+    test(what, async () => {
+      const server = await impostor(words, answers)
+      const told = await inProcess(['pid'])
+      server.close()
+      assert.equal(told.code, 1)
+      assert.equal(told.stdout, '')
+      assert.match(told.stderr, /^postern: [^\n\u001b]{10,700}\n$/)
+      assert.doesNotMatch(told.stderr, /SyntaxError|TypeError|\bat /)
+    })
+
+  test('what it sends reaches the terminal without its power, and as JSON only where it is some', async () => {
+    const answer = framed('ok', '\u001b[2J\u009b1mx\u202ey\u0007\n')
+    const json = framed('ok', '{"a":"\u202e"}\n\n')
+    let server = await impostor(hello, [answer])
+    assert.equal((await inProcess(['pid'])).stdout, '\\x1b[2J\\x9b1mx\\u{202e}y\\x07\n')
+    server.close()
+    server = await impostor(hello, [json])
+    assert.equal((await inProcess(['pid'], true)).stdout, '{"a":"\\u202e"}\n')
+    server.close()
+    server = await impostor(hello, [answer])
+    assert.deepEqual(await inProcess(['pid'], true), {
+      code: 1,
+      stdout: '',
+      stderr: 'postern: this is not the console of postern: its answer is no JSON\n',
+    })
+    server.close()
+    assert.deepEqual(commandsIn('{'), [])
+    assert.deepEqual(commandsIn('[null,1,{"command":2},{"command":"\\u001bx"},{"command":"pid"}]'), [
+      { command: 'pid', arguments: '' },
+    ])
+  })
+
+  test('an answer in a million pieces is not copied a million times', () => {
+    const reader = new FrameReader()
+    const size = 8 * 1024 * 1024
+    reader.push(Buffer.from(`ok ${size}\n`))
+    const began = process.cpuUsage()
+    const piece = Buffer.alloc(64, 'x')
+    let frames: readonly unknown[] = []
+    for (let sent = 0; sent < size; sent += piece.length) frames = reader.push(piece)
+    const { user, system } = process.cpuUsage(began)
+    assert.equal(frames.length, 1)
+    assert.ok(user + system < 2_000_000, `${user + system} µs`)
+  })
+})
+
+/** The program in this process, with a password at hand. */
+async function inProcess(words: readonly string[], json = false): Promise<Ran> {
+  let [stdout, stderr] = ['', '']
+  const io = {
+    stdout: { write: (text: string) => (stdout += text).length > 0 },
+    stderr: { write: (text: string) => (stderr += text).length > 0 },
+    terminal: false,
+  } as unknown as Parameters<typeof runConsole>[2]
+  const code = await runConsole(
+    words,
+    { config: fake, json, passwordFile: path.join(folder, 'password') },
+    io,
+  )
+  return { code, stdout, stderr }
+}

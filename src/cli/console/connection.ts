@@ -3,7 +3,8 @@
 import { connect, type Socket } from 'node:net'
 import { connect as connectSecure } from 'node:tls'
 import type { LoginOffer } from '../../console/door.ts'
-import { type Frame, FrameReader } from '../../console/protocol.ts'
+import { type Frame, FrameReader, PROTOCOL_VERSION } from '../../console/protocol.ts'
+import { printable } from '../../console/render.ts'
 import type { ConsoleEndpoint } from './endpoint.ts'
 import { type Credentials, LoginError, logIn } from './login.ts'
 
@@ -11,6 +12,12 @@ import { type Credentials, LoginError, logIn } from './login.ts'
 const HELLO_MS = 10_000
 /** milliseconds in which a command must be answered: a reload may read many files */
 const ANSWER_MS = 600_000
+/** milliseconds in which a command that goes on must have ended when it is told to */
+const STOP_MS = 10_000
+/** of a welcome */
+const MAX_MECHANISMS = 16
+/** characters of a reason */
+const MAX_SENTENCE = 500
 
 /** The console cannot be talked to; the message says why and what to do. */
 export class ConsoleUnreachable extends Error {
@@ -18,6 +25,11 @@ export class ConsoleUnreachable extends Error {
     super(message, options)
     this.name = 'ConsoleUnreachable'
   }
+}
+
+interface Following {
+  readonly onMore: (text: string) => void
+  readonly stop: AbortSignal
 }
 
 export class ConsoleConnection {
@@ -28,7 +40,7 @@ export class ConsoleConnection {
   /** why nothing more can be asked */
   #ended: ConsoleUnreachable | undefined
 
-  #onMore: (text: string) => void = () => undefined
+  #onMore: (text: string) => void = () => void this.#break('news before a welcome')
 
   private constructor(endpoint: ConsoleEndpoint, socket: Socket) {
     this.endpoint = endpoint
@@ -45,10 +57,10 @@ export class ConsoleConnection {
     const connection = new ConsoleConnection(endpoint, dial(endpoint))
     try {
       const { status, text } = await connection.#frame(HELLO_MS)
-      if (status !== 'hello') throw new ConsoleUnreachable(`${endpoint.shown}: ${text.trim()}`)
+      if (status !== 'hello') throw new ConsoleUnreachable(`${endpoint.shown}: ${sentence(text)}`)
       const channel = {
-        ask: async (line: string) => await connection.ask(line),
-        offer: offerOf(text),
+        ask: async (line: string) => await connection.#exchange(line, undefined),
+        offer: offerOf(text, endpoint),
         secure: endpoint.kind === 'unix' || endpoint.tls !== undefined,
         host: endpoint.kind === 'unix' ? 'localhost' : endpoint.host,
       }
@@ -56,7 +68,8 @@ export class ConsoleConnection {
       return connection
     } catch (error) {
       connection.close()
-      if (error instanceof LoginError) throw new ConsoleUnreachable(`${endpoint.shown}: ${error.message}`)
+      if (error instanceof LoginError)
+        throw new ConsoleUnreachable(`${endpoint.shown}: ${sentence(error.message)}`)
       throw error
     }
   }
@@ -71,18 +84,29 @@ export class ConsoleConnection {
    * @param follow what is told meanwhile, by a command that goes on until `stop`
    * @throws ConsoleUnreachable
    */
-  async ask(
-    line: string,
-    follow?: { readonly onMore: (text: string) => void; readonly stop: AbortSignal },
-  ): Promise<Frame> {
+  async ask(line: string, follow?: Following): Promise<Frame> {
+    const frame = await this.#exchange(line, follow)
+    if (frame.status === 'challenge') throw this.#break('a challenge where an answer was due')
+    return frame
+  }
+
+  async #exchange(line: string, follow: Following | undefined): Promise<Frame> {
     if (this.#ended !== undefined) throw this.#ended
     let answered = false
     // a further line ends a command that goes on, and any other is over by then
-    const stop = (): void => void (answered || this.#socket.write('\n'))
+    const stop = (): void => {
+      if (answered) return
+      this.#socket.write('\n')
+      this.#expectWithin(STOP_MS)
+    }
     this.#onMore = (text) => {
-      this.#extend()
-      follow?.onMore(text)
-      if (!this.#following && follow !== undefined) {
+      if (follow === undefined) {
+        this.#break('news that nobody asked for')
+        return
+      }
+      if (!follow.stop.aborted) this.#extend()
+      follow.onMore(text)
+      if (!this.#following) {
         this.#following = true
         if (follow.stop.aborted) stop()
         else follow.stop.addEventListener('abort', stop, { once: true })
@@ -99,6 +123,7 @@ export class ConsoleConnection {
     } finally {
       answered = true
       this.#following = false
+      this.#onMore = () => void this.#break('news that nobody asked for')
       follow?.stop.removeEventListener('abort', stop)
     }
   }
@@ -111,6 +136,7 @@ export class ConsoleConnection {
   #following = false
   /** more time for what goes on */
   #extend: () => void = () => undefined
+  #timer: NodeJS.Timeout | undefined
 
   async #frame(deadline: number): Promise<Frame> {
     const early = this.#early.shift()
@@ -118,17 +144,32 @@ export class ConsoleConnection {
     if (this.#ended !== undefined) throw this.#ended
     const { promise, resolve, reject } = Promise.withResolvers<Frame>()
     this.#waiting = { take: resolve, fail: reject }
-    const timer = setTimeout(() => {
-      this.#end(new ConsoleUnreachable(`${this.endpoint.shown}: no answer within ${deadline / 1000} seconds`))
-      this.#socket.destroy()
-    }, deadline)
-    this.#extend = () => clearTimeout(timer)
+    this.#expectWithin(deadline)
+    this.#extend = () => clearTimeout(this.#timer)
     try {
       return await promise
     } finally {
-      clearTimeout(timer)
+      clearTimeout(this.#timer)
       this.#waiting = undefined
     }
+  }
+
+  #expectWithin(deadline: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.#end(new ConsoleUnreachable(`${this.endpoint.shown}: no answer within ${deadline / 1000} seconds`))
+      this.#socket.destroy()
+    }, deadline)
+  }
+
+  /** Whoever is there does not keep to the protocol. */
+  #break(what: string): ConsoleUnreachable {
+    const why = new ConsoleUnreachable(
+      `${this.endpoint.shown}: this is not the console of postern: it sends ${what}`,
+    )
+    this.#end(why)
+    this.#socket.destroy()
+    return why
   }
 
   #receive(chunk: Buffer): void {
@@ -143,14 +184,21 @@ export class ConsoleConnection {
   }
 
   #take(frame: Frame): void {
+    if (this.#ended !== undefined) return
     if (frame.status === 'more') this.#onMore(frame.text)
+    else if (frame.status === 'hello' && this.#greeted) this.#break('a second welcome')
     else if (this.#waiting !== undefined) {
+      this.#greeted = true
       const { take } = this.#waiting
       this.#waiting = undefined
       take(frame)
-    } else if (this.#following) this.#early.push(frame)
+    } else if (this.#following && this.#early.length === 0) this.#early.push(frame)
+    // a farewell may come by itself
+    else if (frame.status !== 'error') this.#break('an answer that nobody asked for')
   }
 
+  /** whether its first frame has come */
+  #greeted = false
   /** answers that came together with the one that was waited for */
   readonly #early: Frame[] = []
 
@@ -168,15 +216,38 @@ function dial(endpoint: ConsoleEndpoint): Socket {
     : connectSecure({ host, port, minVersion: 'TLSv1.2', ...tls })
 }
 
-/** A server of another time tells nothing of logins. */
-function offerOf(hello: string): LoginOffer {
-  const { login } = JSON.parse(hello) as { readonly login?: Partial<LoginOffer> }
-  const { needed, mechanisms, folder } = login ?? {}
+/** A server of another time tells nothing of logins. @throws ConsoleUnreachable for what is no welcome at all */
+function offerOf(hello: string, { shown }: ConsoleEndpoint): LoginOffer {
+  const { protocol, login } = objectIn(hello) ?? {}
+  if (protocol !== PROTOCOL_VERSION) {
+    const version = typeof protocol === 'number' ? `version ${protocol} of its protocol` : 'another protocol'
+    throw new ConsoleUnreachable(
+      `${shown}: this is not a console that can be talked to: it speaks ${version}`,
+    )
+  }
+  const { needed, mechanisms, folder } = (
+    typeof login === 'object' && login !== null ? login : {}
+  ) as Readonly<Record<string, unknown>>
+  const names = Array.isArray(mechanisms) ? (mechanisms as readonly unknown[]) : []
   return {
     needed: needed === true,
-    mechanisms: Array.isArray(mechanisms) ? mechanisms.map(String) : [],
+    mechanisms: names.filter((each) => typeof each === 'string').slice(0, MAX_MECHANISMS),
     ...(typeof folder === 'string' ? { folder } : {}),
   }
+}
+
+function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What a server says of why not, as one line of bounded length. */
+function sentence(text: string): string {
+  return printable(text.trim().split('\n', 1)[0]?.slice(0, MAX_SENTENCE) ?? '')
 }
 
 function explain({ kind, shown }: ConsoleEndpoint, error: NodeJS.ErrnoException): ConsoleUnreachable {

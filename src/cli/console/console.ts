@@ -5,7 +5,7 @@
 
 import { env, stdin } from 'node:process'
 import { createInterface } from 'node:readline'
-import { printableLines } from '../../console/render.ts'
+import { printableLines, toJson } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
 import { askOnce } from '../ask-password.ts'
 import type { Io } from '../io.ts'
@@ -70,6 +70,16 @@ async function runLine(connection: ConsoleConnection, line: string, json: boolea
   const ok = status === 'ok'
   // the gate has escaped it; whoever else may sit on that socket has not
   const stream = ok || json ? stdout : stderr
-  stream.write(printableLines(text))
+  // what nobody answered has no JSON: a command without an effect
+  stream.write(json && text !== '' ? jsonLine(text) : printableLines(text))
   return ok ? 0 : 1
+}
+
+/** An answer as one line of JSON that is safe to show. @throws ConsoleUnreachable where it is none */
+function jsonLine(text: string): string {
+  try {
+    return `${toJson(JSON.parse(text))}\n`
+  } catch {
+    throw new ConsoleUnreachable('this is not the console of postern: its answer is no JSON')
+  }
 }

@@ -62,7 +62,8 @@ export async function logIn(channel: Channel, credentials: Credentials): Promise
   const user = await credentials.user()
   const password = await credentials.password(user)
   const frame = await exchanges[mechanism](channel, toBytes(user), password)
-  if (frame.status !== 'ok') throw new LoginError(frame.text.trim() || 'the login failed')
+  if (frame.status === 'ok') return
+  throw new LoginError((frame.status === 'error' && frame.text.trim()) || 'the login failed')
 }
 
 type PasswordMechanism = 'DIGEST-MD5' | 'CRAM-MD5' | 'PLAIN' | 'LOGIN'
@@ -124,7 +125,16 @@ async function showSystemUser({ ask }: Channel, folder: string): Promise<void> {
   try {
     await ask('login SYSTEM-USER')
   } finally {
+    remove(folder)
+  }
+}
+
+/** Whoever is on the other end may have been there first. */
+function remove(folder: string): void {
+  try {
     rmdirSync(folder)
+  } catch {
+    // then it is no longer ours
   }
 }
 

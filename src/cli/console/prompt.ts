@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface, type Interface } from 'node:readline/promises'
-import { printableLines } from '../../console/render.ts'
+import { printable, printableLines } from '../../console/render.ts'
 import type { Io } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
 import { History } from './history.ts'
@@ -16,8 +16,12 @@ import type { Credentials } from './login.ts'
 /** @returns 0 when the operator leaves */
 export async function runPrompt(first: ConsoleConnection, credentials: Credentials, io: Io): Promise<number> {
   const terminal = new Terminal(first, credentials, io)
-  await terminal.learnCommands()
-  await terminal.run()
+  try {
+    await terminal.learnCommands()
+    await terminal.run()
+  } finally {
+    terminal.close()
+  }
   return 0
 }
 
@@ -47,6 +51,28 @@ export function completions(line: string, commands: readonly KnownCommand[]): [s
 function wordsOf(usage: string): readonly string[] {
   return [...new Set(usage.match(/(?<![\w-])(?:--?[a-z][\w-]*|[a-z][a-z_-]*)(?![\w-])/g))]
 }
+
+/** What a server says that it knows; whatever else it says is not offered. */
+export function commandsIn(help: string): readonly KnownCommand[] {
+  let rows: unknown
+  try {
+    rows = JSON.parse(help)
+  } catch {
+    return []
+  }
+  if (!Array.isArray(rows)) return []
+  return (rows as readonly unknown[]).slice(0, MAX_COMMANDS).flatMap((row) => {
+    const { command, arguments: rest = '' } = (row ?? {}) as Readonly<Record<string, unknown>>
+    if (typeof command !== 'string' || typeof rest !== 'string') return []
+    if (command.length + rest.length > MAX_USAGE || printable(command + rest) !== command + rest) return []
+    return [{ command, arguments: rest }]
+  })
+}
+
+/** more than there are */
+const MAX_COMMANDS = 2000
+/** characters */
+const MAX_USAGE = 1000
 
 const LOST =
   'the connection was lost, and the transaction with it: nothing of it acts, and this line was not sent'
@@ -91,12 +117,7 @@ class Terminal {
   /** Asks the server what it knows, scripts' commands included. */
   async learnCommands(): Promise<void> {
     const { status, text } = await this.#connection.ask('json help')
-    if (status !== 'ok') return
-    const rows = JSON.parse(text) as readonly { readonly command?: unknown; readonly arguments?: unknown }[]
-    this.#commands = rows.map((row) => ({
-      command: printableLines(String(row.command)),
-      arguments: printableLines(typeof row.arguments === 'string' ? row.arguments : ''),
-    }))
+    if (status === 'ok') this.#commands = commandsIn(text)
   }
 
   async run(): Promise<void> {
@@ -116,6 +137,10 @@ class Terminal {
         this.#io.stdout.write(`The pager is ${this.#paging ? 'on' : 'off'}.\n`)
       } else if (line !== '') await this.#command(line)
     }
+  }
+
+  /** Nothing is read any more. */
+  close(): void {
     this.#lines.close()
   }
 
