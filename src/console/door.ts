@@ -50,7 +50,7 @@ export interface LoginOffer {
   readonly mechanisms: readonly string[]
   /**
    * What a client on a UNIX socket makes, with mode 0700, to show whose process it is: `login SYSTEM-USER` then looks
-   * at the owner. It takes the folder away afterwards.
+   * at the owner. It takes the folder away afterwards. Where a login is needed, it comes before it: failures count by user.
    */
   readonly folder?: string
 }
@@ -59,6 +59,8 @@ export type LoginStep =
   /** base64 */
   | { readonly kind: 'challenge'; readonly data: string }
   | { readonly kind: 'passed'; readonly operator: Operator }
+  /** whose process it is, where a login is needed all the same */
+  | { readonly kind: 'noted' }
   /** `close`: and nothing more is heard */
   | { readonly kind: 'failed'; readonly reason: string; readonly close: boolean }
 

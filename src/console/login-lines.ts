@@ -57,6 +57,8 @@ export class LoginLines {
     switch (step.kind) {
       case 'challenge':
         return { frame: { status: 'challenge', text: `${step.data}\n` }, close: false }
+      case 'noted':
+        return { frame: { status: 'ok', text: '' }, close: this.#isStray() }
       case 'passed':
         return {
           frame: { status: 'ok', text: '' },

@@ -95,6 +95,8 @@ export class ConsoleDoor implements Door {
   #proof: Proof | undefined
   /** of the command that goes on */
   #standsUntil = 0
+  /** whose failures are counted together: an address, on a UNIX socket a user of the system or all who show none */
+  #counted: string
 
   constructor(doors: Doors, arrival: Arrival, access: ControlAccess) {
     this.#doors = doors
@@ -102,8 +104,9 @@ export class ConsoleDoor implements Door {
     this.listener = arrival.listener
     this.address = arrival.address
     this.network = addressKey(arrival.address)
+    this.#counted = arrival.address
     const unix = arrival.address === ''
-    const folder = unix && !access.loginNeeded ? proofFolder() : undefined
+    const folder = unix ? proofFolder() : undefined
     const from = unix ? 'local' : clientAddress(arrival)
     this.operator = access.loginNeeded ? undefined : { name: 'console', known: 'not', from }
     this.offer = {
@@ -244,7 +247,7 @@ export class ConsoleDoor implements Door {
       service: SERVICE,
       hostname,
       peer: this.#arrival.peer,
-      client: this.network,
+      client: addressKey(this.#counted),
     }
   }
 
@@ -286,7 +289,7 @@ export class ConsoleDoor implements Door {
     }
     if (away) return this.#tooMany()
     const { window, delay: longest } = access.failures
-    const failures = this.#doors.failures.add(this.address, window)
+    const failures = this.#doors.failures.add(this.#counted, window)
     await delay(delayFor(failures, longest), undefined, { ref: false })
     return { kind: 'failed', reason: WRONG, close: false }
   }
@@ -296,18 +299,21 @@ export class ConsoleDoor implements Door {
     const uid = folder === undefined ? undefined : await provenUser(folder)
     if (uid === undefined)
       return { kind: 'failed', reason: 'nothing shows whose process this is', close: false }
+    this.#counted = `uid ${uid}`
+    if (this.offer.needed) return { kind: 'noted' }
     const name = await userName(uid)
     this.#tell(name, { act: 'login', good: true })
     return { kind: 'passed', operator: { name, known: 'system-user', from: 'local' } }
   }
 
   #isTurnedAway({ failures: { limit } }: ControlAccess): boolean {
-    return limit > 0 && this.#doors.failures.count(this.address) >= limit
+    return limit > 0 && this.#doors.failures.count(this.#counted) >= limit
   }
 
   #tooMany(): LoginStep {
     this.#exchange = undefined
-    return { kind: 'failed', reason: 'too many failed logins from this address', close: true }
+    const whose = this.address === '' ? 'user' : 'address'
+    return { kind: 'failed', reason: `too many failed logins from this ${whose}`, close: true }
   }
 
   #alarm(text: string): void {

@@ -59,6 +59,7 @@ Control_Listener "unix" {
   Listen "FOLDER/open" { }
   Listen "FOLDER/team" { AuthorizationParameters = [ uri = "groups://FOLDER/roles" ] }
   Listen "FOLDER/login" { AuthPlainParameters = [ uri = "file://FOLDER/users" ] }
+  Listen "FOLDER/counted" { AuthPlainParameters = [ uri = "file://FOLDER/users" ] Auth_Failure_Limit = 2 }
   Listen "FOLDER/shut" { Always_Deny = true }
 }
 Authorization {
@@ -260,7 +261,7 @@ describe('a login on TCP', () => {
     const proxy = createServer((client) => {
       const there = connect({ host: '127.0.0.1', port: endpoint.port })
       client.on('data', (chunk: Buffer) => recorded.push(chunk.toString('latin1')))
-      client.on('error', () => undefined)
+      for (const each of [client, there]) each.on('error', () => undefined)
       client.pipe(there).pipe(client)
     })
     proxy.listen(0, '127.0.0.1')
@@ -341,6 +342,37 @@ describe('on a UNIX socket', () => {
     assert.equal((await raw.say('login SYSTEM-USER'))?.status, 'error')
     raw.socket.destroy()
     assert.ok(account().includes(`@Z@${gate.folder}/team@@console@0@summary\n`))
+  })
+
+  test('whoever guesses there shuts the door for his own user of the system and for those who show none', async () => {
+    const shown = path.join(gate.folder, 'counted')
+    const raw = async (): Promise<Raw> => {
+      const stranger = new Raw(connect({ path: shown }))
+      await stranger.frame()
+      return stranger
+    }
+    const wrong = `login PLAIN ${base64('\0bob\0guess')}`
+    const [first, second] = [await raw(), await raw()]
+    for (const each of [first, second]) assert.equal((await each.say(wrong))?.text, 'Authentication failed\n')
+    assert.match((await second.say(wrong))?.text ?? '', /too many failed logins/)
+    // whose process this is has not guessed
+    const connection = await open(endpoint('counted'), 'bob', PASSWORD)
+    assert.equal((await connection.ask('pid')).status, 'ok')
+    connection.close()
+    const third = open(endpoint('counted'), 'bob', 'guess')
+    await assert.rejects(third, /Authentication failed/)
+    await assert.rejects(open(endpoint('counted'), 'bob', 'guess'), /Authentication failed/)
+    await assert.rejects(open(endpoint('counted'), 'bob', PASSWORD), /too many failed logins from this user/)
+  })
+
+  test('to show whose process it is is no login where one is asked for', async () => {
+    const raw = new Raw(connect({ path: path.join(gate.folder, 'login') }))
+    const hello = JSON.parse((await raw.frame())?.text ?? '') as { login: { folder: string } }
+    mkdirSync(hello.login.folder, { mode: 0o700 })
+    assert.deepEqual(await raw.say('login SYSTEM-USER'), { status: 'ok', text: '' })
+    rmdirSync(hello.login.folder)
+    assert.match((await raw.say('pid'))?.text ?? '', /Authentication required/)
+    raw.socket.destroy()
   })
 
   test('a login may be asked for there too, and a socket may be shut', async () => {
