@@ -17,6 +17,8 @@ import { certificateOf } from './x509.ts'
 export interface ServerCertificate {
   /** PEM, the leaf first */
   readonly cert: string
+  /** the leaf, where no chain follows it */
+  readonly alone: X509Certificate | undefined
   /** PEM */
   readonly key: string
   readonly leaf: CertificateFacts
@@ -87,6 +89,7 @@ export function joinServerCertificate(chain: readonly Buffer[], key: KeyObject):
   for (const der of chain) digest.update(createHash('sha256').update(der).digest())
   return {
     cert: chain.map((der) => toPem('CERTIFICATE', der)).join(''),
+    alone: chain.length === 1 ? certificate : undefined,
     key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
     leaf: facts,
     digest: digest.digest('hex'),

@@ -3,7 +3,10 @@
 import { constants } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { ContextFacts } from './context-cache.ts'
+import type { ClientCas, ServerCertificate } from './material.ts'
+import { toPem } from './pem.ts'
 import type { Plan } from './plan.ts'
+import { chainOf } from './session-facts.ts'
 import { sessionIdContext } from './trust.ts'
 
 /** seconds */
@@ -17,7 +20,7 @@ export function makeContext(plan: Plan, trust: Buffer, ticketKeys: Buffer | unde
   const { server, cas, crls, range, ciphers, scope } = plan
   const curves = scope.options.tls_ec_curve_names
   return createSecureContext({
-    cert: server.cert,
+    cert: shown(server, cas),
     key: server.key,
     // never undefined, which would mean Node's own roots
     ca: [...(cas?.pem ?? [])],
@@ -36,6 +39,16 @@ export function makeContext(plan: Plan, trust: Buffer, ticketKeys: Buffer | unde
     sessionTimeout: TICKET_LIFETIME,
     ...(ticketKeys === undefined ? {} : { ticketKeys }),
   })
+}
+
+/**
+ * A leaf alone is followed by its issuers where they are among the CAs: OpenSSL shows them anyway, and would look for them
+ * and check their signatures anew in each handshake. A file with a chain is shown as it is.
+ */
+function shown({ cert, alone }: ServerCertificate, cas: ClientCas | undefined): string {
+  if (alone === undefined || cas === undefined) return cert
+  const [, ...issuers] = chainOf([alone], cas.certificates)
+  return cert + issuers.map(({ raw }) => toPem('CERTIFICATE', raw)).join('')
 }
 
 /** What an operator is told of a context. */

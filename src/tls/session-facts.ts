@@ -101,7 +101,10 @@ export function judgeSession(
 }
 
 /** The leaf and what stands above it: what leads on from it, then our CAs (of a resumed session these alone). */
-function chainOf(shown: readonly X509Certificate[], cas: readonly X509Certificate[]): X509Certificate[] {
+export function chainOf(
+  shown: readonly X509Certificate[],
+  cas: readonly X509Certificate[],
+): X509Certificate[] {
   const chain: X509Certificate[] = []
   let current = shown[0]
   while (current !== undefined && chain.length < MAX_WALK) {

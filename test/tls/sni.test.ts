@@ -1,6 +1,7 @@
 /** TLS_SNI: the name chooses the server's certificate, and nothing that a client is judged by. */
 
 import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { after, before, suite, test } from 'node:test'
@@ -13,7 +14,7 @@ import {
 import type { Authority } from '../../src/tls/authority.ts'
 import { handshake } from '../../src/tls/handshake.ts'
 import { TicketSecret } from '../../src/tls/ticket-secret.ts'
-import { type PkiDirectory, pkiDirectory } from '../support/test-ca.ts'
+import { intermediateAuthority, type PkiDirectory, pkiDirectory } from '../support/test-ca.ts'
 import {
   factsOf,
   failureOf,
@@ -108,6 +109,46 @@ suite('the certificate', () => {
       }
     })
   }
+})
+
+const print = (pem: string): string => new X509Certificate(pem).fingerprint256
+
+/** Of all that a client is shown, the leaf first. */
+async function fingerprints(tls_certificate: string, tls_client_ca: string): Promise<string[]> {
+  await use({
+    tls_certificate: file(directory.file(tls_certificate)),
+    tls_key: file(directory.file(tls_certificate)),
+    tls_client_ca: file(directory.file(tls_client_ca)),
+    tls_client_crl: undefined,
+  })
+  const socket = connectTls({ host: '127.0.0.1', port: gate.port, rejectUnauthorized: false })
+  await once(socket, 'data')
+  const found: string[] = []
+  // a root is its own issuer
+  for (
+    let next = socket.getPeerCertificate(true);
+    next !== undefined && !found.includes(next.fingerprint256);
+    next = next.issuerCertificate
+  )
+    found.push(next.fingerprint256)
+  socket.destroy()
+  await factsOf(gate)
+  return found
+}
+
+suite('the chain', () => {
+  test('a leaf alone is followed by its issuers among the CAs, and by none of theirs who did not issue it', async () => {
+    const { authority, otherAuthority } = directory.pki
+    const intermediate = await intermediateAuthority()
+    const leaf = intermediate.issue({ subject: 'leaf', usage: 'server', altNames: [] })
+    await directory.write('leaf.pem', leaf.cert + leaf.key)
+    await directory.write('chain.pem', leaf.cert + intermediate.cert + leaf.key)
+    await directory.write('both.pem', otherAuthority.cert + intermediate.cert + authority.cert)
+    const [own, middle, root] = [leaf.cert, intermediate.cert, authority.cert].map(print)
+    assert.deepEqual(await fingerprints('leaf.pem', 'both.pem'), [own, middle, root])
+    assert.deepEqual(await fingerprints('leaf.pem', 'other-ca.pem'), [own])
+    assert.deepEqual(await fingerprints('chain.pem', 'both.pem'), [own, middle])
+  })
 })
 
 suite('everything else is the scope’s', () => {
