@@ -19,6 +19,18 @@ test('what looks like a secret is masked, and nothing else', () => {
     'greet https://ann:hunter@2@host/x': 'greet https://ann:***@host/x',
     'greet https://ann:hunter2@host/x': 'greet https://ann:***@host/x',
     'greet api_token: hunter2 more': 'greet api_token: *** more',
+    'fail domain --meta password hunter2 example.com': 'fail domain --meta password *** example.com',
+    'json fail all --meta "api key" "hunter 2" no more': 'json fail all --meta "api key" *** no more',
+    'delay 60 --header Authorization "Bearer \\"hunter2\\" x" --domain a.example':
+      'delay 60 --header Authorization *** --domain a.example',
+    'fail domain quiet --dry-run --META My_Token hunter2 all 550 no':
+      'fail domain quiet --dry-run --META My_Token *** all 550 no',
+    'fail domain --meta campaign summer example.com': 'fail domain --meta campaign summer example.com',
+    'fail domain --meta password "hunter2': 'fail domain --meta password ***',
+    'setuser ann password hunter2 now': 'setuser ann password *** now',
+    'setuser ann --new-password "hunter 2"': 'setuser ann --new-password ***',
+    'domain token.example': 'domain token.example',
+    'fail domain passwords.example 554 gone': 'fail domain passwords.example 554 gone',
     'login PLAIN AGFubgBodW50ZXIy': 'login ***',
     ' LOGIN x': 'login ***',
   }
