@@ -13,7 +13,7 @@ import type {
 } from '../../events/events.ts'
 import { eventKeys } from './event-keys.ts'
 import type { JsonKey } from './keys.ts'
-import { asciiJson, type JsonValue, time } from './text.ts'
+import { asciiJson, time } from './text.ts'
 
 /** Those that ec_logger and bounce_logger write down. */
 export type LineEvent =
@@ -33,12 +33,13 @@ export const MAX_LINE = 64 * 1024
 /** The line of an event without its line ending. */
 export function jsonLine(event: LineEvent): string {
   const declared: readonly JsonKey<never>[] = lines[event.kind]
-  const line: [string, JsonValue][] = []
+  let line = ''
   for (const { key, value } of declared) {
     const found = value(event as never)
-    if (found !== undefined) line.push([key, found])
+    // keys are ours and need no escapes
+    if (found !== undefined) line += `${line === '' ? '{' : ','}"${key}":${asciiJson(found)}`
   }
-  return asciiJson(Object.fromEntries(line))
+  return `${line}}`
 }
 
 /** A marker line. @param log whose: several may share a file @param at milliseconds since the epoch */

@@ -38,12 +38,15 @@ export function time(milliseconds: number | undefined): string | undefined {
 
 /** JSON in printable ASCII: what is not, JSON can write with escapes. */
 export function asciiJson(value: JsonValue): string {
+  // most values need nothing
+  if (typeof value === 'string' && SIMPLE.test(value)) return `"${value}"`
+  if (Number.isFinite(value)) return String(value)
   return JSON.stringify(value).replace(BEYOND, escaped)
 }
 
 /** octets that a text takes in a line, without its quotes */
 export function octetsOf(value: string): number {
-  return PLAIN.test(value) && !/["\\]/.test(value) ? value.length : asciiJson(value).length - 2
+  return asciiJson(value).length - 2
 }
 
 function decode(octets: string): string {
@@ -74,6 +77,8 @@ function escaped(unit: string): string {
 const LONGEST_ESCAPE = 6
 const LAST_DATE = 8.64e15
 const PLAIN = /^[ -~]*$/
+/** printable ASCII without the quotation mark and the backslash */
+const SIMPLE = /^[ !#-[\]-~]*$/
 const BEYOND = /[\u007f-\uffff]/g
 /** sequences of RFC 3629 §4 in brackets, or an octet that is part of none */
 const UTF8 =
