@@ -3,7 +3,7 @@
  * reloads. Prints `postern ready` on stdout when every listener is bound.
  */
 
-import { ConfigError } from '../config/diagnostic.ts'
+import { ConfigError, describeOrigin } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { ListenError } from '../listener/listener.ts'
@@ -123,6 +123,23 @@ async function reload(server: Serving, io: Io): Promise<void> {
       io.stderr.write(`postern: ${error instanceof Error ? error.message : String(error)}\n`)
     }
     io.stderr.write('postern: reload failed; the configuration before stays in force\n')
+    // stderr is not everywhere kept, and the console shows the panic log
+    server.tellPanic('error', 'config', `reload failed, and nothing has changed: ${reasonsOf(error)}`)
   }
   await notify('READY=1')
+}
+
+/** of one reload */
+const MAX_REASONS = 3
+
+/** The first errors with their places, on one line. */
+function reasonsOf(error: unknown): string {
+  if (!(error instanceof ConfigError || error instanceof ListenError))
+    return error instanceof Error ? error.message : String(error)
+  const errors = error.diagnostics.filter(({ severity }) => severity === 'error')
+  const told = errors
+    .slice(0, MAX_REASONS)
+    .map(({ at, message }) => (at === undefined ? message : `${describeOrigin(at)}: ${message}`))
+  const left = errors.length - told.length
+  return [...told, ...(left > 0 ? [`and ${left} more`] : [])].join('; ')
 }

@@ -29,6 +29,18 @@ export function nodeRestartWarnings(started: Settings, now: Settings): Diagnosti
   return changedAmong(ofTheNode, started, now)
 }
 
+/** What a worker says, where `threads restart` replaces workers: of what is each worker's own that is enough. */
+export function orRollingRestart(said: readonly Diagnostic[]): readonly Diagnostic[] {
+  const own = onlyAtStart
+    .filter((name) => !ofTheNode.includes(name))
+    .map((name) => warning(displayName(name), 'default').message)
+  return said.map((each) =>
+    own.includes(each.message)
+      ? { ...each, message: `${each.message}, or after "threads restart" at the console` }
+      : each,
+  )
+}
+
 function changedAmong(names: readonly OnlyAtStart[], started: Settings, now: Settings): Diagnostic[] {
   const changed = names
     .filter((name) => JSON.stringify(started.global[name]) !== JSON.stringify(now.global[name]))

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { ConfigError, type Diagnostic } from '../config/diagnostic.ts'
 import { loadSettings } from '../config/load.ts'
 import { type RecordedFiles, recording } from '../config/recorded-files.ts'
-import { nodeRestartWarnings } from '../config/restart.ts'
+import { nodeRestartWarnings, orRollingRestart } from '../config/restart.ts'
 import type { Settings } from '../config/settings.ts'
 import { diskFiles, type SourceFiles } from '../config/source.ts'
 import type { EventBus } from '../events/events.ts'
@@ -77,7 +77,7 @@ export async function tightly<T>({ listens }: Settings, umask: number, work: () 
 }
 
 /**
- * What a configuration says that is another thing in a node of workers than in each of them.
+ * What a configuration says in a node of workers, where some of it is another thing than in each of them.
  * @param began the settings with which the node began @param said by a worker, which may have begun later
  */
 export function nodeWarnings(
@@ -88,7 +88,9 @@ export function nodeWarnings(
 ): readonly Diagnostic[] {
   const known = said.map(({ message }) => message)
   const more = nodeRestartWarnings(began, settings).filter(({ message }) => !known.includes(message))
-  return [...more, ...scriptsWarnings(settings, workers)]
+  // one worker alone cannot be replaced while mail goes on
+  const own = workers < 2 ? said : orRollingRestart(said)
+  return [...own, ...more, ...scriptsWarnings(settings, workers)]
 }
 
 function scriptsWarnings({ scripts }: Settings, workers: number): readonly Diagnostic[] {

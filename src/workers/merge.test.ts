@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { loadSettingsFromText } from '../config/load.ts'
+import { restartWarnings } from '../config/restart.ts'
+import { nodeWarnings } from './configuration.ts'
 import { addCounts, mergeExpiries, mergePins, mergeQueues, mergeServerOnly, mergeShadows } from './merge.ts'
 
 test('counts and queues add up; a domain in several processes is one', () => {
@@ -72,4 +75,20 @@ test('rows of the shadow table are one where client, certificate and verdict are
   assert.deepEqual(merged.rows, [{ ...row, count: 4, last: 30 }])
   assert.deepEqual(merged.others, other)
   assert.equal(merged.totals.wouldRefuse, 4)
+})
+
+test('what a reload cannot change says how else: a start of the node, or of its workers one by one', async () => {
+  const [before, now] = await Promise.all(
+    ['Reception_Memory = 1M Spoolbase = "a"', 'Reception_Memory = 2M Spoolbase = "b"'].map(
+      async (text) => (await loadSettingsFromText(text.replaceAll(' S', '\nS'), 'gate.conf')).settings,
+    ),
+  )
+  assert.ok(before && now)
+  const said = restartWarnings(before, now)
+  const told = (workers: number) => nodeWarnings(now, before, workers, said).map(({ message }) => message)
+  const spool = 'a change of Spoolbase is in force only after the next start'
+  const memory = 'a change of Reception_Memory is in force only after the next start'
+  assert.deepEqual(told(2), [spool, `${memory}, or after "threads restart" at the console`])
+  // a worker that is alone is never replaced while mail goes on
+  assert.deepEqual(told(1), [spool, memory])
 })

@@ -185,7 +185,7 @@ export class Supervisor {
   /** warnings about the configuration in force */
   get warnings(): readonly Diagnostic[] {
     const { warnings } = this.#started
-    return [...warnings, ...nodeWarnings(this.settings, this.#began, this.#crew.size, warnings)]
+    return nodeWarnings(this.settings, this.#began, this.#crew.size, warnings)
   }
 
   /** process ids of the workers */

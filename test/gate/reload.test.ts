@@ -101,6 +101,11 @@ test('a reload that fails says why, with file, line and suggestion, and changes 
     said,
     /gate\.conf:11:\d+: error: TLS_Verify_Mode is "require" or "none", not "requre"; did you mean "require"\?/,
   )
+  // for whoever sees no stderr
+  const panics = (): string => readFileSync(path.join(folder, 'logs', 'panic.ec'), 'utf8')
+  const told =
+    /config: reload failed, and nothing has changed: \S*gate\.conf:11: TLS_Verify_Mode is "require" or "none"/
+  await waitFor(() => told.test(panics()))
   writeFileSync(file, conf('TLS_Verify_Mode = require'))
   writeFileSync(path.join(folder, 'greeter.lua'), 'this is no Lua')
   assert.match(await hangUp('stays in force'), /greeter\.lua:1/)
