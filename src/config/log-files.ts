@@ -29,6 +29,8 @@ export function checkLogFiles(model: Model, report: Report): void {
   const { loggers, bounceLoggers, customLoggers, tlsLogs } = model
   const stanzas = [loggers, bounceLoggers, customLoggers, tlsLogs].flatMap((each) => [...each.values()])
   const all = stanzas.flatMap((each) => filesIn(each))
+  const reports = model.global.settings.get('tls_rpt_log')
+  if (reports?.value !== undefined) all.push({ ...reports, option: 'tls_rpt_log', json: false })
   const others = new Map(all.filter(({ json }) => !json).map((each) => [pathOf(each), each] as const))
   for (const json of all.filter((each) => each.json)) {
     const other = others.get(pathOf(json))

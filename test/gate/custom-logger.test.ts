@@ -177,6 +177,9 @@ test('beside each line there is one of JSON, with the keys that are documented',
       await client.command(`AUTH PLAIN ${Buffer.from(`\0ann\0${password}`).toString('base64')}`),
       code,
     )
+  // where a password ends up when a client goes on with AUTH
+  assert.match(await client.command('AGFubgBodW50ZXIy'), /^50/)
+  assert.match(await client.command('AUTH PLAIN AGFubgBodW50ZXIy'), /^503/)
   assert.match(await client.command('MAIL FROM:<\xff"}\x01@a.test>'), /^5/)
   await client.command('QUIT')
   await gate.event('decision', ({ end }) => end?.how === 'quit')
@@ -202,7 +205,8 @@ test('beside each line there is one of JSON, with the keys that are documented',
     new Set(['reception', 'delivery', 'permanent-failure', 'rejection', 'authentication']),
   )
   assert.equal(statSync(path.join(gate.folder, 'log/main.jsonl')).mode & 0o777, 0o600)
-  assert.doesNotMatch(lines('acct.jsonl').join(), /hunter/)
+  for (const name of ['main', 'reject', 'acct', 'tls'])
+    assert.doesNotMatch(lines(`${name}.jsonl`).join(), /hunter|AGFubgBodW50ZX/, 'no password, encoded or not')
 
   const [taken, gone] = json('main').filter(({ message }) => message === envelope.id)
   assert.equal(taken?.['recipient'], '"a b|@"@example.test')
