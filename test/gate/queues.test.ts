@@ -195,7 +195,8 @@ test('what was failed, rerouted, rebound and delayed stays so after kill -9, and
   assert.equal((await asked('reroute queue --header X-Group odd slow.example other.example'))['messages'], 6)
   assert.equal((await asked('rebind --to m1 default held.example'))['messages'], 2)
   assert.equal((await asked('delay 3600 --header Subject h0'))['messages'], 1)
-  await until(() => accounts().length === 6)
+  assert.equal((await asked('delay 3600 --meta password hunter2'))['messages'], 0)
+  await until(() => accounts().length === 7)
   await kill()
   slow.script = () => ({})
   // one process takes over what both workers had
@@ -231,9 +232,11 @@ test('who did what to how many is in the acctlog, once', () => {
       ['6', '0', 'reroute queue --header X-Group odd slow.example other.example'],
       ['2', '0', 'rebind --to m1 default held.example'],
       ['1', '0', 'delay 3600 --header Subject h0'],
+      ['0', '0', 'delay 3600 --meta password ***'],
     ],
   )
   assert.ok(lines.every(([from, operator]) => from === 'local' && operator !== ''))
+  assert.ok(!readFileSync(path.join(folder, 'acctlog'), 'latin1').includes('hunter2'))
 })
 
 test('a message that is being delivered is left alone, and one that is delayed can be tried at once', async () => {

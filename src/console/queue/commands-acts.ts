@@ -10,6 +10,7 @@ import type { Act, ActReport, Selection } from '../../delivery/operator/orders.t
 import { type Answer, ConsoleError } from '../answer.ts'
 import type { CommandContext, ConsoleCommand } from '../command.ts'
 import { fromBytes } from '../render.ts'
+import { withoutSecrets } from '../secrets.ts'
 import type { ConsoleServices } from '../services.ts'
 import { joinWords } from '../words.ts'
 import {
@@ -308,7 +309,7 @@ async function perform(
       at: clock(),
       operator: name,
       from,
-      act: line,
+      act: withoutSecrets(line),
       messages,
       underWay,
       broken,
