@@ -46,8 +46,17 @@ export class ValidationContext {
   }
 
   snapshot(kind: ContextKind): ContextSnapshot {
-    return Object.fromEntries(this[kind])
+    const snapshot: Record<string, string> = {}
+    // no pair for each key, as Object.fromEntries makes
+    this[kind].forEach((value, key) => {
+      if (key === '__proto__') Object.defineProperty(snapshot, key, { ...OWN, value })
+      else snapshot[key] = value
+    })
+    return snapshot
   }
 }
+
+/** as assignment makes any other key */
+const OWN = { enumerable: true, configurable: true, writable: true } as const
 
 const BEYOND_OCTETS = /[^\0-\xff]/

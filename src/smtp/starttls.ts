@@ -96,9 +96,10 @@ export async function handshake(
   })
   const facts = session.setTls(judged, scope, findPartner(session, judged, secure))
   session.decision.shook(session.connection, scope, { kind: 'done', facts, sources })
-  for (const [key, value] of tlsContextEntries(facts, scope.options.tls_dn_format)) {
-    session.context.set('connection', key, value)
-  }
+  const { context } = session
+  tlsContextEntries(facts, scope.options.tls_dn_format).forEach((value, key) => {
+    context.set('connection', key, value)
+  })
   session.decision.partner = session.partner?.name
   notePartner(session)
   tellHandshake(session, facts, { began })

@@ -47,24 +47,30 @@ export function tlsContextEntries(
   dnFormat: 'rfc4514' | 'oneline',
 ): ReadonlyMap<string, string> {
   const { peer } = facts
-  const entries: (readonly [string, string])[] = [
-    ['tls', 'on'],
-    ['tls_cipher', facts.cipher],
-    ['tls_cipher_algbits', String(facts.cipherAlgorithmBits)],
-    ['tls_cipher_usebits', String(facts.cipherUsedBits)],
-    ['tls_protocol', facts.protocol],
-    ['tls_sni', facts.sni],
-    ['tls_resumed', facts.resumed ? 'yes' : 'no'],
-    ['tls_verify_mode', facts.mode],
-    ['tls_verify_mode_from', Buffer.from(facts.modeFrom, 'utf8').toString('latin1')],
-    ['tls_client_verified', peer.kind === 'verified' ? 'yes' : ''],
-    ...(peer.kind === 'unverified' ? failureEntries(peer, dnFormat) : []),
-    ['tls_client_crl_forgiven', facts.crlForgiven === true && peer.kind === 'verified' ? 'yes' : ''],
-    ['tls_client_ocsp_forgiven', facts.ocspForgiven === true && peer.kind === 'verified' ? 'yes' : ''],
-    ['tls_client_cert_server_only', facts.serverOnly === true ? 'yes' : ''],
-    ...(peer.kind === 'anonymous' ? [] : certificateEntries(peer.certificate, dnFormat)),
-  ]
-  return new Map(entries.filter(([, value]) => value !== ''))
+  const entries = new Map<string, string>()
+  const put = (key: string, value: string): void => {
+    if (value !== '') entries.set(key, value)
+  }
+  put('tls', 'on')
+  put('tls_cipher', facts.cipher)
+  put('tls_cipher_algbits', String(facts.cipherAlgorithmBits))
+  put('tls_cipher_usebits', String(facts.cipherUsedBits))
+  put('tls_protocol', facts.protocol)
+  put('tls_sni', facts.sni)
+  put('tls_resumed', facts.resumed ? 'yes' : 'no')
+  put('tls_verify_mode', facts.mode)
+  put('tls_verify_mode_from', Buffer.from(facts.modeFrom, 'utf8').toString('latin1'))
+  put('tls_client_verified', peer.kind === 'verified' ? 'yes' : '')
+  if (peer.kind === 'unverified') putAll(failureEntries(peer, dnFormat))
+  put('tls_client_crl_forgiven', facts.crlForgiven === true && peer.kind === 'verified' ? 'yes' : '')
+  put('tls_client_ocsp_forgiven', facts.ocspForgiven === true && peer.kind === 'verified' ? 'yes' : '')
+  put('tls_client_cert_server_only', facts.serverOnly === true ? 'yes' : '')
+  if (peer.kind !== 'anonymous') putAll(certificateEntries(peer.certificate, dnFormat))
+  return entries
+
+  function putAll(several: Entries): void {
+    for (const [key, value] of several) put(key, value)
+  }
 }
 
 /** Where in the chain it failed is not always known: then only the cause is told. */

@@ -63,6 +63,15 @@ test('a recipient’s copy has message keys of its own, and the connection’s k
   assert.equal(facts.context.get('connection', 'shared'), 'c')
 })
 
+test('what is kept of a context has every key, whatever its name', () => {
+  const context = new ValidationContext()
+  for (const key of ['b', '__proto__', '1', 'constructor', '']) context.set('message', key, `value of ${key}`)
+  const kept = context.snapshot('message')
+  assert.deepEqual(kept, Object.fromEntries(context.message))
+  assert.equal(Object.getPrototypeOf(kept), Object.prototype)
+  assert.deepEqual(JSON.parse(JSON.stringify(kept)), kept)
+})
+
 test('header fields are read as a list and edited', async () => {
   const { panics, about } = await data(
     `print(#msg:header("x-tag"), msg:header("X-TAG")[1], msg:header("x-tag")[2], #msg:header("none"))
