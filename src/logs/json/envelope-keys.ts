@@ -2,7 +2,7 @@
 
 import { formatMailbox } from '../../mail/address.ts'
 import type { ContextSnapshot, Envelope } from '../../mail/envelope.ts'
-import { bytes, endpoint, integer, type KeysOf, key, someBytes, timeOf } from './keys.ts'
+import { bytes, configured, endpoint, integer, type KeysOf, key, someBytes, timeOf } from './keys.ts'
 
 export const envelopeKeys: KeysOf<Envelope> = {
   id: [bytes('message', ({ id }) => id, 'id of the message, as in every other log')],
@@ -39,8 +39,8 @@ export const envelopeKeys: KeysOf<Envelope> = {
     address: 'the address that it reached',
     port: 'that one’s port',
   }),
-  bindingGroup: [bytes('binding_group', ({ bindingGroup }) => bindingGroup, 'the binding group')],
-  binding: [bytes('binding', ({ binding }) => binding, 'the binding')],
+  bindingGroup: [configured('binding_group', ({ bindingGroup }) => bindingGroup, 'the binding group')],
+  binding: [configured('binding', ({ binding }) => binding, 'the binding')],
   routingDomain: [someBytes('routing_domain', ({ routingDomain }) => routingDomain)],
   priority: [],
   notBefore: [],
@@ -55,7 +55,7 @@ export const envelopeKeys: KeysOf<Envelope> = {
     ),
   ],
   messageContext: [
-    bytes(
+    configured(
       'pathway',
       ({ connectionContext, messageContext }) =>
         own(messageContext, 'pathway') ?? own(connectionContext, 'pathway') ?? 'default',

@@ -22,6 +22,7 @@ import { leftOut, shownContext } from './context.ts'
 import { envelopeKeys } from './envelope-keys.ts'
 import {
   bytes,
+  configured,
   endpoint,
   integer,
   type JsonKey,
@@ -120,8 +121,8 @@ const outOfBandKeys: KeysOf<OutOfBandBounce> = {
     'of the mail that it is about, if it says so',
   ),
   sender: addressKeys('sender', ({ sender }) => sender, 'of that mail: to which the report came'),
-  bindingGroup: [bytes('binding_group', ({ bindingGroup }) => bindingGroup, 'the binding group')],
-  binding: [bytes('binding', ({ binding }) => binding, 'the binding')],
+  bindingGroup: [configured('binding_group', ({ bindingGroup }) => bindingGroup, 'the binding group')],
+  binding: [configured('binding', ({ binding }) => binding, 'the binding')],
   size: [integer('size', ({ size }) => size)],
   remote: [bytes('client', ({ remote }) => remote)],
   status: [someBytes('status', ({ status }) => status)],
@@ -144,11 +145,11 @@ const rejectionKeys: KeysOf<Rejection> = {
     address: 'the address that it reached',
     port: 'that one’s port',
   }),
-  pathway: [bytes('pathway', ({ pathway }) => pathway, 'its pathway')],
-  pathwayGroup: [bytes('pathway_group', ({ pathwayGroup }) => pathwayGroup, 'and that one’s group')],
+  pathway: [configured('pathway', ({ pathway }) => pathway, 'its pathway')],
+  pathwayGroup: [configured('pathway_group', ({ pathwayGroup }) => pathwayGroup, 'and that one’s group')],
   state: [bytes('state', ({ state }) => state)],
   code: [integer('code', ({ code }) => code, 'of the reply; 0 where there was none')],
-  module: [bytes('module', ({ module }) => module)],
+  module: [configured('module', ({ module }) => module)],
   connectionContext: [
     key('connection_context', {
       type: 'object',
@@ -183,7 +184,7 @@ const panicKeys: KeysOf<Panic> = {
   level: [
     bytes('level', ({ level }) => level, '`debug`, `info`, `notice`, `warning`, `error` or `critical`'),
   ],
-  module: [bytes('module', ({ module }) => module)],
+  module: [configured('module', ({ module }) => module)],
   text: [bytes('text', ({ text }) => text, 'what it is')],
 }
 
@@ -196,7 +197,7 @@ const authenticationKeys: KeysOf<AuthenticationFact> = {
     address: 'address of the client; empty on a UNIX socket',
     port: 'its port',
   }),
-  listener: [bytes('listener', ({ listener }) => listener, 'the Listen as configured')],
+  listener: [configured('listener', ({ listener }) => listener, 'the Listen as configured')],
   mechanism: [bytes('mechanism', ({ mechanism }) => mechanism, 'such as `PLAIN`')],
   user: [bytes('user', ({ user }) => user, 'as the client gave it')],
   status: [
@@ -209,7 +210,7 @@ const authenticationKeys: KeysOf<AuthenticationFact> = {
 const operatorKeys: KeysOf<OperatorFact> = {
   ...head(),
   act: [bytes('act', ({ act }) => act, '`login`, `command` before it runs, or `end` of one')],
-  listener: [bytes('listener', ({ listener }) => listener)],
+  listener: [configured('listener', ({ listener }) => listener)],
   remote: endpoint('client', ({ remote }) => remote, {
     address: 'where the operator is; empty on a UNIX socket',
     port: 'that one’s port',

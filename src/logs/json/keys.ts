@@ -4,7 +4,7 @@
  */
 
 import type { Endpoint } from '../../mail/envelope.ts'
-import { type JsonValue, text, time, unicode } from './text.ts'
+import { type JsonValue, nameText, text, time, unicode } from './text.ts'
 
 export type JsonType = 'text' | 'number' | 'integer' | 'boolean' | 'time' | 'object'
 
@@ -41,6 +41,11 @@ export function key<E>(
 /** A byte string that always has something to say, or is shown empty. */
 export function bytes<E>(name: string, value: (event: E) => string, meaning?: string): JsonKey<E> {
   return { key: name, type: 'text', optional: false, meaning, value: (event) => text(value(event)) }
+}
+
+/** A name of the configuration, which always says something. */
+export function configured<E>(name: string, value: (event: E) => string, meaning?: string): JsonKey<E> {
+  return { key: name, type: 'text', optional: false, meaning, value: (event) => nameText(value(event)) }
 }
 
 /** A byte string that is absent when it is empty. */

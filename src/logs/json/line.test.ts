@@ -197,6 +197,12 @@ const only = (kind: LineEvent['kind'], hostile: Partial<Hostile>): Record<string
   return parsed(event)
 }
 
+function rejectionOn(pathway: string): LineEvent {
+  const [rejection] = eventsWith(plain).filter((each) => each.kind === 'rejection')
+  assert.ok(rejection)
+  return { ...rejection, pathway, pathwayGroup: pathway }
+}
+
 test('an event with something in every field has every key that is declared, in this order, and no other', () => {
   for (const event of eventsWith(plain)) {
     const keys = declaredFor(event)
@@ -268,6 +274,17 @@ suite('text', () => {
       }),
     )
     assert.equal(unicode('a\ud800b'), 'a\ufffdb')
+  })
+
+  test('a name of the configuration is itself, whether it comes as text or as octets', () => {
+    for (const name of ['caf\xe9', 'caf\xc3\xa9']) {
+      const rejection = parsed(rejectionOn(name))
+      assert.deepEqual(
+        [rejection['pathway'], rejection['pathway_group'], rejection['text']],
+        ['café', 'café', 'x'],
+      )
+    }
+    assert.equal(parsed(rejectionOn('\u20ac\xe9'))['pathway'], '€é')
   })
 
   test('it is cut between characters where it takes too much of the line', () => {

@@ -6,6 +6,7 @@
  * characters are in the other logs. Long text is cut, so that no line grows without end.
  */
 
+import { Buffer, isUtf8 } from 'node:buffer'
 import { asBytes } from '../escape.ts'
 
 export type JsonValue =
@@ -30,6 +31,12 @@ export function unicode(value: string): string {
   return cut(value.slice(0, MAX_TEXT + 4).toWellFormed())
 }
 
+/** A name of the configuration: Unicode text, or the octets of it where a script has chosen it. */
+export function nameText(value: string): string {
+  const isOctets = !PLAIN.test(value) && OCTETS.test(value) && isUtf8(Buffer.from(value, 'latin1'))
+  return isOctets ? text(value) : unicode(value)
+}
+
 /** RFC 3339 in UTC with milliseconds. Certificates may have years that JavaScript can tell and some that it cannot. */
 export function time(milliseconds: number | undefined): string | undefined {
   if (milliseconds === undefined || !(Math.abs(milliseconds) <= LAST_DATE)) return undefined
@@ -40,7 +47,7 @@ export function time(milliseconds: number | undefined): string | undefined {
 export function asciiJson(value: JsonValue): string {
   // most values need nothing
   if (typeof value === 'string' && SIMPLE.test(value)) return `"${value}"`
-  if (Number.isFinite(value)) return String(value)
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value)
   return JSON.stringify(value).replace(BEYOND, escaped)
 }
 
@@ -77,6 +84,8 @@ function escaped(unit: string): string {
 const LONGEST_ESCAPE = 6
 const LAST_DATE = 8.64e15
 const PLAIN = /^[ -~]*$/
+// oxlint-disable-next-line no-control-regex -- every octet there is
+const OCTETS = /^[\0-\xff]*$/
 /** printable ASCII without the quotation mark and the backslash */
 const SIMPLE = /^[ !#-[\]-~]*$/
 const BEYOND = /[\u007f-\uffff]/g
