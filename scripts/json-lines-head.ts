@@ -46,7 +46,7 @@ hexadecimal digits, such as \`\\xe9\`; the log beside it has the octet itself. A
 of the line is cut and ends in \`…\`. Of each context a line has 8192 octets, and says how many values it leaves out. Names
 in certificates are escaped as everywhere ([tls.md](tls.md)).
 
-**Passwords** and what AUTH carries are in no event, and so in no line; commands of operators have what looks like a
+**Passwords**, and whatever AUTH carries beside the user’s name, are in no event, and so in no line; commands of operators have what looks like a
 secret masked.
 
 **A heartbeat** is a line with \`event\` (\`heartbeat\`), \`time\` and \`log\`: \`mainlog\`, \`rejectlog\` or \`bouncelog\`, as
