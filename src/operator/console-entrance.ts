@@ -36,7 +36,7 @@ export class ConsoleEntrance {
 
   constructor(host: EntranceHost) {
     this.#host = host
-    this.#doors = new ConsoleDoors(host.events, Date.now)
+    this.#doors = new ConsoleDoors(host.events, () => Date.now())
     this.#server = new ConsoleServer({
       services: host.services,
       servicesFor: host.servicesFor,

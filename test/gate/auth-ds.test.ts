@@ -119,6 +119,7 @@ Authorization {
 }
 Control_Listener "c" {
   Listen "FOLDER/pg" { AuthPlainParameters = [ uri = "people://" ] AuthorizationParameters = [ uri = "People://" ] }
+  Listen "FOLDER/judged" { AuthPlainParameters = [ uri = "judged://" ] }
   Listen "FOLDER/lite" { AuthPlainParameters = [ uri = "lite://" ] AuthorizationParameters = [ uri = "lite://" ] }
   Listen "127.0.0.1:0" {
     AuthDigestMD5Parameters = [ uri = "people://" realm = "r" ]
@@ -184,7 +185,7 @@ async function login(user: string, pass: string, method: string, from = '127.0.0
 
 /** A connection to the console on a UNIX socket, or the TCP one. */
 async function operator(
-  socket: 'pg' | 'lite' | 'tcp',
+  socket: 'pg' | 'lite' | 'judged' | 'tcp',
   user: string,
   password: string,
 ): Promise<ConsoleConnection> {
@@ -338,6 +339,13 @@ s.quit()`
     for (const each of [slow, again]) each.close()
   })
 
+  test('a login that the database alone can judge has to be repeated after a while', async (t) => {
+    const ann = await operator('judged', 'ann', 'one two')
+    assert.deepEqual(await answers(ann, 'pid'), ['ok'])
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 901_000 })
+    assert.deepEqual(await answers(ann, 'pid'), ['this login is no longer good: log in again'])
+  })
+
   test('a trace ends when its group does', async () => {
     const ann = await operator('pg', 'ann', 'one two')
     const stop = new AbortController()
@@ -426,9 +434,9 @@ test('SQLite: an operator is who the database knows now; what it said before cou
   assert.deepEqual(await answers(root, 'pid'), ['ok'])
   database.exec("UPDATE users SET password = 'new' WHERE name = 'bob'; DELETE FROM users WHERE name = 'ann'")
   const closed = 'this login is no longer good: log in again'
+  await assert.rejects(operator('lite', 'bob', 'clear'), /Authentication failed/)
   assert.deepEqual(await answers(bob, 'pid'), [closed])
   assert.deepEqual(await answers(ann, 'summary'), [closed])
-  await assert.rejects(operator('lite', 'bob', 'clear'), /Authentication failed/)
   await assert.rejects(operator('lite', 'ann', 'from sqlite'), /Authentication failed/)
   database.exec('DROP TABLE members')
   assert.deepEqual(await answers(root, 'summary'), [UNTOLD])

@@ -54,7 +54,7 @@ test('a command on the command line, lines from a pipe, JSON for programs', asyn
   const pid = `${gate.child.pid}\n`
   const [one, socketNamed, piped, json, wrong] = await Promise.all([
     run(['-c', conf, 'pid']),
-    run(['-c', socket, 'config', 'eval', 'hostname']),
+    run(['-c', socket, 'config eval hostname']),
     run(['-c', conf], '# first\npid\nnonsense\n\npid\nquit\nversion\n'),
     run(['-c', conf, '--json', 'mailq', '-l', '5']),
     run(['-c', conf, '--json', 'nonsense']),

@@ -32,7 +32,10 @@ export async function runConsole(words: readonly string[], options: ConsoleOptio
     const connection = await ConsoleConnection.open(endpoint, credentials)
     try {
       const json = options.json ?? false
-      if (words.length > 0) return await runLine(connection, joinWords(words), json, io)
+      const [only = '', ...more] = words
+      // a command in quotes of the shell is a line as it would be typed
+      const line = more.length === 0 ? only : joinWords(words)
+      if (line !== '') return await runLine(connection, line, json, io)
       if (stdin.isTTY && io.terminal && !json) return await runPrompt(connection, credentials, io)
       return await runLines(connection, json, io)
     } finally {
