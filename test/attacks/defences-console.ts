@@ -54,4 +54,34 @@ export const consoleDefences: readonly Defence[] = [
     source: 'src/listener/crowd.ts',
     mutation: [['if (before >= this.#most) return undefined', '']],
   },
+  {
+    known: 'Stale privileges',
+    attack: 'An operator whose user or group the database no longer has goes on with what it said before',
+    test: [
+      'test/gate/auth-ds.test.ts',
+      'SQLite: an operator is who the database knows now; what it said before counts for nobody',
+    ],
+    source: 'src/operator/groups.ts',
+    mutation: [['no_cache: true', 'no_cache: false']],
+  },
+  {
+    known: 'Account lockout',
+    attack: 'Who guesses passwords on the UNIX socket of the console shuts it for every other user',
+    test: [
+      'test/gate/console-login.test.ts',
+      'whoever guesses there shuts the door for his own user of the system and for those who show none',
+    ],
+    source: 'src/operator/console-door.ts',
+    mutation: [['    this.#counted = `uid ${uid}`\n', '']],
+  },
+  {
+    known: 'Terminal escape injection',
+    attack: 'Whatever sits on the socket in place of the gate writes to the terminal of who asks it',
+    test: [
+      'test/gate/console-program.test.ts',
+      'what it sends reaches the terminal without its power, and as JSON only where it is some',
+    ],
+    source: 'src/cli/console/console.ts',
+    mutation: [['jsonLine(text) : printableLines(text)', 'jsonLine(text) : text']],
+  },
 ]
