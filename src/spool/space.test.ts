@@ -1,11 +1,12 @@
 /** The bound on which everything rests that space.ts promises: how much a batch can make the file grow. */
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { overflowPages, pagesFor } from './space.ts'
+import { overflowPages, pagesFor, Space } from './space.ts'
+import { SpoolFullError } from './spool.ts'
 import type { Write } from './store.ts'
 import { Store } from './store.ts'
 
@@ -53,6 +54,41 @@ test('no batch makes the file grow by more pages than foretold, however fragment
   )
   assert.ok(store.pageUse().free > before.free + 1000, 'what was removed is free inside the file')
   await store.close()
+  await rm(path, { recursive: true })
+})
+
+test('with comfort pages are counted now and then, and near the limit before and after every batch', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'postern-space-'))
+  const file = join(path, 'data.mdb')
+  await writeFile(file, '')
+  const use = { pageSize: 4096, pages: 0, free: 0, treePages: 0, depth: 1 }
+  let counted = 0
+  let reserve = 0
+  const space = new Space({
+    file,
+    reserve: () => reserve,
+    clock: () => 0,
+    inMemory: () => 0,
+    pageUse: () => {
+      counted += 1
+      return use
+    },
+  })
+  const batch = async (pages: number) => {
+    await space.prepare({ pages, newMail: true, divisible: false })
+    space.settled()
+  }
+  counted = 0
+  for (let n = 0; n < 60; n += 1) await batch(50)
+  assert.ok(counted >= 5 && counted <= 20, `${counted} of 60`)
+  await batch(5000)
+  counted = 0
+  await batch(50)
+  // nothing can be free beyond such a reserve: what was not counted is counted before anything is decided
+  reserve = Number.MAX_SAFE_INTEGER
+  await assert.rejects(batch(50), SpoolFullError)
+  assert.equal(counted, 1)
+  space.close()
   await rm(path, { recursive: true })
 })
 

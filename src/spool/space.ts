@@ -28,6 +28,8 @@ const TAIL_OCTETS = 2 * 1024 * 1024
 const EXTENSION_OCTETS = 1024 * 1024
 /** while this much is free beyond need and reserve, LMDB may let the file grow by itself */
 const COMFORT_OCTETS = 16 * 1024 * 1024
+/** while there is comfort, pages are counted anew after batches that could have taken this many at most */
+const UNCOUNTED_PAGES = 2048
 /** a message of this size must fit before MAIL is accepted */
 const SMALLEST_ROOM = 512 * 1024
 const ZEROS = Buffer.alloc(256 * 1024)
@@ -68,6 +70,10 @@ export class Space {
   #free = 0
   #taken = 0
   #sampledAt = Number.NEGATIVE_INFINITY
+  /** the most by which the batch under way can make the file grow, and whether it was comfortable when it began */
+  #batch: { readonly pages: number; readonly comfort: boolean } = { pages: 0, comfort: false }
+  /** the most by which batches can have made it grow since its pages were counted */
+  #uncounted = 0
 
   constructor(options: SpaceOptions) {
     this.#options = options
@@ -76,7 +82,7 @@ export class Space {
     this.#tail = this.#measureTail()
   }
 
-  /** Page use after the last batch. */
+  /** Page use after the last batch; while there is comfort, at most UNCOUNTED_PAGES ago. */
   get use(): PageUse {
     return this.#use
   }
@@ -110,13 +116,26 @@ export class Space {
 
   /** Sees to it that a batch cannot meet a full disk. No batch may be under way. @throws SpoolFullError */
   async prepare(need: Need): Promise<void> {
-    const octets = need.pages * this.#use.pageSize
-    const reserve = this.#options.reserve()
     // a look for each batch: what others can write between it and the batch's own writes must be less than the margin
     this.fileGone()
-    if (need.newMail && this.room() + this.#options.inMemory() < octets) throw new SpoolFullError()
+    // measured by an old count: since then a tree can have become one level deeper, and larger by what was written
+    const pages = this.#uncounted === 0 ? need.pages : 2 * need.pages + this.#uncounted
+    this.#batch = { pages, comfort: this.#comfortable(pages * this.#use.pageSize) }
+    if (this.#batch.comfort) return
+    if (this.#uncounted > 0) this.#count()
+    await this.#makeRoom({ ...need, pages })
+  }
+
+  /** Whether the file system has what a batch may take and much more, so that nothing about the file matters. */
+  #comfortable(octets: number): boolean {
     const sharers = this.#options.sharers ?? 1
-    if (this.#diskFree() - sharers * octets >= reserve + sharers * COMFORT_OCTETS) return
+    return this.#diskFree() - sharers * octets >= this.#options.reserve() + sharers * COMFORT_OCTETS
+  }
+
+  /** @throws SpoolFullError */
+  async #makeRoom(need: Need): Promise<void> {
+    const octets = need.pages * this.#use.pageSize
+    if (need.newMail && this.room() + this.#options.inMemory() < octets) throw new SpoolFullError()
     await this.#fillHoles()
     this.#tail = this.#measureTail()
     if (need.divisible && octets > TAIL_OCTETS / 2) throw new SpoolFullError()
@@ -131,10 +150,19 @@ export class Space {
     else throw new SpoolFullError()
   }
 
-  /** A batch has ended: counts anew what it used. */
+  /** A batch has ended: counts anew what it used, or what several used if that is soon enough. */
   settled(): void {
+    const { pages, comfort } = this.#batch
+    this.#uncounted += pages
+    // counting costs as much as a tenth of a small batch
+    if (comfort && this.#uncounted <= UNCOUNTED_PAGES) this.#taken += pages * this.#use.pageSize
+    else this.#count()
+  }
+
+  #count(): void {
     const before = this.#use.pages
     this.#use = this.#options.pageUse()
+    this.#uncounted = 0
     const grown = Math.max(0, this.#use.pages - before) * this.#use.pageSize
     this.#taken += Math.max(0, grown - Math.max(0, this.#tail))
     this.#tail -= grown
