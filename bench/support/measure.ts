@@ -34,6 +34,8 @@ export interface Sample {
   readonly p99: number
   readonly dueP50: number | undefined
   readonly dueP99: number | undefined
+  /** of the generator's own clock */
+  readonly lateP99: number | undefined
   readonly handshakes: number
   readonly resumed: number
   readonly errors: Readonly<Record<string, number>>
@@ -106,6 +108,7 @@ async function sampleOf({ name, subject, order, tolerant }: Case, generator: Gen
     p99: summary.transaction?.p99 ?? Number.NaN,
     dueP50: summary.fromDue?.p50,
     dueP99: summary.fromDue?.p99,
+    lateP99: summary.late?.p99,
     handshakes: summary.handshakes,
     resumed: summary.resumed,
     errors: summary.errors,

@@ -104,6 +104,7 @@ describe('postern bench', () => {
     assert.equal(code, 0)
     assert.ok(summary.seconds >= 0.3, `${summary.seconds} s`)
     assert.ok(summary.fromDue !== undefined)
+    assert.ok(summary.late !== undefined)
   })
 
   test('says what is wrong with an address', async () => {

@@ -25,6 +25,8 @@ export interface LoadSummary {
   readonly transaction: Quantiles | undefined
   /** milliseconds from the moment at which a message was due; only with a rate */
   readonly fromDue: Quantiles | undefined
+  /** milliseconds by which the generator's own clock rang too late: what it adds to the figures above; only with a rate */
+  readonly late: Quantiles | undefined
 }
 
 export interface Quantiles {
@@ -127,6 +129,7 @@ function summarize(results: readonly LoadResult[]): LoadSummary {
     cpuSeconds: sum((result) => result.cpuSeconds),
     transaction: quantiles(results.map((result) => result.transactions)),
     fromDue: quantiles(results.map((result) => result.fromDue)),
+    late: quantiles(results.map((result) => result.late)),
   }
 }
 

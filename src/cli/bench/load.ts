@@ -16,6 +16,8 @@ const MAX_ERRORS = 100
 const STALL_MS = 60_000
 const WATCH_MS = 1000
 const LINE = 78
+/** how often messages fall due, with a rate */
+const PACE_MS = 1
 
 /** @returns what came of it; never throws for what the server does */
 export async function runLoad(order: LoadOrder): Promise<LoadResult> {
@@ -64,6 +66,7 @@ class Load {
   readonly #plan: ClientPlan
   readonly #transactions = new LatencyHistogram()
   readonly #fromDue = new LatencyHistogram()
+  readonly #late = new LatencyHistogram()
   readonly #errors = new Map<string, number>()
   readonly #ended = Promise.withResolvers<void>()
   readonly #clients = new Set<LoadClient>()
@@ -115,6 +118,7 @@ class Load {
       cpuSeconds: (used.user + used.system) / 1e6,
       transactions: this.#transactions.counts,
       fromDue: this.#fromDue.counts,
+      late: this.#late.counts,
     }
   }
 
@@ -218,11 +222,15 @@ class Load {
   #startPace(): NodeJS.Timeout | undefined {
     const { rate } = this.#order
     if (rate === undefined) return undefined
+    let before = performance.now()
     return setInterval(() => {
-      this.#released = Math.floor(((performance.now() - this.#began) / 1000) * rate) + 1
+      const now = performance.now()
+      this.#late.add(now - before - PACE_MS)
+      before = now
+      this.#released = Math.floor(((now - this.#began) / 1000) * rate) + 1
       while (this.#idle.length > 0 && (this.#begun < this.#released || this.#left === 0))
         this.#idle.shift()?.()
-    }, 1)
+    }, PACE_MS)
   }
 }
 

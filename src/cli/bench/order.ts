@@ -52,6 +52,8 @@ export interface LoadResult {
   readonly transactions: LatencyCounts
   /** the same from the moment at which the message was due, waiting for a connection included; only with a rate */
   readonly fromDue: LatencyCounts
+  /** milliseconds by which the generator's own clock rang too late, each time; only with a rate */
+  readonly late: LatencyCounts
 }
 
 /** bucket → how many; see `LatencyHistogram` */
