@@ -35,7 +35,7 @@ export class Decision {
    * @param from FILE:LINE, where it is known before the answer
    */
   ask(name: string, callout: string, from?: string): void {
-    this.#asked = { name, callout, ...(from === undefined ? {} : { from }) }
+    this.#asked = from === undefined ? { name, callout } : { name, callout, from }
   }
 
   /** the script that was asked last */

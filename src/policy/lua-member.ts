@@ -223,8 +223,7 @@ function subjectOf({ phase, facts, decision }: Asking): CalloutSubject {
     phase,
     session: facts.session,
     message: 'message' in facts ? facts.message : undefined,
-    // Momentum hands over the whole line
-    line: 'line' in facts ? `${facts.line}\r\n` : '',
+    line: 'line' in facts ? facts.line : '',
     authentication: 'status' in facts ? facts.status : undefined,
     handshake: 'scopeMode' in facts ? facts : undefined,
     certificate: 'certificate' in facts ? facts.certificate : undefined,

@@ -235,9 +235,10 @@ class ScriptPolicy implements Policy {
   }
 
   #askFrom(asking: Asking, steps: readonly Step[], first: number): Verdict | Promise<Verdict> {
-    for (const [index, { member, question }] of steps.entries()) {
-      if (index < first) continue
-      const answer = member.ask(question, asking)
+    for (let index = first; index < steps.length; index += 1) {
+      const step = steps[index]
+      if (step === undefined) break
+      const answer = step.member.ask(step.question, asking)
       if (answer instanceof Promise) {
         return answer.then(
           (settled) => this.#judge(asking, settled) ?? this.#askFrom(asking, steps, index + 1),

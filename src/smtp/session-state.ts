@@ -335,9 +335,11 @@ export function pathwayKey(scope: InboundScope): string {
   return byteString(scope.pathway)
 }
 
+const ASCII = /^[\0-\x7f]*$/
+
 /** Text of the configuration as the context holds it. */
 function byteString(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1')
+  return ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
 }
 
 /** The grants of Momentum §8.7 that hold for a client whatever it sends. */

@@ -85,7 +85,7 @@ function push(
   const { lua } = state
   switch (argument) {
     case 'line':
-      return state.push(L, subject.line)
+      return state.push(L, subject.line, '\r\n')
     case 'now':
       return lua.lua_pushnumber(L, Math.floor(now() / 1000))
     case 'auth_info':

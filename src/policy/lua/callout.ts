@@ -11,7 +11,9 @@ import type {
   PresentedCertificate,
   SessionFacts,
 } from '../phases.ts'
+import type { KnownStrings } from './known-strings.ts'
 import type { Task } from './outcome.ts'
+import type { Spares } from './spares.ts'
 import { type LuaState, ScriptError } from './state.ts'
 
 /** What a callout is about. */
@@ -19,7 +21,7 @@ export interface CalloutSubject {
   readonly phase: AnyPhase
   readonly session: SessionFacts
   readonly message: MessageFacts | undefined
-  /** the command line with its line ending, '' in phases without one */
+  /** the command line without its line ending, '' in phases without one */
   readonly line: string
   /** outcome of the authentication, in its phase */
   readonly authentication: 'pass' | 'fail' | 'error' | undefined
@@ -149,6 +151,8 @@ export interface WaitStarter {
 
 export interface ObjectHost {
   readonly state: LuaState
+  readonly known: KnownStrings
+  readonly spares: Spares
   readonly waits: WaitStarter
   readonly log: ScriptLog
   /** the callout that runs; undefined while scripts load */
@@ -156,6 +160,18 @@ export interface ObjectHost {
 }
 
 export type PanicLevel = 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical'
+
+/** by Momentum's numbers, the first of which are all critical here */
+export const panicLevels: readonly PanicLevel[] = [
+  'critical',
+  'critical',
+  'critical',
+  'error',
+  'warning',
+  'notice',
+  'info',
+  'debug',
+]
 
 /** The paniclog as scripts reach it: so many lines for each callout or load, no control characters, bounded text. */
 export class ScriptLog {

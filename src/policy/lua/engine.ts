@@ -11,7 +11,8 @@ import type { PolicyOffers } from '../offers.ts'
 import type { SessionFacts } from '../phases.ts'
 import { type ArgumentSources, pushArguments } from './arguments.ts'
 import type { BudgetClocks, BudgetLimits } from './budget.ts'
-import { Callout, type CalloutSubject, type PanicLevel, ScriptLog, type Wait } from './callout.ts'
+import { Callout, type CalloutSubject, panicLevels, ScriptLog, type Wait } from './callout.ts'
+import { KnownStrings } from './known-strings.ts'
 import { buildLibrary } from './lib/build.ts'
 import type { LibraryServices } from './lib/services.ts'
 import { Waits } from './lib/waits.ts'
@@ -21,6 +22,7 @@ import { HostObjects } from './objects.ts'
 import { ScriptOffers } from './offers.ts'
 import type { Outcome, Task } from './outcome.ts'
 import type { Finding, ScriptSource } from './scripts.ts'
+import { Spares } from './spares.ts'
 import { LuaState, REGISTRY, TYPE } from './state.ts'
 
 export interface EngineOptions {
@@ -62,6 +64,7 @@ export class LuaEngine {
 
   readonly #options: EngineOptions
   readonly #state: LuaState
+  readonly #spares: Spares
   readonly #objects: HostObjects
   readonly #log: ScriptLog
   readonly #loader: ScriptLoader
@@ -81,7 +84,15 @@ export class LuaEngine {
     this.#log = new ScriptLog(options.events, options.now)
     const current = (): Callout | undefined => this.#running
     const waits = new Waits(this.#state, current)
-    this.#objects = new HostObjects({ state: this.#state, log: this.#log, waits, current })
+    this.#spares = new Spares(this.#state)
+    this.#objects = new HostObjects({
+      state: this.#state,
+      known: new KnownStrings(this.#state),
+      spares: this.#spares,
+      log: this.#log,
+      waits,
+      current,
+    })
     this.#loader = new ScriptLoader({ state: this.#state, log: this.#log, readModule: options.readModule })
     this.#arguments = { state: this.#state, objects: this.#objects, now: options.now }
     this.#wearLimit = options.limits.memory / 2
@@ -152,7 +163,7 @@ export class LuaEngine {
 
   /** `FILE:LINE` on which a function of a script begins; undefined where that cannot be told. */
   definedAt(script: number, callout: string): string | undefined {
-    const reference = this.#modules[script]?.functions.get(callout)
+    const reference = this.#modules[script]?.functions.get(callout)?.reference
     if (reference === undefined || this.#state.broken !== undefined) return undefined
     return this.#state.definedAt(reference)
   }
@@ -160,17 +171,18 @@ export class LuaEngine {
   /** Calls a function of a script. Never throws, never rejects. */
   call(script: number, name: string, subject: CalloutSubject): Outcome | Promise<Outcome> {
     const module = this.#modules[script]
-    const reference = module?.functions.get(name)
-    if (module === undefined || reference === undefined)
-      return { kind: 'failed', message: `${name} is not loaded` }
+    const f = module?.functions.get(name)
+    if (module === undefined || f === undefined) return { kind: 'failed', message: `${name} is not loaded` }
     const callout = new Callout(subject)
     const id = this.#objects.open(callout)
     try {
       const thread = this.#idle.pop() ?? this.#state.newThread()
       const { L } = thread
+      const { frame } = this.#state
+      this.#spares.refill()
       this.#pushSelf(L, { script, module, session: subject.session })
-      this.#state.lua.lua_rawgeti(L, REGISTRY, reference)
-      this.#state.lua.lua_pushvalue(L, 1)
+      frame.pushObject(L, f.address, TYPE.function)
+      frame.pushObject(L, frame.address(L, 1), TYPE.table)
       const count = pushArguments(this.#arguments, L, name, { subject, id })
       return this.#advance({ thread, callout, id, script, spent: 0 }, count + 1)
     } catch (error) {
@@ -287,7 +299,7 @@ export class LuaEngine {
       this.#release(reference)
       return { kind: 'failed', message: failure ?? 'attempt to yield from outside a coroutine' }
     }
-    const { lua, frame } = this.#state
+    const { frame } = this.#state
     const type = frame.type(L, 2)
     const outcome: Outcome = {
       kind: 'returned',
@@ -295,7 +307,7 @@ export class LuaEngine {
       shown: this.#shown(L, type),
     }
     this.#keepSelf(L, run)
-    lua.lua_settop(L, 0)
+    frame.clear(L)
     if (this.#idle.length < maxIdleThreads) this.#idle.push(run.thread)
     else this.#state.release(reference)
     return outcome
@@ -321,15 +333,12 @@ export class LuaEngine {
     L: number,
     of: { readonly script: number; readonly module: Module; readonly session: SessionFacts },
   ): void {
-    const { lua } = this.#state
+    const { lua, frame } = this.#state
     const kept = this.#selves.get(of.session)?.get(of.script)
-    if (kept !== undefined) {
-      lua.lua_rawgeti(L, REGISTRY, kept)
-      return
-    }
-    lua.lua_createtable(L, 0, 0)
-    lua.lua_rawgeti(L, REGISTRY, of.module.selfMeta)
-    lua.lua_setmetatable(L, -2)
+    if (kept !== undefined) return lua.lua_rawgeti(L, REGISTRY, kept)
+    const table = this.#spares.table()
+    frame.pushObject(L, table, TYPE.table)
+    frame.adorn(table, of.module.selfMeta)
   }
 
   /** Keeps `self` (stack index 1) for the session's next callout when the script wrote into it. */
@@ -380,18 +389,7 @@ export class LuaEngine {
 
   #logLine(L: number): number {
     const level = this.#state.lua.luaL_checknumber(L, 1)
-    this.#log.say(levels[level] ?? 'info', this.#state.checkString(L, 2))
+    this.#log.say(panicLevels[level] ?? 'info', this.#state.checkString(L, 2))
     return 0
   }
 }
-
-const levels: readonly PanicLevel[] = [
-  'critical',
-  'critical',
-  'critical',
-  'error',
-  'warning',
-  'notice',
-  'info',
-  'debug',
-]

@@ -19,12 +19,20 @@ import {
 } from './scripts.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 
-/** What a script registered, as registry references. */
+/** A function that the registry holds. */
+export interface ScriptFunction {
+  readonly reference: number
+  /** where it lies: Lua never moves what it has made */
+  readonly address: number
+}
+
+/** What a script registered; the registry holds it all. */
 export interface Module {
+  /** a reference */
   readonly table: number
-  /** the metatable of what a session gets as `self` */
+  /** the address of the metatable of what a session gets as `self` */
   readonly selfMeta: number
-  readonly functions: ReadonlyMap<string, number>
+  readonly functions: ReadonlyMap<string, ScriptFunction>
 }
 
 export interface LoaderOptions {
@@ -115,16 +123,17 @@ export class ScriptLoader {
     return undefined
   }
 
-  /** Registry references of the functions of a table. */
-  #functionsOf(table: number): Map<string, number> {
-    const { lua, main } = this.#state
-    const functions = new Map<string, number>()
+  /** The functions of a table. */
+  #functionsOf(table: number): Map<string, ScriptFunction> {
+    const { lua, main, frame } = this.#state
+    const functions = new Map<string, ScriptFunction>()
     lua.lua_rawgeti(main, REGISTRY, table)
     lua.lua_pushnil(main)
     while (lua.lua_next(main, -2) !== 0) {
       const name = lua.lua_type(main, -2) === TYPE.string ? this.#state.read(main, -2) : undefined
       if (name !== undefined && lua.lua_type(main, -1) === TYPE.function) {
-        functions.set(name, lua.luaL_ref(main, REGISTRY))
+        const address = frame.address(main, frame.top(main))
+        functions.set(name, { address, reference: lua.luaL_ref(main, REGISTRY) })
       } else lua.lua_settop(main, -2)
     }
     lua.lua_settop(main, 0)
@@ -132,12 +141,12 @@ export class ScriptLoader {
   }
 
   /** Calls a function that has to return true, if it is there; returns what is wrong. */
-  #init(table: number, name: string, functions: ReadonlyMap<string, number>): string | undefined {
+  #init(table: number, name: string, functions: ReadonlyMap<string, ScriptFunction>): string | undefined {
     const init = functions.get(name)
     if (init === undefined) return undefined
     const { lua } = this.#state
     const { L, reference } = this.#state.newThread()
-    lua.lua_rawgeti(L, REGISTRY, init)
+    lua.lua_rawgeti(L, REGISTRY, init.reference)
     lua.lua_rawgeti(L, REGISTRY, table)
     const { result } = this.#state.resume(L, 1, 0)
     if (result.kind === 'failed') return `${name} error: ${result.message}`
@@ -148,10 +157,12 @@ export class ScriptLoader {
   }
 
   #selfMeta(table: number): number {
-    const { lua, main } = this.#state
+    const { lua, main, frame } = this.#state
     lua.lua_createtable(main, 0, 1)
     this.#state.setField(main, -1, '__index', () => lua.lua_rawgeti(main, REGISTRY, table))
-    return lua.luaL_ref(main, REGISTRY)
+    const address = frame.address(main, frame.top(main))
+    lua.luaL_ref(main, REGISTRY)
+    return address
   }
 
   /** register(name, table) */

@@ -8,7 +8,7 @@ import { readMailbox } from './mailbox.ts'
 import { originMethods } from './origin-methods.ts'
 import { copyPhases, replyMethods, routingMethods } from './routing-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
-import { dictionary, formatEndpoint, setValue } from './vctx-methods.ts'
+import { dictionary, formatEndpoint, pushValue, setValue } from './vctx-methods.ts'
 
 export function messageMethods(host: ObjectHost): MethodTable {
   const { state } = host
@@ -31,10 +31,10 @@ function contextAccess(host: ObjectHost): MethodTable {
     return callout.contextOf(kind)[kind]
   }
   const lookup = (L: number, callout: Callout): string | undefined =>
-    keysOf(L, callout).get(state.checkString(L, 3))
+    keysOf(L, callout).get(host.known.check(L, 3))
   return {
     context_get: (L, callout) => {
-      state.push(L, lua.lua_type(L, 3) <= TYPE.nil ? '' : (lookup(L, callout) ?? ''))
+      pushValue(host, L, keysOf(L, callout))
       return 1
     },
     context_set: (L, callout) => {

@@ -14,15 +14,15 @@ import { messageMethods } from './message-methods.ts'
 import { kinds, type ObjectKind } from './object-kinds.ts'
 import { readResponse, responseMethods } from './response-methods.ts'
 import { writePriority } from './routing-methods.ts'
+import { objectSize } from './spares.ts'
 import { type LuaState, REGISTRY, ScriptError, TYPE } from './state.ts'
 import { readParameter, writeParameter } from './tls-methods.ts'
 import { contextMethods, formatEndpoint, readContextField, writeContextField } from './vctx-methods.ts'
 
-const objectSize = 16
-
 export class HostObjects {
   readonly #host: ObjectHost
   readonly #state: LuaState
+  /** those that are open, except the newest */
   readonly #callouts = new Map<number, Callout>()
   readonly #metatables: Record<ObjectKind, number> = {
     ac: 0,
@@ -54,23 +54,29 @@ export class HostObjects {
 
   /** Opens a callout; the number names it until `close`. */
   open(callout: Callout): number {
+    if (this.#newest !== undefined) this.#callouts.set(this.#last, this.#newest)
     this.#newest = callout
-    this.#callouts.set(++this.#last, callout)
-    return this.#last
+    return ++this.#last
   }
 
   close(id: number): void {
     if (id === this.#last) this.#newest = undefined
-    this.#callouts.delete(id)
+    else this.#callouts.delete(id)
   }
 
   /** Pushes an object of a callout. */
   push(L: number, kind: ObjectKind, id: number): void {
     const { lua, machine, frame } = this.#state
-    const at = lua.lua_newuserdata(L, objectSize)
+    let address = this.#host.spares.userdata()
+    if (address !== 0) frame.pushObject(L, address, TYPE.userdata)
+    else {
+      lua.lua_newuserdata(L, objectSize)
+      address = frame.address(L, frame.top(L))
+    }
+    const at = frame.octetsOf(address)
     machine.doubles[at >> 3] = id
     machine.words[(at + 8) >> 2] = kinds.indexOf(kind)
-    frame.adorn(at, this.#metatables[kind])
+    frame.adorn(address, this.#metatables[kind])
   }
 
   /** Methods that may wait: `prelude.lua` wraps them. */
@@ -179,7 +185,7 @@ export class HostObjects {
 
   #pushField(L: number, kind: ObjectKind, callout: Callout): void {
     const state = this.#state
-    const name = state.frame.type(L, 2) === TYPE.string ? state.checkString(L, 2) : ''
+    const name = state.frame.type(L, 2) === TYPE.string ? this.#host.known.check(L, 2) : ''
     const { session } = callout.subject
     if (kind === 'params') return readParameter(state, L, callout, name)
     if (kind === 'response') return readResponse(state, L, callout, name)

@@ -32,8 +32,6 @@ const MASK_COUNT = 8
 const GC_COLLECT = 2
 const YIELDED = 1
 const scratchSize = 65_536
-const shortText = 40
-const cacheSize = 256
 
 /** An error for the script that called a host function; its position is put in front. */
 export class ScriptError extends Error {
@@ -75,8 +73,6 @@ export class LuaState {
   readonly #tooMany: number
   /** threads under way, outermost first: the one that runs is the last */
   readonly #running: number[] = []
-  /** short strings that were read lately, by address */
-  readonly #cache: string[] = Array.from({ length: cacheSize }, () => '')
   #interval: number
   #where = ''
 
@@ -106,20 +102,16 @@ export class LuaState {
 
   // ---- values -------------------------------------------------------------------------------------------------
 
-  /** Pushes a byte string. */
-  push(L: number, text: string): void {
+  /** Pushes a byte string. @param ending what is to follow it in the same one */
+  push(L: number, text: string, ending = ''): void {
     const { length } = text
-    if (length > scratchSize) {
-      this.#pushLong(L, text)
+    if (length + ending.length > scratchSize) {
+      this.#pushLong(L, text + ending)
       return
     }
-    if (length < 128) {
-      const { bytes } = this.machine
-      for (let i = 0, at = this.#scratch; i < length; i++, at++) bytes[at] = text.charCodeAt(i)
-    } else {
-      this.machine.bytes.write(text, this.#scratch, 'latin1')
-    }
-    this.lua.lua_pushlstring(L, this.#scratch, length)
+    this.#write(text, this.#scratch)
+    if (ending !== '') this.#write(ending, this.#scratch + length)
+    this.lua.lua_pushlstring(L, this.#scratch, length + ending.length)
   }
 
   /** Pushes octets, for instance the result of a host function; `length` of them. */
@@ -301,20 +293,15 @@ export class LuaState {
 
   // ---- inside -------------------------------------------------------------------------------------------------
 
-  #slice(pointer: number, length: number): string {
+  #write(text: string, at: number): void {
+    const { length } = text
     const { bytes } = this.machine
-    if (length > shortText) return bytes.toString('latin1', pointer, pointer + length)
-    // scripts read the same few keys again and again: comparing octets costs less than making a string
-    const slot = (pointer >> 4) & (cacheSize - 1)
-    const known = this.#cache[slot]
-    if (known !== undefined && known.length === length) {
-      let i = 0
-      while (i < length && known.charCodeAt(i) === bytes[pointer + i]) i++
-      if (i === length) return known
-    }
-    const text = bytes.toString('latin1', pointer, pointer + length)
-    this.#cache[slot] = text
-    return text
+    if (length >= 128) bytes.write(text, at, 'latin1')
+    else for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i)
+  }
+
+  #slice(pointer: number, length: number): string {
+    return this.machine.bytes.toString('latin1', pointer, pointer + length)
   }
 
   #pushLong(L: number, text: string): void {
@@ -331,7 +318,7 @@ export class LuaState {
     const excess = this.budget.exceeded
     // whatever the script made of the error: a budget that was exceeded ends the callout
     if (excess !== undefined) return { kind: 'failed', message: this.#where + this.budget.describe(excess) }
-    if (status === 0) return { kind: 'returned', results: this.lua.lua_gettop(L) }
+    if (status === 0) return { kind: 'returned', results: this.frame.top(L) }
     if (status === YIELDED) return { kind: 'yielded' }
     const type = this.lua.lua_type(L, -1)
     const text = type === TYPE.string || type === TYPE.number ? this.read(L, -1) : undefined

@@ -20,10 +20,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
     ...recipientMethods(host),
     get: (L, callout) => {
       const kind = dictionary(state, L)
-      state.push(
-        L,
-        state.frame.type(L, 3) <= TYPE.nil ? '' : callout.contextOf(kind).get(kind, state.checkString(L, 3)),
-      )
+      pushValue(host, L, callout.contextOf(kind)[kind])
       return 1
     },
     set: (L, callout) => {
@@ -72,6 +69,14 @@ export function dictionary(state: LuaState, L: number): ContextKind {
   if (selector === constants.VCTX_CONN) return 'connection'
   if (selector === constants.VCTX_MESS) return 'message'
   throw new ScriptError('bad dictionary: msys.core.VCTX_CONN or msys.core.VCTX_MESS expected')
+}
+
+/** Pushes what the key that is the third argument holds: '' for none, and for nil. */
+export function pushValue({ state, known }: ObjectHost, L: number, keys: ReadonlyMap<string, string>): void {
+  const name = known.nameAt(L, 3)
+  if (name !== undefined) known.pushValue(L, name, keys.get(name.text) ?? '')
+  else if (state.frame.type(L, 3) <= TYPE.nil) state.push(L, '')
+  else state.push(L, keys.get(state.checkString(L, 3)) ?? '')
 }
 
 /** (object, dictionary, key, value): a nil key or value is logged and ignored. */
