@@ -1,6 +1,10 @@
 /** The program's entry: arguments in, exit code out; nothing else. */
 
-import { runProgram } from './cli/program.ts'
+// SIGHUP may come while the server starts, as from a rotation of logs, and would end it: this comes before everything else,
+// which is why the program is not imported above.
+if (process.argv[2] === 'serve') process.on('SIGHUP', () => undefined)
+
+const { runProgram } = await import('./cli/program.ts')
 
 process.exitCode = await runProgram(process.argv.slice(2), {
   stdout: process.stdout,

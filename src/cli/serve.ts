@@ -30,6 +30,7 @@ export interface ServeOptions {
 export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   // Whoever reads our output may go away; without a listener the next line would end the process, and mail with it.
   for (const stream of [io.stdout, io.stderr]) stream.on('error', () => undefined)
+  const early = new EarlyHangUps()
   const file = locateConfig(options.config)
   const { settings, diagnostics } = await loadSettings(file)
   if (settings === undefined) throw new ConfigError(diagnostics)
@@ -39,7 +40,7 @@ export async function runServe(options: ServeOptions, io: Io): Promise<number> {
   if (server === undefined) return COULD_NOT_BIND
   surviveStrayErrors(server)
   say(io, [...server.warnings, ...silenceWarning(server.settings)])
-  const ended = untilTold(server, told.signal, io)
+  const ended = untilTold({ server, told: told.signal, early }, io)
   io.stdout.write(
     `postern ready pid=${process.pid} ${[...server.addresses, ...services(server)].join(' ')}\n`,
   )
@@ -84,8 +85,33 @@ async function startOrExplain(
   }
 }
 
+/** A SIGHUP that came while the server was starting: what it was to read anew may have been read before. */
+class EarlyHangUps {
+  #came = false
+  readonly #note = (): void => {
+    this.#came = true
+  }
+
+  constructor() {
+    process.on('SIGHUP', this.#note)
+  }
+
+  /** Somebody else hears the signal from now on. @returns whether it came */
+  end(): boolean {
+    process.off('SIGHUP', this.#note)
+    return this.#came
+  }
+}
+
+interface Told {
+  readonly server: Serving
+  /** aborted by `shutdown` at the console */
+  readonly told: AbortSignal
+  readonly early: EarlyHangUps
+}
+
 /** Handles the signals, and `shutdown` at the console; resolves when the server has ended. */
-function untilTold(server: Serving, told: AbortSignal, io: Io): Promise<void> {
+function untilTold({ server, told, early }: Told, io: Io): Promise<void> {
   return new Promise((resolve, reject) => {
     let ending = false
     // without a Listen nothing else would hold the process, and deliveries and a later reload need it
@@ -104,9 +130,11 @@ function untilTold(server: Serving, told: AbortSignal, io: Io): Promise<void> {
     process.on('SIGINT', end)
     // Reloads follow one another; a signal that arrives meanwhile starts one more.
     let last = Promise.resolve()
-    process.on('SIGHUP', () => {
+    const hangUp = (): void => {
       last = last.then(() => reload(server, io))
-    })
+    }
+    process.on('SIGHUP', hangUp)
+    if (early.end()) hangUp()
   })
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -260,4 +260,34 @@ async function waitFor(fits: () => boolean): Promise<void> {
     await delay(20)
   }
   throw new Error('it did not come about')
+}
+
+test('SIGHUP while the server starts does not end it, and what it was for is read when it has started', async () => {
+  const own = path.join(folder, 'early.conf')
+  writeFileSync(
+    own,
+    `Hostname = "gate.example"\nSpoolbase = "early"\nESMTP_Listener { Listen "127.0.0.1:0" {} }\n`,
+  )
+  const child = spawn(bin, ['serve', '-c', own], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  while (!hearsHangUps(child.pid)) await delay(2)
+  const lives = (): boolean => child.exitCode === null && child.signalCode === null
+  // the configuration has been read when there is a spool
+  while (!existsSync(path.join(folder, 'early')) && lives()) {
+    child.kill('SIGHUP')
+    await delay(5)
+  }
+  for (let waits = 0; !said.includes('was reloaded') && lives() && waits < 1000; waits += 1) await delay(10)
+  assert.match(said, /postern ready[^]*was reloaded/)
+  child.kill('SIGTERM')
+  assert.deepEqual(await exit, [0, null])
+})
+
+/** Whether a process has a handler for SIGHUP, the first signal (proc(5), SigCgt). */
+function hearsHangUps(pid: number | undefined): boolean {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '0'
+  return (BigInt(`0x${caught}`) & 1n) === 1n
 }
