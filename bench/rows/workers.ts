@@ -4,7 +4,16 @@ import { availableParallelism } from 'node:os'
 import { ratiosOf } from '../support/figures.ts'
 import { type Case, cpuFigures, measure, rateFigures } from '../support/measure.ts'
 import { startPostern } from '../support/postern.ts'
-import { type Claim, figuresOf, orderOf, type Row, using, warmUpOf } from './row.ts'
+import {
+  type Claim,
+  figuresOf,
+  orderOf,
+  type Row,
+  RUNTIME_WARM_UP,
+  using,
+  type Work,
+  warmUpOf,
+} from './row.ts'
 
 export const workers: Row = {
   id: 'workers',
@@ -12,24 +21,29 @@ export const workers: Row = {
   target:
     '≥ 1.8 × messages per second where the generator leaves the cores free (else CPU per message unchanged)',
   run: async (context) => {
-    const { pki, cleanup } = context
-    const one = startPostern({ name: 'one worker', pki, workers: 1 }, cleanup)
-    const two = startPostern({ name: 'two workers', pki, workers: 2 }, cleanup)
+    const { pki, cleanup, under } = context
+    const one = startPostern({ name: 'one worker', pki, workers: 1, under }, cleanup)
+    const two = startPostern({ name: 'two workers', pki, workers: 2, under }, cleanup)
     return await using([one, two], async () => {
       const cases: Case[] = []
-      for (const subject of [await one, await two]) {
+      for (const [workers, subject] of [
+        [1, await one],
+        [2, await two],
+      ] as const) {
+        // each of them translates for itself
+        const warmUp = (work: Work): number => warmUpOf(context, workers * RUNTIME_WARM_UP[work])
         cases.push(
           {
             name: `${subject.name}, plain 20`,
             subject,
             order: orderOf(context, { security: 'plain', perConnection: 20, messages: 8000 }),
-            warmUp: warmUpOf(context, 8000),
+            warmUp: warmUp('plain-20'),
           },
           {
             name: `${subject.name}, STARTTLS`,
             subject,
             order: orderOf(context, { security: 'starttls', perConnection: 1, messages: 1000 }),
-            warmUp: warmUpOf(context, 3000),
+            warmUp: warmUp('starttls'),
           },
         )
       }
