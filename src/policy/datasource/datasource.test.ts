@@ -242,6 +242,20 @@ describe('SQLite files', () => {
     await assert.rejects(datasource.execute('CREATE TABLE u (a)', {}), /ENOENT/)
   })
 
+  test('a column is found by its name also where the table was made anew in between', async () => {
+    const file = makeSqlite('anew.db', "CREATE TABLE m (role, note); INSERT INTO m VALUES ('watch', 'root')")
+    const ds = await open(`uri = ( "sqlite:${file}" ) no_cache = true`)
+    const role = async (): Promise<unknown> => {
+      const { columns, rows } = await ds.query('SELECT * FROM m', {})
+      return rows[0]?.[columns.indexOf('role')]
+    }
+    assert.equal(await role(), 'watch')
+    const database = new DatabaseSync(file)
+    database.exec("DROP TABLE m; CREATE TABLE m (x, note, role); INSERT INTO m VALUES (1, 'root', 'watch')")
+    database.close()
+    assert.equal(await role(), 'watch')
+  })
+
   test('a lock is waited for, not longer than a query may take, and nobody else waits', async () => {
     const file = makeSqlite('locked.db', 'CREATE TABLE t (a)')
     const datasource = await open(`uri = ( "sqlite:${file}" ) query_timeout = 1`)

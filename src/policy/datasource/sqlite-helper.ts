@@ -79,14 +79,17 @@ function prepare(database: DatabaseSync, sql: string): StatementSync {
 }
 
 function run(statement: StatementSync, { values, maxRows }: SqliteQuestion): SqliteAnswer {
-  const columns = statement.columns().map(({ name }) => name)
+  // asked for with the first row: somebody may have changed the table since this statement was prepared
+  let columns: string[] | undefined
+  const names = (): string[] => statement.columns().map(({ name }) => name)
   const rows: DbValue[][] = []
   const given = values.map((value) => (typeof value === 'boolean' ? Number(value) : value))
   for (const row of statement.iterate(...given)) {
+    columns ??= names()
     rows.push((row as unknown as (bigint | null | number | string | Uint8Array)[]).map(plain))
     if (rows.length === maxRows) break
   }
-  return { kind: 'rows', columns, rows }
+  return { kind: 'rows', columns: columns ?? names(), rows }
 }
 
 /** A number where it can be exact, else its digits. */
