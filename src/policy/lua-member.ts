@@ -78,7 +78,7 @@ export class LuaMember implements Member {
 
   ask(question: Question, asking: Asking): MemberAnswer | Promise<MemberAnswer> {
     asking.decision.ask(this.#engineOptions.scripts[question.script]?.name ?? '', question.callout)
-    if (this.#engine?.has(question.script, 'validate_dealloc') === true) this.#remember(question, asking)
+    if (this.#engine?.hearsEnd(question.script) === true) this.#remember(question, asking)
     return this.#call(question, subjectOf(asking), 0)
   }
 
@@ -176,7 +176,10 @@ export class LuaMember implements Member {
     }
     if (answer === undefined) {
       decision.returned(this.#engine?.definedAt(question.script, callout))
-      return this.#failed(callout, `returned ${outcome.shown}, which is none of the answers that it may give`)
+      return this.#failed(
+        callout,
+        `returned ${outcome.shown ?? outcome.value}, which is none of the answers that it may give`,
+      )
     }
     if (times >= again.times) return this.#failed(callout, 'answered VALIDATE_AGAIN too often')
     return delay(again.delay).then(() => this.#call(question, subject, times + 1))

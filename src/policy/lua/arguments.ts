@@ -21,9 +21,11 @@ type Argument =
   | 'user'
   | 'password'
 
-const message: readonly Argument[] = ['msg', 'ac', 'vctx']
+export type Signature = readonly Argument[]
 
-export const signatures: Readonly<Record<string, readonly Argument[]>> = {
+const message: Signature = ['msg', 'ac', 'vctx']
+
+export const signatures: Readonly<Record<string, Signature>> = {
   core_validate_accept: ['ac', 'vctx'],
   validate_connect: ['ac', 'vctx'],
   core_validate_connect: ['ac', 'vctx'],
@@ -68,10 +70,9 @@ export interface ArgumentSources {
 export function pushArguments(
   sources: ArgumentSources,
   L: number,
-  name: string,
+  signature: Signature,
   of: { readonly subject: CalloutSubject; readonly id: number },
 ): number {
-  const signature = signatures[name] ?? []
   for (const argument of signature) push(sources, L, argument, of)
   return signature.length
 }

@@ -151,6 +151,11 @@ export class LuaEngine {
     return this.#modules[script]?.functions.has(callout) ?? false
   }
 
+  /** Whether a script is told when a session is over. */
+  hearsEnd(script: number): boolean {
+    return this.#modules[script]?.hearsEnd ?? false
+  }
+
   #functions(): PolicyOffers['functions'] {
     return this.#options.scripts.flatMap(({ name }, index) =>
       [...(this.#modules[index]?.functions.keys() ?? [])].map((callout) => ({
@@ -183,7 +188,7 @@ export class LuaEngine {
       this.#pushSelf(L, { script, module, session: subject.session })
       frame.pushObject(L, f.address, TYPE.function)
       frame.pushObject(L, frame.address(L, 1), TYPE.table)
-      const count = pushArguments(this.#arguments, L, name, { subject, id })
+      const count = pushArguments(this.#arguments, L, f.signature, { subject, id })
       return this.#advance({ thread, callout, id, script, spent: 0 }, count + 1)
     } catch (error) {
       this.#end(id, callout)
@@ -320,11 +325,10 @@ export class LuaEngine {
     return type === TYPE.boolean && this.#state.frame.boolean(L, 2) ? true : Number.NaN
   }
 
-  /** What was returned, for the log. */
-  #shown(L: number, type: number): string {
+  /** What was returned, for the log; a number shows itself. */
+  #shown(L: number, type: number): string | undefined {
     if (type <= TYPE.nil) return 'nil'
-    // an answer is a whole number, which Lua would format at more cost than the rest of the call
-    if (type === TYPE.number) return String(this.#state.frame.number(L, 2))
+    if (type === TYPE.number) return undefined
     return type === TYPE.string ? (this.#state.read(L, 2) ?? '') : this.#state.typeName(L, 2)
   }
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LuaFrame } from './frame.ts'
 import { KnownStrings } from './known-strings.ts'
+import { kindNumber, kinds } from './object-kinds.ts'
 import { Spares } from './spares.ts'
 import { LuaState, TYPE } from './state.ts'
 import type { LuaMachine } from './wasm.ts'
@@ -53,6 +54,10 @@ test('memory that is laid out in another way is noticed', () => {
   const machine = Object.create(state.machine, { lua: { value: lua } }) as LuaMachine
   const frame = new LuaFrame(machine)
   assert.throws(() => frame.verify(L), /another layout of its memory \(4\)/)
+})
+
+test('each kind of object has the number of its place', () => {
+  assert.deepEqual(kinds.map(kindNumber), [...kinds.keys()])
 })
 
 /** Strings of all kinds come and go, and the collector frees what nothing holds. */

@@ -4,6 +4,7 @@
  * Modules come from the directory of the script that asks, by names that cannot leave it.
  */
 
+import { type Signature, signatures } from './arguments.ts'
 import type { ScriptLog } from './callout.ts'
 import { isUnbuiltModule } from './catalogue.ts'
 import { asLua51 } from './dialect.ts'
@@ -24,6 +25,8 @@ export interface ScriptFunction {
   readonly reference: number
   /** where it lies: Lua never moves what it has made */
   readonly address: number
+  /** what it gets when it is called as a callout */
+  readonly signature: Signature
 }
 
 /** What a script registered; the registry holds it all. */
@@ -33,6 +36,8 @@ export interface Module {
   /** the address of the metatable of what a session gets as `self` */
   readonly selfMeta: number
   readonly functions: ReadonlyMap<string, ScriptFunction>
+  /** whether it has a validate_dealloc */
+  readonly hearsEnd: boolean
 }
 
 export interface LoaderOptions {
@@ -108,7 +113,8 @@ export class ScriptLoader {
       findings.push({ severity: 'warning', message: text })
     }
     const refused = this.#init(table, 'init', functions) ?? this.#init(table, 'rsrc_setup', functions)
-    return refused === undefined ? { table, functions, selfMeta: this.#selfMeta(table) } : fail(refused)
+    if (refused !== undefined) return fail(refused)
+    return { table, functions, selfMeta: this.#selfMeta(table), hearsEnd: functions.has('validate_dealloc') }
   }
 
   /** Returns what is wrong. */
@@ -133,7 +139,8 @@ export class ScriptLoader {
       const name = lua.lua_type(main, -2) === TYPE.string ? this.#state.read(main, -2) : undefined
       if (name !== undefined && lua.lua_type(main, -1) === TYPE.function) {
         const address = frame.address(main, frame.top(main))
-        functions.set(name, { address, reference: lua.luaL_ref(main, REGISTRY) })
+        const signature = signatures[name] ?? []
+        functions.set(name, { address, signature, reference: lua.luaL_ref(main, REGISTRY) })
       } else lua.lua_settop(main, -2)
     }
     lua.lua_settop(main, 0)

@@ -8,7 +8,7 @@ import { readMailbox } from './mailbox.ts'
 import { originMethods } from './origin-methods.ts'
 import { copyPhases, replyMethods, routingMethods } from './routing-methods.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
-import { dictionary, formatEndpoint, pushValue, setValue } from './vctx-methods.ts'
+import { dictionary, formatEndpoint, keysOf, pushValue, setValue } from './vctx-methods.ts'
 
 export function messageMethods(host: ObjectHost): MethodTable {
   const { state } = host
@@ -26,15 +26,12 @@ export function messageMethods(host: ObjectHost): MethodTable {
 function contextAccess(host: ObjectHost): MethodTable {
   const { state } = host
   const { lua } = state
-  const keysOf = (L: number, callout: Callout): Map<string, string> => {
-    const kind = dictionary(state, L)
-    return callout.contextOf(kind)[kind]
-  }
+  const named = (L: number, callout: Callout): Map<string, string> => keysOf(callout, dictionary(state, L))
   const lookup = (L: number, callout: Callout): string | undefined =>
-    keysOf(L, callout).get(host.known.check(L, 3))
+    named(L, callout).get(host.known.check(L, 3))
   return {
     context_get: (L, callout) => {
-      pushValue(host, L, keysOf(L, callout))
+      pushValue(host, L, named(L, callout))
       return 1
     },
     context_set: (L, callout) => {
@@ -53,7 +50,7 @@ function contextAccess(host: ObjectHost): MethodTable {
       return 2
     },
     context_delete: (L, callout) => {
-      const existed = keysOf(L, callout).delete(state.checkString(L, 3))
+      const existed = named(L, callout).delete(state.checkString(L, 3))
       lua.lua_pushnumber(L, existed ? 1 : 0)
       return 1
     },

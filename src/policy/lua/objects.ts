@@ -11,7 +11,7 @@ import type { Callout, MethodTable, ObjectHost } from './callout.ts'
 import { unbuiltFields } from './catalogue.ts'
 import { contentMethods } from './content-methods.ts'
 import { messageMethods } from './message-methods.ts'
-import { kinds, type ObjectKind } from './object-kinds.ts'
+import { kindNumber, kinds, type ObjectKind } from './object-kinds.ts'
 import { readResponse, responseMethods } from './response-methods.ts'
 import { writePriority } from './routing-methods.ts'
 import { objectSize } from './spares.ts'
@@ -24,14 +24,8 @@ export class HostObjects {
   readonly #state: LuaState
   /** those that are open, except the newest */
   readonly #callouts = new Map<number, Callout>()
-  readonly #metatables: Record<ObjectKind, number> = {
-    ac: 0,
-    vctx: 0,
-    msg: 0,
-    mc: 0,
-    params: 0,
-    response: 0,
-  }
+  /** their addresses, by the number of a kind */
+  readonly #metatables: number[] = kinds.map(() => 0)
   readonly #methods: Readonly<Record<ObjectKind, MethodTable>>
   readonly #content: MethodTable
   #last = 0
@@ -74,9 +68,10 @@ export class HostObjects {
       address = frame.address(L, frame.top(L))
     }
     const at = frame.octetsOf(address)
+    const number = kindNumber(kind)
     machine.doubles[at >> 3] = id
-    machine.words[(at + 8) >> 2] = kinds.indexOf(kind)
-    frame.adorn(address, this.#metatables[kind])
+    machine.words[(at + 8) >> 2] = number
+    frame.adorn(address, this.#metatables[number] ?? 0)
   }
 
   /** Methods that may wait: `prelude.lua` wraps them. */
@@ -159,7 +154,7 @@ export class HostObjects {
   adopt(L: number, kind: ObjectKind): void {
     const { lua, frame } = this.#state
     // a reference keeps it alive, and Lua never moves what it has made
-    this.#metatables[kind] = frame.address(L, lua.lua_gettop(L))
+    this.#metatables[kindNumber(kind)] = frame.address(L, lua.lua_gettop(L))
     lua.luaL_ref(L, REGISTRY)
   }
 
@@ -172,7 +167,7 @@ export class HostObjects {
     const { frame, machine } = this.#state
     // all userdata of a state are ours: scripts cannot make any
     const at = frame.type(L, 1) === TYPE.userdata ? frame.userdataAt(L, 1) : 0
-    if (at === 0 || kinds[machine.words[(at + 8) >> 2] ?? -1] !== kind) {
+    if (at === 0 || machine.words[(at + 8) >> 2] !== kindNumber(kind)) {
       throw new ScriptError(
         `calling a ${kind} method on something else; use ':' and the ${kind} of this callout`,
       )

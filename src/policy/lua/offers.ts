@@ -132,7 +132,7 @@ export class ScriptOffers implements PolicyOffers {
     if (outcome.value !== constants.EC_AUTH_ERROR) {
       this.#log.tell(
         'error',
-        `${scheme} authenticate error: returned ${outcome.shown}, which is none of the answers that it may give`,
+        `${scheme} authenticate error: returned ${outcome.shown ?? outcome.value}, which is none of the answers that it may give`,
       )
     }
     return 'error'

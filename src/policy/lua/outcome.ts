@@ -2,7 +2,12 @@
 
 /** What a function of a script returned, or why it did not. */
 export type Outcome =
-  | { readonly kind: 'returned'; readonly value: number | true | undefined; readonly shown: string }
+  | {
+      readonly kind: 'returned'
+      readonly value: number | true | undefined
+      /** for the log, where it is no number */
+      readonly shown: string | undefined
+    }
   | {
       readonly kind: 'failed'
       readonly message: string

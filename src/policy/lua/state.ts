@@ -252,7 +252,8 @@ export class LuaState {
       const message = excess === undefined ? this.broken : this.#where + this.budget.describe(excess)
       return { result: { kind: 'failed', message }, spent: spent + this.budget.stop() }
     } finally {
-      this.#running.length = 0
+      // setting the length costs more
+      while (this.#running.length > 0) this.#running.pop()
     }
   }
 

@@ -19,8 +19,7 @@ export function contextMethods(host: ObjectHost): MethodTable {
   return {
     ...recipientMethods(host),
     get: (L, callout) => {
-      const kind = dictionary(state, L)
-      pushValue(host, L, callout.contextOf(kind)[kind])
+      pushValue(host, L, keysOf(callout, dictionary(state, L)))
       return 1
     },
     set: (L, callout) => {
@@ -69,6 +68,12 @@ export function dictionary(state: LuaState, L: number): ContextKind {
   if (selector === constants.VCTX_CONN) return 'connection'
   if (selector === constants.VCTX_MESS) return 'message'
   throw new ScriptError('bad dictionary: msys.core.VCTX_CONN or msys.core.VCTX_MESS expected')
+}
+
+/** The dictionary itself. */
+export function keysOf(callout: Callout, kind: ContextKind): Map<string, string> {
+  const context = callout.contextOf(kind)
+  return kind === 'connection' ? context.connection : context.message
 }
 
 /** Pushes what the key that is the third argument holds: '' for none, and for nil. */
