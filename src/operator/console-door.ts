@@ -18,11 +18,12 @@ import {
   type Step,
 } from '../smtp/auth/mechanism.ts'
 import { MECHANISMS } from '../smtp/auth/mechanisms.ts'
-import { AuthBusyError, AuthUnavailableError, EMPTY_STORE } from '../smtp/auth/store.ts'
+import { AuthBusyError, AuthUnavailableError, EMPTY_STORE, type StampQuestion } from '../smtp/auth/store.ts'
 import type { CredentialStores } from '../smtp/auth/stores.ts'
 import type { Peer } from '../tls/peer.ts'
 import { decodeBase64 } from '../wire/base64.ts'
 import type { Rights } from './rights.ts'
+import { StampedStore } from './stamped-store.ts'
 import { proofFolder, provenUser, userName } from './system-user.ts'
 
 /** of clients on a UNIX socket: who owns the folder */
@@ -91,6 +92,8 @@ export class ConsoleDoor implements Door {
   readonly #doors: Doors
   readonly #arrival: Arrival
   #exchange: Mechanism | undefined
+  /** of the password that it looks at */
+  #stampOfLogin: () => string | undefined = () => undefined
   /** how somebody logged in: whether it would still do is asked before each command */
   #proof: Proof | undefined
   /** of the command that goes on */
@@ -131,8 +134,11 @@ export class ConsoleDoor implements Door {
     if (initial !== undefined && (first === undefined || !row.clientFirst)) return malformed()
     this.#exchange = undefined
     return await this.#advance(() => {
-      const exchange = row.begin(this.#groundsOf(access, row))
+      const { store, ...grounds } = this.#groundsOf(access, row)
+      const stamped = new StampedStore(store, questionOf(row, grounds))
+      const exchange = row.begin({ ...grounds, store: stamped })
       this.#exchange = exchange
+      this.#stampOfLogin = () => (store.stamp === undefined ? UNCHANGING : stamped.taken)
       return exchange.start(first)
     })
   }
@@ -211,9 +217,9 @@ export class ConsoleDoor implements Door {
   }
 
   async #stampOf(access: ControlAccess, row: MechanismRow, user: string): Promise<string | undefined> {
-    const { store, parameters, hostname } = this.#groundsOf(access, row)
-    if (row.needsCertificate || store.stamp === undefined) return UNCHANGING
-    return await store.stamp(user, { mechanism: row.name, realm: parameters['realm'] ?? hostname })
+    const { store, ...grounds } = this.#groundsOf(access, row)
+    if (store.stamp === undefined) return UNCHANGING
+    return await store.stamp(user, questionOf(row, grounds))
   }
 
   async standingOf(operator: Operator): Promise<Standing> {
@@ -278,11 +284,9 @@ export class ConsoleDoor implements Door {
     const away = access === undefined || access.denied || this.#isTurnedAway(access)
     const passed = status === 'pass' && user !== '' && !away
     const name = fromBytes(user)
-    const row = passed ? this.#rows(access).find((each) => each.name === mechanism) : undefined
-    const stamp = row && access && (await this.#stampOf(access, row, user))
     this.#tell(name, { act: 'login', good: passed })
     if (passed) {
-      this.#proof = { mechanism: mechanism ?? '', user, stamp, at: this.#doors.clock() }
+      this.#proof = { mechanism: mechanism ?? '', user, stamp: this.#stampOfLogin(), at: this.#doors.clock() }
       const known = mechanism === 'EXTERNAL' ? 'certificate' : 'password'
       const from = this.address === '' ? 'local' : clientAddress(this.#arrival)
       return { kind: 'passed', operator: { name, known, from } }
@@ -335,6 +339,13 @@ export class ConsoleDoor implements Door {
       command: toBytes(fact.command ?? ''),
     })
   }
+}
+
+function questionOf(
+  { name }: MechanismRow,
+  { parameters, hostname }: Pick<Grounds, 'parameters' | 'hostname'>,
+): StampQuestion {
+  return { mechanism: name, realm: parameters['realm'] ?? hostname }
 }
 
 function malformed(): LoginStep {

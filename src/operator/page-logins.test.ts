@@ -22,12 +22,13 @@ const login = (user: string, password: string, client = '192.0.2.1') => ({ uri, 
 test('after so many failures a right password is wrong too, until the window is over; other addresses are not concerned', async () => {
   let now = 0
   const logins = new PageLogins(sink, { failures: 3, window: 900, longest: 0 }, () => now)
-  assert.equal(await logins.attempt(login('ann', 'secret')), 'right')
-  for (let count = 0; count < 3; count++) assert.equal(await logins.attempt(login('ann', 'wrong')), 'wrong')
-  assert.equal(await logins.attempt(login('ann', 'secret')), 'wrong')
-  assert.equal(await logins.attempt(login('ann', 'secret', '192.0.2.2')), 'right')
+  assert.equal((await logins.attempt(login('ann', 'secret'))).kind, 'right')
+  for (let count = 0; count < 3; count++)
+    assert.equal((await logins.attempt(login('ann', 'wrong'))).kind, 'wrong')
+  assert.equal((await logins.attempt(login('ann', 'secret'))).kind, 'wrong')
+  assert.equal((await logins.attempt(login('ann', 'secret', '192.0.2.2'))).kind, 'right')
   now += 901_000
-  assert.equal(await logins.attempt(login('ann', 'secret')), 'right')
+  assert.equal((await logins.attempt(login('ann', 'secret'))).kind, 'right')
 })
 
 test('an address that guesses has few attempts under way, and leaves room for others', async () => {
@@ -37,15 +38,38 @@ test('an address that guesses has few attempts under way, and leaves room for ot
     logins.attempt(login('ann', 'secret', '192.0.2.2')),
     logins.attempt(login('ann', 'secret', '192.0.2.3')),
   ])
-  assert.deepEqual(outcomes, ['wrong', 'wrong', 'busy', 'busy', 'right', 'busy'])
-  assert.equal(await logins.attempt(login('ann', 'secret', '192.0.2.3')), 'right')
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ['wrong', 'wrong', 'busy', 'busy', 'right', 'busy'],
+  )
+  assert.equal((await logins.attempt(login('ann', 'secret', '192.0.2.3'))).kind, 'right')
 })
 
 test('a file of users that is not there lets nobody in, and says so where an operator looks', async () => {
   const logins = new PageLogins(sink)
   const attempt = { ...login('ann', 'secret'), uri: `file://${folder}/none` }
-  for (let count = 0; count < 5; count++) assert.equal(await logins.attempt(attempt), 'busy')
+  for (let count = 0; count < 5; count++) assert.equal((await logins.attempt(attempt)).kind, 'busy')
   const told = events.filter((event) => event.kind === 'panic')
   assert.equal(told.length, 1)
   assert.match(told[0]?.text ?? '', /none/)
+})
+
+test('a password that is changed while it is looked at gives a session that is over', async () => {
+  let password = 'old'
+  const slow = {
+    // as long as a hash takes
+    verify: () => {
+      password = 'new'
+      return Promise.resolve(true)
+    },
+    password: () => Promise.resolve(undefined),
+    digest: () => Promise.resolve(undefined),
+    stamp: () => Promise.resolve(`stamp of ${password}`),
+  }
+  const logins = new PageLogins({
+    events: sink.events,
+    stores: () => ({ open: () => slow, identities: (of) => stores.identities(of) }),
+  })
+  assert.deepEqual(await logins.attempt(login('ann', 'old')), { kind: 'right', stamp: 'stamp of old' })
+  assert.equal(await logins.stamp(login('ann', 'old')), 'stamp of new')
 })

@@ -10,6 +10,7 @@ import { AuthFailures, addressKey, delayFor } from '../smtp/auth/failures.ts'
 import { AuthBusyError, AuthUnavailableError, UnfitPasswordError } from '../smtp/auth/store.ts'
 import type { StoreDirectory } from '../smtp/auth/stores.ts'
 import type { LoginAttempt, LoginOutcome } from '../web/page/page.ts'
+import { StampedStore } from './stamped-store.ts'
 
 interface LoginLimits {
   /** failures of one address in a window */
@@ -22,6 +23,9 @@ interface LoginLimits {
   readonly perAddress: number
   readonly total: number
 }
+
+const WRONG: LoginOutcome = { kind: 'wrong' }
+const BUSY: LoginOutcome = { kind: 'busy' }
 
 /** between two lines of the panic log */
 const QUIET_MS = 60_000
@@ -56,7 +60,7 @@ export class PageLogins {
     const key = addressKey(login.client)
     const before = this.#waiting.get(key) ?? 0
     const all = [...this.#waiting.values()].reduce((sum, count) => sum + count, 0)
-    if (before >= this.#limits.perAddress || all >= this.#limits.total) return 'busy'
+    if (before >= this.#limits.perAddress || all >= this.#limits.total) return BUSY
     this.#waiting.set(key, before + 1)
     try {
       return await this.#judge(login)
@@ -82,10 +86,10 @@ export class PageLogins {
     const { failures, window, longest } = this.#limits
     // asked in any case, so that being turned away takes the time of being wrong
     const outcome = await this.#ask(login)
-    if (outcome === 'busy') return outcome
-    if (outcome === 'right' && this.#failures.count(login.client) < failures) return outcome
+    if (outcome.kind === 'busy') return outcome
+    if (outcome.kind === 'right' && this.#failures.count(login.client) < failures) return outcome
     await delay(delayFor(this.#failures.add(login.client, window), longest))
-    return 'wrong'
+    return WRONG
   }
 
   /** Nobody can fill a log by trying. */
@@ -98,15 +102,17 @@ export class PageLogins {
 
   async #ask({ uri, user, password, client }: LoginAttempt): Promise<LoginOutcome> {
     // an empty password is no password, as with AUTH
-    if (user === '' || password === '') return 'wrong'
+    if (user === '' || password === '') return WRONG
     try {
-      const right = await this.#stores().open(uri).verify({ user, password, client })
-      return right ? 'right' : 'wrong'
+      const store = new StampedStore(this.#stores().open(uri), { mechanism: 'LOGIN', realm: '' })
+      if (!(await store.verify({ user, password, client: addressKey(client) }))) return WRONG
+      const { taken: stamp } = store
+      return stamp === undefined ? BUSY : { kind: 'right', stamp }
     } catch (error) {
       if (!(error instanceof AuthUnavailableError)) throw error
-      if (error instanceof AuthBusyError) return 'busy'
+      if (error instanceof AuthBusyError) return BUSY
       this.#alarm(`login: ${error.message}`)
-      return error instanceof UnfitPasswordError ? 'wrong' : 'busy'
+      return error instanceof UnfitPasswordError ? WRONG : BUSY
     }
   }
 }

@@ -18,7 +18,7 @@ import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { ConsoleConnection } from '../../src/cli/console/connection.ts'
 import type { ConsoleEndpoint } from '../../src/cli/console/endpoint.ts'
-import { credentialsFrom } from '../../src/cli/console/login.ts'
+import { credentialsFrom, logIn } from '../../src/cli/console/login.ts'
 import { type Frame, FrameReader } from '../../src/console/protocol.ts'
 import { ConsoleServer } from '../../src/console/server.ts'
 import type { ConsoleServices } from '../../src/console/services.ts'
@@ -442,6 +442,26 @@ test('who is taken out of the users, or gets another password, is out with his n
   }
   assert.match(account(), /@carol@0@summary$/m)
   for (const [index, file] of files.entries()) writeFileSync(file, before[index] ?? '')
+})
+
+test('a password that is changed while somebody logs in with it does not keep him in', async () => {
+  const users = path.join(gate.folder, 'passwd')
+  const raw = Raw.to(tcp(0))
+  await raw.frame()
+  const ask = async (line: string): Promise<Frame> => {
+    // what was sent before it proved the password; this only ends the exchange
+    if (line === '=') writeFileSync(users, `alice:console:${'0'.repeat(32)}\n`)
+    return (await raw.say(line)) ?? { status: 'error', text: 'closed' }
+  }
+  const sources = { user: 'alice', passwordFile: undefined, environment: PASSWORD, prompt: undefined }
+  const offer = { needed: true, mechanisms: ['DIGEST-MD5'] }
+  try {
+    await logIn({ ask, offer, secure: false, host: 'localhost' }, credentialsFrom(sources))
+    assert.match((await raw.say('summary'))?.text ?? '', /this login is no longer good/)
+  } finally {
+    writeFileSync(users, `alice:console:${DIGEST}\n`)
+    raw.socket.destroy()
+  }
 })
 
 test('no password is in any log', async () => {

@@ -41,6 +41,8 @@ export interface StampQuestion {
   readonly mechanism: MechanismName
   /** of DIGEST-MD5 */
   readonly realm: string
+  /** as in `PasswordAttempt`, where he is about to log in; those who are in wait behind nobody who is not */
+  readonly client?: string
 }
 
 export interface StoreFinding {

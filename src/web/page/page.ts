@@ -40,8 +40,12 @@ export interface LoginAttempt {
   readonly client: string
 }
 
-/** `busy`: too many wait, or nobody can tell at the moment */
-export type LoginOutcome = 'right' | 'wrong' | 'busy'
+export type LoginOutcome =
+  /** `stamp`: of this very password, taken before it was looked at */
+  | { readonly kind: 'right'; readonly stamp: string }
+  | { readonly kind: 'wrong' }
+  /** too many wait, or nobody can tell at the moment */
+  | { readonly kind: 'busy' }
 
 /** What an explanation is asked about. Text as it was typed. */
 export interface ExplainQuestion {
@@ -213,15 +217,13 @@ export class OperatorPage {
       password: toBytes(password),
       client: visit.address,
     })
-    if (outcome === 'busy')
+    if (outcome.kind === 'busy')
       throw new PageError(503, 'Nobody can be let in at the moment. Try again in a while.')
-    this.#account(visit, { act: 'login', user, good: outcome === 'right' })
-    if (outcome === 'wrong') throw new PageError(401, 'This user and password do not go together.')
+    this.#account(visit, { act: 'login', user, good: outcome.kind === 'right' })
+    if (outcome.kind === 'wrong') throw new PageError(401, 'This user and password do not go together.')
     const before = cookieOf(request, cookieName(visit))
     if (before !== undefined) this.#sessions.end(before)
-    const stamp = await this.#host.stamp({ uri: usersOf(visit), user: toBytes(user) })
-    if (stamp === undefined)
-      throw new PageError(503, 'Nobody can be let in at the moment. Try again in a while.')
+    const { stamp } = outcome
     const begun = this.#sessions.begin({ name: user, known: 'password', stamp }, placeOf(visit))
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
