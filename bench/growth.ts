@@ -26,6 +26,8 @@ const DOMAINS = 10_000
 /** besides the connections themselves: those that the gate keeps free for deliveries, the spool, logs */
 const SPARE_DESCRIPTORS = 3000
 const KIB = 1024
+/** messages */
+const WARM_UP = 8000
 
 /** One thing that grows, and to what. */
 interface Kind {
@@ -196,8 +198,9 @@ function caseOf(kind: Kind, size: number, subject: Subject): Case {
     ...kind.order?.(size),
   }
   const messages = Math.max(16, Math.round(order.messages * share))
-  // until the runtime has translated what it runs often
-  const warmUp = order.size > 64 * KIB ? messages : 4000 * Math.max(share, 0.3)
+  // until the runtime has translated what it runs often, in each of several processes
+  const processes = kind.gate?.(size).workers ?? 1
+  const warmUp = order.size > 64 * KIB ? messages : WARM_UP * processes * Math.max(share, 0.3)
   return { name: subject.name, subject, order: { ...order, messages }, warmUp }
 }
 
