@@ -31,20 +31,38 @@ test('bin/postern finds its own Node.js and source through links to it, to its f
   for (const program of programs) assert.equal(version(path.join(folder, program)), readVersion(), program)
 })
 
-test('what Node keeps for the next start lies with the program, and only where the program is ours', () => {
-  const root = path.join(folder, 'installed')
+/** A folder like an installed one, in which this script stands for Node.js. */
+function installed(script: string): {
+  readonly modules: string
+  readonly run: (env?: Readonly<Record<string, string>>, args?: readonly string[]) => string
+} {
+  const root = path.join(mkdtempSync(path.join(folder, 'root ')), 'installed')
   const modules = path.join(root, 'node_modules')
   mkdirSync(path.join(modules, '.bin'), { recursive: true })
   mkdirSync(path.join(root, 'bin'))
   copyFileSync(path.join(bin, 'postern'), path.join(root, 'bin', 'postern'))
-  writeFileSync(path.join(modules, '.bin', 'node'), '#!/bin/sh\necho "$NODE_COMPILE_CACHE"\n', {
-    mode: 0o755,
-  })
-  const cache = (env: Readonly<Record<string, string>> = {}): string => {
-    const program = path.join(root, 'bin', 'postern')
-    const run = spawnSync('/bin/sh', [program], { encoding: 'utf8', env: { PATH: '/usr/bin:/bin', ...env } })
-    return run.stdout.trim()
-  }
+  writeFileSync(path.join(modules, '.bin', 'node'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  const program = path.join(root, 'bin', 'postern')
+  const run = (env = {}, args: readonly string[] = []): string =>
+    spawnSync('/bin/sh', [program, ...args], {
+      encoding: 'utf8',
+      env: { PATH: '/usr/bin:/bin', ...env },
+    }).stdout.trim()
+  return { modules, run }
+}
+
+test('how much young objects fill is bounded, by what NODE_OPTIONS says where it says something', () => {
+  const { modules, run } = installed('printf "%s|" "$@"')
+  const main = path.join(path.dirname(modules), 'dist', 'main.js')
+  const flags = '--no-parallel-scavenge|--max-semi-space-size=8'
+  assert.equal(run({}, ['check', 'a b', '']), `${flags}|${main}|check|a b||`)
+  assert.equal(run({ NODE_OPTIONS: '--no-warnings' }), `${flags}|${main}|`)
+  for (const option of ['--max-semi-space-size=32', '--no-warnings --max_semi_space_size 4'])
+    assert.equal(run({ NODE_OPTIONS: option }, ['check']), `--no-parallel-scavenge|${main}|check|`)
+})
+
+test('what Node keeps for the next start lies with the program, and only where the program is ours', () => {
+  const { modules, run: cache } = installed('echo "$NODE_COMPILE_CACHE"')
   assert.equal(cache(), path.join(modules, '.cache', 'node'))
   assert.equal(cache({ NODE_COMPILE_CACHE: '/elsewhere' }), '/elsewhere', 'who has chosen a place keeps it')
   if (process.getuid?.() !== 0) return
