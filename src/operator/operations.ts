@@ -36,6 +36,13 @@ const MAX_SHAKING = 64
 /** connections of HTTP from one address, of IPv6 from one /64; a browser opens six */
 const MAX_NEAR = 32
 
+/** What a Listen of HTTP lets somebody do, as text to compare. */
+interface Terms {
+  /** what its page lets somebody in with */
+  readonly login: string
+  readonly all: string
+}
+
 export class Operations {
   readonly #host: OperationsHost
   readonly #console: ConsoleEntrance
@@ -45,8 +52,8 @@ export class Operations {
   /** made when the first Page comes into force */
   #page: OperatorPage | undefined
   #hostname = ''
-  /** by Listen, what its page lets somebody in with */
-  #pageTerms: ReadonlyMap<string, string> = new Map()
+  /** by Listen */
+  #terms: ReadonlyMap<string, Terms> = new Map()
   #shaking = 0
   readonly #crowd = new Crowd(MAX_NEAR)
 
@@ -77,7 +84,7 @@ export class Operations {
       return {
         commit: () => {
           this.#hostname = hostnameOf(settings)
-          this.#keepPages(settings.httpListens)
+          this.#keepTerms(settings.httpListens)
           web.commit()
           console.commit()
         },
@@ -136,17 +143,18 @@ export class Operations {
     this.#page ??= new OperatorPage(pageHost({ ...this.#host, material }))
   }
 
-  /** Who was let in by a Listen that is gone, or that lets in others now, logs in anew. */
-  #keepPages(listens: readonly HttpListenSettings[]): void {
-    const terms = new Map(
-      listens.map(({ instance, page, authorizedByCertificate }) => [
-        instance,
-        JSON.stringify([page?.users, authorizedByCertificate, page === undefined]),
-      ]),
-    )
-    for (const [place, before] of this.#pageTerms)
-      if (terms.get(place) !== before) this.#page?.endSessions(place)
-    this.#pageTerms = terms
+  /**
+   * Who was let in by a Listen that is gone, or that lets in others now, logs in anew; and nobody asks on a connection from
+   * before what nobody may ask any more.
+   */
+  #keepTerms(listens: readonly HttpListenSettings[]): void {
+    const terms = new Map(listens.map((listen) => [listen.instance, termsOf(listen)]))
+    for (const [place, before] of this.#terms) {
+      const now = terms.get(place)
+      if (now?.login !== before.login) this.#page?.endSessions(place)
+      if (now?.all !== before.all) this.#web?.end(place)
+    }
+    this.#terms = terms
   }
 
   /** A client of HTTP: through its handshake, where there is one. Never rejects. */
@@ -181,7 +189,10 @@ export class Operations {
     this.#shaking += 1
     try {
       const secure = await this.#shake(socket, listen)
-      web.take(secure.socket, { ...about, visitor: secure.visitor })
+      // the configuration may have changed meanwhile
+      if (this.#terms.get(listen.instance)?.all === termsOf(listen).all)
+        web.take(secure.socket, { ...about, visitor: secure.visitor })
+      else socket.destroy()
     } catch (error) {
       socket.destroy()
       if (error instanceof TlsHandshakeError) return
@@ -205,5 +216,12 @@ export class Operations {
     const { socket, facts } = await this.#host.accept(raw, scope, address)
     const { peer } = facts
     return { socket, visitor: peer.kind === 'verified' ? { kind: 'certified', peer } : { kind: 'anybody' } }
+  }
+}
+
+function termsOf({ page, authorizedByCertificate, scriptEndpoints }: HttpListenSettings): Terms {
+  return {
+    login: JSON.stringify([page?.users, authorizedByCertificate, page === undefined]),
+    all: JSON.stringify([page, authorizedByCertificate, scriptEndpoints]),
   }
 }

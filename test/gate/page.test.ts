@@ -171,6 +171,27 @@ describe('the way in', () => {
     await other.server.reload()
     assert.equal((await client.view('summary')).status, 401)
   })
+
+  test('a reload that changes who may act ends the connections, on which that would not be known', async (t) => {
+    const other = await startTestGate({
+      conf: CONF.slice(CONF.indexOf('HTTP_Listener "page"'), CONF.indexOf('HTTP_Listener "cert')),
+      files: { users: USERS },
+    })
+    t.after(() => other.stop())
+    const [host = '', port = ''] = (other.server.serviceAddresses.http[0] ?? '').split(':')
+    const early = connect({ host, port: Number(port) })
+    t.after(() => early.destroy())
+    early.write('POST /page/api/act/flush HTTP/1.1\r\n')
+    await once(early, 'connect')
+    await new PageClient(`${host}:${port}`).session()
+    const closed = once(early.resume(), 'close')
+    const file = path.join(other.folder, 'gate.conf')
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"alice"', '"bob"'))
+    await other.server.reload()
+    const began = Date.now()
+    await closed
+    assert.ok(Date.now() - began < 5000, 'at once, and not when its time is over')
+  })
 })
 
 describe('what an attacker’s page cannot do', () => {
