@@ -1,4 +1,7 @@
-/** A validation context in a line of JSON: as much of it as there is room for, whatever a script calls its keys. */
+/**
+ * A validation context in a line of JSON: as much of it as there is room for, whatever a script calls its keys. Where that is
+ * not all, the longest values are left out: a client who brings long ones, in its certificate say, hides these and no others.
+ */
 
 import type { ContextSnapshot } from '../../mail/envelope.ts'
 import { type JsonValue, octetsOf, text } from './text.ts'
@@ -6,7 +9,7 @@ import { type JsonValue, octetsOf, text } from './text.ts'
 /** octets of a line that a context takes at most */
 export const MAX_CONTEXT = 8192
 
-/** The first values that there is room for. */
+/** The values that there is room for, in their order. */
 export function shownContext(context: ContextSnapshot): JsonValue {
   return Object.fromEntries(shownEntries(context))
 }
@@ -17,15 +20,18 @@ export function leftOut(context: ContextSnapshot): number | undefined {
 }
 
 function shownEntries(context: ContextSnapshot): readonly (readonly [string, string])[] {
-  const shown: (readonly [string, string])[] = []
-  let room = MAX_CONTEXT
-  for (const [name, value] of Object.entries(context)) {
+  const all = Object.entries(context).map(([name, value], at) => {
     const entry = [text(name), text(value)] as const
-    room -= octetsOf(entry[0]) + octetsOf(entry[1]) + PUNCTUATION
-    if (room < 0) break
-    shown.push(entry)
-  }
-  return shown
+    return { at, entry, octets: octetsOf(entry[0]) + octetsOf(entry[1]) + PUNCTUATION }
+  })
+  let room = MAX_CONTEXT
+  const shown = all
+    .toSorted((a, b) => a.octets - b.octets || a.at - b.at)
+    .filter(({ octets }) => {
+      room -= octets
+      return room >= 0
+    })
+  return shown.toSorted((a, b) => a.at - b.at).map(({ entry }) => entry)
 }
 
 /** `"":"",` */

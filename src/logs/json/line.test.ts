@@ -311,6 +311,17 @@ test('a context is an object whatever its keys are called, and says what there w
   assert.equal(cut['message_context_left_out'], 92)
 })
 
+test('long values of a context, which a client can bring along, hide no other', () => {
+  const long = Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`san_${n}`, 'x'.repeat(3000)]))
+  const line = only('rejection', {
+    context: { tls: 'on', ...long, ehlo_domain: 'a.example', auth_user: 'ann' },
+  })
+  const keys = Object.keys(line['connection_context'] as object)
+  for (const each of ['tls', 'ehlo_domain', 'auth_user']) assert.ok(keys.includes(each), each)
+  assert.equal(keys[0], 'tls')
+  assert.equal(keys.length + Number(line['connection_context_left_out']), 12)
+})
+
 test('headers that a custom_logger has asked for, and contexts, are in no line of a message', () => {
   const line = JSON.stringify(only('delivery', { context: { secret: 'hunter2' } }))
   assert.doesNotMatch(line, /for other eyes|hunter2/)
