@@ -43,8 +43,8 @@ stay; new ones may come. A key that may be absent has no value then; nothing is 
 
 **Text** is what the octets encode in UTF-8. An octet that is part of none is written as a backslash, \`x\` and two
 hexadecimal digits, such as \`\\xe9\`; the log beside it has the octet itself. A text that would take more than 2048 octets
-of the line is cut and ends in \`…\`. Of each context a line has 8192 octets, and says how many values it leaves out, the
-longest first. Names
+of the line, or 20480 where it says what an operator did, is cut and ends in \`…\`. Of each context a line has 8192 octets,
+and says how many values it leaves out, the longest first. Names
 in certificates are escaped as everywhere ([tls.md](tls.md)).
 
 **Passwords**, and whatever AUTH carries beside the user’s name, are in no event, and so in no line; commands of operators have what looks like a

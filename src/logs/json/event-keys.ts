@@ -32,6 +32,7 @@ import {
   someUnicode,
   timeOf,
 } from './keys.ts'
+import { MAX_DEED } from './text.ts'
 
 /** Two keys with which every line begins. */
 function head<E extends { readonly kind: string; readonly at: number }>(): {
@@ -217,7 +218,7 @@ const operatorKeys: KeysOf<OperatorFact> = {
   }),
   user: [bytes('user', ({ user }) => user, 'who')],
   good: [key('good', { type: 'boolean', optional: true, value: ({ good }) => good })],
-  command: [someBytes('command', ({ command }) => command)],
+  command: [someBytes('command', ({ command }) => command, undefined, MAX_DEED)],
   role: [someBytes('role', ({ role }) => role)],
 }
 
@@ -225,7 +226,7 @@ const operatorActKeys: KeysOf<OperatorAct> = {
   ...head(),
   operator: [someUnicode('user', ({ operator }) => operator, 'who')],
   from: [someUnicode('from', ({ from }) => from)],
-  act: [someUnicode('command', ({ act }) => act)],
+  act: [someUnicode('command', ({ act }) => act, undefined, MAX_DEED)],
   messages: [integer('messages', ({ messages }) => messages)],
   underWay: [integer('under_way', ({ underWay }) => underWay)],
   broken: [someUnicode('not_done', ({ broken }) => broken, 'why something was not done')],
@@ -245,8 +246,8 @@ const changeKeys: KeysOf<ConfigurationChange> = {
   place: [someUnicode('place', ({ place }) => place)],
   scope: [someUnicode('scope', ({ scope }) => scope)],
   option: [someUnicode('option', ({ option }) => option)],
-  before: [someUnicode('before', ({ before }) => before)],
-  after: [someUnicode('after', ({ after }) => after, 'likewise, from now on')],
+  before: [someUnicode('before', ({ before }) => before, undefined, MAX_DEED)],
+  after: [someUnicode('after', ({ after }) => after, 'likewise, from now on', MAX_DEED)],
   warning: [someUnicode('warning', ({ warning }) => warning)],
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { Endpoint } from '../../mail/envelope.ts'
-import { type JsonValue, nameText, text, time, unicode } from './text.ts'
+import { type JsonValue, MAX_TEXT, nameText, text, time, unicode } from './text.ts'
 
 export type JsonType = 'text' | 'number' | 'integer' | 'boolean' | 'time' | 'object'
 
@@ -48,24 +48,32 @@ export function configured<E>(name: string, value: (event: E) => string, meaning
   return { key: name, type: 'text', optional: false, meaning, value: (event) => nameText(value(event)) }
 }
 
-/** A byte string that is absent when it is empty. */
+/** A byte string that is absent when it is empty. @param most octets of the line */
+// oxlint-disable-next-line max-params -- the parts of a row
 export function someBytes<E>(
   name: string,
   value: (event: E) => string | undefined,
   meaning?: string,
+  most = MAX_TEXT,
 ): JsonKey<E> {
   const shown = (event: E): string | undefined => {
     const found = value(event)
-    return found === undefined || found === '' ? undefined : text(found)
+    return found === undefined || found === '' ? undefined : text(found, most)
   }
   return { key: name, type: 'text', optional: true, meaning, value: shown }
 }
 
-/** Unicode text that is absent when it is empty. */
-export function someUnicode<E>(name: string, value: (event: E) => string, meaning?: string): JsonKey<E> {
+/** Unicode text that is absent when it is empty. @param most octets of the line */
+// oxlint-disable-next-line max-params -- the parts of a row
+export function someUnicode<E>(
+  name: string,
+  value: (event: E) => string,
+  meaning?: string,
+  most = MAX_TEXT,
+): JsonKey<E> {
   const shown = (event: E): string | undefined => {
     const found = value(event)
-    return found === '' ? undefined : unicode(found)
+    return found === '' ? undefined : unicode(found, most)
   }
   return { key: name, type: 'text', optional: true, meaning, value: shown }
 }

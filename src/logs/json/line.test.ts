@@ -322,6 +322,18 @@ test('long values of a context, which a client can bring along, hide no other', 
   assert.equal(keys.length + Number(line['connection_context_left_out']), 12)
 })
 
+test('what an operator does is told to its end, as long as a line of the console is', () => {
+  // 4096 octets as they are typed, where each word is a quotation mark
+  const command = `config set Relay_Hosts ${String.raw`"\"" `.repeat(2028)} "0.0.0.0/0"`
+  for (const [kind, key] of [
+    ['operator', 'command'],
+    ['operator-act', 'command'],
+    ['configuration-change', 'before'],
+    ['configuration-change', 'after'],
+  ] as const)
+    assert.equal(only(kind, { text: command })[key], command)
+})
+
 test('headers that a custom_logger has asked for, and contexts, are in no line of a message', () => {
   const line = JSON.stringify(only('delivery', { context: { secret: 'hunter2' } }))
   assert.doesNotMatch(line, /for other eyes|hunter2/)

@@ -18,17 +18,19 @@ export type JsonValue =
 
 /** octets that a text takes in a line at most; what is cut off is shown as `…` */
 export const MAX_TEXT = 2048
+/** the same of what an operator does: a line of the console fits, so that nobody hides its end */
+export const MAX_DEED = 20_480
 
 /** The text of a byte string. What is no byte string (a file name in an error, say) is text already. */
-export function text(bytes: string): string {
+export function text(bytes: string, most = MAX_TEXT): string {
   // one octet takes one octet of the line at least
-  const most = bytes.length > MAX_TEXT ? bytes.slice(0, MAX_TEXT + 4) : bytes
-  return cut(PLAIN.test(most) ? most : decode(asBytes(most)))
+  const start = bytes.length > most ? bytes.slice(0, most + 4) : bytes
+  return cut(PLAIN.test(start) ? start : decode(asBytes(start)), most)
 }
 
 /** Unicode text; half a surrogate pair becomes U+FFFD. */
-export function unicode(value: string): string {
-  return cut(value.slice(0, MAX_TEXT + 4).toWellFormed())
+export function unicode(value: string, most = MAX_TEXT): string {
+  return cut(value.slice(0, most + 4).toWellFormed(), most)
 }
 
 /** A name of the configuration: Unicode text, or the octets of it where a script has chosen it. */
@@ -64,9 +66,9 @@ function decode(octets: string): string {
   )
 }
 
-function cut(value: string): string {
-  if (value.length * LONGEST_ESCAPE <= MAX_TEXT || octetsOf(value) <= MAX_TEXT) return value
-  let room = MAX_TEXT - LONGEST_ESCAPE
+function cut(value: string, most: number): string {
+  if (value.length * LONGEST_ESCAPE <= most || octetsOf(value) <= most) return value
+  let room = most - LONGEST_ESCAPE
   let kept = 0
   for (const character of value) {
     room -= octetsOf(character)
