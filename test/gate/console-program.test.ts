@@ -156,6 +156,17 @@ describe('a server that means harm, or is broken, costs one line', () => {
       framed('challenge', '\u0000%%%'),
       framed('challenge', '='),
     ],
+    'a login that is good before anybody proved anything': [
+      asks('DIGEST-MD5'),
+      framed('ok', ''),
+      framed('ok', 'x\n'),
+    ],
+    'a login that is good without the proof that it knows the password': [
+      asks('DIGEST-MD5'),
+      framed('challenge', Buffer.from('realm="r",nonce="n"').toString('base64')),
+      framed('ok', ''),
+      framed('ok', 'x\n'),
+    ],
     'mechanisms that are no text': [
       framed('hello', '{"protocol":1,"login":{"needed":true,"mechanisms":[{},null]}}'),
     ],

@@ -93,7 +93,7 @@ const exchanges: Readonly<
 /** RFC 2831, with the proof of the server, which knows the password too. */
 async function byDigest({ ask, host }: Channel, user: string, password: string): Promise<Frame> {
   const first = await ask('login DIGEST-MD5')
-  if (first.status !== 'challenge') return first
+  if (first.status !== 'challenge') return unproven(first)
   const given = parseDirectives(decode(first))
   const realm = given?.get('realm') ?? ''
   const nonce = given?.get('nonce') ?? ''
@@ -107,11 +107,19 @@ async function byDigest({ ask, host }: Channel, user: string, password: string):
         `cnonce=${quoted(cnonce)},digest-uri=${quoted(inputs.uri)},response=${response},qop=auth`,
     ),
   )
-  if (second.status !== 'challenge') return second
+  if (second.status !== 'challenge') return unproven(second)
   const proof = /^rspauth=([0-9a-f]{32})$/.exec(decode(second))?.[1] ?? ''.padStart(32, '0')
   if (!timingSafeEqual(Buffer.from(proof), Buffer.from(digestResponse('', secret, inputs))))
-    throw new LoginError('whoever answers there does not know the password: this is not the gate')
+    throw new LoginError(NO_GATE)
   return await ask('=')
+}
+
+const NO_GATE = 'whoever answers there does not know the password: this is not the gate'
+
+/** Before the server's proof a login may fail, and nothing else. @throws LoginError */
+function unproven(frame: Frame): Frame {
+  if (frame.status !== 'error') throw new LoginError(NO_GATE)
+  return frame
 }
 
 /** Makes the folder whose owner the gate looks at. Where that cannot be done nobody is known, which may be enough. */
