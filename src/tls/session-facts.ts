@@ -132,8 +132,24 @@ function requestedName(socket: TLSSocket): string {
   return typeof servername === 'string' ? escapeWord(Buffer.from(servername, 'latin1')) : ''
 }
 
+interface KeyLengths {
+  readonly algorithm: number
+  readonly used: number
+}
+
+/** There are as many as OpenSSL has suites. */
+const keyLengths = new Map<string, KeyLengths>()
+
 /** Key lengths by OpenSSL's name of the suite; Node does not tell them (SSL_CIPHER_get_bits). */
-export function cipherBits(name: string): { algorithm: number; used: number } {
+export function cipherBits(name: string): KeyLengths {
+  const known = keyLengths.get(name)
+  if (known !== undefined) return known
+  const bits = bitsOf(name)
+  keyLengths.set(name, bits)
+  return bits
+}
+
+function bitsOf(name: string): KeyLengths {
   if (name.includes('NULL')) return { algorithm: 0, used: 0 }
   if (name.includes('3DES') || name.includes('CBC3')) return { algorithm: 168, used: 112 }
   const bits = /256|CHACHA20/.test(name.replace(/SHA\d+/g, '')) ? 256 : 128
