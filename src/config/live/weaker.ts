@@ -3,6 +3,7 @@
  * line. Judged by what is effective for those whom the changed scope speaks of, not by the words alone.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import { type EvaluationPlace, evaluateValue } from '../evaluate.ts'
 import { displayName } from '../known-names.ts'
 import type { Settings } from '../settings.ts'
@@ -51,6 +52,31 @@ const checks: readonly string[] = [
 /** Who may do what: an entry that was not there gives more. */
 const grants: readonly string[] = ['allow', 'page_operators']
 
+const logins: readonly string[] = [
+  'authplainparameters',
+  'authloginparameters',
+  'authcrammd5parameters',
+  'authdigestmd5parameters',
+  'authexternalparameters',
+]
+/** Who operators are, and in which groups, is told there: by the outermost scope. */
+const tellers: Readonly<Record<string, readonly string[]>> = {
+  control_listener: [...logins, 'authorizationparameters'],
+  http_listener: [...logins, 'authorizationparameters'],
+  auth_ds: [
+    'query',
+    'cache',
+    'map',
+    'group_column',
+    'returns_password',
+    'password_column',
+    'type',
+    'type_column',
+    'type_map',
+  ],
+  datasource: ['uri'],
+}
+
 export interface Weakening {
   /** in lower case */
   readonly option: string
@@ -75,6 +101,8 @@ export function weakerBy(
       const message = `${displayName(option)} gives more than before`
       return givesMore(was, is) ? [{ option, message }] : []
     }
+    if (tellsOfOthers(option, path, { before, after }))
+      return [{ option, message: `${displayName(option)} says who may do what, and is another than before` }]
     if (!Object.hasOwn(strength, option) && !checks.includes(option)) return []
     for (const place of placesOf(path, after.settings)) {
       const [was, is] = [valueAt(before, { path, option }, place), valueAt(after, { path, option }, place)]
@@ -84,6 +112,21 @@ export function weakerBy(
     }
     return []
   })
+}
+
+/** Another file or query than before may let in anybody, and give him anything. */
+function tellsOfOthers(
+  option: string,
+  path: ScopePath,
+  { before, after }: { readonly before: ConfigurationView; readonly after: ConfigurationView },
+): boolean {
+  if (tellers[path[0]?.name ?? '']?.includes(option) !== true) return false
+  const [was, is] = [before, after].map((view) => {
+    const value = valueAt(view, { path, option }, undefined)
+    return value === NOT_THERE ? undefined : value
+  })
+  // a further way to log in lets somebody in, and where there is none any more nobody is asked for one
+  return (logins.includes(option) || (was !== undefined && is !== undefined)) && !isDeepStrictEqual(was, is)
 }
 
 const NOT_THERE = Symbol('not there')
