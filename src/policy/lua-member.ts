@@ -91,7 +91,8 @@ export class LuaMember implements Member {
   ended(session: SessionFacts): void {
     const engine = this.#engine
     if (engine === undefined) return
-    const asked = this.#asked.get(session) ?? []
+    const asked = this.#asked.get(session)
+    if (asked === undefined) return engine.forget(session)
     this.#asked.delete(session)
     const waiting = [...asked]
       .map((script) => this.#tellScript(engine, script, 'validate_dealloc', session))

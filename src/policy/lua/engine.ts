@@ -222,8 +222,9 @@ export class LuaEngine {
 
   /** What a session's `self` tables hold is dropped. */
   forget(session: SessionFacts): void {
-    for (const reference of this.#selves.get(session)?.values() ?? []) this.#release(reference)
-    this.#selves.delete(session)
+    const kept = this.#selves.get(session)
+    if (kept === undefined || !this.#selves.delete(session)) return
+    for (const reference of kept.values()) this.#release(reference)
   }
 
   // ---- callouts -----------------------------------------------------------------------------------------------
