@@ -4,9 +4,13 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
+  constants,
   existsSync,
   mkdtempSync,
+  openSync,
   readFileSync,
+  readSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -141,6 +145,24 @@ describe('a log file', () => {
     await writer.close()
     assert.match(reports[0] ?? '', /ENXIO/)
     assert.equal(writer.dropped, 1)
+  })
+
+  test('of whose lines a part was taken counts the others as lost, and none twice', async () => {
+    const pipe = fresh('pipe')
+    execFileSync('mkfifo', [pipe])
+    // it reads nothing before it is told to
+    const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
+    const { writer, reports } = writerOf(pipe)
+    for (let count = 0; count < 200; count++) writer.write('x'.repeat(1000))
+    await writer.close()
+    const taken = Buffer.alloc(200_000)
+    let length = 0
+    for (let some = -1; some !== 0; length += some) some = readSync(reader, taken, { offset: length })
+    closeSync(reader)
+    const whole = taken.subarray(0, length).filter((octet) => octet === 10).length
+    assert.ok(whole > 0 && whole < 200, `${whole} lines`)
+    assert.equal(writer.dropped, 200 - whole)
+    assert.match(reports.at(-1) ?? '', new RegExp(`: ${200 - whole} lines are lost$`))
   })
 
   test('may be a symbolic link to a file that does not exist yet', async () => {

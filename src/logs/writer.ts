@@ -51,7 +51,6 @@ export class LogWriter {
   #lineBytes = 0
   /** what a failed write left over; always comes first */
   #unwritten: Buffer = Buffer.alloc(0)
-  #unwrittenLines = 0
   #dropped = 0
   #file: FileHandle | undefined
   /** not a pipe or a device, which take the rest of a line later */
@@ -122,7 +121,7 @@ export class LogWriter {
       clearTimeout(this.#timer)
       await this.#writeOut()
       await this.#closeFile()
-      const lost = this.#unwrittenLines + this.#lines.length
+      const lost = countLines(this.#unwritten) + this.#lines.length
       if (lost > 0) this.#onReport(`${this.path}: ${lost} lines are lost`)
       this.#dropped += lost
     })
@@ -161,7 +160,6 @@ export class LogWriter {
         if (bytesWritten === 0) await delay(1)
         if (this.#unwritten.length === 0) this.#takeLines()
       }
-      this.#unwrittenLines = 0
       if (this.#failing) this.#onReport(`${this.path}: written again; ${this.#dropped} lines were lost`)
       this.#failing = false
     } catch (error) {
@@ -183,7 +181,6 @@ export class LogWriter {
     if (this.#lines.length === 0) return
     const taken = Buffer.from(`${this.#lines.join('\n')}\n`, 'latin1')
     this.#unwritten = this.#unwritten.length === 0 ? taken : Buffer.concat([this.#unwritten, taken])
-    this.#unwrittenLines += this.#lines.length
     this.#lines = []
     this.#lineBytes = 0
   }
@@ -193,6 +190,12 @@ export class LogWriter {
     this.#file = undefined
     await file?.close().catch(() => undefined)
   }
+}
+
+function countLines(lines: Buffer): number {
+  let count = 0
+  for (let end = lines.indexOf(LINE_END); end >= 0; end = lines.indexOf(LINE_END, end + 1)) count += 1
+  return count
 }
 
 /** How many of the octets that were written are whole lines. */
