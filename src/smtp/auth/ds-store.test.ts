@@ -212,6 +212,18 @@ describe('types by row', () => {
     assert.ok((await refused).some(({ status }) => status === 'rejected'))
   })
 
+  test('who has logged in waits neither behind those who try passwords nor behind what another one asks', async () => {
+    const store = await storeOf(await usersWith((password) => password), RETURNS)
+    const asked = { mechanism: 'PLAIN', realm: '' } as const
+    const floods = [
+      ...Array.from({ length: 100 }, () => store.stamp?.('ann', { ...asked, client: 'flood' })),
+      ...Array.from({ length: 100 }, () => store.stamp?.('ann', asked)),
+    ]
+    const refused = Promise.allSettled(floods)
+    assert.match((await store.stamp?.('bob', asked)) ?? '', /^[0-9a-f]{64}$/)
+    assert.ok((await refused).some(({ status }) => status === 'rejected'))
+  })
+
   test('a column that is not there is nobody’s fault who logs in', async () => {
     const store = await storeOf(file, `${RETURNS} password_column = "pasword"`)
     await assert.rejects(says(store, 'clear', 'secret'), /the query returns no column "pasword"/)

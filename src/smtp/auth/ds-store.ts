@@ -32,7 +32,7 @@ import { userDigest } from './user-digest.ts'
 const MAX_KINDS = 8
 /** Queries of one store under way at once; those that wait take turns by address. */
 const CONCURRENCY = 16
-/** in the place of an address: nobody who tries passwords goes before those who have logged in */
+/** and his name, in the place of an address: nobody waits behind those who try passwords, or behind what another one asks */
 const WHO_IS_IN = 'in'
 
 /** What asks the database, besides the user's name. */
@@ -122,7 +122,13 @@ export class DatasourceStore implements CredentialStore {
     const mechanism = asked?.mechanism
     const crypt = mechanism === 'DIGEST-MD5' ? 'digest-md5' : mechanism === 'CRAM-MD5' ? 'hmac_md5' : 'clear'
     const realm = mechanism === 'DIGEST-MD5' && asked !== undefined ? { realm: asked.realm } : {}
-    const answer = await this.#ask({ user, crypt, client: asked?.client ?? WHO_IS_IN, fresh: true, ...realm })
+    const answer = await this.#ask({
+      user,
+      crypt,
+      client: asked?.client ?? `${WHO_IS_IN} ${user}`,
+      fresh: true,
+      ...realm,
+    })
     const row = answer?.rows[0]
     if (answer === undefined || row === undefined) return undefined
     const kept = [password_column, type_column].map((name, index) => {
