@@ -117,7 +117,8 @@ export function chainOf(
   return chain
 }
 
-function issued(issuer: X509Certificate, child: X509Certificate): boolean {
+/** By its names and its signature. */
+export function issued(issuer: X509Certificate, child: X509Certificate): boolean {
   try {
     return child.checkIssued(issuer) && child.verify(issuer.publicKey)
   } catch {

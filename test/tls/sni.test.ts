@@ -1,7 +1,7 @@
 /** TLS_SNI: the name chooses the server's certificate, and nothing that a client is judged by. */
 
 import assert from 'node:assert/strict'
-import { X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { after, before, suite, test } from 'node:test'
@@ -113,14 +113,19 @@ suite('the certificate', () => {
 
 const print = (pem: string): string => new X509Certificate(pem).fingerprint256
 
-/** Of all that a client is shown, the leaf first. */
-async function fingerprints(tls_certificate: string, tls_client_ca: string): Promise<string[]> {
+async function show(tls_certificate: string, tls_client_ca: string, more: TlsOptions = {}): Promise<void> {
   await use({
     tls_certificate: file(directory.file(tls_certificate)),
     tls_key: file(directory.file(tls_certificate)),
     tls_client_ca: file(directory.file(tls_client_ca)),
     tls_client_crl: undefined,
+    ...more,
   })
+}
+
+/** Of all that a client is shown, the leaf first. */
+async function fingerprints(tls_certificate: string, tls_client_ca: string): Promise<string[]> {
+  await show(tls_certificate, tls_client_ca)
   const socket = connectTls({ host: '127.0.0.1', port: gate.port, rejectUnauthorized: false })
   await once(socket, 'data')
   const found: string[] = []
@@ -148,6 +153,33 @@ suite('the chain', () => {
     assert.deepEqual(await fingerprints('leaf.pem', 'both.pem'), [own, middle, root])
     assert.deepEqual(await fingerprints('leaf.pem', 'other-ca.pem'), [own])
     assert.deepEqual(await fingerprints('chain.pem', 'both.pem'), [own, middle])
+  })
+
+  test('of a CA that was renewed with its key, a leaf is followed by the one whose dates hold', async () => {
+    const { authority } = directory.pki
+    const renewed = await intermediateAuthority()
+    const { key } = renewed.credential
+    const [notBefore, notAfter] = [Date.now() - 20_000_000, Date.now() - 10_000_000]
+    const expired = await intermediateAuthority({ key, notBefore, notAfter })
+    const leaf = renewed.issue({ subject: 'leaf', usage: 'server' })
+    await directory.write('renewed-leaf.pem', leaf.cert + leaf.key)
+    await directory.write('renewed.pem', expired.cert + renewed.cert + authority.cert)
+    const shown = [leaf.cert, renewed.cert, authority.cert].map(print)
+    assert.deepEqual(await fingerprints('renewed-leaf.pem', 'renewed.pem'), shown)
+  })
+
+  test('an issuer that is too weak for the security level ends the handshake with an alert', async () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'secp224r1' })
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+    const weak = await intermediateAuthority({ key })
+    const leaf = weak.issue({ subject: 'leaf', usage: 'server' })
+    await directory.write('weak-leaf.pem', leaf.cert + leaf.key)
+    await directory.write('weak.pem', weak.cert)
+    await show('weak-leaf.pem', 'weak.pem', { tls_ciphers: 'DEFAULT:@SECLEVEL=3' })
+    const socket = connectTls({ host: '127.0.0.1', port: gate.port, rejectUnauthorized: false })
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    assert.equal(error.code, 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR')
+    assert.match(await failureOf(gate), /ca key too small/)
   })
 })
 
