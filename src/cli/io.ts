@@ -1,5 +1,6 @@
 /** Where a command of the program writes, and how it looks there. Passed in, so that tests can read along. */
 
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import type { Diagnostic } from '../config/diagnostic.ts'
@@ -26,6 +27,11 @@ const codes: Readonly<Record<Style, readonly [number, number]>> = {
 export function styler(io: Io): (style: Style, text: string) => string {
   if (!io.terminal) return (_style, text) => text
   return (style, text) => `\u001b[${codes[style][0]}m${text}\u001b[${codes[style][1]}m`
+}
+
+/** Writes. @returns what to wait for before more is written; undefined: there is room */
+export function writeSlowly(stream: Writable, text: string): Promise<unknown> | undefined {
+  return stream.write(text) ? undefined : once(stream, 'drain')
 }
 
 /** Prints diagnostics on stderr, each with the line it speaks of. */

@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { runConsole } from '../../src/cli/console/console.ts'
 import { commandsIn } from '../../src/cli/console/prompt.ts'
 import { FrameReader } from '../../src/console/protocol.ts'
@@ -206,6 +207,40 @@ describe('a server that means harm, or is broken, costs one line', () => {
     assert.deepEqual(commandsIn('[null,1,{"command":2},{"command":"\\u001bx"},{"command":"pid"}]'), [
       { command: 'pid', arguments: '' },
     ])
+  })
+
+  test('what nobody reads is not taken, and who has read enough may leave', async (t) => {
+    const piece = framed('more', `${'x'.repeat(100_000)}\n`)
+    let sent = 0
+    const server = createServer((client) => {
+      client.on('error', () => undefined)
+      client.write(hello)
+      const go = (): void => {
+        while (sent < 1000) {
+          sent += 1
+          if (!client.write(piece)) return void client.once('drain', go)
+        }
+        client.end(framed('ok', ''))
+      }
+      client.once('data', go)
+    })
+    rmSync(fake, { force: true })
+    server.listen(fake)
+    await once(server, 'listening')
+    const program = spawn(bin, ['console', '-c', fake, 'trace smtp inbound'])
+    t.after(() => {
+      program.kill('SIGKILL')
+      server.close()
+    })
+    let told = ''
+    program.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()))
+    await once(program.stdout, 'readable')
+    // nothing moves any more
+    for (let before = 0; before < sent; await delay(200)) before = sent
+    assert.ok(sent < 100, `${sent} pieces were taken`)
+    program.stdout.destroy()
+    assert.deepEqual(await once(program, 'exit'), [0, null])
+    assert.equal(told, '')
   })
 
   test('an answer in a million pieces is not copied a million times', () => {

@@ -28,7 +28,8 @@ export class ConsoleUnreachable extends Error {
 }
 
 interface Following {
-  readonly onMore: (text: string) => void
+  /** what it promises is waited for, and nothing more is read meanwhile */
+  readonly onMore: (text: string) => unknown
   readonly stop: AbortSignal
 }
 
@@ -105,7 +106,8 @@ export class ConsoleConnection {
         return
       }
       if (!follow.stop.aborted) this.#extend()
-      follow.onMore(text)
+      const shown = follow.onMore(text)
+      if (shown instanceof Promise) void this.#waitFor(shown)
       if (!this.#following) {
         this.#following = true
         if (follow.stop.aborted) stop()
@@ -130,6 +132,13 @@ export class ConsoleConnection {
 
   close(): void {
     this.#socket.destroy()
+  }
+
+  /** Whoever sends more than somebody reads is held back. */
+  async #waitFor(shown: Promise<unknown>): Promise<void> {
+    this.#socket.pause()
+    await shown.catch(() => undefined)
+    this.#socket.resume()
   }
 
   /** Whether the command under way has told something already. */

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { printableLines, toJson } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
 import { askOnce } from '../ask-password.ts'
-import type { Io } from '../io.ts'
+import { type Io, writeSlowly } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
 import { consoleEndpoint, type EndpointOptions } from './endpoint.ts'
 import { credentialsFrom } from './login.ts'
@@ -66,7 +66,7 @@ async function runLine(connection: ConsoleConnection, line: string, json: boolea
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   process.once('SIGINT', onSignal)
-  const onMore = (more: string): void => void stdout.write(printableLines(more))
+  const onMore = (more: string): unknown => writeSlowly(stdout, printableLines(more))
   const { status, text } = await connection
     .ask(json ? `json ${line}` : line, { onMore, stop: stop.signal })
     .finally(() => process.off('SIGINT', onSignal))

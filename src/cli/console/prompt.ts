@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface, type Interface } from 'node:readline/promises'
 import { printable, printableLines } from '../../console/render.ts'
-import type { Io } from '../io.ts'
+import { type Io, writeSlowly } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
 import { History } from './history.ts'
 import type { Credentials } from './login.ts'
@@ -175,7 +175,7 @@ class Terminal {
     const stop = new AbortController()
     const onSignal = (): void => stop.abort()
     this.#lines.on('SIGINT', onSignal)
-    const onMore = (more: string): void => void this.#io.stdout.write(printableLines(more))
+    const onMore = (more: string): unknown => writeSlowly(this.#io.stdout, printableLines(more))
     return await this.#connection
       .ask(line, { onMore, stop: stop.signal })
       .finally(() => this.#lines.off('SIGINT', onSignal))
