@@ -9,7 +9,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { orFull } from './space.ts'
 
 /** one of the two buffers */
-const BUFFER_OCTETS = 128 * 1024
+const BUFFER_OCTETS = 256 * 1024
 
 /** What a writer asks before it takes anything. */
 export interface BodyRoom {

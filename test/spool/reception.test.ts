@@ -165,7 +165,7 @@ const slow = async (buffers: boolean) => {
 for (const buffers of [true, false]) {
   test(`octets reach the file in order, with ${buffers ? '' : 'no '}buffers, partial writes or not`, async () => {
     const { file, writer, room } = await slow(buffers)
-    const whole = bytes(900_000)
+    const whole = bytes(1_500_000)
     const work = (async () => {
       for (let at = 0; at < whole.length; at += 70_001) await writer.push(whole.subarray(at, at + 70_001))
       await writer.flush()
@@ -179,7 +179,7 @@ for (const buffers of [true, false]) {
 
 test('one buffer is filled while the other is written; then whoever brings octets waits', async () => {
   const { file, writer } = await slow(true)
-  const chunk = bytes(64 * 1024)
+  const chunk = bytes(128 * 1024)
   for (let n = 0; n < 3; n += 1) assert.equal(writer.push(chunk), undefined)
   assert.equal(file.waiting, 1)
   const full = writer.push(chunk)
@@ -193,7 +193,7 @@ test('one buffer is filled while the other is written; then whoever brings octet
 test('a write that fails in the background is told by the next call, whichever it is', async () => {
   for (const next of ['push', 'flush'] as const) {
     const { file, writer } = await slow(true)
-    for (let n = 0; n < 2; n += 1) void writer.push(bytes(64 * 1024))
+    for (let n = 0; n < 2; n += 1) void writer.push(bytes(128 * 1024))
     await file.go(Object.assign(new Error('full'), { code: 'ENOSPC' }))
     if (next === 'push') assert.throws(() => writer.push(bytes(1)), SpoolFullError)
     else await assert.rejects(writer.flush(), SpoolFullError)
