@@ -8,7 +8,7 @@ export const identityDefences: readonly Defence[] = [
     attack: 'Identity is read from another certificate of the chain than the leaf',
     test: ['test/attacks/certificates.test.ts', 'identity is the leaf’s, whatever certificates come along'],
     source: 'src/tls/session-facts.ts',
-    mutation: [['leaf: leaf && readLeaf(leaf.raw),', 'leaf: leaf && readLeaf((sent.at(-1) ?? leaf).raw),']],
+    mutation: [['leaf: leaf && memory.read(leaf),', 'leaf: leaf && memory.read(sent.at(-1) ?? leaf),']],
   },
   {
     known: 'Polyglots; Node’s X509Certificate, which looks for PEM in DER',
@@ -31,7 +31,7 @@ export const identityDefences: readonly Defence[] = [
       'a certificate without CN and alternative names verifies and names nobody',
     ],
     source: 'src/tls/context-keys.ts',
-    mutation: [["return new Map(entries.filter(([, value]) => value !== ''))", 'return new Map(entries)']],
+    mutation: [["if (value !== '') entries.set(key, value)", 'entries.set(key, value)']],
   },
   {
     known: 'CVE-2009-4565 (Sendmail) and its kin',

@@ -105,7 +105,10 @@ export const sessionDefences: readonly Defence[] = [
     test: ['test/tls/sni.test.ts', 'CAs and revocation lists: no name changes a verdict'],
     source: 'src/tls/contexts.ts',
     mutation: [
-      ['this.#context({ ...plan, server }, this', 'this.#context({ ...plan, server, crls: undefined }, this'],
+      [
+        'this.#contexts.of({ ...plan, server }, this',
+        'this.#contexts.of({ ...plan, server, crls: undefined }, this',
+      ],
     ],
   },
   {
