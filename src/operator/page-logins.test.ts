@@ -45,6 +45,22 @@ test('an address that guesses has few attempts under way, and leaves room for ot
   assert.equal((await logins.attempt(login('ann', 'secret', '192.0.2.3'))).kind, 'right')
 })
 
+test('those who wait for the answer to a wrong password take no place from others', async () => {
+  const logins = new PageLogins(sink, { longest: 60, perAddress: 2, total: 2 })
+  let answered = false
+  const guesses = [1, 2].map(() => logins.attempt(login('ann', 'wrong')))
+  const first = Promise.race(guesses).then(() => {
+    answered = true
+  })
+  const other = (): ReturnType<PageLogins['attempt']> => logins.attempt(login('ann', 'secret', '192.0.2.2'))
+  let outcome = await other()
+  for (; outcome.kind === 'busy'; outcome = await other()) await new Promise(setImmediate)
+  assert.equal(outcome.kind, 'right')
+  assert.equal(answered, false)
+  await first
+  await Promise.all(guesses)
+})
+
 test('a file of users that is not there lets nobody in, and says so where an operator looks', async () => {
   const logins = new PageLogins(sink)
   const attempt = { ...login('ann', 'secret'), uri: `file://${folder}/none` }

@@ -19,7 +19,7 @@ interface LoginLimits {
   readonly window: number
   /** seconds that a failure costs at most */
   readonly longest: number
-  /** attempts under way, of one address and in all */
+  /** attempts under way of one address; and of all those that somebody looks at, and that do not wait for their answer */
   readonly perAddress: number
   readonly total: number
 }
@@ -45,6 +45,7 @@ export class PageLogins {
   readonly #stores: () => StoreDirectory
   readonly #clock: () => number
   #quietUntil = 0
+  #asking = 0
   /** attempts under way, by address */
   readonly #waiting = new Map<string, number>()
 
@@ -59,8 +60,7 @@ export class PageLogins {
   async attempt(login: LoginAttempt): Promise<LoginOutcome> {
     const key = addressKey(login.client)
     const before = this.#waiting.get(key) ?? 0
-    const all = [...this.#waiting.values()].reduce((sum, count) => sum + count, 0)
-    if (before >= this.#limits.perAddress || all >= this.#limits.total) return BUSY
+    if (before >= this.#limits.perAddress || this.#asking >= this.#limits.total) return BUSY
     this.#waiting.set(key, before + 1)
     try {
       return await this.#judge(login)
@@ -85,7 +85,10 @@ export class PageLogins {
   async #judge(login: LoginAttempt): Promise<LoginOutcome> {
     const { failures, window, longest } = this.#limits
     // asked in any case, so that being turned away takes the time of being wrong
-    const outcome = await this.#ask(login)
+    this.#asking += 1
+    const outcome = await this.#ask(login).finally(() => {
+      this.#asking -= 1
+    })
     if (outcome.kind === 'busy') return outcome
     if (outcome.kind === 'right' && this.#failures.count(login.client) < failures) return outcome
     await delay(delayFor(this.#failures.add(login.client, window), longest))
