@@ -7,8 +7,8 @@ export const identityDefences: readonly Defence[] = [
     known: 'CVE-2023-2422 (Keycloak)',
     attack: 'Identity is read from another certificate of the chain than the leaf',
     test: ['test/attacks/certificates.test.ts', 'identity is the leaf’s, whatever certificates come along'],
-    source: 'src/tls/session-facts.ts',
-    mutation: [['leaf: leaf && memory.read(leaf),', 'leaf: leaf && memory.read(sent.at(-1) ?? leaf),']],
+    source: 'src/tls/presented.ts',
+    mutation: [['leaf: memory.certificateOf(der), sent: [],', 'leaf: shownBy(socket).at(-1), sent: [],']],
   },
   {
     known: 'Polyglots; Node’s X509Certificate, which looks for PEM in DER',
