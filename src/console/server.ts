@@ -68,12 +68,22 @@ export class ConsoleServer {
     client.start()
   }
 
-  /** Those who have not logged in take no places from those who have. */
+  /** Those who have not logged in take no places from those who have; nor do a few addresses from all others. */
   #hasRoom({ operator, network }: Door): boolean {
     if (operator !== undefined) return this.#hasRoomFor(operator)
-    const strangers = [...this.#clients.values()].filter((client) => client.isStranger)
-    const near = strangers.filter((client) => client.network === network)
-    return strangers.length < this.#limits.strangers && near.length < this.#limits.strangersPerAddress
+    const strangers = [...this.#clients].filter(([, client]) => client.isStranger)
+    const near = Map.groupBy(strangers, ([, client]) => client.network)
+    const own = near.get(network)?.length ?? 0
+    if (own >= this.#limits.strangersPerAddress) return false
+    if (strangers.length < this.#limits.strangers) return true
+    // the one that came first, of those of whom there are the most
+    const [most = []] = [...near.values()].toSorted((a, b) => b.length - a.length)
+    const [first] = most
+    if (first === undefined || most.length <= own + 1) return false
+    const [socket] = first
+    this.#clients.delete(socket)
+    socket.destroy()
+    return true
   }
 
   #hasRoomFor({ name, known }: Operator): boolean {

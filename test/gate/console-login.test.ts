@@ -515,11 +515,15 @@ describe('strangers', () => {
     assert.equal((await come('192.0.2.1'))[1], 'hello')
     assert.equal((await come('192.0.2.1'))[1], 'error')
     assert.equal((await come('192.0.2.2'))[1], 'hello')
-    assert.equal((await come('192.0.2.3'))[1], 'error')
+    // whose address has none there is given the place of one whose address has several
+    const [third, welcome] = await come('192.0.2.3')
+    assert.equal(welcome, 'hello')
+    assert.equal(await first.frame(), undefined)
+    assert.equal((await come('192.0.2.4'))[1], 'error')
     assert.equal((await come('192.0.2.3', operator))[1], 'hello')
     // however busy a stranger seems, the time is up
-    first.socket.write('login X')
-    assert.equal(await first.frame(), undefined)
+    third.socket.write('login X')
+    assert.equal(await third.frame(), undefined)
   })
 
   test('that send a line without end are cut off', async () => {
