@@ -50,6 +50,8 @@ export interface Arrival {
   readonly listener: string
   /** normalised; '' for a UNIX socket */
   readonly address: string
+  /** where a UNIX socket really is (`realSocket`); undefined: TCP, or nobody can tell */
+  readonly socket?: string | undefined
   readonly port: number
   readonly peer: Peer
 }
@@ -108,9 +110,8 @@ export class ConsoleDoor implements Door {
     this.address = arrival.address
     this.network = addressKey(arrival.address)
     this.#counted = arrival.address
-    const unix = arrival.address === ''
-    const folder = unix ? proofFolder() : undefined
-    const from = unix ? 'local' : clientAddress(arrival)
+    const folder = arrival.socket === undefined ? undefined : proofFolder(arrival.socket)
+    const from = arrival.address === '' ? 'local' : clientAddress(arrival)
     this.operator = access.loginNeeded ? undefined : { name: 'console', known: 'not', from }
     this.offer = {
       needed: access.loginNeeded,

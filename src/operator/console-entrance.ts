@@ -14,6 +14,7 @@ import { addressKey } from '../smtp/auth/failures.ts'
 import { type SecureConnection, TlsHandshakeError } from '../tls/gate.ts'
 import type { Arrival, Material } from './console-door.ts'
 import { ConsoleDoors } from './console-doors.ts'
+import { realSocket } from './system-user.ts'
 
 export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
   readonly events: EventBus
@@ -112,6 +113,7 @@ export class ConsoleEntrance {
     const arrival: Arrival = {
       listener: listen.instance,
       address,
+      socket: listen.address.kind === 'unix' ? realSocket(listen.address.path) : undefined,
       port: raw.remotePort ?? 0,
       peer: { kind: 'plaintext' },
     }

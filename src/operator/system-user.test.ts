@@ -25,13 +25,15 @@ test('the owner of a folder of its own is who made it; a link, a file and a fold
 
 test('names cannot be guessed, and a client makes nothing elsewhere', () => {
   // only below a sticky folder of root's
-  assert.equal(proofFolder(folder), undefined)
-  assert.equal(proofFolder(path.join(folder, 'none')), undefined)
-  const [one, two] = [proofFolder() ?? '', proofFolder() ?? '']
+  const socket = '/run/postern/console'
+  assert.equal(proofFolder(socket, folder), undefined)
+  assert.equal(proofFolder(socket, path.join(folder, 'none')), undefined)
+  const [one, two] = [proofFolder(socket) ?? '', proofFolder(socket) ?? '']
   assert.notEqual(one, two)
-  assert.ok(isProofFolder(one))
+  assert.ok(isProofFolder(one, socket))
   for (const bad of ['/etc/cron.d/x', `${one}/../x`, `/tmp/${path.basename(one)}`, `${one}x`, ''])
-    assert.ok(!isProofFolder(bad), bad)
+    assert.ok(!isProofFolder(bad, socket), bad)
+  assert.ok(!isProofFolder(one, '/tmp/console'), 'nor for another socket')
 })
 
 test('a user has a name, or a number', async () => {

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readFileSync,
   rmdirSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
@@ -344,6 +345,34 @@ describe('on a UNIX socket', () => {
     assert.ok(account().includes(`@Z@${gate.folder}/team@@console@0@summary\n`))
   })
 
+  test('whoever passes on what the gate asks has no name from those who talk to him', async () => {
+    const gates = new Raw(connect({ path: path.join(gate.folder, 'team') }))
+    const { text = '' } = (await gates.frame()) ?? {}
+    const heard: string[] = []
+    const between = createServer((victim) => {
+      victim.on('error', () => undefined)
+      victim.write(`hello ${Buffer.byteLength(text)}\n${text}`)
+      victim.on('data', (chunk: Buffer) => {
+        heard.push(chunk.toString())
+        victim.write('ok 0\n')
+      })
+    })
+    between.listen(path.join(gate.folder, 'between'))
+    await once(between, 'listening')
+    const victim = await open(endpoint('between'))
+    await victim.ask('summary')
+    victim.close()
+    between.close()
+    gates.socket.destroy()
+    assert.deepEqual(heard, ['summary\n'])
+  })
+
+  test('a link to the socket is as good as the socket', async () => {
+    symlinkSync(path.join(gate.folder, 'open'), path.join(gate.folder, 'link'))
+    const { text } = await ask(endpoint('link'), 'json authz id')
+    assert.equal((JSON.parse(text) as { known: string }).known, 'system-user')
+  })
+
   test('whoever guesses there shuts the door for his own user of the system and for those who show none', async () => {
     const shown = path.join(gate.folder, 'counted')
     const raw = async (): Promise<Raw> => {
@@ -456,7 +485,7 @@ test('a password that is changed while somebody logs in with it does not keep hi
   const sources = { user: 'alice', passwordFile: undefined, environment: PASSWORD, prompt: undefined }
   const offer = { needed: true, mechanisms: ['DIGEST-MD5'] }
   try {
-    await logIn({ ask, offer, secure: false, host: 'localhost' }, credentialsFrom(sources))
+    await logIn({ ask, offer, secure: false, socket: undefined, host: 'localhost' }, credentialsFrom(sources))
     assert.match((await raw.say('summary'))?.text ?? '', /this login is no longer good/)
   } finally {
     writeFileSync(users, `alice:console:${DIGEST}\n`)

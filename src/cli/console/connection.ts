@@ -5,6 +5,7 @@ import { connect as connectSecure } from 'node:tls'
 import type { LoginOffer } from '../../console/door.ts'
 import { type Frame, FrameReader, PROTOCOL_VERSION } from '../../console/protocol.ts'
 import { printable } from '../../console/render.ts'
+import { realSocket } from '../../operator/system-user.ts'
 import type { ConsoleEndpoint } from './endpoint.ts'
 import { type Credentials, LoginError, logIn } from './login.ts'
 
@@ -55,7 +56,8 @@ export class ConsoleConnection {
 
   /** Connects and logs in. @throws ConsoleUnreachable */
   static async open(endpoint: ConsoleEndpoint, credentials: Credentials): Promise<ConsoleConnection> {
-    const connection = new ConsoleConnection(endpoint, dial(endpoint))
+    const socket = endpoint.kind === 'unix' ? realSocket(endpoint.path) : undefined
+    const connection = new ConsoleConnection(endpoint, dial(endpoint, socket))
     try {
       const { status, text } = await connection.#frame(HELLO_MS)
       if (status !== 'hello') throw new ConsoleUnreachable(`${endpoint.shown}: ${sentence(text)}`)
@@ -63,6 +65,7 @@ export class ConsoleConnection {
         ask: async (line: string) => await connection.#exchange(line, undefined),
         offer: offerOf(text, endpoint),
         secure: endpoint.kind === 'unix' || endpoint.tls !== undefined,
+        socket,
         host: endpoint.kind === 'unix' ? 'localhost' : endpoint.host,
       }
       await logIn(channel, credentials)
@@ -217,8 +220,9 @@ export class ConsoleConnection {
   }
 }
 
-function dial(endpoint: ConsoleEndpoint): Socket {
-  if (endpoint.kind === 'unix') return connect({ path: endpoint.path })
+/** @param socket where it really is: a link may lead elsewhere the next time */
+function dial(endpoint: ConsoleEndpoint, socket: string | undefined): Socket {
+  if (endpoint.kind === 'unix') return connect({ path: socket ?? endpoint.path })
   const { host, port, tls } = endpoint
   return tls === undefined
     ? connect({ host, port })

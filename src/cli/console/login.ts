@@ -29,6 +29,8 @@ export interface Channel {
   readonly offer: LoginOffer
   /** inside TLS, or on a UNIX socket */
   readonly secure: boolean
+  /** the UNIX socket that this is connected to (`realSocket`) */
+  readonly socket: string | undefined
   /** the name by which the server is known here */
   readonly host: string
 }
@@ -123,8 +125,8 @@ function unproven(frame: Frame): Frame {
 }
 
 /** Makes the folder whose owner the gate looks at. Where that cannot be done nobody is known, which may be enough. */
-async function showSystemUser({ ask }: Channel, folder: string): Promise<void> {
-  if (!isProofFolder(folder)) return
+async function showSystemUser({ ask, socket }: Channel, folder: string): Promise<void> {
+  if (socket === undefined || !isProofFolder(folder, socket)) return
   try {
     mkdirSync(folder, { mode: 0o700 })
   } catch {
