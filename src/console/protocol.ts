@@ -39,6 +39,8 @@ export function encodeFrame({ status, text }: Frame): Buffer {
 
 /** octets of an answer; more than the server ever sends */
 const MAX_FRAME = 32 * 1024 * 1024
+/** the same before anybody has logged in: JSON takes fifty times its length in memory */
+const MAX_GREETING = 64 * 1024
 /** octets of `STATUS OCTETS`, and more */
 const MAX_HEAD = 64
 
@@ -89,7 +91,8 @@ function headOf(
     buffer.toString('latin1', 0, Math.max(line, 0)),
   )
   const octets = Number(head?.[2] ?? Number.NaN)
-  if (head === null || octets > MAX_FRAME) throw new Error(NO_PROTOCOL)
+  const isGreeting = head?.[1] === 'hello' || head?.[1] === 'challenge'
+  if (head === null || octets > (isGreeting ? MAX_GREETING : MAX_FRAME)) throw new Error(NO_PROTOCOL)
   return { status: head[1] as FrameStatus, start: line + 1, end: line + 1 + octets }
 }
 

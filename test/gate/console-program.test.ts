@@ -142,6 +142,16 @@ describe('a server that means harm, or is broken, costs one line', () => {
     'no protocol at all': ['SSH-2.0-OpenSSH_9.2\r\n'],
     'a head without an end': ['x'.repeat(100)],
     'a frame larger than any': ['hello 999999999\n'],
+    'a welcome that takes much': [
+      framed('hello', `{"protocol":1,"x":"${'x'.repeat(70_000)}"}`),
+      framed('ok', 'x\n'),
+    ],
+    'a challenge that takes much': [
+      asks('CRAM-MD5'),
+      framed('challenge', 'A'.repeat(70_000)),
+      framed('ok', ''),
+      framed('ok', 'x\n'),
+    ],
     'a welcome that is no JSON': [framed('hello', '{"protocol":')],
     'a welcome that is null': [framed('hello', 'null')],
     'a welcome of another version': [framed('hello', '{"protocol":2}')],
