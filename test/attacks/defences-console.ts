@@ -84,4 +84,39 @@ export const consoleDefences: readonly Defence[] = [
     source: 'src/cli/console/console.ts',
     mutation: [['jsonLine(text) : printableLines(text)', 'jsonLine(text) : text']],
   },
+  {
+    known: 'NTLM relay, and its kin',
+    attack: 'To whose socket an operator talks, he is that operator at the gate: he passes on what it asks',
+    test: [
+      'test/gate/console-login.test.ts',
+      'whoever passes on what the gate asks has no name from those who talk to him',
+    ],
+    source: 'src/operator/system-user.ts',
+    mutation: [['return wellFormed && path.endsWith(digestOf(socket))', 'return wellFormed']],
+  },
+  {
+    known: 'Sessions that outlive a password',
+    attack: 'Who has lost his password logs in with it while it is changed, and stays in with the new one',
+    test: [
+      'src/operator/page-logins.test.ts',
+      'a password that is changed while it is looked at gives a session that is over',
+    ],
+    source: 'src/operator/stamped-store.ts',
+    mutation: [
+      [
+        '    await this.#take(attempt.user, attempt.client)\n    return await this.#store.verify(attempt)\n',
+        '    const right = await this.#store.verify(attempt)\n    await this.#take(attempt.user, attempt.client)\n    return right\n',
+      ],
+    ],
+  },
+  {
+    known: 'Log truncation',
+    attack: 'A certificate with long names pushes who has logged in out of the record of a rejection',
+    test: [
+      'src/logs/json/line.test.ts',
+      'long values of a context, which a client can bring along, hide no other',
+    ],
+    source: 'src/logs/json/context.ts',
+    mutation: [['.toSorted((a, b) => a.octets - b.octets || a.at - b.at)', '']],
+  },
 ]
