@@ -216,8 +216,8 @@ describe('types by row', () => {
     const store = await storeOf(await usersWith((password) => password), RETURNS)
     const asked = { mechanism: 'PLAIN', realm: '' } as const
     const floods = [
-      ...Array.from({ length: 100 }, () => store.stamp?.('ann', { ...asked, client: 'flood' })),
-      ...Array.from({ length: 100 }, () => store.stamp?.('ann', asked)),
+      ...Array.from({ length: 100 }, async () => await store.stamp?.('ann', { ...asked, client: 'flood' })),
+      ...Array.from({ length: 100 }, async () => await store.stamp?.('ann', asked)),
     ]
     const refused = Promise.allSettled(floods)
     assert.match((await store.stamp?.('bob', asked)) ?? '', /^[0-9a-f]{64}$/)
