@@ -11,6 +11,7 @@ test('a password in a connection string is hidden to its end, whatever it holds,
     'postgres://u:hun@ter2@host/db': 'postgres://u:***@host/db',
     'https://ann:hunter2@host/x': 'https://ann:***@host/x',
     'https://host/x': 'https://host/x',
+    'https://host/x?a=1&access_token=hunter2&key=hunter2#b': 'https://host/x?a=1&access_token=***&key=***#b',
     'SELECT 1 WHERE password = $1 AND name = $2': 'SELECT 1 WHERE password = *** AND name = $2',
   }
   for (const [text, shown] of Object.entries(cases)) {

@@ -53,7 +53,10 @@ function withoutPassword(text: string): string {
   return text
     .replaceAll(new RegExp(`(\\b(?:password|passwd|pwd)\\s*=\\s*)(?:${value.source})`, 'gi'), `$1${STARS}`)
     .replaceAll(/(:\/\/[^/@\s:]*:)\S*@/g, `$1${STARS}@`)
+    .replaceAll(inQuery, `$1${STARS}`)
 }
 
+/** `https://host/path?token=…` */
+const inQuery = /([?&][\w-]*(?:pass|secret|token|credential|key|signature)[\w-]*=)[^&#\s]*/gi
 /** `pgsql:host=…;user=…;password=…` */
 const connectionString = /^\s*\w+:(?!\/\/)/

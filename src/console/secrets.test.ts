@@ -18,6 +18,8 @@ test('what looks like a secret is masked, and nothing else', () => {
       'config set datasource d uri ( "\\"pgsql:host=h;password=***',
     'greet https://ann:hunter@2@host/x': 'greet https://ann:***@host/x',
     'greet https://ann:hunter2@host/x': 'greet https://ann:***@host/x',
+    'config set webhook w url "https://h.example/p?a=1&api_key=hunter2&b=2"':
+      'config set webhook w url "https://h.example/p?a=1&api_key=***"',
     'greet api_token: hunter2 more': 'greet api_token: *** more',
     'fail domain --meta password hunter2 example.com': 'fail domain --meta password *** example.com',
     'json fail all --meta "api key" "hunter 2" no more': 'json fail all --meta "api key" *** no more',

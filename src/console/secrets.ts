@@ -11,7 +11,8 @@ const secretName = /pass|secret|token|credential|private|pin\b|auth_?key|api_?ke
 const insideUri = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:"]*:)[^\s"]+@/gi
 /** `pgsql:host=…;password=…`: where such a password ends cannot be told from words that were quoted one by one */
 const connectionString = /(\b(?:pgsql|mysql|odbc|ldaps?):.*?\b(?:password|passwd|pwd)\s*=\s*).*$/i
-const insideValue = /\b((?:[\w-]*(?:pass|secret|token)[\w-]*)\s*[=:]\s*)(?:"(?:[^"\\]|\\.)*"|[^\s;,)\]}"]+)/gi
+const insideValue =
+  /\b((?:[\w-]*(?:pass|secret|token|credential|(?:api|auth|access)[_-]?key)[\w-]*)\s*[=:]\s*)(?:"(?:[^"\\]|\\.)*"|[^\s;,)\]}"]+)/gi
 /** a word as it is typed: in quotes where it holds blanks */
 const WORD = '(?:"(?:[^"\\\\]|\\\\.)*"?|\\S+)'
 /** a choice of messages by what a key or a field of the header says */
