@@ -22,8 +22,8 @@ export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 's
   readonly accept: (socket: Socket, scope: InboundScope, address: string) => Promise<SecureConnection>
 }
 
-/** handshakes that may be under way at once */
-const MAX_SHAKING = 16
+/** handshakes that may be under way at once: some addresses that only connect leave room for others */
+const MAX_SHAKING = 64
 /** those of one address, of IPv6 of one /64 */
 const MAX_NEAR = 4
 

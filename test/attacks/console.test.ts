@@ -116,6 +116,9 @@ HTTP_Listener "web" {
   try {
     idle.push(...(await crowd(port, 5)), ...(await crowd(web, 33)))
     assert.equal(idle.filter(({ destroyed }) => destroyed).length, 2)
+    // nor do some addresses take all places
+    for (const address of ['127.0.0.67', '127.0.0.68', '127.0.0.69'])
+      idle.push(...(await crowd(port, 5, address)))
     const options = { host: '127.0.0.1', rejectUnauthorized: false }
     const operator = connectTls({ ...options, port })
     assert.match(String(await once(operator, 'data')), /^hello /)
@@ -134,10 +137,10 @@ HTTP_Listener "web" {
 })
 
 /** Connections of a stranger who says nothing; those that were turned away are destroyed. */
-async function crowd(port: number, size: number): Promise<readonly Socket[]> {
+async function crowd(port: number, size: number, localAddress = '127.0.0.66'): Promise<readonly Socket[]> {
   const sockets: Socket[] = []
   for (let n = 0; n < size; n++) {
-    const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.66' })
+    const socket = connect({ host: '127.0.0.1', port, localAddress })
     socket.on('error', () => undefined)
     sockets.push(socket)
     await once(socket, 'connect')
