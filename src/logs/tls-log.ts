@@ -260,5 +260,5 @@ function some(bytes: string | undefined): string | undefined {
 }
 
 function list(names: readonly string[] | undefined): readonly string[] | undefined {
-  return names === undefined || names.length === 0 ? undefined : names.map(text)
+  return names === undefined || names.length === 0 ? undefined : names.map((each) => text(each))
 }
