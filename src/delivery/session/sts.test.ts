@@ -91,7 +91,8 @@ async function world({
       https.closeAllConnections()
       await new Promise((resolve) => https.close(resolve))
       await dns.close()
-      await rm(folder, { recursive: true, force: true })
+      // a policy that was fetched in the background may still be on its way into it
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }
