@@ -9,7 +9,10 @@ import type { Operator } from './operator.ts'
 export interface Door {
   /** the Listen as configured */
   readonly listener: string
-  /** what counts as one client's address: of IPv6 a whole /64; '' for a UNIX socket */
+  /**
+   * what counts as one client's address: of IPv6 a whole /64; on a UNIX socket the user of the system, '' before he has shown
+   * himself
+   */
   readonly network: string
   /** milliseconds that the client may be silent; 0 = for ever. As the configuration in force has it */
   readonly timeout: number

@@ -73,14 +73,20 @@ export class ConsoleServer {
     if (operator !== undefined) return this.#hasRoomFor(operator)
     const strangers = [...this.#clients].filter(([, client]) => client.isStranger)
     const near = Map.groupBy(strangers, ([, client]) => client.network)
-    const own = near.get(network)?.length ?? 0
-    if (own >= this.#limits.strangersPerAddress) return false
+    const own = near.get(network) ?? []
+    if (own.length >= this.#limits.strangersPerAddress) {
+      // who has not shown whose process he is yet may be anybody of this machine
+      return network === '' && this.#cutOff(own[0]?.[0])
+    }
     if (strangers.length < this.#limits.strangers) return true
     // the one that came first, of those of whom there are the most
     const [most = []] = [...near.values()].toSorted((a, b) => b.length - a.length)
-    const [first] = most
-    if (first === undefined || most.length <= own + 1) return false
-    const [socket] = first
+    return most.length > own.length + 1 && this.#cutOff(most[0]?.[0])
+  }
+
+  /** @returns whether there is a place now */
+  #cutOff(socket: Socket | undefined): boolean {
+    if (socket === undefined) return false
     this.#clients.delete(socket)
     socket.destroy()
     return true

@@ -88,7 +88,6 @@ interface Judgement {
 export class ConsoleDoor implements Door {
   readonly listener: string
   readonly address: string
-  readonly network: string
   readonly operator: Operator | undefined
   readonly offer: LoginOffer
   readonly #doors: Doors
@@ -108,7 +107,6 @@ export class ConsoleDoor implements Door {
     this.#arrival = arrival
     this.listener = arrival.listener
     this.address = arrival.address
-    this.network = addressKey(arrival.address)
     this.#counted = arrival.address
     const folder = arrival.socket === undefined ? undefined : proofFolder(arrival.socket)
     const from = arrival.address === '' ? 'local' : clientAddress(arrival)
@@ -118,6 +116,10 @@ export class ConsoleDoor implements Door {
       mechanisms: this.#rows(access).map(({ name }) => name),
       ...(folder === undefined ? {} : { folder }),
     }
+  }
+
+  get network(): string {
+    return addressKey(this.#counted)
   }
 
   get timeout(): number {

@@ -394,6 +394,13 @@ describe('on a UNIX socket', () => {
     await assert.rejects(open(endpoint('counted'), 'bob', PASSWORD), /too many failed logins from this user/)
   })
 
+  test('whoever connects there and shows nothing keeps nobody else from logging in', async () => {
+    const idle = Array.from({ length: 20 }, () => new Raw(connect({ path: path.join(gate.folder, 'login') })))
+    await Promise.all(idle.map((each) => each.frame()))
+    assert.equal((await ask(endpoint('login'), 'pid', 'bob')).status, 'ok')
+    for (const { socket } of idle) socket.destroy()
+  })
+
   test('to show whose process it is is no login where one is asked for', async () => {
     const raw = new Raw(connect({ path: path.join(gate.folder, 'login') }))
     const hello = JSON.parse((await raw.frame())?.text ?? '') as { login: { folder: string } }
