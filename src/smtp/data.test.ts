@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { SmtpClient } from '../../test/support/smtp-client.ts'
 import { MemorySpool } from '../spool/memory-spool.ts'
 import type { ReceptionWriter } from '../spool/spool.ts'
+import { SpoolFullError } from '../spool/spool.ts'
 import { openData, withClient } from './with-client.fixture.ts'
 
 test('line ends that are none, and NUL, are refused after the final dot; nothing between is taken for a command', async () => {
@@ -163,6 +164,24 @@ test('a spool that fills up in mid-message gives 452, and the session goes on', 
   })
 })
 
+test('a disk that turns out to be full after the last octets gives 452, and policy is not asked about the message', async () => {
+  const spool = new MemorySpool()
+  const create = spool.create.bind(spool)
+  spool.create = () => Object.assign(create(), { settle: () => Promise.reject(new SpoolFullError()) })
+  let asked = 0
+  const policy = { data_spool: () => ({ kind: 'continue', asked: (asked += 1) }) as const }
+  await withClient({ spool, policy, options: { smtp_extensions: ['CHUNKING'] } }, async (client) => {
+    await openData(client)
+    assert.equal(await client.command('A: b\r\n\r\nx\r\n.'), '452 4.3.1 insufficient system storage')
+    assert.match(await client.command('MAIL FROM:<sender@from.example>'), /^250/)
+    assert.match(await client.command('RCPT TO:<x@local.example>'), /^250/)
+    client.sendRaw('BDAT 11 LAST\r\nA: b\r\n\r\nx\r\n')
+    assert.equal(await client.reply(), '452 4.3.1 insufficient system storage')
+    assert.match(await client.command('NOOP'), /^250/)
+    assert.equal(asked, 0)
+  })
+})
+
 test('an error of the spool while the body comes in never turns the body into commands', async () => {
   const spool = new MemorySpool()
   const create = spool.create.bind(spool)
@@ -260,6 +279,7 @@ test('memory and spool see a large message in pieces', async () => {
     get size() {
       return total
     },
+    settle: () => undefined,
     read: async () => new Uint8Array(),
     async *chunks() {},
     reserve: () => true,

@@ -11,6 +11,7 @@ function writerWith(octets: number): ReceptionWriter {
   return {
     size: 0,
     append: () => undefined,
+    settle: () => undefined,
     read: async () => new Uint8Array(),
     async *chunks() {},
     reserve: (wanted) => {

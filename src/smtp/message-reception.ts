@@ -60,6 +60,8 @@ export class MessageReception implements ChunkedReception {
       this.#failure ??= violationOf(decoder)
       if (done) {
         lines.push(rest)
+        const settled = this.#settle()
+        if (settled !== undefined) await settled
         return
       }
       this.#countUseless(chunk.length)
@@ -98,6 +100,7 @@ export class MessageReception implements ChunkedReception {
     const lacking = this.#scanner.end()
     this.#failure ??= violationOf(this.#scanner)
     if (lacking !== '' && this.#size > 0) await this.#take(Buffer.from(lacking))
+    await this.#settle()
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -138,6 +141,12 @@ export class MessageReception implements ChunkedReception {
     } catch (error) {
       return this.#failToKeep(error)
     }
+  }
+
+  /** Before policy or a signer reads the message: a full disk is neither's fault. */
+  #settle(): Promise<void> | undefined {
+    if (this.#failure !== undefined) return undefined
+    return this.#writer.settle()?.catch((error: unknown) => this.#failToKeep(error))
   }
 
   async #failToKeep(error: unknown): Promise<void> {

@@ -70,6 +70,7 @@ export class MemorySpool implements Spool {
         size += chunk.length
         this.#receiving += chunk.length
       },
+      settle: () => undefined,
       read: async () => {
         if (!open) throw new Error('this reception cannot be read')
         await Promise.resolve()

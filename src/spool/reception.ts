@@ -104,24 +104,27 @@ export class Reception implements ReceptionWriter {
     return undefined
   }
 
-  async read(): Promise<Uint8Array> {
+  settle(): Promise<void> | undefined {
     this.#refuseReading()
+    return this.#file && this.#wait(this.#file.writer.flush())
+  }
+
+  async read(): Promise<Uint8Array> {
+    await this.settle()
     if (this.#file === undefined) return Buffer.concat(this.#chunks, this.#size)
-    const { handle, writer } = this.#file
-    await this.#wait(writer.flush())
+    const { handle } = this.#file
     const bytes = Buffer.allocUnsafe(this.#size)
     await this.#readInto(handle, bytes)
     return bytes
   }
 
   async *chunks(): AsyncIterable<Uint8Array> {
-    this.#refuseReading()
+    await this.settle()
     if (this.#file === undefined) {
       if (this.#size > 0) yield Buffer.concat(this.#chunks, this.#size)
       return
     }
-    const { handle, writer } = this.#file
-    await this.#wait(writer.flush())
+    const { handle } = this.#file
     for (let at = 0; at < this.#size; at += PIECE) {
       this.#refuseReading()
       const bytes = Buffer.allocUnsafe(Math.min(PIECE, this.#size - at))

@@ -62,6 +62,11 @@ export interface ReceptionWriter {
    */
   append(chunk: Uint8Array): void | Promise<void>
   /**
+   * Writes what waits for a body's file, so that a full disk is known before anybody reads the body; undefined where nothing
+   * waits. @throws SpoolFullError, or what the file reported
+   */
+  settle(): Promise<void> | undefined
+  /**
    * The whole body so far, in memory. Whoever wants it takes room for it first.
    * @throws when appending has failed or is under way
    */

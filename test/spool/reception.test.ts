@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { FileHandle } from 'node:fs/promises'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
@@ -119,6 +119,30 @@ test('Large_Message_Threshold says from which size a body has a file of its own'
     assert.deepEqual(await bodyOf(spool, id), bytes(size))
     assert.equal(await parts(), id === 'small' ? 0 : 1)
   }
+  await spool.close()
+})
+
+test('what waits for a body’s file is written when the body is whole, before anybody reads it', async () => {
+  await spool.close()
+  spool = await openSpool({
+    path,
+    mode: 0o600,
+    minFree: 0,
+    receptionMemory: 2_000_000,
+    largeBody: 1000,
+    clock: () => Date.now(),
+    events: { emit: (event) => assert.fail(JSON.stringify(event)) },
+  })
+  const writer = spool.create()
+  assert.equal(writer.settle(), undefined)
+  await writer.append(bytes(2000))
+  assert.equal(writer.append(bytes(100_000)), undefined)
+  const [name = ''] = await readdir(join(path, '0/bodies'))
+  const size = async () => (await stat(join(path, '0/bodies', name))).size
+  assert.equal(await size(), 2000)
+  await writer.settle()
+  assert.equal(await size(), 102_000)
+  await writer.abort()
   await spool.close()
 })
 
