@@ -101,3 +101,10 @@ test('globs match as Momentum says', () => {
   assert.equal(domainMatches(['x.com'], 'a.x.com'), false)
   assert.equal(domainMatches([], 'x.com'), false)
 })
+
+test('characters beyond an octet are no UTF-8, also where what is left of them in one would be', () => {
+  // cut to octets: E6 80 80, a character of UTF-8
+  const local = '\u{89b80}\x80'
+  assert.equal(formatMailbox({ local, domain: 'b.example' }), '"???"@b.example')
+  assert.equal(formatMailbox({ local: '\u4e2d', domain: 'b.example' }), '"?"@b.example')
+})

@@ -17,7 +17,9 @@ export function isNonAscii(text: string): boolean {
 
 /** Whether a byte string is UTF-8 that may stand in an address. ASCII is. */
 export function isUtf8Text(text: string): boolean {
-  if (!isNonAscii(text)) return true
+  if (!/[^\0-\x7f]/.test(text)) return true
+  // characters beyond an octet are no byte string, whatever is left of them when they are cut to one
+  if (/[^\0-\xff]/.test(text)) return false
   const bytes = Buffer.from(text, 'latin1')
   return isUtf8(bytes) && !UNFIT.test(bytes.toString('utf8'))
 }
