@@ -105,7 +105,7 @@ proves "it runs as its user, with one capability" '
 send='printf "Subject: hello\r\n\r\nhello\r\n" | curl -sS --url smtp://127.0.0.1/partner.example --ssl-reqd --insecure --cert /etc/postern/pki/client-valid.pem --key /etc/postern/pki/client-valid.key --mail-from a@partner.example --mail-rcpt box@gate.example --upload-file -'
 proves "mail with a client certificate is taken" "$send"
 awaits "it lies in its mailbox, and Received names the certificate" 'grep -rqs "client-valid" /var/mail/postern/box/new'
-proves "mainlog is written" 'test -s /var/log/postern/mainlog.ec'
+awaits "mainlog is written" 'test -s /var/log/postern/mainlog.ec'
 proves "the console answers" '/opt/postern/bin/postern console -c /etc/postern/postern.conf summary'
 proves "a reload is told to systemd and leaves the unit active" 'systemctl reload postern && systemctl is-active postern'
 proves "a configuration with an error leaves the running one in force" '
