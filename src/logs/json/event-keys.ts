@@ -45,6 +45,22 @@ function head<E extends { readonly kind: string; readonly at: number }>(): {
   }
 }
 
+/** Of an event on a connection. */
+function whoConnected<E extends Pick<Rejection, 'connectionId' | 'remote'>>(): {
+  readonly connectionId: readonly JsonKey<E>[]
+  readonly remote: readonly JsonKey<E>[]
+} {
+  return {
+    connectionId: [
+      bytes('connection', ({ connectionId }) => connectionId, 'id of the connection, as in decision records'),
+    ],
+    remote: endpoint('client', ({ remote }) => remote, {
+      address: 'address of the client; empty on a UNIX socket',
+      port: 'its port',
+    }),
+  }
+}
+
 const ofEnvelope: readonly JsonKey<{ readonly envelope: Envelope }>[] = Object.values(envelopeKeys)
   .flat()
   .map((each) => ({ ...each, value: ({ envelope }) => each.value(envelope) }))
@@ -135,13 +151,7 @@ const outOfBandKeys: KeysOf<OutOfBandBounce> = {
 
 const rejectionKeys: KeysOf<Rejection> = {
   ...head(),
-  connectionId: [
-    bytes('connection', ({ connectionId }) => connectionId, 'id of the connection, as in decision records'),
-  ],
-  remote: endpoint('client', ({ remote }) => remote, {
-    address: 'address of the client; empty on a UNIX socket',
-    port: 'its port',
-  }),
+  ...whoConnected(),
   local: endpoint('local', ({ local }) => local, {
     address: 'the address that it reached',
     port: 'that one’s port',
@@ -191,13 +201,7 @@ const panicKeys: KeysOf<Panic> = {
 
 const authenticationKeys: KeysOf<AuthenticationFact> = {
   ...head(),
-  connectionId: [
-    bytes('connection', ({ connectionId }) => connectionId, 'id of the connection, as in decision records'),
-  ],
-  remote: endpoint('client', ({ remote }) => remote, {
-    address: 'address of the client; empty on a UNIX socket',
-    port: 'its port',
-  }),
+  ...whoConnected(),
   listener: [configured('listener', ({ listener }) => listener, 'the Listen as configured')],
   mechanism: [bytes('mechanism', ({ mechanism }) => mechanism, 'such as `PLAIN`')],
   user: [bytes('user', ({ user }) => user, 'as the client gave it')],
