@@ -22,6 +22,9 @@ export function wrongJson({ parts }: LogFormat, stage: LogStage): string | undef
 /** What can be least in its place: a letter is nothing outside a string, digits may begin with 0. */
 function worst(macro: LogMacro, stage: LogStage): string {
   if (macro.name === 'us') return '0'.repeat(Number(macro.argument))
+  // its own point: a second one makes it no number
+  if (macro.name === 'T' && isNumber(macro, stage))
+    return (0).toFixed(macro.argument === '' ? 2 : Number(macro.argument))
   return isNumber(macro, stage) ? '0' : 'x'
 }
 

@@ -339,6 +339,13 @@ describe('a format that is JSON', () => {
     assert.ok(taken > 300, `${taken} formats were taken`)
   })
 
+  test('has one point in a number', () => {
+    for (const value of ['%T.%us{3}', '%T{1}.0', '%T%T', '%T{0}.%T'])
+      assert.equal(compiledJson(`{"a":${value}}`), undefined, value)
+    for (const value of ['%T', '%T{0}.%us{3}', '%t.%us{3}', '%T{0}e1', '"%T.%T"'])
+      assert.notEqual(compiledJson(`{"a":${value}}`), undefined, value)
+  })
+
   test('has values as they are, and other octets by their numbers', () => {
     const compiled = compiledJson('{"text": "%n", "at": %t, "class": %C, "ü": "100%%"}')
     const read = (text: string): unknown =>

@@ -94,6 +94,20 @@ function within(node: MimeNode, above: MimeNode): boolean {
   return node.parent !== undefined && (node.parent === above || within(node.parent, above))
 }
 
+test('what takes the place of an empty part has lines of its own', () => {
+  const empty = parse('--b\r\n--b\r\nX: y\r\n--b')
+  for (const index of [0, 1, 2]) child(empty, index).content = `new ${index}`
+  const parts = [...parse(empty.content).walk()].slice(1)
+  assert.deepEqual(
+    parts.map((part) => [part.headers.values('x'), part.content]),
+    [
+      [[], 'new 0'],
+      [['y'], 'new 1'],
+      [[], 'new 2'],
+    ],
+  )
+})
+
 const two = 'before\r\n--b\r\n\r\none\r\n--b\r\nX: y\r\n\r\ntwo\r\n--b--\r\nafter\r\n'
 
 test('parts go in at their place, and come out', () => {

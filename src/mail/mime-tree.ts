@@ -114,12 +114,17 @@ export class MimeNode {
       return text.slice(part?.start, part?.end)
     }
     const { lead, gaps, tail, boundary } = frame
-    const pieces = this.#children.flatMap((child, index) => {
-      const gap = this.#reshaped ? `\r\n--${boundary}\r\n` : (gaps[index - 1] ?? '')
-      return [index === 0 ? '' : gap, this.#checked(child, boundary)]
-    })
+    const between = this.#children
+      .slice(1)
+      .map((_, index) => (this.#reshaped ? `\r\n--${boundary}\r\n` : (gaps[index] ?? '')))
     const end = tail === '' && this.#reshaped ? `\r\n--${boundary}--\r\n` : tail
-    return `${lead}${pieces.join('')}${end}`
+    if (this.#children.length === 0) return lead + end
+    const lines = [lead, ...between, end]
+    const pieces = this.#children.flatMap((child, index) => {
+      const [before = '', behind = ''] = lines.slice(index, index + 2)
+      return [before, fitted(this.#checked(child, boundary), before, behind)]
+    })
+    return pieces.join('') + end
   }
 
   /** Header and content. */
@@ -129,7 +134,10 @@ export class MimeNode {
       part === undefined || this.headers.edited || part.headers === this.#message
         ? this.headers.toBytes().toString('latin1')
         : text.slice(part.headerStart, part.start)
-    return head + this.content
+    const { content } = this
+    // an empty part may have no empty line, because the boundary line took it
+    const ended = content === '' || /(?:^|\n)\r?\n$/.test(head)
+    return `${head}${ended ? '' : head === '' || head.endsWith('\n') ? '\r\n' : '\r\n\r\n'}${content}`
   }
 
   /** Takes the place of the content that was read; parts that were in it belong nowhere from then on. */
@@ -222,4 +230,10 @@ export class MimeNode {
   #depth(): number {
     return this.#children.reduce((most, child) => Math.max(most, child.#depth() + 1), 0)
   }
+}
+
+/** A part between two boundary lines, each on a line of its own: where an empty part stood they may lack its ends. */
+function fitted(raw: string, before: string, behind: string): string {
+  if (raw === '') return ''
+  return `${before.endsWith('\n') ? '' : '\r\n'}${raw}${behind === '' || /^\r?\n/.test(behind) ? '' : '\r\n'}`
 }
