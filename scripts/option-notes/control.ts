@@ -1,10 +1,11 @@
 /** One line of meaning for every option of a Control_Listener, of Authorization and of groups in databases. For docs/options.md. */
 
-import type { ControlValues } from '../src/config/options-control.ts'
-import type { RoleSettings } from '../src/config/settings-control.ts'
-import type { GroupQuery, UserGroupQuery } from '../src/config/settings-datasource.ts'
+import type { ControlValues } from '../../src/config/options-control.ts'
+import type { RoleSettings } from '../../src/config/settings-control.ts'
+import type { GroupQuery, UserGroupQuery } from '../../src/config/settings-datasource.ts'
+import type { Notes } from './notes.ts'
 
-export const controlNotes: { readonly [Name in keyof ControlValues]: string } = {
+export const controlNotes: Notes<ControlValues> = {
   enable: 'whether the Listen is bound',
   listen_backlog: 'connections that the system holds until they are accepted; a change needs a restart',
   file_mode:
@@ -43,18 +44,18 @@ export const controlNotes: { readonly [Name in keyof ControlValues]: string } = 
   tls_max_handshakes_per_address: '+ handshakes that one address may have under way; 0 = no limit',
 }
 
-export const roleNotes: { readonly [Name in keyof Pick<RoleSettings, 'allow'>]: string } = {
+export const roleNotes: Notes<Pick<RoleSettings, 'allow'>> = {
   allow:
     'a list of patterns; a command in which one of them is found may be given by the user, or the group, of the role’s name',
 }
 
-export const enumGroupsNotes: { readonly [Name in keyof GroupQuery]: string } = {
+export const enumGroupsNotes: Notes<GroupQuery> = {
   query: 'SQL, without values: the groups that there are, one in each row',
   cache: 'name of the datasource',
   group_column: 'column of the group’s name; the first one unless given',
 }
 
-export const queryGroupsNotes: { readonly [Name in keyof UserGroupQuery]: string } = {
+export const queryGroupsNotes: Notes<UserGroupQuery> = {
   query: 'SQL with `:name` where values go: the groups of a user, one in each row',
   cache: 'name of the datasource; what it keeps is not used for groups',
   group_column: 'column of the group’s name; the first one unless given',
