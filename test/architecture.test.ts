@@ -1,4 +1,7 @@
-/** The import line: each folder of src/ imports what this table allows, types included (src/README.md draws it). */
+/**
+ * The import line: each folder of src/ imports what this table allows, types included (src/README.md draws it). And the line
+ * that keeps the tests the same on each run: a property has its seed and its number of runs from one place.
+ */
 
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
@@ -64,3 +67,15 @@ for (const file of globSync('src/**/*.ts', { cwd: path.join(import.meta.dirname,
     }
   })
 }
+
+test('every property is held to a seed and a number of runs (test/support/properties.ts)', () => {
+  const root = path.join(import.meta.dirname, '..')
+  const sources = globSync('{src,test}/**/*.ts', { cwd: root })
+  const own = path.join('test', 'support', 'properties.ts')
+  const direct = sources.filter((file) =>
+    /\bfc\s*\.\s*(?:assert|check)\b|\{[^}]*\} from 'fast-check'/.test(
+      readFileSync(path.join(root, file), 'utf8'),
+    ),
+  )
+  assert.deepEqual(direct, [own])
+})

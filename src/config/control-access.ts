@@ -34,6 +34,8 @@ export function accessOf(scope: InboundScope, tcp: boolean, fallbackTimeout: num
       delay: options.auth_failure_delay,
     }),
     denied: options.always_deny,
+    // a Peer of everybody expects nobody
+    expected: (parseCidr(scope.peer?.network ?? '')?.prefix ?? 0) > 0,
     // always_allow acts where the check lets it: on a UNIX socket and for loopback
     loginNeeded: (tcp || asked) && !(options.always_allow && !options.always_deny),
     authorization: restricted ? Object.freeze({ groups }) : undefined,

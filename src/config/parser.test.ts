@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { holds, holdsAsync } from '../../test/support/properties.ts'
 import { ownTime } from '../../test/support/time.ts'
 import { loadSettingsFromText } from './load.ts'
 import { parse } from './parser.ts'
@@ -15,7 +16,7 @@ type PlainValue = string | readonly string[] | readonly (readonly [string, Plain
 
 describe('the parser', () => {
   test('reads back every tree that is written down, however it is quoted', () => {
-    fc.assert(
+    holds(
       fc.property(fc.array(plain(3), { maxLength: 5 }), fc.constantFrom('"', "'"), (tree, quote) => {
         const { statements, diagnostics } = parse(tree.map((each) => write(each, quote)).join('\n'), 'x')
         assert.deepEqual(diagnostics, [])
@@ -26,7 +27,7 @@ describe('the parser', () => {
   })
 
   test('never throws, always ends, and names places that exist', () => {
-    fc.assert(
+    holds(
       fc.property(fc.oneof(soup, fc.string({ unit: 'binary', maxLength: 200 })), (text) => {
         const { diagnostics } = parse(text, 'x')
         const lines = text.split('\n')
@@ -38,19 +39,19 @@ describe('the parser', () => {
           }
         }
       }),
-      { numRuns: 400, interruptAfterTimeLimit: 2000 },
+      { numRuns: 400 },
     )
   })
 
   test('whatever the text, loading it ends with settings or with an error, never with an exception', async () => {
-    await fc.assert(
+    await holdsAsync(
       fc.asyncProperty(soup, async (text) => {
         const { settings, diagnostics, readSource } = await loadSettingsFromText(text)
         const errors = diagnostics.filter((each) => each.severity === 'error')
         assert.equal(settings === undefined, errors.length > 0)
         assert.equal(typeof renderDiagnostics(diagnostics, readSource), 'string')
       }),
-      { numRuns: 300, interruptAfterTimeLimit: 2000 },
+      { numRuns: 300 },
     )
   })
 

@@ -18,6 +18,8 @@ export interface ControlAccess {
   readonly failures: { readonly limit: number; readonly window: number; readonly delay: number }
   /** nobody comes in, whatever he knows */
   readonly denied: boolean
+  /** a Peer names a network of this address: somebody is expected from there */
+  readonly expected: boolean
   /** whether a client must log in before its first command */
   readonly loginNeeded: boolean
   /** undefined: whoever is in may do everything */

@@ -15,6 +15,7 @@ import { encodeFrame, type Frame, type Hello, MAX_LINE, PROTOCOL_VERSION } from 
 import { printable, printableLines, renderJson, renderText, toJson } from './render.ts'
 import { withoutSecrets } from './secrets.ts'
 import type { ConsoleServices } from './services.ts'
+import type { Guest } from './waiting-room.ts'
 import { joinWords, splitWords } from './words.ts'
 
 /** What was gathered for one command. */
@@ -32,8 +33,8 @@ export interface ClientOptions {
   /** on which socket it came in */
   readonly place: string
   readonly door: Door
-  /** whether there is room for somebody who has just logged in */
-  readonly hasRoomFor: (operator: Operator) => boolean
+  /** whether there is room for somebody who has just logged in, who then is among those who have */
+  readonly admits: (operator: Operator) => boolean
   readonly limits: {
     /** octets of an answer; what is more is cut off, and said so */
     readonly answer: number
@@ -47,7 +48,7 @@ export interface ClientOptions {
 /** said in place of a welcome */
 export const NO_ROOM = 'too many clients of the console are connected'
 
-export class ConsoleClient {
+export class ConsoleClient implements Guest {
   readonly place: string
   readonly #socket: Socket
   readonly #options: ClientOptions
@@ -70,11 +71,6 @@ export class ConsoleClient {
     this.#door = options.door
     this.#operator = options.door.operator
     this.#logins = new LoginLines(options.door)
-  }
-
-  /** Whether he has not logged in yet, and has to. */
-  get isStranger(): boolean {
-    return this.#operator === undefined
   }
 
   get network(): string {
@@ -121,6 +117,13 @@ export class ConsoleClient {
     this.#socket.end()
     // what a client still sends is nobody's
     this.#socket.resume()
+  }
+
+  /** Somebody else needs the place. What is told fits into what the system keeps for him: he can hold nothing up. */
+  turnOut(): void {
+    this.#ending = true
+    this.#socket.end(encodeFrame({ status: 'error', text: `${NO_ROOM}\n` }))
+    this.#socket.destroySoon()
   }
 
   #awaitLine(): void {
@@ -208,7 +211,7 @@ export class ConsoleClient {
   async #login(line: string): Promise<Frame> {
     const end = await this.#logins.take(line)
     if (end.operator !== undefined) {
-      if (this.#operator === undefined && !this.#options.hasRoomFor(end.operator))
+      if (end.operator.known !== 'system-user' && !this.#options.admits(end.operator))
         return this.#close({ frame: { status: 'error', text: `${NO_ROOM}\n` }, close: true })
       this.#operator = end.operator
       clearTimeout(this.#loginDeadline)

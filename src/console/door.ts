@@ -4,6 +4,7 @@
  */
 
 import type { Operator } from './operator.ts'
+import type { Room } from './waiting-room.ts'
 
 /** Of one connection. */
 export interface Door {
@@ -14,6 +15,8 @@ export interface Door {
    * himself
    */
   readonly network: string
+  /** where he waits who has to log in */
+  readonly room: Room
   /** milliseconds that the client may be silent; 0 = for ever. As the configuration in force has it */
   readonly timeout: number
   /** who may come in as he is; undefined: he has to log in */

@@ -11,14 +11,16 @@ import { type ClientOptions, ConsoleClient, NO_ROOM } from './client.ts'
 import type { Door } from './door.ts'
 import type { Operator } from './operator.ts'
 import { encodeFrame } from './protocol.ts'
+import { WaitingRooms } from './waiting-room.ts'
 
 export type { GatheredServices } from './client.ts'
 
 type ConsoleLimits = ClientOptions['limits'] & {
+  /** of those who have logged in; and of those who are in without, on sockets that ask for nothing */
   readonly clients: number
   /** of one user who has logged in: nobody takes the places of all others */
   readonly clientsPerUser: number
-  /** clients that have to log in and have not, and those of one address among them */
+  /** clients of each room that have to log in and have not, and those of one address among them */
   readonly strangers: number
   readonly strangersPerAddress: number
 }
@@ -28,13 +30,13 @@ const consoleLimits: ConsoleLimits = {
   clientsPerUser: 8,
   answer: 8 * 1024 * 1024,
   stall: 60_000,
-  strangers: 16,
+  strangers: 64,
   strangersPerAddress: 4,
   login: 60_000,
 }
 
 export interface ConsoleServerOptions
-  extends Omit<ClientOptions, 'place' | 'door' | 'hasRoomFor' | 'limits'> {
+  extends Omit<ClientOptions, 'place' | 'door' | 'admits' | 'limits'> {
   readonly limits?: Partial<ConsoleLimits>
 }
 
@@ -42,64 +44,52 @@ export class ConsoleServer {
   readonly #options: ConsoleServerOptions
   readonly #limits: ConsoleLimits
   readonly #clients = new Map<Socket, ConsoleClient>()
+  readonly #rooms: WaitingRooms
 
   constructor(options: ConsoleServerOptions) {
     this.#options = options
     this.#limits = { ...consoleLimits, ...options.limits }
+    this.#rooms = new WaitingRooms(this.#limits.strangers, this.#limits.strangersPerAddress)
   }
 
   /** @param place on which socket it came in; `end` ends all of a place */
   take(socket: Socket, place: string, door: Door): void {
     // without a listener an error would end the process; 'close' follows every error
     socket.on('error', () => undefined)
-    if (!this.#hasRoom(door)) {
+    if (door.operator !== undefined && !this.#hasRoomFor(door.operator)) {
       turnAway(socket, NO_ROOM)
       return
     }
+    let leave = (): void => undefined
     const client = new ConsoleClient(socket, {
       ...this.#options,
       place,
       door,
-      hasRoomFor: (operator) => this.#hasRoomFor(operator),
+      admits: (operator) => {
+        if (!this.#hasRoomFor(operator)) return false
+        leave()
+        return true
+      },
       limits: this.#limits,
     })
     this.#clients.set(socket, client)
-    socket.once('close', () => this.#clients.delete(socket))
+    socket.once('close', () => {
+      this.#clients.delete(socket)
+      leave()
+    })
     client.start()
+    if (door.operator === undefined) leave = this.#rooms.enter(door.room, client)
   }
 
-  /** Those who have not logged in take no places from those who have; nor do a few addresses from all others. */
-  #hasRoom({ operator, network }: Door): boolean {
-    if (operator !== undefined) return this.#hasRoomFor(operator)
-    const strangers = [...this.#clients].filter(([, client]) => client.isStranger)
-    const near = Map.groupBy(strangers, ([, client]) => client.network)
-    const own = near.get(network) ?? []
-    if (own.length >= this.#limits.strangersPerAddress) {
-      // who has not shown whose process he is yet may be anybody of this machine
-      return network === '' && this.#cutOff(own[0]?.[0])
-    }
-    if (strangers.length < this.#limits.strangers) return true
-    // the one that came first, of those of whom there are the most
-    const [most = []] = [...near.values()].toSorted((a, b) => b.length - a.length)
-    return most.length > own.length + 1 && this.#cutOff(most[0]?.[0])
-  }
-
-  /** @returns whether there is a place now */
-  #cutOff(socket: Socket | undefined): boolean {
-    if (socket === undefined) return false
-    this.#clients.delete(socket)
-    socket.destroy()
-    return true
-  }
-
+  /** Those who are in without a login take no places from those who have logged in. */
   #hasRoomFor({ name, known }: Operator): boolean {
     const { clients, clientsPerUser } = this.#limits
     const operators = [...this.#clients.values()].flatMap(({ operator }) => operator ?? [])
-    if (operators.length >= clients) return false
-    const isLogin = known === 'password' || known === 'certificate'
+    const same = operators.filter((each) => isLogin(each) === isLogin({ known }))
+    if (same.length >= clients) return false
     return (
-      !isLogin ||
-      operators.filter((each) => each.name === name && each.known === known).length < clientsPerUser
+      !isLogin({ known }) ||
+      same.filter((each) => each.name === name && each.known === known).length < clientsPerUser
     )
   }
 
@@ -113,6 +103,10 @@ export class ConsoleServer {
   destroy(): void {
     for (const socket of this.#clients.keys()) socket.destroy()
   }
+}
+
+function isLogin({ known }: Pick<Operator, 'known'>): boolean {
+  return known === 'password' || known === 'certificate'
 }
 
 /** Says why in place of `hello`, and closes. */

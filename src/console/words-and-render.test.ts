@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { holds } from '../../test/support/properties.ts'
 import { ConsoleError } from './answer.ts'
 import { Counters } from './counters.ts'
 import { encodeFrame, FrameReader } from './protocol.ts'
@@ -12,7 +13,7 @@ const HARMFUL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 
 describe('words', () => {
   test('come out of a line as they went in, whatever they hold', () => {
-    fc.assert(
+    holds(
       fc.property(fc.array(fc.string({ unit: 'binary', minLength: 0 })), (words) => {
         assert.deepEqual(splitWords(joinWords(words)), words)
       }),
@@ -34,7 +35,7 @@ describe('frames', () => {
       status: fc.constantFrom('ok' as const, 'error' as const),
       text: fc.string({ unit: 'grapheme' }),
     })
-    fc.assert(
+    holds(
       fc.property(fc.array(frame), fc.integer({ min: 1, max: 9 }), (frames, size) => {
         const octets = Buffer.concat(frames.map(encodeFrame))
         const reader = new FrameReader()
@@ -68,7 +69,7 @@ describe('rendering', () => {
   ]
 
   test('nothing that a terminal would act on comes through, in text or JSON', () => {
-    fc.assert(
+    holds(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(...hostile)), (value) => {
         assert.doesNotMatch(printable(value), HARMFUL)
         assert.doesNotMatch(toJson({ [value]: value }), HARMFUL)

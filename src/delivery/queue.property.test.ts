@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { FakeClock } from '../../test/support/fake-clock.ts'
 import { contentOf, noTargets, settingsFor, storedMessage } from '../../test/support/messages.ts'
+import { holdsAsync } from '../../test/support/properties.ts'
 import type { ServerEvent } from '../events/events.ts'
 import { MemorySpool } from '../spool/memory-spool.ts'
 import type { StoredMessage } from '../spool/spool.ts'
@@ -185,7 +186,7 @@ function resultOf(kind: number): MessageResult {
 }
 
 test('nothing is lost, nothing ends twice, limits hold, and nobody waits without a reason', async () => {
-  await fc.assert(
+  await holdsAsync(
     fc.asyncProperty(steps, async (all) => {
       const world = new World()
       for (const step of all) await world.take(step)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { holds } from '../../test/support/properties.ts'
 import { systemClock } from './clock.ts'
 import { DueHeap } from './due-heap.ts'
 import { Fifo } from './fifo.ts'
@@ -9,7 +10,7 @@ import { MessageTable, NOBODY } from './message-table.ts'
 import { UnixLines } from './unix-lines.ts'
 
 test('the heap gives back what is due in order of time, then of arrival', () => {
-  fc.assert(
+  holds(
     fc.property(fc.array(fc.nat(50), { maxLength: 60 }), fc.nat(50), (times, now) => {
       const heap = new DueHeap<string>()
       times.forEach((at, i) => heap.push(at, `${at}-${i}`))
@@ -28,7 +29,7 @@ test('the heap gives back what is due in order of time, then of arrival', () => 
 })
 
 test('the fifo keeps order through any mix of pushes and shifts', () => {
-  fc.assert(
+  holds(
     fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (pushes) => {
       const fifo = new Fifo<number>()
       const model: number[] = []
@@ -44,7 +45,7 @@ test('the fifo keeps order through any mix of pushes and shifts', () => {
 })
 
 test('a message can be taken out of its lane wherever it stands', () => {
-  fc.assert(
+  holds(
     fc.property(fc.array(fc.tuple(fc.constantFrom('append', 'prepend', 'remove'), fc.nat(20))), (steps) => {
       const table = new MessageTable()
       const lanes = new Lanes(table)
@@ -71,7 +72,7 @@ test('a message can be taken out of its lane wherever it stands', () => {
 })
 
 test('CRLF becomes LF however the message is cut; a lone CR or LF stays', () => {
-  fc.assert(
+  holds(
     fc.property(
       fc.array(fc.string({ unit: fc.constantFrom('\r', '\n', 'a', '.'), maxLength: 8 })),
       (chunks) => {

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { settingsFor } from '../../test/support/messages.ts'
+import { holds } from '../../test/support/properties.ts'
 import { loadSettingsFromText } from '../config/load.ts'
 import { defaultEgress, type HostScope } from '../config/settings-queue.ts'
 import { HostGates } from './host-gates.ts'
 import { Throttles, ThrottleWindow } from './throttle.ts'
 
 test('there are never more than the throttle says in any stretch, and all of them in the end', () => {
-  fc.assert(
+  holds(
     fc.property(
       fc.integer({ min: 1, max: 9 }),
       fc.integer({ min: 1, max: 30 }),

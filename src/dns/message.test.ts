@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Answer, encode } from 'dns-packet'
 import * as fc from 'fast-check'
+import { holds } from '../../test/support/properties.ts'
 import { ownTime } from '../../test/support/time.ts'
 import { encodeQuery, isDnsName, mixCase, type Query, type QueryType, readReply } from './message.ts'
 import { fixedServers, parseResolvConf, parseServer, systemServers } from './name-servers.ts'
@@ -50,7 +51,7 @@ test('a TTL with its highest bit set is not kept', () => {
 })
 
 test('whatever octets come in, reading them ends and throws nothing', () => {
-  fc.assert(
+  holds(
     fc.property(
       fc.oneof(
         fc.uint8Array({ maxLength: 200 }),
@@ -75,7 +76,7 @@ test('whatever octets come in, reading them ends and throws nothing', () => {
         assert.ok(read.answer.ttl >= 0 && read.answer.ttl <= 86_400)
       },
     ),
-    { interruptAfterTimeLimit: 3000, numRuns: 10_000 },
+    { numRuns: 10_000 },
   )
 })
 

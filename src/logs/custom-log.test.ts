@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { holds, holdsAsync } from '../../test/support/properties.ts'
 import { wrongJson } from '../config/json-format.ts'
 import { loadSettingsFromText } from '../config/load.ts'
 import { logFormat, logMacros, stageLetters, TIME_CONVERSIONS } from '../config/log-format.ts'
@@ -220,7 +221,7 @@ describe('what a value holds', () => {
     const octets = fc.string({
       unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
     })
-    fc.assert(
+    holds(
       fc.property(
         fc.array(octets, { minLength: 5, maxLength: 5 }),
         ([local = '', domain = '', text = '', subject = '', rule = '']) => {
@@ -274,7 +275,7 @@ test('whatever a format is, it is refused or makes one line', async () => {
     '\\',
     'outbound_tls',
   )
-  await fc.assert(
+  await holdsAsync(
     fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 12 }), async (parts) => {
       const { settings, diagnostics } = await loadSettingsFromText(
         `custom_logger "c" { mainlog = "x" transient_failure_format = '${parts.join('')}' }`,
@@ -319,7 +320,7 @@ describe('a format that is JSON', () => {
       fc.constantFrom('e', '0', '"', '\\', '}', '\n', '"}\n{"a":"', 'x'.repeat(5000)),
     )
     let taken = 0
-    fc.assert(
+    holds(
       fc.property(value, hostile, fc.nat(2e12), (inside, subject, time) => {
         const compiled = compiledJson(`{"a":${inside}}`)
         if (compiled === undefined) return

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { holds } from '../../test/support/properties.ts'
 import { ownTime } from '../../test/support/time.ts'
 import { parseAddressList } from './address-list.ts'
 
@@ -25,11 +26,10 @@ test('what cannot be read is left out, the rest is kept', () => {
 })
 
 test('any text is read in one pass', () => {
-  fc.assert(
+  holds(
     fc.property(fc.stringMatching(/^[a@.,;:<>()"\\[\] ]{0,60}$/), (text) => {
       for (const { local } of parseAddressList(text)) assert.ok(local !== '')
     }),
-    { interruptAfterTimeLimit: 500 },
   )
   const pieces = ['<', '@', 'a,', '(', '"', ':', '<@a,'].map((piece) => ['', piece] as const)
   // a route that never ends

@@ -7,6 +7,7 @@ import type { Admission, Door, LoginOffer, LoginStep, Standing } from '../consol
 import type { Operator } from '../console/operator.ts'
 import { clientAddress } from '../console/places.ts'
 import { fromBytes } from '../console/render.ts'
+import type { Room } from '../console/waiting-room.ts'
 import type { EventSink, OperatorFact } from '../events/events.ts'
 import { type AuthFailures, addressKey, delayFor } from '../smtp/auth/failures.ts'
 import {
@@ -22,6 +23,7 @@ import { AuthBusyError, AuthUnavailableError, EMPTY_STORE, type StampQuestion } 
 import type { CredentialStores } from '../smtp/auth/stores.ts'
 import type { Peer } from '../tls/peer.ts'
 import { decodeBase64 } from '../wire/base64.ts'
+import type { Acquaintances } from './acquaintances.ts'
 import type { Rights } from './rights.ts'
 import { StampedStore } from './stamped-store.ts'
 import { proofFolder, provenUser, userName } from './system-user.ts'
@@ -61,7 +63,10 @@ export interface Doors {
   readonly events: EventSink
   readonly clock: () => number
   readonly failures: AuthFailures
+  readonly acquaintances: Acquaintances
   readonly material: Material
+  /** Where a client waits for his handshake and his login. */
+  roomOf(arrival: Arrival): Room
   /** What holds now; undefined: the configuration in force has no such Listen. */
   accessOf(arrival: Arrival): ControlAccess | undefined
 }
@@ -122,6 +127,10 @@ export class ConsoleDoor implements Door {
     return addressKey(this.#counted)
   }
 
+  get room(): Room {
+    return this.#doors.roomOf(this.#arrival)
+  }
+
   get timeout(): number {
     return (this.#doors.accessOf(this.#arrival)?.timeout ?? 1) * 1000
   }
@@ -160,6 +169,7 @@ export class ConsoleDoor implements Door {
     const { reason, close = false, good, role = '' } = await this.#judgeCommand(operator, command)
     this.#standsUntil = 0
     this.#tell(operator.name, { act: 'command', good, command: shown, role })
+    if (reason === undefined && this.#proof !== undefined) this.#doors.acquaintances.welcome(this.address)
     return reason === undefined ? { kind: 'allowed' } : { kind: 'denied', reason, close }
   }
 
@@ -290,6 +300,7 @@ export class ConsoleDoor implements Door {
     this.#tell(name, { act: 'login', good: passed })
     if (passed) {
       this.#proof = { mechanism: mechanism ?? '', user, stamp: this.#stampOfLogin(), at: this.#doors.clock() }
+      this.#doors.acquaintances.welcome(this.address)
       const known = mechanism === 'EXTERNAL' ? 'certificate' : 'password'
       const from = this.address === '' ? 'local' : clientAddress(this.#arrival)
       return { kind: 'passed', operator: { name, known, from } }

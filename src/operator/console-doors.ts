@@ -9,6 +9,7 @@
 
 import type { Settings } from '../config/settings.ts'
 import type { ControlAccess } from '../config/settings-control.ts'
+import type { Room } from '../console/waiting-room.ts'
 import type { EventBus } from '../events/events.ts'
 import { hostnameOf } from '../hostname.ts'
 import type { Datasources } from '../policy/datasource/datasource.ts'
@@ -16,6 +17,7 @@ import { AuthFailures } from '../smtp/auth/failures.ts'
 import { HashQueue } from '../smtp/auth/hash-queue.ts'
 import { findSchemes } from '../smtp/auth/schemes.ts'
 import { CredentialStores } from '../smtp/auth/stores.ts'
+import type { Acquaintances } from './acquaintances.ts'
 import { type Arrival, ConsoleDoor, type Doors, type Material } from './console-door.ts'
 import { OperatorGroups, operatorDatasources } from './groups.ts'
 import { Rights } from './rights.ts'
@@ -32,12 +34,14 @@ export class ConsoleDoors implements Doors {
   readonly events: EventBus
   readonly clock: () => number
   readonly failures: AuthFailures
+  readonly acquaintances: Acquaintances
   readonly #hashes = new HashQueue()
   #material: DoorMaterial | undefined
   #told = { text: '', at: 0 }
 
-  constructor(events: EventBus, clock: () => number) {
+  constructor(events: EventBus, clock: () => number, acquaintances: Acquaintances) {
     this.events = events
+    this.acquaintances = acquaintances
     this.clock = clock
     this.failures = new AuthFailures(clock)
   }
@@ -91,6 +95,13 @@ export class ConsoleDoors implements Doors {
   open(arrival: Arrival): ConsoleDoor | undefined {
     const access = this.accessOf(arrival)
     return access === undefined || access.denied ? undefined : new ConsoleDoor(this, arrival, access)
+  }
+
+  roomOf(arrival: Arrival): Room {
+    const { address } = arrival
+    if (address === '') return 'local'
+    const isExpected = this.acquaintances.has(address) || this.accessOf(arrival)?.expected === true
+    return isExpected ? 'expected' : 'strangers'
   }
 
   /** What holds now; undefined: the configuration in force has no such Listen. */

@@ -7,22 +7,24 @@ import type { Socket } from 'node:net'
 import { normaliseAddress } from '../config/address.ts'
 import type { ControlListenSettings, InboundScope, Settings } from '../config/settings.ts'
 import { ConsoleServer, type ConsoleServerOptions, turnAway } from '../console/server.ts'
+import { WaitingRooms } from '../console/waiting-room.ts'
 import type { EventBus, Panic } from '../events/events.ts'
-import { Crowd } from '../listener/crowd.ts'
 import { type PreparedSockets, ServiceSockets } from '../listener/service-sockets.ts'
 import { addressKey } from '../smtp/auth/failures.ts'
 import { type SecureConnection, TlsHandshakeError } from '../tls/gate.ts'
+import type { Acquaintances } from './acquaintances.ts'
 import type { Arrival, Material } from './console-door.ts'
 import { ConsoleDoors } from './console-doors.ts'
 import { realSocket } from './system-user.ts'
 
 export interface EntranceHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
   readonly events: EventBus
+  readonly acquaintances: Acquaintances
   /** the server's side of a handshake, by the configuration in force */
   readonly accept: (socket: Socket, scope: InboundScope, address: string) => Promise<SecureConnection>
 }
 
-/** handshakes that may be under way at once: some addresses that only connect leave room for others */
+/** handshakes that may be under way at once, in each room */
 const MAX_SHAKING = 64
 /** those of one address, of IPv6 of one /64 */
 const MAX_NEAR = 4
@@ -33,11 +35,11 @@ export class ConsoleEntrance {
   readonly #doors: ConsoleDoors
   readonly #sockets: ServiceSockets<ControlListenSettings>
   readonly #shaking = new Set<Socket>()
-  readonly #crowd = new Crowd(MAX_NEAR)
+  readonly #rooms = new WaitingRooms(MAX_SHAKING, MAX_NEAR)
 
   constructor(host: EntranceHost) {
     this.#host = host
-    this.#doors = new ConsoleDoors(host.events, () => Date.now())
+    this.#doors = new ConsoleDoors(host.events, () => Date.now(), host.acquaintances)
     this.#server = new ConsoleServer({
       services: host.services,
       servicesFor: host.servicesFor,
@@ -102,11 +104,7 @@ export class ConsoleEntrance {
     const address = tcp ? normaliseAddress(raw.remoteAddress ?? '') : ''
     const encrypted = tcp && listen.scope.options.use_ssl
     // who is gone already has no address
-    if (
-      address === undefined ||
-      (tcp && address === '') ||
-      (encrypted && this.#shaking.size >= MAX_SHAKING)
-    ) {
+    if (address === undefined || (tcp && address === '')) {
       raw.destroy()
       return
     }
@@ -132,11 +130,8 @@ export class ConsoleEntrance {
   }
 
   async #receiveSecure(raw: Socket, listen: ControlListenSettings, arrival: Arrival): Promise<void> {
-    const leave = this.#crowd.enter(addressKey(arrival.address))
-    if (leave === undefined) {
-      raw.destroy()
-      return
-    }
+    const network = addressKey(arrival.address)
+    const leave = this.#rooms.enter(this.#doors.roomOf(arrival), { network, turnOut: () => raw.destroy() })
     this.#shaking.add(raw)
     try {
       const { socket, facts } = await this.#host.accept(raw, listen.scope, arrival.address)

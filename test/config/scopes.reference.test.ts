@@ -10,6 +10,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { loadSettingsFromText } from '../../src/config/load.ts'
 import type { InboundValues } from '../../src/config/settings.ts'
+import { holdsAsync } from '../support/properties.ts'
 
 type Written = Readonly<Record<string, string | undefined>>
 
@@ -97,7 +98,7 @@ function holderParts() {
 }
 
 test('every option has the value, and the line, of the narrowest scope that sets it', async () => {
-  await fc.assert(
+  await holdsAsync(
     fc.asyncProperty(world, fc.array(client, { minLength: 1, maxLength: 8 }), async (given, clients) => {
       const { text, lineOf } = write(given)
       const { settings, diagnostics } = await loadSettingsFromText(text, 'gate.conf')
@@ -122,7 +123,7 @@ test('every option has the value, and the line, of the narrowest scope that sets
         assert.equal(scope.pathway, pathwayOf(given, each))
       }
     }),
-    { numRuns: 400, interruptAfterTimeLimit: 4000 },
+    { numRuns: 200 },
   )
 })
 

@@ -4,7 +4,8 @@ import * as fc from 'fast-check'
 import { ChunkScanner, parseBdat } from '../../src/wire/chunk.ts'
 import { DataDecoder } from '../../src/wire/data.ts'
 import { DataEncoder } from '../../src/wire/encoder.ts'
-import { arrivals, fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { arrivals, octets } from './fuzz.ts'
 
 const message = octets(['\r\n', '\r', '\n', '.', '\0', 'a', '\r\n.\r\n', 'BDAT 1 LAST'])
 
@@ -15,7 +16,7 @@ function scan(chunks: readonly Buffer[]): string {
 }
 
 test('chunks mean the same wherever they are cut', () => {
-  fuzz(
+  holds(
     fc.property(message, (octets) => {
       const whole = scan([octets])
       for (const chunks of arrivals(octets)) assert.equal(scan(chunks), whole)
@@ -24,7 +25,7 @@ test('chunks mean the same wherever they are cut', () => {
 })
 
 test('a message passes as chunks exactly if it would pass after DATA', () => {
-  fuzz(
+  holds(
     fc.property(message, (octets) => {
       const decoder = new DataDecoder()
       const scanner = new ChunkScanner()
@@ -40,7 +41,7 @@ test('a message passes as chunks exactly if it would pass after DATA', () => {
 })
 
 test('what goes out in chunks has whole line ends, and all of the message', () => {
-  fuzz(
+  holds(
     fc.property(message, (octets) => {
       const encoder = new DataEncoder('chunks')
       const out = Buffer.concat([encoder.encode(octets), encoder.end()]).toString('latin1')
@@ -51,7 +52,7 @@ test('what goes out in chunks has whole line ends, and all of the message', () =
 })
 
 test('a count is a count, or the chunk is refused', () => {
-  fuzz(
+  holds(
     fc.property(fc.string({ maxLength: 30 }), (args) => {
       const parsed = parseBdat(args)
       if (parsed !== undefined)

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { formatPath } from '../../src/mail/address.ts'
 import { parseCommand, parseHello, parseMailCommand, parseRcptCommand } from '../../src/wire/command.ts'
-import { fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { octets } from './fuzz.ts'
 
 const pieces = [
   'MAIL',
@@ -28,7 +29,7 @@ const line = octets([...pieces, '[', ']', '\t', '\xff', 'BODY=8BITMIME'], 12).ma
 const options = fc.record({ allowTrailingWhitespace: fc.boolean(), allowUnqualified: fc.boolean() })
 
 test('any line has a verb in upper case or none, and no line is an exception', () => {
-  fuzz(
+  holds(
     fc.property(line, options, (text, options) => {
       const { verb, args } = parseCommand(text)
       assert.match(verb, /^[A-Z0-9-]*$/)
@@ -42,7 +43,7 @@ test('any line has a verb in upper case or none, and no line is an exception', (
 })
 
 test('a sender that is accepted reads the same when it is written down again', () => {
-  fuzz(
+  holds(
     fc.property(line, line, (path, parameters) => {
       const command = parseMailCommand(`FROM:<${path}>${parameters}`, { allowUnqualified: true })
       if (command.kind === 'problem') return
@@ -57,7 +58,7 @@ test('a sender that is accepted reads the same when it is written down again', (
 })
 
 test('only the postmaster is a recipient without a domain', () => {
-  fuzz(
+  holds(
     fc.property(line, (path) => {
       const command = parseRcptCommand(`TO:<${path}>`)
       if (command.kind === 'problem' || command.recipient.domain !== '') return
@@ -67,7 +68,7 @@ test('only the postmaster is a recipient without a domain', () => {
 })
 
 test('a greeting name holds nothing that could break a header or a log line', () => {
-  fuzz(
+  holds(
     fc.property(line, (args) => {
       const name = parseHello(args)
       if (name !== undefined) assert.match(name, /^[A-Za-z0-9._:%[\]-]{1,255}$/)

@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { tokenize } from '../../src/config/lexer.ts'
 import { parse } from '../../src/config/parser.ts'
-import { fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { octets } from './fuzz.ts'
 
 const pieces = [
   'ESMTP_Listener',
@@ -42,7 +43,7 @@ const text = octets(pieces, 40).map((bytes) => bytes.toString('latin1'))
 const words = fc.array(fc.stringMatching(/^[a-z0-9_.:/-]{1,8}$/), { maxLength: 12 })
 
 test('any text is tokens and diagnostics that lie within it, and ends', () => {
-  fuzz(
+  holds(
     fc.property(text, (source) => {
       const lines = source.split('\n')
       const { tokens, diagnostics } = tokenize(source, 'gate.conf')
@@ -63,7 +64,7 @@ test('any text is tokens and diagnostics that lie within it, and ends', () => {
 })
 
 test('a mistake is never silent: text with an open quote or brace has a diagnostic', () => {
-  fuzz(
+  holds(
     fc.property(words, fc.constantFrom('"', "'", '{', '(', '[', '}'), (before, open) => {
       const source = `${before.map((word) => `a = ${JSON.stringify(word)}\n`).join('')}Peer ${open}`
       assert.notDeepEqual(parse(source, 'gate.conf').diagnostics, [], source)
@@ -76,7 +77,7 @@ function kinds(source: string): string[][] {
 }
 
 test('comments and blanks between tokens change nothing', () => {
-  fuzz(
+  holds(
     fc.property(words, fc.constantFrom(' ', '\t', '\n', ' # a "comment" {\n', ' /* } " */ '), (list, gap) => {
       const quoted = list.map((word) => JSON.stringify(word))
       assert.deepEqual(kinds(quoted.join(gap)), kinds(quoted.join(' ')))

@@ -13,8 +13,8 @@ import { crlStatus, type ParsedCrl, parseCrl } from '../../src/tls/crl.ts'
 import { MalformedCertificate } from '../../src/tls/der.ts'
 import { PemError, parsePem, toPem } from '../../src/tls/pem.ts'
 import { readRevocationLists } from '../../src/tls/revocation.ts'
+import { holds, holdsAsync } from '../support/properties.ts'
 import { mutated } from './der-mutations.ts'
-import { fuzz, fuzzAsync } from './fuzz.ts'
 
 const ca = Authority.root({ subject: 'CA' })
 const issuer = chainElement(new X509Certificate(ca.cert))
@@ -46,7 +46,7 @@ function parse(der: Buffer): ParsedCrl | undefined {
 }
 
 test('nothing that the CA has not signed says that a certificate is good', () => {
-  fuzz(
+  holds(
     fc.property(mutated(seeds), (der) => {
       const began = performance.now()
       const list = parse(der)
@@ -60,7 +60,7 @@ test('nothing that the CA has not signed says that a certificate is good', () =>
 })
 
 test('octets that were never DER are refused too', () => {
-  fuzz(
+  holds(
     fc.property(fc.uint8Array({ maxLength: 200 }), (octets) => {
       assert.equal(parse(Buffer.from(octets)), undefined)
       assert.equal(
@@ -81,7 +81,7 @@ test('a file is lists or a fault in words, whatever it holds', async () => {
     fc.tuple(mutated(seeds), mutated(seeds)).map((all) => all.map((der) => toPem('X509 CRL', der)).join('')),
   )
   try {
-    await fuzzAsync(
+    await holdsAsync(
       fc.asyncProperty(text, async (content) => {
         await writeFile(file, content)
         const { entries, faults } = await readRevocationLists(file)

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { DataDecoder, type DataViolation } from '../../src/wire/data.ts'
 import { DataEncoder } from '../../src/wire/encoder.ts'
-import { arrivals, fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { arrivals, octets } from './fuzz.ts'
 
 const pieces = ['\r\n', '\r', '\n', '.', '..', '\r\n.\r\n', '\n.\n', '\r.\r', '\r\n.\n', '\0', 'a', 'text']
 const input = octets(pieces)
@@ -60,7 +61,7 @@ function encode(chunks: readonly Buffer[]): Buffer {
 }
 
 test('data decodes the same however its octets arrive', () => {
-  fuzz(
+  holds(
     fc.property(input, (whole) => {
       const once = decode([whole])
       for (const chunks of arrivals(whole)) assert.deepEqual(decode(chunks), once)
@@ -69,7 +70,7 @@ test('data decodes the same however its octets arrive', () => {
 })
 
 test('data decodes to what RFC 5321 says, and ends at CRLF.CRLF alone', () => {
-  fuzz(
+  holds(
     fc.property(input, fc.boolean(), (start, complete) => {
       const whole = complete ? Buffer.concat([start, Buffer.from('\r\n.\r\nQUIT\r\n')]) : start
       const wanted = reference(whole.toString('latin1'))
@@ -81,7 +82,7 @@ test('data decodes to what RFC 5321 says, and ends at CRLF.CRLF alone', () => {
 })
 
 test('what is encoded decodes to the message with its line ends made whole', () => {
-  fuzz(
+  holds(
     fc.property(input, (whole) => {
       const text = whole.toString('latin1').replace(/\r\n|\r|\n/g, '\r\n')
       const message = text === '' || text.endsWith('\r\n') ? text : `${text}\r\n`
@@ -100,7 +101,7 @@ test('a message with proper lines comes through byte for byte', () => {
   const proper = octets(['\r\n', '.', '..', 'a', 'text ']).map((b) =>
     Buffer.from(b.toString('latin1').replace(/\r(?!\n)|(?<!\r)\n/g, '?'), 'latin1'),
   )
-  fuzz(
+  holds(
     fc.property(proper, (body) => {
       const message = Buffer.concat([body, Buffer.from('\r\n')])
       assert.equal(decode([encode([message])]).message, message.toString('latin1'))

@@ -14,7 +14,8 @@ import {
   parseOrcpt,
   parseRet,
 } from '../../src/wire/dsn.ts'
-import { fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { octets } from './fuzz.ts'
 
 const value = octets(
   [
@@ -41,7 +42,7 @@ const value = octets(
 const CONTROL = /[\0-\x1f\x7f]/
 
 test('what is read of a parameter can be written again, is one word of ASCII, and reads the same', () => {
-  fuzz(
+  holds(
     fc.property(value, fc.boolean(), (text, utf8) => {
       const [ret, envid, notify] = [parseRet(text), parseEnvid(text), parseNotify(text)]
       const originalRecipient = parseOrcpt(text, utf8)
@@ -65,7 +66,7 @@ test('what is read of a parameter can be written again, is one word of ASCII, an
 })
 
 test('no value brings a line end, a control or a blank at the wrong place into a report', () => {
-  fuzz(
+  holds(
     fc.property(value, (text) => {
       const envid = parseEnvid(text)
       if (envid !== undefined) assert.match(envid, /^[ -~]+$/)
@@ -78,7 +79,7 @@ test('no value brings a line end, a control or a blank at the wrong place into a
 })
 
 test('an address with any characters survives the way through ASCII', () => {
-  fuzz(
+  holds(
     fc.property(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }), (text) => {
       const address = toUtf8(text)
       if (!isUtf8Text(address) || CONTROL.test(address)) return
@@ -95,7 +96,7 @@ const international = octets(
 )
 
 test('a domain is ASCII however it was written, and reads the same again', () => {
-  fuzz(
+  holds(
     fc.property(international, international, (local, domain) => {
       const text = `${local.toString('latin1')}@${domain.toString('latin1')}`
       const mailbox = parseMailbox(text, { utf8: true })
@@ -129,7 +130,7 @@ test('any report is read without an exception, and gives addresses and short lin
   const headers = new HeaderBlock(
     'Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n',
   )
-  fuzz(
+  holds(
     fc.property(reportText, (body) => {
       for (const each of readDeliveryReport(headers, body.toString('latin1')) ?? []) {
         assert.match(each.action, /^[a-z-]{1,40}$/)

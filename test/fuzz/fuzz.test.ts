@@ -1,7 +1,4 @@
-/**
- * Every fuzz target, so that `node --test` runs them all within their default budget. For longer runs:
- * `POSTERN_FUZZ_SECONDS=60 node --test 'test/fuzz/*.fuzz.ts'`.
- */
+/** Every fuzz target in one process, for `npm test`. For longer runs: `npm run test:fuzz`. */
 
 import './address.fuzz.ts'
 import './chunk.fuzz.ts'
@@ -14,5 +11,6 @@ import './headers.fuzz.ts'
 import './lines.fuzz.ts'
 import './ocsp.fuzz.ts'
 import './proxy-header.fuzz.ts'
+import './replay.fuzz.ts'
 import './reply.fuzz.ts'
 import './xtext.fuzz.ts'

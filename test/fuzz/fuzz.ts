@@ -1,29 +1,6 @@
-/**
- * What the fuzz tests share: a time budget, and the ways in which octets can arrive.
- *
- * POSTERN_FUZZ_SECONDS is the time that each property may take. Without it a property takes at most half a second and
- * stops earlier, after 1,000 runs; with it, as in `npm run test:long`, it goes on until the time is over.
- */
+/** What the fuzz tests share: octets that mean something, and the ways in which they can arrive. */
 
 import * as fc from 'fast-check'
-
-export function fuzz<T extends unknown[]>(property: fc.IProperty<T>): void {
-  fc.assert(property, budget())
-}
-
-/** The same for what has to be waited for. */
-export async function fuzzAsync<T extends unknown[]>(property: fc.IAsyncProperty<T>): Promise<void> {
-  await fc.assert(property, budget())
-}
-
-function budget(): { interruptAfterTimeLimit: number; markInterruptAsFailure: boolean; numRuns: number } {
-  const seconds = process.env['POSTERN_FUZZ_SECONDS']
-  return {
-    interruptAfterTimeLimit: Number(seconds ?? 0.5) * 1000,
-    markInterruptAsFailure: false,
-    numRuns: seconds === undefined ? 1_000 : Number.MAX_SAFE_INTEGER,
-  }
-}
 
 /** Octets that look like mail just enough to reach the odd corners: made of pieces that mean something. */
 export function octets(pieces: readonly string[], maxLength = 24): fc.Arbitrary<Buffer> {

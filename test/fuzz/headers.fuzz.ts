@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { HeaderBlock } from '../../src/mail/headers.ts'
 import { HeaderSplitter } from '../../src/wire/header-split.ts'
-import { arrivals, fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { arrivals, octets } from './fuzz.ts'
 
 const pieces = ['\r\n', '\n', '\r', ' ', '\t', 'Subject: x', 'From:', 'To : y', 'junk', ':', '\xc3\xa0', '\0']
 const message = octets(pieces)
@@ -54,7 +55,7 @@ function headerOf(text: string): string {
 }
 
 test('a header that nobody edits keeps its bytes, but for a missing last line end', () => {
-  fuzz(
+  holds(
     fc.property(text, (text) => {
       const header = headerOf(text)
       const ended = header === '' || header.endsWith('\n') ? header : `${header}\r\n`
@@ -66,7 +67,7 @@ test('a header that nobody edits keeps its bytes, but for a missing last line en
 })
 
 test('an edit adds, replaces or removes exactly the fields that it names', () => {
-  fuzz(
+  holds(
     fc.property(text, fc.array(edit, { maxLength: 5 }), (text, edits) => {
       const header = new HeaderBlock(text)
       for (const edit of edits) edit(header)
@@ -81,7 +82,7 @@ test('an edit adds, replaces or removes exactly the fields that it names', () =>
 })
 
 test('a value on top is one field, whatever is in it and whatever stood there', () => {
-  fuzz(
+  holds(
     fc.property(text, value, (text, value) => {
       const before = new HeaderBlock(text)
       const header = new HeaderBlock(text)
@@ -98,7 +99,7 @@ test('a value on top is one field, whatever is in it and whatever stood there', 
 
 test('a message splits into header and body the same however it arrives', () => {
   const input = octets(['\r\n', '\r\n\r\n', '\r', '\n', 'A: b', ' c', 'x'.repeat(17)], 10)
-  fuzz(
+  holds(
     fc.property(input, (whole) => {
       const once = split([whole])
       const text = whole.toString('latin1')

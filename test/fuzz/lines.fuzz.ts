@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { type Line, LineReader } from '../../src/wire/lines.ts'
-import { arrivals, fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { arrivals, octets } from './fuzz.ts'
 
 const MAX = 12
 const input = octets(['\r\n', '\r', '\n', '\0', 'a', 'bc', 'NOOP', 'x'.repeat(MAX - 2), 'y'.repeat(MAX)])
@@ -42,7 +43,7 @@ function read(chunks: readonly Buffer[]): Line[] {
 }
 
 test('lines come out the same however their octets arrive', () => {
-  fuzz(
+  holds(
     fc.property(input, (whole) => {
       const once = read([whole])
       for (const chunks of arrivals(whole)) assert.deepEqual(read(chunks), once)
@@ -51,11 +52,11 @@ test('lines come out the same however their octets arrive', () => {
 })
 
 test('each CRLF ends one line, and each line gives one answer', () => {
-  fuzz(fc.property(input, (whole) => assert.deepEqual(read([whole]), expected(whole))))
+  holds(fc.property(input, (whole) => assert.deepEqual(read([whole]), expected(whole))))
 })
 
 test('what no line has consumed is drained, octet for octet', () => {
-  fuzz(
+  holds(
     fc.property(fc.nat(4), octets(['\r\n', '\n', '.', 'a']), (count, rest) => {
       const reader = new LineReader(MAX)
       reader.push(Buffer.concat([Buffer.from('DATA\r\n'.repeat(count + 1)), rest]))

@@ -3,7 +3,8 @@ import { isIP } from 'node:net'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { MAX_V1, MAX_V2_REST, type ProxyResult, parseProxyHeader } from '../../src/wire/proxy-header.ts'
-import { arrivals, fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { arrivals, octets } from './fuzz.ts'
 
 const v2 = '\r\n\r\n\0\r\nQUIT\n'
 const pieces = [
@@ -49,7 +50,7 @@ function readIn(chunks: readonly Buffer[]): ProxyResult {
 }
 
 test('octets mean the same however they arrive', () => {
-  fuzz(
+  holds(
     fc.property(input, (whole) => {
       const expected = readIn([whole])
       for (const chunks of arrivals(whole)) assert.deepEqual(readIn(chunks).kind, expected.kind)
@@ -60,7 +61,7 @@ test('octets mean the same however they arrive', () => {
 })
 
 test('a header is bounded, its addresses are addresses, and what follows does not change it', () => {
-  fuzz(
+  holds(
     fc.property(input, fc.uint8Array({ maxLength: 40 }), (whole, after) => {
       const result = parseProxyHeader(whole)
       if (result.kind === 'incomplete') {
@@ -84,7 +85,7 @@ test('a header is bounded, its addresses are addresses, and what follows does no
 
 test('every pair of endpoints survives both versions', () => {
   const port = fc.nat({ max: 65_535 })
-  fuzz(
+  holds(
     fc.property(fc.ipV4(), fc.ipV4(), port, port, (source, destination, from, to) => {
       const expected = {
         source: { address: source, port: from },

@@ -4,7 +4,8 @@ import * as fc from 'fast-check'
 import type { Reply } from '../../src/mail/status.ts'
 import { LineReader } from '../../src/wire/lines.ts'
 import { formatReply, ReplyError, ReplyParser } from '../../src/wire/reply.ts'
-import { arrivals, fuzz, octets } from './fuzz.ts'
+import { holds } from '../support/properties.ts'
+import { arrivals, octets } from './fuzz.ts'
 
 const code = fc.integer({ min: 200, max: 599 })
 const hostile = fc.oneof(
@@ -36,7 +37,7 @@ function receive(chunks: readonly Buffer[]): (Reply | 'error')[] {
 }
 
 test('a reply is one reply with its own code, whatever its text holds', () => {
-  fuzz(
+  holds(
     fc.property(code, hostile, (code, text) => {
       const formatted = formatReply({ code, text })
       for (const line of formatted.split(/(?<=\n)/)) assert.match(line, /^\d{3}[ -][ -~]{0,506}\r\n$/)
@@ -51,7 +52,7 @@ test('plain text comes through as it was', () => {
   const text = fc
     .array(fc.string({ maxLength: 80 }), { minLength: 1, maxLength: 6 })
     .map((lines) => lines.join('\n'))
-  fuzz(
+  holds(
     fc.property(code, text, (code, text) => {
       fc.pre(!/^[245]\.\d+\.\d+ /.test(text))
       assert.deepEqual(receive([Buffer.from(formatReply({ code, text }))]), [{ code, text }])
@@ -61,7 +62,7 @@ test('plain text comes through as it was', () => {
 
 test('replies are read the same however they arrive', () => {
   const input = octets(['250-', '250 ', '550 ', '250', 'text', '\r\n', '\r', '\n', '25', '0', '\0'])
-  fuzz(
+  holds(
     fc.property(input, (whole) => {
       const once = receive([whole])
       for (const chunks of arrivals(whole)) assert.deepEqual(receive(chunks), once)

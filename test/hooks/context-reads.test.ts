@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { holdsAsync } from '../support/properties.ts'
 import { askMail, callout, load, mail, session } from './scripts.fixture.ts'
 
 /** Reads the keys that `names` lists, writes some of them, and says what it read. */
@@ -58,7 +59,7 @@ test('scripts read what the context holds, whoever wrote it last, however many k
     fc.record({ does: fc.constantFrom('forget' as const, 'reset' as const) }),
     fc.record({ does: fc.constant('ask' as const), names: fc.array(name, { minLength: 1, maxLength: 12 }) }),
   )
-  await fc.assert(
+  await holdsAsync(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
       const facts = session()
       const { context } = facts

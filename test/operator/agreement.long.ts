@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { Authority } from '../../src/tls/authority.ts'
 import { makePki } from '../../src/tls/pki.ts'
 import { cheapHash } from '../support/cheap-hash.ts'
+import { chosenSeed } from '../support/seed.ts'
 import { SmtpSink } from '../support/smtp-sink.ts'
 import {
   type Account,
@@ -35,7 +36,7 @@ import { Tally } from './tally.ts'
 
 const MESSAGES = Number(process.env['POSTERN_MESSAGES'] ?? 5000)
 const WORKERS = Number(process.env['POSTERN_WORKERS'] ?? 2)
-const SEED = Number(process.env['POSTERN_SEED'] ?? 7)
+const SEED = chosenSeed(7)
 
 const confFor = (port: number): string => `Hostname = "gate.example"
 Spoolbase = "spool"

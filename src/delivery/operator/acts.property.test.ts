@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { holdsAsync } from '../../../test/support/properties.ts'
 import { OperatorBench, settled } from './desk.fixture.ts'
 import type { Act, Selection } from './orders.ts'
 
@@ -121,7 +122,7 @@ class World {
 }
 
 test('whatever an operator does and when, every message ends once', async () => {
-  await fc.assert(
+  await holdsAsync(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (all) => {
       const world = new World()
       for (const each of all) await world.take(each)

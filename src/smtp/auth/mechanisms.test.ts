@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash, createHmac } from 'node:crypto'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { holds } from '../../../test/support/properties.ts'
 import { ownTime } from '../../../test/support/time.ts'
 import type { Peer, VerifiedPeer } from '../../tls/peer.ts'
 import { cramMd5 } from './cram-md5.ts'
@@ -231,12 +232,12 @@ describe('DIGEST-MD5 (RFC 2831)', () => {
   test('quotes and backslashes are read back, whatever is sent is read or refused', () => {
     assert.equal(parseDirectives('a="x\\"y\\\\", b=c ,d=""')?.get('a'), 'x"y\\')
     assert.equal(parseDirectives('a="x\\"y\\\\", b=c ,d=""')?.get('d'), '')
-    fc.assert(
+    holds(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
         const all = parseDirectives(text)
         assert.ok(all === undefined || [...all.keys()].every((key) => /^[^\s=,"]+$/.test(key)))
       }),
-      { numRuns: 1000, interruptAfterTimeLimit: 2000 },
+      { numRuns: 1000 },
     )
     for (const text of ['a= '.repeat(1300), `a="${'\\'.repeat(4000)}`, ' ,'.repeat(2000)]) {
       assert.ok(ownTime(() => parseDirectives(text)) < 1000, `${text.slice(0, 10)} takes long`)

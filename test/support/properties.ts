@@ -1,0 +1,75 @@
+/**
+ * What every property of the repository is held to: the only place that calls `fc.assert`.
+ *
+ * Without further ado a property is tried a given number of times with the cases of a fixed seed: the same cases on each
+ * run and on each machine, whatever its speed. `POSTERN_SEED` chooses others (seed.ts), and `POSTERN_FUZZ_TIMES=5` tries five
+ * times as many, as `npm run test:long` does.
+ *
+ * `POSTERN_FUZZ_SECONDS=60` is for the search (`npm run test:fuzz`): each property is tried for a minute, with a seed of its
+ * own that nobody chose, and says how often it was.
+ *
+ * A counterexample comes with the `POSTERN_SEED=<seed>:<path>` that brings this one case back, for the one test.
+ */
+
+import * as fc from 'fast-check'
+import { chosenSeed, randomSeed } from './seed.ts'
+
+const SEED = 5321
+const RUNS = 300
+
+interface Amount {
+  /** how often it is tried, 300 times unless told */
+  readonly numRuns?: number
+}
+
+/** @throws Error with the smallest counterexample that was found. */
+export function holds<T extends unknown[]>(property: fc.IProperty<T>, { numRuns = RUNS }: Amount = {}): void {
+  fc.assert(property, parameters<T>(numRuns))
+}
+
+/** The same for what has to be waited for. */
+export async function holdsAsync<T extends unknown[]>(
+  property: fc.IAsyncProperty<T>,
+  { numRuns = RUNS }: Amount = {},
+): Promise<void> {
+  await fc.assert(property, parameters<T>(numRuns))
+}
+
+function parameters<T>(numRuns: number): fc.Parameters<T> {
+  const {
+    POSTERN_FUZZ_SECONDS: seconds,
+    POSTERN_FUZZ_TIMES: times = '1',
+    POSTERN_SEED: seed = '',
+  } = process.env
+  const colon = seed.indexOf(':')
+  if (colon !== -1)
+    return { seed: chosenSeed(SEED), path: seed.slice(colon + 1), numRuns: 1, reporter: report }
+  if (seconds === undefined)
+    return { seed: chosenSeed(SEED), numRuns: numRuns * positive(times), reporter: report }
+  return {
+    seed: seed === '' ? randomSeed() : chosenSeed(SEED),
+    numRuns: Number.MAX_SAFE_INTEGER,
+    interruptAfterTimeLimit: positive(seconds) * 1000,
+    markInterruptAsFailure: false,
+    reporter: reportAndCount,
+  }
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (value > 0 && value < Number.MAX_SAFE_INTEGER) return value
+  throw new RangeError(`"${text}" is no amount of time or of runs`)
+}
+
+function report<T>(out: fc.RunDetails<T>): void {
+  if (!out.failed) return
+  const again = `POSTERN_SEED=${out.seed}:${out.counterexamplePath ?? ''}`
+  throw new Error(`${fc.defaultReportMessage(out)}\n\nAgain, with --test-name-pattern: ${again}`, {
+    cause: out.errorInstance,
+  })
+}
+
+function reportAndCount<T>(out: fc.RunDetails<T>): void {
+  report(out)
+  process.stdout.write(`held ${out.numRuns} times with seed ${out.seed}\n`)
+}
