@@ -7,16 +7,17 @@ import type { Socket } from 'node:net'
 import { normaliseAddress } from '../config/address.ts'
 import type { HttpListenSettings, InboundScope, Settings } from '../config/settings.ts'
 import type { ConsoleServerOptions } from '../console/server.ts'
+import { WaitingRooms } from '../console/waiting-room.ts'
 import type { EventBus, Panic } from '../events/events.ts'
 import { hostnameOf } from '../hostname.ts'
-import { Crowd } from '../listener/crowd.ts'
 import { type PreparedSockets, ServiceSockets } from '../listener/service-sockets.ts'
 import { addressKey } from '../smtp/auth/failures.ts'
 import { type SecureConnection, TlsHandshakeError } from '../tls/gate.ts'
 import type { AnsweredNames } from '../web/host-names.ts'
 import type { OperatorPage } from '../web/page/page.ts'
 import type { Page, WebServer, WebServerOptions } from '../web/server.ts'
-import type { Visitor } from '../web/visitor.ts'
+import { isAuthorized, type Visitor } from '../web/visitor.ts'
+import { Acquaintances } from './acquaintances.ts'
 import { ConsoleEntrance } from './console-entrance.ts'
 
 export interface OperationsHost extends Pick<ConsoleServerOptions, 'services' | 'servicesFor'> {
@@ -31,10 +32,12 @@ export interface OperationsHost extends Pick<ConsoleServerOptions, 'services' | 
   readonly accept: (socket: Socket, scope: InboundScope, address: string) => Promise<SecureConnection>
 }
 
-/** handshakes of HTTP that may be under way at once */
-const MAX_SHAKING = 64
-/** connections of HTTP from one address, of IPv6 from one /64; a browser opens six */
+/** connections of HTTP whose client has not shown that he is logged in, in each room */
+const MAX_WAITING = 64
+/** those of one address, of IPv6 of one /64; a browser opens six */
 const MAX_NEAR = 32
+/** connections of those who have; one more is among the others */
+const MAX_INSIDE = 64
 
 /** What a Listen of HTTP lets somebody do, as text to compare. */
 interface Terms {
@@ -54,14 +57,15 @@ export class Operations {
   #hostname = ''
   /** by Listen */
   #terms: ReadonlyMap<string, Terms> = new Map()
-  #shaking = 0
-  readonly #crowd = new Crowd(MAX_NEAR)
+  readonly #rooms = new WaitingRooms(MAX_WAITING, MAX_NEAR)
+  readonly #inside = new Set<Socket>()
+  readonly #acquaintances = new Acquaintances(Date.now)
 
   constructor(host: OperationsHost) {
     this.#host = host
     const panic = (level: Panic['level'], module: string, text: string): void =>
       host.events.emit({ kind: 'panic', at: Date.now(), level, module, text })
-    this.#console = new ConsoleEntrance(host)
+    this.#console = new ConsoleEntrance({ ...host, acquaintances: this.#acquaintances })
     this.#webSockets = new ServiceSockets({
       onSocket: (socket, listen) => void this.#receive(socket, listen),
       onClosed: ({ instance }) => this.#web?.end(instance),
@@ -162,13 +166,13 @@ export class Operations {
     const web = this.#web
     socket.on('error', () => undefined)
     const address = normaliseAddress(socket.remoteAddress ?? '') ?? ''
-    const leave = web?.hasRoom === true ? this.#crowd.enter(addressKey(address)) : undefined
-    if (web === undefined || leave === undefined) {
+    // who is gone already has no address
+    if (web === undefined || !web.hasRoom || (address === '' && listen.address.kind === 'tcp')) {
       socket.destroy()
       return
     }
-    socket.once('close', leave)
     const about = {
+      onLogin: this.#wait(socket, address),
       byCertificate: listen.authorizedByCertificate,
       names: this.#namesOf(listen),
       scripts: listen.scriptEndpoints,
@@ -182,24 +186,37 @@ export class Operations {
       web.take(socket, { ...about, visitor: { kind: 'anybody' } })
       return
     }
-    if (this.#shaking >= MAX_SHAKING) {
-      socket.destroy()
-      return
-    }
-    this.#shaking += 1
     try {
       const secure = await this.#shake(socket, listen)
       // the configuration may have changed meanwhile
-      if (this.#terms.get(listen.instance)?.all === termsOf(listen).all)
-        web.take(secure.socket, { ...about, visitor: secure.visitor })
-      else socket.destroy()
+      if (this.#terms.get(listen.instance)?.all !== termsOf(listen).all) {
+        socket.destroy()
+        return
+      }
+      if (about.byCertificate && isAuthorized(secure.visitor, true)) about.onLogin()
+      web.take(secure.socket, { ...about, visitor: secure.visitor })
     } catch (error) {
       socket.destroy()
       if (error instanceof TlsHandshakeError) return
       const text = `${listen.instance}: ${String(error)}`
       this.#host.events.emit({ kind: 'panic', at: Date.now(), level: 'error', module: 'web', text })
-    } finally {
-      this.#shaking -= 1
+    }
+  }
+
+  /** @returns what ends the wait of somebody who is logged in */
+  #wait(socket: Socket, address: string): () => void {
+    const room = address === '' ? 'local' : this.#acquaintances.has(address) ? 'expected' : 'strangers'
+    const network = addressKey(address)
+    const leave = this.#rooms.enter(room, { network, turnOut: () => socket.destroy() })
+    socket.once('close', () => {
+      leave()
+      this.#inside.delete(socket)
+    })
+    return () => {
+      this.#acquaintances.welcome(address)
+      if (this.#inside.size >= MAX_INSIDE) return
+      leave()
+      this.#inside.add(socket)
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * Logins of the operators' page, against the same files and databases of users as the console's. A failure costs the client's address time, more with each
- * one; after so many a right password is answered like a wrong one until the window is over. Few wait at once, so that nobody
- * who guesses takes the place of those who know.
+ * one; after so many a right password is answered like a wrong one until the window is over. Few of one address wait at once,
+ * and addresses take turns, so that nobody who guesses takes the place of those who know.
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
@@ -19,9 +19,8 @@ interface LoginLimits {
   readonly window: number
   /** seconds that a failure costs at most */
   readonly longest: number
-  /** attempts under way of one address; and of all those that somebody looks at, and that do not wait for their answer */
+  /** attempts under way of one address; the hashes of all take turns by address (`hash-queue.ts`) */
   readonly perAddress: number
-  readonly total: number
 }
 
 const WRONG: LoginOutcome = { kind: 'wrong' }
@@ -30,7 +29,7 @@ const BUSY: LoginOutcome = { kind: 'busy' }
 /** between two lines of the panic log */
 const QUIET_MS = 60_000
 
-const usualLimits: LoginLimits = { failures: 20, window: 900, longest: 4, perAddress: 4, total: 16 }
+const usualLimits: LoginLimits = { failures: 20, window: 900, longest: 4, perAddress: 4 }
 
 interface LoginParts {
   readonly events: Pick<EventBus, 'emit'>
@@ -45,7 +44,6 @@ export class PageLogins {
   readonly #stores: () => StoreDirectory
   readonly #clock: () => number
   #quietUntil = 0
-  #asking = 0
   /** attempts under way, by address */
   readonly #waiting = new Map<string, number>()
 
@@ -60,7 +58,7 @@ export class PageLogins {
   async attempt(login: LoginAttempt): Promise<LoginOutcome> {
     const key = addressKey(login.client)
     const before = this.#waiting.get(key) ?? 0
-    if (before >= this.#limits.perAddress || this.#asking >= this.#limits.total) return BUSY
+    if (before >= this.#limits.perAddress) return BUSY
     this.#waiting.set(key, before + 1)
     try {
       return await this.#judge(login)
@@ -85,10 +83,7 @@ export class PageLogins {
   async #judge(login: LoginAttempt): Promise<LoginOutcome> {
     const { failures, window, longest } = this.#limits
     // asked in any case, so that being turned away takes the time of being wrong
-    this.#asking += 1
-    const outcome = await this.#ask(login).finally(() => {
-      this.#asking -= 1
-    })
+    const outcome = await this.#ask(login)
     if (outcome.kind === 'busy') return outcome
     if (outcome.kind === 'right' && this.#failures.count(login.client) < failures) return outcome
     await delay(delayFor(this.#failures.add(login.client, window), longest))

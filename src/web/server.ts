@@ -27,7 +27,7 @@ export interface WebLimits {
   readonly pageDeadline: number
 }
 
-export const webLimits: WebLimits = { connections: 64, head: 8192, deadline: 15_000, pageDeadline: 60_000 }
+export const webLimits: WebLimits = { connections: 256, head: 8192, deadline: 15_000, pageDeadline: 60_000 }
 
 export interface Page {
   readonly contentType: string
@@ -86,6 +86,8 @@ export interface WebConnection {
   readonly localPort?: number
   /** on which socket it came in; `end` ends all of a place */
   readonly place: string
+  /** told when the client is found to be somebody who is logged in */
+  readonly onLogin?: () => void
 }
 
 export class WebServer {
@@ -197,13 +199,14 @@ export class WebServer {
     response: ServerResponse,
     connection: WebConnection,
   ): Promise<boolean> {
-    const { page: terms, place, visitor, secure = false, remote, localPort = 0 } = connection
+    const { page: terms, place, visitor, secure = false, remote, localPort = 0, onLogin } = connection
     const page = terms === undefined ? undefined : this.#options.page?.()
     if (terms === undefined || page === undefined || !page.owns(pathOf(request))) return false
     const { address, port } = remote ?? { address: '', port: 0 }
     this.#endAfter(request.socket, this.#limits.pageDeadline)
     try {
-      await page.answer(request, response, { terms, place, visitor, secure, address, port, localPort })
+      const visit = { terms, place, visitor, secure, address, port, localPort, onLogin }
+      await page.answer(request, response, visit)
     } catch (error) {
       this.#options.onError(`${pathOf(request)}: ${String(error)}`)
       if (!response.headersSent) refuse(response, 500)

@@ -18,6 +18,7 @@ import { ConsoleServer } from '../../src/console/server.ts'
 import type { ConsoleServices } from '../../src/console/services.ts'
 import { formatOperator } from '../../src/logs/acctlog.ts'
 import { ConsoleDoor, type Doors } from '../../src/operator/console-door.ts'
+import { PageClient } from '../support/page-client.ts'
 import { testPki } from '../support/test-ca.ts'
 import { startTestGate } from '../support/test-gate.ts'
 
@@ -136,19 +137,81 @@ HTTP_Listener "web" {
   }
 })
 
-/** Connections of a stranger who says nothing; those that were turned away are destroyed. */
+test('a flood from some addresses keeps no operator out, and from where one is expected it displaces nobody', async () => {
+  const gate = await startTestGate({
+    conf: `
+ESMTP_Listener { Listen "127.0.0.1:0" { } }
+Control_Listener "tcp" {
+  AuthDigestMD5Parameters = [ uri = "digest://FOLDER/passwd" realm = "console" ]
+  Listen "127.0.0.1:0" { Peer "127.0.1.0/24" { Auth_Failure_Limit = 5 } }
+}
+HTTP_Listener "page" {
+  Page = true
+  AuthLoginParameters [ uri = "file://FOLDER/users" ]
+  Listen "127.0.0.1:0" { }
+}`,
+    files: { passwd: `mallory:console:${DIGEST}\n`, users: `bob:${PASSWORD}\n` },
+  })
+  const { console, http } = gate.server.serviceAddresses
+  const [port = 0, web = 0] = [console[0], http[0]].map((each) => Number(each?.split(':').at(-1)))
+  const idle: Socket[] = []
+  const flood = async (to: number, addresses: number, each: number): Promise<void> => {
+    const from = Array.from({ length: addresses * each }, (_, n) => `127.0.2.${1 + (n % addresses)}`)
+    idle.push(...(await Promise.all(from.map((localAddress) => open(to, localAddress)))))
+  }
+  try {
+    const [expected, stranger] = [await open(port, '127.0.1.5'), await open(port, '127.0.3.5')]
+    idle.push(expected, stranger)
+    const turnedOut = once(stranger.resume(), 'close')
+    await flood(port, 16, 4)
+    const endpoint = { kind: 'tcp', host: '127.0.0.1', port, shown: '', tls: undefined } as const
+    const sources = { passwordFile: undefined, environment: PASSWORD, prompt: undefined }
+    const credentials = credentialsFrom({ user: 'mallory', ...sources })
+    const operator = await ConsoleConnection.open({ ...endpoint, user: 'mallory' }, credentials)
+    assert.equal((await operator.ask('pid')).status, 'ok')
+    operator.close()
+    await flood(port, 65, 1)
+    await turnedOut
+    const client = new Client(expected)
+    await client.frame()
+    assert.equal((await client.say('login DIGEST-MD5'))?.status, 'challenge')
+    await flood(web, 16, 4)
+    const page = new PageClient(`127.0.0.1:${web}`)
+    assert.equal((await page.login('bob', PASSWORD)).status, 200)
+    // what a session asks waits with nobody, and is displaced by nobody
+    const act = connect({ host: '127.0.0.1', port: web })
+    act.write(
+      `POST /page/api/explain HTTP/1.1\r\nHost: ${page.address}\r\nOrigin: http://${page.address}\r\nCookie: ${page.cookie}\r\n` +
+        `X-CSRF-Token: ${page.csrf}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n`,
+    )
+    assert.match(String(await once(act, 'data')), /^HTTP\/1\.1 100 /)
+    assert.equal((await page.session()).data['user'], 'bob')
+    idle.push(...(await crowd(web, 33, '127.0.0.1')))
+    act.write('[]')
+    assert.match(String(await once(act, 'data')), /^HTTP\/1\.1 400 /)
+  } finally {
+    for (const socket of idle) socket.destroy()
+    await gate.stop()
+  }
+})
+
+async function open(port: number, localAddress: string): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, localAddress })
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Connections of a stranger who says nothing, one more than he may have; the first is destroyed. */
 async function crowd(port: number, size: number, localAddress = '127.0.0.66'): Promise<readonly Socket[]> {
   const sockets: Socket[] = []
   for (let n = 0; n < size; n++) {
-    const socket = connect({ host: '127.0.0.1', port, localAddress })
-    socket.on('error', () => undefined)
-    sockets.push(socket)
-    await once(socket, 'connect')
+    sockets.push(await open(port, localAddress))
   }
-  const last = sockets.at(-1)
-  if (last !== undefined) {
-    last.resume()
-    await once(last, 'close')
+  const [first] = sockets
+  if (first !== undefined) {
+    first.resume()
+    await once(first, 'close')
   }
   return sockets
 }
@@ -157,6 +220,7 @@ const access: ControlAccess = {
   mechanisms: {},
   failures: { limit: 0, window: 1, delay: 0 },
   denied: false,
+  expected: false,
   loginNeeded: true,
   authorization: undefined,
   timeout: 0,
@@ -213,6 +277,7 @@ function doorOf(network: string): Door {
   return {
     listener: '',
     network,
+    room: 'strangers',
     timeout: 0,
     operator: undefined,
     offer: { needed: true, mechanisms: ['PLAIN'] },

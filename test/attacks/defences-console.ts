@@ -42,7 +42,7 @@ export const consoleDefences: readonly Defence[] = [
       'who logs in takes one of those that there are, and no user takes all',
     ],
     source: 'src/console/client.ts',
-    mutation: [[' && !this.#options.hasRoomFor(end.operator)', ' && false']],
+    mutation: [[' && !this.#options.admits(end.operator)', ' && false']],
   },
   {
     known: 'Slowloris',
@@ -51,8 +51,18 @@ export const consoleDefences: readonly Defence[] = [
       'test/attacks/console.test.ts',
       'idle connections of one address leave room for others: of the console, before a handshake, and of HTTP',
     ],
-    source: 'src/listener/crowd.ts',
-    mutation: [['if (before >= this.#most) return undefined', '']],
+    source: 'src/console/waiting-room.ts',
+    mutation: [['if (own.length > this.#perNetwork) return own', '']],
+  },
+  {
+    known: 'Slowloris',
+    attack: 'Some addresses hold every place of those who have to log in, and no operator gets that far',
+    test: [
+      'test/attacks/console.test.ts',
+      'a flood from some addresses keeps no operator out, and from where one is expected it displaces nobody',
+    ],
+    source: 'src/console/waiting-room.ts',
+    mutation: [['toSorted((a, b) => b.length - a.length)[0] ?? []', 'slice(-1)[0] ?? []']],
   },
   {
     known: 'Stale privileges',

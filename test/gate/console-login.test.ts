@@ -521,6 +521,7 @@ describe('strangers', () => {
     const door = {
       listener: '',
       timeout: 0,
+      room: 'strangers' as const,
       offer: { needed: true, mechanisms: [] },
       begin: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
       next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
@@ -546,16 +547,29 @@ describe('strangers', () => {
       const raw = new Raw(connect({ host: '127.0.0.1', port }))
       return [raw, (await raw.frame())?.status]
     }
-    const [first, status] = await come('192.0.2.1')
-    assert.equal(status, 'hello')
-    assert.equal((await come('192.0.2.1'))[1], 'hello')
-    assert.equal((await come('192.0.2.1'))[1], 'error')
+    const gone = async (raw: Raw | undefined): Promise<void> => {
+      assert.deepEqual(await raw?.frame(), {
+        status: 'error',
+        text: 'too many clients of the console are connected\n',
+      })
+      assert.equal(await raw?.frame(), undefined)
+    }
+    const near: Raw[] = []
+    for (let n = 0; n < 3; n++) {
+      const [raw, status] = await come('192.0.2.1')
+      assert.equal(status, 'hello')
+      near.push(raw)
+    }
+    // the third of an address takes the place of its first
+    await gone(near[0])
     assert.equal((await come('192.0.2.2'))[1], 'hello')
     // whose address has none there is given the place of one whose address has several
     const [third, welcome] = await come('192.0.2.3')
     assert.equal(welcome, 'hello')
-    assert.equal(await first.frame(), undefined)
-    assert.equal((await come('192.0.2.4'))[1], 'error')
+    await gone(near[1])
+    // and where each has one, of the one that has waited for longest
+    assert.equal((await come('192.0.2.4'))[1], 'hello')
+    await gone(near[2])
     assert.equal((await come('192.0.2.3', operator))[1], 'hello')
     // however busy a stranger seems, the time is up
     third.socket.write('login X')

@@ -403,6 +403,7 @@ function openDoor(timeout: number): Door {
   return {
     listener: '',
     network: '',
+    room: 'local',
     timeout: timeout * 1000,
     operator: anonymousOperator,
     offer: { needed: false, mechanisms: [] },

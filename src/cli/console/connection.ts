@@ -28,6 +28,9 @@ export class ConsoleUnreachable extends Error {
   }
 }
 
+/** The gate has let us go meanwhile; the password is known now. */
+class TypedTooLate extends Error {}
+
 interface Following {
   /** what it promises is waited for, and nothing more is read meanwhile */
   readonly onMore: (text: string) => unknown
@@ -54,8 +57,16 @@ export class ConsoleConnection {
     )
   }
 
-  /** Connects and logs in. @throws ConsoleUnreachable */
-  static async open(endpoint: ConsoleEndpoint, credentials: Credentials): Promise<ConsoleConnection> {
+  /**
+   * Connects and logs in.
+   * @param again whether it connects once more where the gate did not wait until a password was typed
+   * @throws ConsoleUnreachable
+   */
+  static async open(
+    endpoint: ConsoleEndpoint,
+    credentials: Credentials,
+    again = true,
+  ): Promise<ConsoleConnection> {
     const socket = endpoint.kind === 'unix' ? realSocket(endpoint.path) : undefined
     const connection = new ConsoleConnection(endpoint, dial(endpoint, socket))
     try {
@@ -68,10 +79,18 @@ export class ConsoleConnection {
         socket,
         host: endpoint.kind === 'unix' ? 'localhost' : endpoint.host,
       }
-      await logIn(channel, credentials)
+      await logIn(channel, {
+        user: () => credentials.user(),
+        password: async (user) => {
+          const password = await credentials.password(user)
+          if (again && !connection.open) throw new TypedTooLate()
+          return password
+        },
+      })
       return connection
     } catch (error) {
       connection.close()
+      if (error instanceof TypedTooLate) return await ConsoleConnection.open(endpoint, credentials, false)
       if (error instanceof LoginError)
         throw new ConsoleUnreachable(`${endpoint.shown}: ${sentence(error.message)}`)
       throw error

@@ -1,7 +1,8 @@
 /**
  * Takes turns at hashing. Hashes are made to be costly, so few are computed at once: a flood of attempts waits in here
  * while the server's other threads and cores go on. Clients take turns by address, so that a flood from one address
- * delays that address; what waits is bounded for each address and in all.
+ * delays that address; what waits is bounded for each address and in all, and where all places are taken the address that
+ * has the most of them gives one up.
  */
 
 import { availableParallelism } from 'node:os'
@@ -15,12 +16,17 @@ export interface HashQueueOptions {
   readonly total?: number
 }
 
+interface Turn {
+  readonly resolve: () => void
+  readonly reject: (error: AuthBusyError) => void
+}
+
 export class HashQueue {
   readonly #concurrency: number
   readonly #perClient: number
   readonly #total: number
   /** by address, in the order of their next turns; never empty lists */
-  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #waiting = new Map<string, Turn[]>()
   #waitingCount = 0
   #running = 0
 
@@ -49,12 +55,19 @@ export class HashQueue {
 
   #turn(client: string): Promise<void> {
     const mine = this.#waiting.get(client) ?? []
-    if (mine.length >= this.#perClient || this.#waitingCount >= this.#total) {
-      throw new AuthBusyError()
-    }
+    if (mine.length >= this.#perClient) throw new AuthBusyError()
+    if (this.#waitingCount >= this.#total) this.#giveUpOne(mine.length)
     this.#waitingCount += 1
     this.#waiting.set(client, mine)
-    return new Promise((resolve) => mine.push(resolve))
+    return new Promise((resolve, reject) => mine.push({ resolve, reject }))
+  }
+
+  /** The last one of the address that has the most. @throws AuthBusyError where nobody has more than the newcomer then would */
+  #giveUpOne(own: number): void {
+    const [most = []] = [...this.#waiting.values()].toSorted((a, b) => b.length - a.length)
+    if (most.length <= own + 1) throw new AuthBusyError()
+    this.#waitingCount -= 1
+    most.pop()?.reject(new AuthBusyError())
   }
 
   /** Hands the place on, or gives it up. */
@@ -66,7 +79,7 @@ export class HashQueue {
       if (waiting.length > 0) this.#waiting.set(client, waiting)
       if (first !== undefined) {
         this.#waitingCount -= 1
-        first()
+        first.resolve()
         return
       }
     }

@@ -92,6 +92,8 @@ export interface PageVisit {
   readonly port: number
   /** of the Listen; 0 on a UNIX socket */
   readonly localPort: number
+  /** told when he is found to be logged in */
+  readonly onLogin?: (() => void) | undefined
 }
 
 /** For the log of what operators do. Unicode text. */
@@ -170,6 +172,7 @@ export class OperatorPage {
       if (kind === 'login') return await this.#login(asked)
       const entered = this.#enter(asked, await this.#find(asked))
       if (!hasToken(asked, entered.session)) throw new PageError(403, 'This did not come from the page.')
+      asked.visit.onLogin?.()
       if (kind === 'logout') return this.#logout(entered)
       if (kind === 'explain') return await this.#explain(entered)
       if (kind === 'act') return await this.#act(what, entered)
@@ -225,6 +228,7 @@ export class OperatorPage {
     if (before !== undefined) this.#sessions.end(before)
     const { stamp } = outcome
     const begun = this.#sessions.begin({ name: user, known: 'password', stamp }, placeOf(visit))
+    visit.onLogin?.()
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
 
@@ -307,7 +311,9 @@ export class OperatorPage {
   /** A cookie alone may be anybody's. */
   async #keyed(asked: Request): Promise<PageSession | undefined> {
     const session = await this.#find(asked)
-    return session !== undefined && hasToken(asked, session) ? session : undefined
+    if (session === undefined || !hasToken(asked, session)) return undefined
+    asked.visit.onLogin?.()
+    return session
   }
 
   /** Whoever was taken out of the users, or has another password now, is out. */
