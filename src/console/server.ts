@@ -35,8 +35,7 @@ const consoleLimits: ConsoleLimits = {
   login: 60_000,
 }
 
-export interface ConsoleServerOptions
-  extends Omit<ClientOptions, 'place' | 'door' | 'admits' | 'limits'> {
+export interface ConsoleServerOptions extends Omit<ClientOptions, 'place' | 'door' | 'admits' | 'limits'> {
   readonly limits?: Partial<ConsoleLimits>
 }
 
@@ -60,14 +59,14 @@ export class ConsoleServer {
       turnAway(socket, NO_ROOM)
       return
     }
-    let leave = (): void => undefined
+    let leave: (() => void) | undefined
     const client = new ConsoleClient(socket, {
       ...this.#options,
       place,
       door,
       admits: (operator) => {
         if (!this.#hasRoomFor(operator)) return false
-        leave()
+        leave?.()
         return true
       },
       limits: this.#limits,
@@ -75,7 +74,7 @@ export class ConsoleServer {
     this.#clients.set(socket, client)
     socket.once('close', () => {
       this.#clients.delete(socket)
-      leave()
+      leave?.()
     })
     client.start()
     if (door.operator === undefined) leave = this.#rooms.enter(door.room, client)
