@@ -15,12 +15,13 @@ import { requireReady } from './command.ts'
 import { MessageReception, skipChunk } from './message-reception.ts'
 import { Refusal, refuse } from './reject.ts'
 import type { Session, Transaction } from './session-state.ts'
+import { endTransaction } from './session-state.ts'
 
 export const bdat: Command = {
   verb: 'BDAT',
   phase: undefined,
   async run(session, args) {
-    session.takeBack = () => session.resetTransaction()
+    session.takeBack = endTransaction
     const chunk = parseBdat(args)
     if (chunk === undefined) throw refuse(501, '5.5.4 invalid BDAT', { close: true })
     const transaction = ready(session)

@@ -1,12 +1,13 @@
 /**
  * The bytes of one client: read when asked for, written in batches, both with deadlines.
  *
- * Nothing is read ahead beyond the socket's own buffer, so a session that is busy stops its client by TCP. Replies
- * are collected and leave with `flush`, so that pipelined commands are answered in one segment (RFC 2920 §3.2).
- * A client that does not take its replies is cut off: nothing more is read from it until they are gone, and not for
- * longer than the limit.
+ * Nothing is read ahead beyond the socket's own buffer, so a session that is busy stops its client by TCP. Who reads
+ * takes what is there, and where nothing is, asks to be woken and then looks again: a wake promises nothing. Only one
+ * waits at a time. Replies are collected and leave with `flush`, so that pipelined commands are answered in one segment
+ * (RFC 2920 §3.2). A client that does not take its replies is cut off: nothing more is read from it until they are gone,
+ * and not for longer than the limit.
  *
- * Socket errors never surface as events: the next read says `end`, the next flush throws ClientGoneError.
+ * Socket errors never surface as events: the next `take` says `end`, the next flush throws ClientGoneError.
  *
  * A session has one timer, which is set anew only when it has rung or would ring too late.
  */
@@ -17,10 +18,10 @@ import type { SessionLimits } from './services.ts'
 
 export type Received =
   | { readonly kind: 'chunk'; readonly chunk: Buffer }
+  /** the client has said its last word, or is gone */
   | { readonly kind: 'end' }
-  | { readonly kind: 'timeout' }
-  /** `interrupt()` was called while waiting */
-  | { readonly kind: 'interrupted' }
+
+const END: Received = { kind: 'end' }
 
 /** There is nobody left to talk to. */
 export class ClientGoneError extends Error {
@@ -38,9 +39,9 @@ export class ClientIo {
   #socket: Socket
   #reading = false
   #ended = false
-  #interrupted = false
+  /** of whoever waits */
   #wake: (() => void) | undefined
-  readonly #alarm = new Alarm(() => this.#wake?.())
+  readonly #alarm = new Alarm(() => this.wake())
   #outgoing = ''
   readonly #gone = new Leave()
   readonly #departed = new Leave()
@@ -78,27 +79,34 @@ export class ClientIo {
     return this.#outgoing.length
   }
 
-  /** Waits for bytes. `timeout` in milliseconds; undefined waits for ever. */
-  async read(timeout: number | undefined): Promise<Received> {
+  /** What the client has sent; undefined where nothing more is there yet. */
+  take(): Received | undefined {
     this.#listen()
-    const deadline = timeout === undefined ? undefined : performance.now() + timeout
-    for (;;) {
-      const chunk = this.#socket.read() as Buffer | null
-      if (chunk !== null) return { kind: 'chunk', chunk }
-      if (this.#ended || this.#gone.taken) return { kind: 'end' }
-      if (this.#interrupted) {
-        this.#interrupted = false
-        return { kind: 'interrupted' }
-      }
-      if (deadline !== undefined && performance.now() >= deadline) return { kind: 'timeout' }
-      await this.#wait(deadline)
-    }
+    const chunk = this.#socket.read() as Buffer | null
+    if (chunk !== null) return { kind: 'chunk', chunk }
+    return this.#ended || this.#gone.taken ? END : undefined
   }
 
-  /** Makes a read that waits, or the next one, come back with `interrupted` unless there are bytes. */
-  interrupt(): void {
-    this.#interrupted = true
-    this.#wake?.()
+  /**
+   * Calls `wake` once, as soon as there may be something to take, when the client is gone, at `wake`, or at the
+   * deadline (by performance.now(), Infinity for none); perhaps sooner, for nothing. A function that lives as long as
+   * the session makes a wait that leaves nothing for the collector of garbage.
+   */
+  whenMore(deadline: number, wake: () => void): void {
+    if (deadline !== Number.POSITIVE_INFINITY && !this.#gone.taken) this.#alarm.ringBy(deadline)
+    this.#wake = wake
+  }
+
+  /** The same as a promise. */
+  more(deadline: number): Promise<void> {
+    return new Promise((resolve) => this.whenMore(deadline, resolve))
+  }
+
+  /** Whoever waits looks again. */
+  wake(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
   }
 
   /** told of what is said to the client, where an operator asks for it */
@@ -120,7 +128,7 @@ export class ClientIo {
    * @returns what to wait for while the client takes nothing: a rejection is ClientGoneError
    * @throws ClientGoneError
    */
-  flush(): Promise<void> | undefined {
+  flush(): Promise<undefined> | undefined {
     if (this.#outgoing === '') return undefined
     const text = this.#outgoing
     this.#outgoing = ''
@@ -188,25 +196,25 @@ export class ClientIo {
   async #linger(): Promise<void> {
     const deadline = performance.now() + this.#limits.lingerTime
     let octets = 0
-    while (octets <= this.#limits.lingerOctets) {
-      const left = deadline - performance.now()
-      if (left <= 0) return
-      const received = await this.read(left)
-      if (received.kind === 'end' || received.kind === 'timeout') return
-      if (received.kind === 'chunk') octets += received.chunk.length
+    while (octets <= this.#limits.lingerOctets && performance.now() < deadline) {
+      const received = this.take()
+      if (received?.kind === 'end') return
+      if (received === undefined) await this.more(deadline)
+      else octets += received.chunk.length
     }
   }
 
   /** @throws ClientGoneError */
-  async #drained(): Promise<void> {
+  async #drained(): Promise<undefined> {
     const deadline = performance.now() + this.#limits.writeStall
     while (this.#socket.writableNeedDrain) {
       if (this.#gone.taken || performance.now() >= deadline) {
         this.#socket.destroy()
         throw new ClientGoneError('the client does not read its replies')
       }
-      await this.#wait(deadline)
+      await this.more(deadline)
     }
+    return undefined
   }
 
   #listen(): void {
@@ -221,33 +229,22 @@ export class ClientIo {
   readonly #onReadable = (): void => {
     // An end that nobody reads up to would otherwise go unnoticed while policy lets the client wait.
     if (this.#socket.readableLength === 0) this.#socket.read(0)
-    this.#wake?.()
+    this.wake()
   }
 
-  readonly #onDrain = (): void => this.#wake?.()
+  readonly #onDrain = (): void => this.wake()
 
   readonly #onEnd = (): void => {
     this.#ended = true
     this.#departed.take()
-    this.#wake?.()
+    this.wake()
   }
 
   readonly #onLost = (): void => {
     this.#alarm.stop()
     this.#gone.take()
     this.#departed.take()
-    this.#wake?.()
-  }
-
-  /** Until something happens or, by performance.now(), the time is over. */
-  #wait(deadline: number | undefined): Promise<void> {
-    if (deadline !== undefined && !this.#gone.taken) this.#alarm.ringBy(deadline)
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined
-        resolve()
-      }
-    })
+    this.wake()
   }
 }
 

@@ -23,11 +23,13 @@ interface CommandRow<A, P extends Phase> {
   readonly check: (session: Session, args: A) => void
   /** the phase that policy is asked in before `proceed`; commands that ask in their middle do so in `proceed` */
   readonly phase?: P
-  /** sets the context keys of the phase and gathers its facts */
-  readonly facts?: (session: Session, args: A, line: string) => AnyFacts[P]
+  /** sets the context keys of the phase */
+  readonly note?: (session: Session, args: A, line: string) => void
   /** finds out more for the context; undefined where there is nothing to wait for */
   readonly inform?: (session: Session, args: A) => Promise<void> | undefined
-  /** takes back what `facts` set, after the command was refused */
+  /** what policy is told, should it want to be asked */
+  readonly facts?: (session: Session, args: A, line: string) => AnyFacts[P]
+  /** takes back what `note` set, after the command was refused */
   readonly undo?: (session: Session) => void
   /**
    * Does it. undefined means that the command has said all that there is to say.
@@ -52,28 +54,38 @@ const UNASKED: Answer = { kind: 'proceed', reply: undefined }
 /** Makes a command of a row. */
 export function command<A, P extends Phase = never>(row: CommandRow<A, P>): Command {
   const { phase, facts } = row
+  if (phase === undefined || facts === undefined) {
+    return {
+      verb: row.verb,
+      phase,
+      run: (session, text) => row.proceed(session, prepare(session, row, text), UNASKED),
+    }
+  }
+  const ask = (session: Session, args: A, line: string): CommandAnswer => {
+    if (!session.services.policy.wants(phase)) return row.proceed(session, args, UNASKED)
+    const asked = consult(session, phase, facts(session, args, line))
+    return asked instanceof Promise
+      ? asked.then((answer) => row.proceed(session, args, answer))
+      : row.proceed(session, args, asked)
+  }
   return {
     verb: row.verb,
     phase,
     run(session, text, line) {
-      requireReady(session, row)
-      const args = row.parse(text, session)
-      row.check(session, args)
-      if (phase === undefined || facts === undefined) return row.proceed(session, args, UNASKED)
-      session.takeBack = () => row.undo?.(session)
-      const given = facts(session, args, line)
+      const args = prepare(session, row, text)
+      session.takeBack = row.undo
+      row.note?.(session, args, line)
       const informed = row.inform?.(session, args)
-      if (informed === undefined && !session.services.policy.wants(phase))
-        return row.proceed(session, args, UNASKED)
-      const asked =
-        informed === undefined
-          ? consult(session, phase, given)
-          : informed.then(() => consult(session, phase, given))
-      return asked instanceof Promise
-        ? asked.then((answer) => row.proceed(session, args, answer))
-        : row.proceed(session, args, asked)
+      return informed === undefined ? ask(session, args, line) : informed.then(() => ask(session, args, line))
     },
   }
+}
+
+function prepare<A, P extends Phase>(session: Session, row: CommandRow<A, P>, text: string): A {
+  requireReady(session, row)
+  const args = row.parse(text, session)
+  row.check(session, args)
+  return args
 }
 
 /** What has to come before a command. @throws Refusal */
@@ -103,8 +115,12 @@ export function noArguments(text: string): (args: string) => void {
 
 /** What policy wants to be said, or else the usual words. */
 export function replyOf(answer: Answer, code: number, text: string): Reply {
-  if (answer.kind === 'proceed' && answer.reply !== undefined) return answer.reply
-  return { code, text }
+  return wishedBy(answer) ?? { code, text }
+}
+
+/** What policy wants to be said. */
+export function wishedBy(answer: Answer): Reply | undefined {
+  return answer.kind === 'proceed' ? answer.reply : undefined
 }
 
 /** A phase in which there is no message that could be discarded. */

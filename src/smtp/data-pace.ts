@@ -32,26 +32,39 @@ export class DataPace {
   }
 
   /**
-   * The next octets.
+   * The next octets; a promise only where they have to be waited for.
    * @throws Refusal 421 4.4.2
    * @throws ClientGoneError
    */
-  async next(): Promise<Buffer> {
+  next(): Buffer | Promise<Buffer> {
+    const chunk = this.#take()
+    if (chunk === undefined) return this.#waitForMore()
+    this.check()
+    return chunk
+  }
+
+  #take(): Buffer | undefined {
+    const received = this.#session.io.take()
+    if (received === undefined) return undefined
+    if (received.kind === 'end') throw new ClientGoneError()
+    this.#octetsInWindow += received.chunk.length
+    return received.chunk
+  }
+
+  async #waitForMore(): Promise<Buffer> {
     const { io, limits } = this.#session
     let silence = 0
     for (;;) {
       const started = performance.now()
       const windowLeft = this.#rate > 0 ? limits.rateWindow - this.#waitedInWindow : Number.POSITIVE_INFINITY
-      const left = Math.min(this.#deadline - started, this.#idle - silence, windowLeft)
-      const received = await io.read(Number.isFinite(left) ? Math.max(0, left) : undefined)
+      await io.more(Math.min(this.#deadline, started + this.#idle - silence, started + windowLeft))
       const waited = performance.now() - started
       silence += waited
       this.#waitedInWindow += waited
-      if (received.kind === 'end') throw new ClientGoneError()
-      if (received.kind === 'chunk') this.#octetsInWindow += received.chunk.length
-      if (performance.now() >= this.#deadline) throw tooSlow('timeout while receiving the message')
+      const chunk = this.#take()
+      this.check()
       this.#judgeWindow(limits.rateWindow)
-      if (received.kind === 'chunk') return received.chunk
+      if (chunk !== undefined) return chunk
       if (silence >= this.#idle) throw tooSlow('timeout while receiving the message')
     }
   }

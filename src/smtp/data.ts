@@ -2,12 +2,15 @@
  * DATA: RFC 5321 §4.1.1.4. Takes a message off the wire (`message-reception.ts`); `accept.ts` decides what becomes of it.
  */
 
-import { formatReply } from '../wire/reply.ts'
+import { UsualReply } from '../wire/reply.ts'
 import { acceptMessage } from './accept.ts'
 import type { Command } from './command.ts'
 import { command, noArguments } from './command.ts'
 import { MessageReception } from './message-reception.ts'
 import { refuse } from './reject.ts'
+import { endTransaction } from './session-state.ts'
+
+const GO_AHEAD = new UsualReply(354, 'continue.  finished with "\\r\\n.\\r\\n"')
 
 export const data: Command = command({
   verb: 'DATA',
@@ -20,18 +23,18 @@ export const data: Command = command({
     if (transaction.recipients.length === 0) throw refuse(503, '5.5.1 DATA without RCPT TO')
     // RFC 3030 §2: the transaction is over
     if (transaction.reception !== undefined) {
-      session.takeBack = () => session.resetTransaction()
+      session.takeBack = endTransaction
       throw refuse(503, '5.5.1 DATA after BDAT')
     }
   },
   async proceed(session) {
     const { transaction, io } = session
     if (transaction === undefined) throw refuse(503, '5.5.1 DATA without MAIL FROM')
-    io.send(formatReply({ code: 354, text: 'continue.  finished with "\\r\\n.\\r\\n"' }))
+    io.send(GO_AHEAD.lines)
     const stalled = io.flush()
     if (stalled !== undefined) await stalled
     // Whatever happens from here on, the transaction is used up (RFC 5321 §4.1.1.4).
-    session.takeBack = () => session.resetTransaction()
+    session.takeBack = endTransaction
     const reception = new MessageReception(session, transaction)
     try {
       await reception.receive()

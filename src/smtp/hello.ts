@@ -26,10 +26,8 @@ function hello(kind: Hello['kind']): Command {
     },
     check: () => undefined,
     phase: 'ehlo',
-    facts(session, { domain }, line) {
-      setKeys(session, line, domain)
-      return { session: session.facts, line }
-    },
+    note: (session, { domain }, line) => setKeys(session, line, domain),
+    facts: (session, _greeting, line) => ({ session: session.facts, line }),
     undo: (session) => setKeys(session, session.hello?.line, session.hello?.domain),
     proceed(session, greeting, answer) {
       notDiscardable(answer)

@@ -7,10 +7,11 @@ import type { DsnRequest, Mailbox } from '../mail/envelope.ts'
 import type { Parameters } from '../wire/command.ts'
 import { parseMailCommand } from '../wire/command.ts'
 import { parseEnvid, parseRet } from '../wire/dsn.ts'
+import { UsualReply } from '../wire/reply.ts'
 import { offeredMechanisms } from './auth/offer.ts'
 import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
-import { command, replyOf } from './command.ts'
+import { command, wishedBy } from './command.ts'
 import { followMessagePathway } from './consult.ts'
 import { checkSender } from './origin.ts'
 import { badValue, checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
@@ -22,6 +23,7 @@ import { refuseIfSuperseded } from './simple.ts'
 interface MailFrom {
   readonly sender: Mailbox | undefined
   readonly parameters: Parameters
+  readonly asked: MailParameters
 }
 
 interface MailParameters {
@@ -31,7 +33,11 @@ interface MailParameters {
   readonly dsn: Pick<DsnRequest, 'ret' | 'envid'>
 }
 
-export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>({
+const ACCEPTED = new UsualReply(250, '2.1.0 MAIL FROM accepted')
+/** of a command without parameters */
+const NOTHING_ASKED: MailParameters = { size: 0, bodyType: '7BIT', smtpUtf8: false, dsn: {} }
+
+export const mailFrom: Command = command<MailFrom, 'mailfrom'>({
   verb: 'MAIL',
   needsHello: true,
   beforeTls: false,
@@ -44,11 +50,11 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
     })
     if (parsed.kind === 'problem') throw problemWith('MAIL FROM', parsed)
     const sender = parsed.sender === undefined ? undefined : qualify(parsed.sender, lent)
-    return { sender, parameters: parsed.parameters, ...readParameters(session, parsed.parameters) }
+    return { sender, parameters: parsed.parameters, asked: readParameters(session, parsed.parameters) }
   },
   check,
   phase: 'mailfrom',
-  facts(session, { sender, parameters }, line) {
+  note(session, { sender }, line) {
     const { context } = session
     context.clearMessage()
     context.connection.delete('message_rcpt_count')
@@ -56,11 +62,11 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
     context.set('message', 'mailfrom_localpart', sender?.local ?? '')
     context.set('message', 'mailfrom_domain', sender?.domain ?? '')
     context.set('connection', 'connection_message_count', String(session.receptions + 1))
-    return { session: session.facts, line, sender, parameters }
   },
   inform: (session, { sender }) => checkSender(session, sender),
+  facts: (session, { sender, parameters }, line) => ({ session: session.facts, line, sender, parameters }),
   undo: (session) => session.resetTransaction(),
-  proceed(session, { sender, bodyType, smtpUtf8, dsn }, answer) {
+  proceed(session, { sender, asked: { bodyType, smtpUtf8, dsn } }, answer) {
     if (answer.kind === 'discard') {
       tellRejection(session, { code: codeOf(answer.text), text: answer.text, module: answer.module })
     }
@@ -76,11 +82,11 @@ export const mailFrom: Command = command<MailFrom & MailParameters, 'mailfrom'>(
     })
     if (bodyType === '8BITMIME') session.context.set('message', '#8bitmime', 'true')
     followMessagePathway(session)
-    return replyOf(answer, 250, '2.1.0 MAIL FROM accepted')
+    return wishedBy(answer) ?? ACCEPTED
   },
 })
 
-function check(session: Session, { sender, size }: MailFrom & MailParameters): void {
+function check(session: Session, { sender, asked: { size } }: MailFrom): void {
   const { options } = session.scope
   if (session.transaction !== undefined) throw refuse(501, '5.5.1 MAIL FROM already established')
   refuseIfSuperseded(session)
@@ -102,6 +108,7 @@ function check(session: Session, { sender, size }: MailFrom & MailParameters): v
 }
 
 function readParameters(session: Session, parameters: Parameters): MailParameters {
+  if (parameters.size === 0) return NOTHING_ASKED
   let size = 0
   let bodyType: MailParameters['bodyType'] = '7BIT'
   let smtpUtf8 = false

@@ -12,10 +12,11 @@ import { decideRelay } from '../policy/relay.ts'
 import type { Parameters } from '../wire/command.ts'
 import { parseRcptCommand } from '../wire/command.ts'
 import { parseNotify, parseOrcpt } from '../wire/dsn.ts'
+import { UsualReply } from '../wire/reply.ts'
 import { bouncePatternOf } from './bounces.ts'
 import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
-import { command, replyOf } from './command.ts'
+import { command, wishedBy } from './command.ts'
 import { codeOf } from './mail-from.ts'
 import { badValue, checkLiteral, pathOptions, problemWith, qualify, unknownParameter } from './parameters.ts'
 import { recipientLimit } from './recipient-list.ts'
@@ -29,6 +30,10 @@ interface RcptTo {
 }
 
 type RcptDsn = Pick<DsnRequest, 'notify' | 'originalRecipient'>
+
+const ACCEPTED = new UsualReply(250, '2.1.5 RCPT TO accepted.')
+/** nothing was asked about delivery reports */
+const NO_DSN: RcptDsn = {}
 
 export const rcptTo: Command = command<RcptTo, 'rcptto'>({
   verb: 'RCPT',
@@ -54,11 +59,15 @@ export const rcptTo: Command = command<RcptTo, 'rcptto'>({
     checkBlackhole(session, recipient)
   },
   phase: 'rcptto',
-  facts(session, { recipient, transaction }, line) {
+  note(session, { recipient }, line) {
     setRecipientKeys(session.context.message, recipient, line)
     setCounts(session, 1)
-    return { session: session.facts, message: factsOf(session, transaction, recipient), line }
   },
+  facts: (session, { recipient, transaction }, line) => ({
+    session: session.facts,
+    message: factsOf(session, transaction, recipient),
+    line,
+  }),
   undo: (session) => setCounts(session, 0),
   proceed(session, { recipient, transaction, dsn }, answer) {
     if (answer.kind === 'discard') {
@@ -68,12 +77,12 @@ export const rcptTo: Command = command<RcptTo, 'rcptto'>({
     const line = session.context.get('message', 'rcptto_string')
     transaction.recipients.push({ mailbox: recipient, line, dsn })
     session.recipients += 1
-    return replyOf(answer, 250, '2.1.5 RCPT TO accepted.')
+    return wishedBy(answer) ?? ACCEPTED
   },
 })
 
 function readDsn(session: Session, { smtpUtf8 }: Transaction, parameters: Parameters): RcptDsn {
-  let dsn: RcptDsn = {}
+  let dsn = NO_DSN
   for (const [keyword, value] of parameters) {
     if (!listed(session, 'DSN') || (keyword !== 'NOTIFY' && keyword !== 'ORCPT')) {
       throw unknownParameter(keyword)

@@ -6,39 +6,55 @@ import { refuse } from './reject.ts'
 import type { Session } from './session-state.ts'
 
 /**
- * Replies that wait go out before the session waits for more. Idle_Time is the time for a whole line: a client that
- * sends it octet by octet gains nothing.
+ * The next line, where it is there. Replies that wait go out before the session waits for more. Idle_Time is the time for
+ * a whole line: a client that sends it octet by octet gains nothing.
+ * @returns undefined while the client has to send more, until `session.lineDue`; a promise while it has to take its
+ *   replies first
  * @throws ClientGoneError when the client has left
  * @throws Refusal 421 after Idle_Time, or when the server drains and no transaction is open. Neither is a rejection
  *   of anything the client asked for, so neither is told as one (as in Momentum).
  */
-export async function readLine(session: Session): Promise<Line> {
+export function takeLine(session: Session): Line | Promise<undefined> | undefined {
   const { io, lines, services } = session
-  let deadline: number | undefined
   for (;;) {
     if (services.shuttingDown.aborted && session.transaction === undefined) {
       throw refuse(421, '4.4.5 Service unavailable', { fault: 'us', close: true, told: true })
     }
     const line = lines.next()
     if (line !== undefined) {
+      session.lineDue = 0
       if (line.kind === 'line') io.transcript?.client(line.text)
       return line
     }
-    await io.flush()
-    const idle = session.scope.options.idle_time
-    deadline ??= idle > 0 ? performance.now() + idle * 1000 : Number.POSITIVE_INFINITY
-    const left = deadline - performance.now()
-    const received = await io.read(Number.isFinite(left) ? Math.max(0, left) : undefined)
-    switch (received.kind) {
-      case 'chunk':
-        lines.push(received.chunk)
-        break
-      case 'end':
-        throw new ClientGoneError()
-      case 'timeout':
-        throw refuse(421, '4.4.2 idle for too long, closing connection', { close: true, told: true })
-      case 'interrupted':
-        break
+    const stalled = io.flush()
+    if (stalled !== undefined) return stalled
+    const received = io.take()
+    if (received === undefined) {
+      keepTime(session)
+      return undefined
     }
+    if (received.kind === 'end') throw new ClientGoneError()
+    lines.push(received.chunk)
+  }
+}
+
+/** The same for who has nothing else to do than to wait. */
+export async function readLine(session: Session): Promise<Line> {
+  for (;;) {
+    const line = takeLine(session)
+    if (line === undefined) await session.io.more(session.lineDue)
+    else if (line instanceof Promise) await line
+    else return line
+  }
+}
+
+/** The time runs from when there is nothing to do but to wait. @throws Refusal 421 when it is over */
+function keepTime(session: Session): void {
+  const now = performance.now()
+  if (session.lineDue === 0) {
+    const idle = session.scope.options.idle_time
+    session.lineDue = idle > 0 ? now + idle * 1000 : Number.POSITIVE_INFINITY
+  } else if (now >= session.lineDue) {
+    throw refuse(421, '4.4.2 idle for too long, closing connection', { close: true, told: true })
   }
 }

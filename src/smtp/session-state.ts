@@ -107,7 +107,9 @@ export class Session {
   recipients = 0
   transaction: Transaction | undefined
   /** of the message under way */
-  origin: Origin = {}
+  origin: Origin = UNKNOWN_ORIGIN
+  /** by when the line that is awaited has to be there, by performance.now(); 0 while nobody waits for one */
+  lineDue = 0
   /** keys of the connection that a trusted proxy set (XSETCONTEXT) */
   readonly toldKeys = new Map<string, string>()
   /** no further command is read */
@@ -115,7 +117,7 @@ export class Session {
   /** the client said QUIT */
   quit = false
   /** undoes what the command under way has set, should it be refused; run after the refusal was told */
-  takeBack: (() => void) | undefined
+  takeBack: ((session: Session) => void) | undefined
 
   #scope: InboundScope
   /** the scope under which the certificate was judged */
@@ -262,7 +264,7 @@ export class Session {
   resetTransaction(): void {
     void this.transaction?.reception?.drop()
     this.transaction = undefined
-    this.origin = {}
+    this.origin = UNKNOWN_ORIGIN
     this.context.clearMessage()
     this.context.connection.delete('message_rcpt_count')
   }
@@ -320,6 +322,11 @@ export class Session {
   }
 }
 
+/** What is left to do about a transaction that a refusal ends. */
+export function endTransaction(session: Session): void {
+  session.resetTransaction()
+}
+
 /** Keys of the connection that are of no client, or of the greeting that still holds. */
 function staysWithConnection(key: string, hello: Hello | undefined): boolean {
   if (hello !== undefined && HELLO_KEYS.includes(key)) return true
@@ -328,6 +335,7 @@ function staysWithConnection(key: string, hello: Hello | undefined): boolean {
 
 const HELLO_KEYS = ['ehlo_string', 'ehlo_domain']
 const COUNTS = ['connection_message_count', 'connection_rcpt_count']
+const UNKNOWN_ORIGIN: Origin = {}
 const ANONYMOUS: AnonymousPeer = { kind: 'anonymous' }
 
 /** A pathway's name as the context holds it: a byte string. */

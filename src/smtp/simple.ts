@@ -1,11 +1,14 @@
 /** NOOP, RSET, VRFY, HELP and QUIT: RFC 5321 §4.1.1.5 to §4.1.1.10. */
 
 import { isNonAscii, isUtf8Text } from '../mail/utf8.ts'
+import { UsualReply } from '../wire/reply.ts'
 import { listed } from './capabilities.ts'
 import type { Command } from './command.ts'
 import { command, noArguments } from './command.ts'
 import { refuse } from './reject.ts'
 import type { Session } from './session-state.ts'
+
+const OK = new UsualReply(250, '2.0.0 OK')
 
 export const noop: Command = command({
   verb: 'NOOP',
@@ -13,7 +16,7 @@ export const noop: Command = command({
   beforeTls: true,
   parse: () => undefined,
   check: () => undefined,
-  proceed: () => ({ code: 250, text: '2.0.0 OK' }),
+  proceed: () => OK,
 })
 
 export const rset: Command = command({
@@ -24,7 +27,7 @@ export const rset: Command = command({
   check: refuseIfSuperseded,
   proceed(session) {
     session.resetTransaction()
-    return { code: 250, text: '2.0.0 OK' }
+    return OK
   },
 })
 

@@ -101,11 +101,11 @@ function splitPath(
   const path = text.slice(1, end)
   const rest = text.slice(end + 1)
   const parameters = parseParameters(tolerant ? trimEnd(rest) : rest, options.utf8 !== undefined)
-  const declared = parameters instanceof Map && parameters.has('SMTPUTF8')
+  const declared = !('kind' in parameters) && parameters.has('SMTPUTF8')
   const utf8 = options.utf8 === 'always' || (options.utf8 === 'declared' && declared)
   // of two problems, the address's is the one to name
   if (!utf8 && !isAscii(path)) return { kind: 'problem', problem: 'non-ascii' }
-  if (!(parameters instanceof Map)) return parameters
+  if ('kind' in parameters) return parameters
   return { path: tolerant ? trimEnd(path.replace(/^[ \t]+/, '')) : path, parameters, utf8 }
 }
 
@@ -144,15 +144,16 @@ function withoutRoute(path: string, utf8: boolean): string | undefined {
   return valid ? path.slice(colon + 1) : undefined
 }
 
+const NO_PARAMETERS: Parameters = new Map()
 const PARAMETER = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?$/
 /** RFC 6531 §3.3 */
 const UTF8_PARAMETER = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?$/
 
 /** RFC 5321 §4.1.2: keyword and value; a keyword that comes twice is refused. */
-function parseParameters(text: string, utf8: boolean): Map<string, string | undefined> | SyntaxProblem {
-  const parameters = new Map<string, string | undefined>()
-  if (text === '') return parameters
+function parseParameters(text: string, utf8: boolean): Parameters | SyntaxProblem {
+  if (text === '') return NO_PARAMETERS
   if (!text.startsWith(' ')) return SYNTAX
+  const parameters = new Map<string, string | undefined>()
   for (const parameter of text.replace(/^ +/, '').split(/ +/)) {
     const [, keyword, value] = (utf8 ? UTF8_PARAMETER : PARAMETER).exec(parameter) ?? []
     if (keyword === undefined) {

@@ -51,11 +51,14 @@ export class LineReader {
 
   /** Adds octets. The chunk is kept, not copied, where nothing was left over before it. */
   push(chunk: Buffer): void {
+    // none of a chunk would still keep all of its memory: the rest behind a message is mostly that
+    if (chunk.length === 0) return
     this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk])
   }
 
   /** The next line or finding; undefined when more octets are needed. */
   next(): Line | undefined {
+    if (this.#buffer.length === 0) return undefined
     if (this.#skipping && !this.#skipLine()) return undefined
     const usual = this.#usualLine()
     if (usual !== undefined) return usual

@@ -28,12 +28,28 @@ export class ReplyError extends Error {
   }
 }
 
+/** A reply that is said often: its lines are put together once. */
+export class UsualReply implements Reply {
+  readonly code: number
+  readonly text: string
+  /** as `formatReply` makes them */
+  readonly lines: string
+
+  /** @throws RangeError */
+  constructor(code: number, text: string) {
+    this.lines = formatReply({ code, text })
+    this.code = code
+    this.text = text
+  }
+}
+
 /**
  * The lines of a reply, each with its CRLF. "\n" in the text starts a new line; other control characters become blanks,
  * octets beyond ASCII `?`. An enhanced status code on the first line is repeated on the others (RFC 2034 §4).
  * @throws RangeError for a code outside 200–599
  */
 export function formatReply(reply: Reply): string {
+  if (reply instanceof UsualReply) return reply.lines
   if (!Number.isInteger(reply.code) || reply.code < 200 || reply.code > 599) {
     throw new RangeError(`not a reply code: ${reply.code}`)
   }
