@@ -20,15 +20,15 @@ export interface Transaction {
 /** What group commit works on. */
 export interface CommitTarget {
   apply(writes: readonly Write[]): Promise<void>
-  prepare(need: Need): Promise<void>
+  /** A promise only where the batch has to wait for room. @throws SpoolFullError */
+  prepare(need: Need): Promise<void> | undefined
   settled(): void
   pageUse(): PageUse
   /** A batch has not ended for a minute: the storage hangs. Told once per batch. */
   stalled(): void
 }
 
-interface Waiting {
-  readonly transaction: Transaction
+interface Waiting extends Transaction {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -49,9 +49,9 @@ export class GroupCommit {
   }
 
   /** Resolves when the transaction is durable. @throws SpoolFullError, or what the storage reported */
-  submit(transaction: Transaction): Promise<void> {
+  submit({ writes, newMail }: Transaction): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ transaction, resolve, reject })
+      this.#waiting.push({ writes, newMail, resolve, reject })
       this.#running ??= this.#run()
     })
   }
@@ -81,8 +81,8 @@ export class GroupCommit {
   #next(): Waiting[] {
     let octets = 0
     let count = 0
-    for (const { transaction } of this.#waiting) {
-      for (const { value } of transaction.writes) octets += NODE_OCTETS + (value?.length ?? 0)
+    for (const { writes } of this.#waiting) {
+      for (const { value } of writes) octets += NODE_OCTETS + (value?.length ?? 0)
       if (count > 0 && octets > MAX_BATCH_OCTETS) break
       count += 1
     }
@@ -92,18 +92,18 @@ export class GroupCommit {
   /** Settles the batch, unless there is no room and it can be divided: then the answer is false. */
   async #commit(batch: readonly Waiting[]): Promise<boolean> {
     const divisible = batch.length > 1
-    const transactions = batch.map((waiting) => waiting.transaction)
     const use = this.#target.pageUse()
     const need = {
-      pages: pagesFor(measure(transactions, use), use),
-      newMail: transactions.some((transaction) => transaction.newMail),
+      pages: pagesFor(measure(batch, use), use),
+      newMail: batch.some(({ newMail }) => newMail),
       divisible,
     }
     const alarm = setTimeout(() => this.#target.stalled(), STALL_MS)
     try {
-      await this.#target.prepare(need)
+      const room = this.#target.prepare(need)
+      if (room !== undefined) await room
       try {
-        await this.#target.apply(transactions.flatMap((transaction) => transaction.writes))
+        await this.#target.apply(divisible ? batch.flatMap(({ writes }) => writes) : (batch[0]?.writes ?? []))
       } finally {
         this.#target.settled()
       }

@@ -11,16 +11,16 @@ import type { FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { EventSink, Panic } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
-import { firstAlike } from './alike.ts'
 import { BodyFiles } from './body-files.ts'
 import { dataFile } from './data-file.ts'
 import { directoryMode, makeDirectory, syncDirectory } from './directories.ts'
 import type { CommitTarget } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
 import { SpoolLock } from './lock.ts'
+import { place } from './placing.ts'
 import type { ReceivedBody, ReceptionHost } from './reception.ts'
 import { MemoryBudget, Reception } from './reception.ts'
-import { decodeRecord, encodeRecord, freshState, withState } from './record.ts'
+import { decodeRecord, encodeRecord, withState } from './record.ts'
 import type { Entry } from './recover.ts'
 import { recover } from './recover.ts'
 import { orFull, Space } from './space.ts'
@@ -59,9 +59,6 @@ export interface SpoolOptions {
 
 /** Large_Message_Threshold where nobody gives one */
 const LARGE_BODY = 256 * 1024
-
-/** Where a body is kept. */
-type BodyPlace = Pick<Entry, 'bodyKey' | 'bodySize' | 'inFile'>
 
 interface Parts {
   readonly options: SpoolOptions
@@ -127,7 +124,7 @@ function commitTarget(options: SpoolOptions, store: Store, space: Space): Commit
         throw error
       }
     },
-    prepare: async (need) => await space.prepare(need),
+    prepare: (need) => space.prepare(need),
     settled: () => space.settled(),
     pageUse: () => space.use,
     stalled: () => critical('the storage has not finished a write for a minute; mail is waiting'),
@@ -253,73 +250,64 @@ class LmdbSpool implements Spool {
       newKey: () => this.#newKey(),
       createFile: async (key) => await orFull(async () => await files.create(key)),
       discardFile: async (key, handle) => await this.#discard(key, handle),
-      keep: async (body, messages) => await this.#keep(body, messages),
+      keep: (body, messages) => this.#keep(body, messages),
     }
   }
 
-  async #keep(body: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
+  /** Where no body goes to a file nothing is waited for before the batch. */
+  async #keep(received: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
+    let files: Map<Uint8Array, number> | undefined
     try {
-      this.#refuseWhenClosed()
-      const ids = new Set(messages.map(({ envelope }) => envelope.id))
-      if (ids.size < messages.length) throw new Error('two messages of one commit have the same id')
-      for (const id of ids) if (this.#entries.has(id)) throw new Error(`the message id ${id} is taken`)
-      if (messages.length === 0) throw new RangeError('there is no message to commit')
-      if (body.kind === 'file' && messages.some((message) => message.body === undefined))
-        await orFull(async () => await this.#parts.files.finish(body.key, body.handle))
-      else if (body.kind === 'file') await this.#discard(body.key, body.handle)
-      await this.#write(body, messages)
-    } catch (error) {
-      if (body.kind === 'file') await this.#discard(body.key, body.handle)
-      throw error
-    }
-  }
-
-  async #write(received: ReceivedBody, messages: readonly NewMessage[]): Promise<void> {
-    const places = new Map<Uint8Array | undefined, BodyPlace>()
-    const writes: Write[] = []
-    try {
+      this.#checkNew(messages)
+      if (received.kind === 'file') await this.#finish(received, messages)
       for (const { body: own } of messages) {
-        if (!places.has(own)) places.set(own, await this.#placeBody(own, received, writes))
+        if (own === undefined || own.length <= this.#host.largeBody || files?.has(own)) continue
+        files ??= new Map()
+        files.set(own, await this.#writeFile(own))
       }
-      const alike = firstAlike(messages)
-      const keys = messages.map(() => this.#newKey())
-      const kept = messages.map(({ envelope, header, body: own }, index) => {
-        const key = keys[index] ?? 0
-        const alikeBack = key - (keys[alike[index] ?? index] ?? key)
-        const place = places.get(own)
-        if (place === undefined) throw new Error('a body has no place')
-        const entry: Entry = { key, ...place, headerSize: header.length, alikeBack }
-        writes.push({ table: 'messages', key, value: encodeRecord(envelope, entry, freshState) })
-        writes.push({ table: 'headers', key, value: header })
-        return { id: envelope.id, entry }
-      })
+      const { writes, entries } = place(messages, { received, files, newKey: () => this.#newKey() })
       await this.#commits.submit({ writes, newMail: true })
-      for (const { id, entry } of kept) this.#entries.set(id, entry)
-      for (const [key, count] of sharedBodies(kept.map(({ entry }) => entry))) this.#sharers.set(key, count)
+      this.#remember(messages, entries)
     } catch (error) {
-      for (const [own, { bodyKey, inFile }] of places) {
-        if (own !== undefined && inFile) await this.#unlink(bodyKey)
-      }
+      if (files !== undefined) for (const key of files.values()) await this.#unlink(key)
+      if (received.kind === 'file') await this.#discard(received.key, received.handle)
       throw error
     }
   }
 
-  /** Where a body goes: in the batch, or in a file that is on the disk when this settles. @throws SpoolFullError */
-  async #placeBody(own: Uint8Array | undefined, received: ReceivedBody, writes: Write[]): Promise<BodyPlace> {
-    if (own === undefined && received.kind === 'file')
-      return { bodyKey: received.key, bodySize: received.size, inFile: true }
-    const bytes = own ?? (received.kind === 'memory' ? received.bytes : new Uint8Array())
-    const bodyKey = this.#newKey()
-    if (bytes.length > this.#host.largeBody) {
-      await this.#writeFile(bodyKey, bytes)
-      return { bodyKey, bodySize: bytes.length, inFile: true }
+  #checkNew(messages: readonly NewMessage[]): void {
+    this.#refuseWhenClosed()
+    if (messages.length === 0) throw new RangeError('there is no message to commit')
+    if (messages.length > 1 && new Set(messages.map(({ envelope }) => envelope.id)).size < messages.length)
+      throw new Error('two messages of one commit have the same id')
+    for (const { envelope } of messages) {
+      if (this.#entries.has(envelope.id)) throw new Error(`the message id ${envelope.id} is taken`)
     }
-    if (bytes.length > 0) writes.push({ table: 'bodies', key: bodyKey, value: bytes })
-    return { bodyKey, bodySize: bytes.length, inFile: false }
   }
 
-  async #writeFile(key: number, bytes: Uint8Array): Promise<void> {
+  /** The file of a received body is on the disk when this settles, or gone when nobody has that body. */
+  async #finish(
+    { key, handle }: Extract<ReceivedBody, { kind: 'file' }>,
+    messages: readonly NewMessage[],
+  ): Promise<void> {
+    if (messages.some(({ body }) => body === undefined))
+      await orFull(async () => await this.#parts.files.finish(key, handle))
+    else await this.#discard(key, handle)
+  }
+
+  #remember(messages: readonly NewMessage[], entries: readonly Entry[]): void {
+    for (const [index, entry] of entries.entries()) {
+      const message = messages[index]
+      if (message !== undefined) this.#entries.set(message.envelope.id, entry)
+    }
+    if (entries.length === 1) return
+    for (const [key, count] of sharedBodies(entries)) this.#sharers.set(key, count)
+  }
+
+  /** Writes a body to a file of its own, which is on the disk when this settles. @returns its key. @throws SpoolFullError */
+  async #writeFile(bytes: Uint8Array): Promise<number> {
     const { files } = this.#parts
+    const key = this.#newKey()
     this.#space.takeForFile(bytes.length)
     const handle = await orFull(async () => await files.create(key))
     try {
@@ -331,6 +319,7 @@ class LmdbSpool implements Spool {
       await this.#discard(key, handle)
       throw error
     }
+    return key
   }
 
   async *#body(entry: Entry): AsyncGenerator<Uint8Array> {

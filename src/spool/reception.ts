@@ -145,14 +145,9 @@ export class Reception implements ReceptionWriter {
       throw new Error('this reception cannot be committed')
     this.#state = 'done'
     try {
-      await this.#file?.writer.flush()
-    } catch (error) {
-      await this.#release()
-      throw error
-    }
-    const file = this.#file
-    this.#file = undefined
-    try {
+      const file = this.#file
+      if (file !== undefined) await file.writer.flush()
+      this.#file = undefined
       await this.#host.keep(
         file === undefined
           ? { kind: 'memory', bytes: joined(this.#chunks, this.#size) }
@@ -160,7 +155,8 @@ export class Reception implements ReceptionWriter {
         messages,
       )
     } finally {
-      await this.#release()
+      const released = this.#release()
+      if (released !== undefined) await released
     }
   }
 
@@ -226,16 +222,26 @@ export class Reception implements ReceptionWriter {
     }
   }
 
-  /** Gives back memory, and the file unless the host has it. */
-  async #release(): Promise<void> {
+  /** Gives back memory, and the file unless the host has it. A promise only where there is a file. */
+  #release(): Promise<void> | undefined {
     this.#drop()
     const file = this.#file
     this.#file = undefined
+    if (file !== undefined) return this.#discard(file)
+    this.#giveBack()
+    return undefined
+  }
+
+  async #discard({ key, handle, writer }: BodyFile): Promise<void> {
     // its buffers are in use until then
-    if (file !== undefined) await file.writer.idle()
+    await writer.idle()
+    this.#giveBack()
+    await this.#host.discardFile(key, handle)
+  }
+
+  #giveBack(): void {
     this.#host.budget.give(this.#reserved)
     this.#reserved = 0
-    if (file !== undefined) await this.#host.discardFile(file.key, file.handle)
   }
 
   #drop(): void {

@@ -61,7 +61,8 @@ export function encodeRecord(envelope: Envelope, place: ContentPlace, state: Del
   if (idLength > 0xffff) throw new RangeError('the message id is too long')
   const jsonLength = Buffer.byteLength(json)
   const end = FIXED + idLength + jsonLength
-  const bytes = Buffer.alloc(end + Buffer.byteLength(state.lastText))
+  // every octet of it is written below; small ones share memory
+  const bytes = Buffer.allocUnsafe(end + Buffer.byteLength(state.lastText))
   bytes[0] = FORMAT
   bytes[1] = place.inFile ? IN_FILE : 0
   bytes.writeDoubleLE(place.bodyKey, 6)
@@ -71,8 +72,9 @@ export function encodeRecord(envelope: Envelope, place: ContentPlace, state: Del
   bytes.writeUInt16LE(idLength, 42)
   bytes.writeUInt32LE(jsonLength, 44)
   bytes.write(envelope.id, FIXED)
-  bytes.write(json, FIXED + idLength)
-  bytes.write(state.lastText, end)
+  // as many octets as characters: it is ASCII, which is copied as it is
+  bytes.write(json, FIXED + idLength, jsonLength === json.length ? 'latin1' : 'utf8')
+  if (state.lastText !== '') bytes.write(state.lastText, end)
   return stamp(bytes, state)
 }
 
@@ -137,6 +139,10 @@ function readNotices(flags: number): Pick<DeliveryState, 'success' | 'delayNotic
   return { ...(success === undefined ? {} : { success }), ...(delayNotices === 0 ? {} : { delayNotices }) }
 }
 
+/** Of a record whose format is ours. */
 function checksum(record: Buffer): number {
-  return crc32(record.subarray(AFTER_CRC), crc32(record.subarray(0, 2)))
+  return crc32(record.subarray(AFTER_CRC), CRC_OF_HEAD[record.readUInt8(1)])
 }
+
+/** CRC of the two octets before the CRC, by flags */
+const CRC_OF_HEAD = Array.from({ length: 256 }, (_, flags) => crc32(Uint8Array.of(FORMAT, flags)))

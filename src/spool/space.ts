@@ -114,16 +114,19 @@ export class Space {
     this.#sampledAt = Number.NEGATIVE_INFINITY
   }
 
-  /** Sees to it that a batch cannot meet a full disk. No batch may be under way. @throws SpoolFullError */
-  async prepare(need: Need): Promise<void> {
+  /**
+   * Sees to it that a batch cannot meet a full disk. No batch may be under way. A promise only where something is to be
+   * done for it. @throws SpoolFullError
+   */
+  prepare(need: Need): Promise<void> | undefined {
     // a look for each batch: what others can write between it and the batch's own writes must be less than the margin
     this.fileGone()
     // measured by an old count: since then a tree can have become one level deeper, and larger by what was written
     const pages = this.#uncounted === 0 ? need.pages : 2 * need.pages + this.#uncounted
     this.#batch = { pages, comfort: this.#comfortable(pages * this.#use.pageSize) }
-    if (this.#batch.comfort) return
+    if (this.#batch.comfort) return undefined
     if (this.#uncounted > 0) this.#count()
-    await this.#makeRoom({ ...need, pages })
+    return this.#makeRoom({ ...need, pages })
   }
 
   /** Whether the file system has what a batch may take and much more, so that nothing about the file matters. */
