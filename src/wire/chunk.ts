@@ -4,6 +4,7 @@
  */
 
 import type { DataViolation } from './data.ts'
+import { CR, DOT, LF, MAX_SCAN, OTHER, textScan } from './text-scan.ts'
 
 export interface BdatArguments {
   readonly octets: number
@@ -16,8 +17,13 @@ export function parseBdat(args: string): BdatArguments | undefined {
   return count === undefined ? undefined : { octets: Number(count), last: last !== undefined }
 }
 
+/** one for all: a chunk is looked at in one go */
+const scan = textScan()
+
 export class ChunkScanner {
   #violation: DataViolation | undefined
+  /** what stands before the next octet, as far as it matters */
+  #before = LF
   /** the last two octets; a message starts as if after a line end */
   #tail = '\r\n'
 
@@ -27,10 +33,10 @@ export class ChunkScanner {
   }
 
   push(chunk: Buffer): void {
-    if (chunk.length === 0) return
-    const text = chunk.toString('latin1')
-    this.#violation ??= this.#find(text)
-    this.#tail = (this.#tail + text.slice(-2)).slice(-2)
+    for (let at = 0; at < chunk.length && this.#violation === undefined; at += MAX_SCAN) {
+      this.#violation = this.#find(chunk.subarray(at, at + MAX_SCAN))
+    }
+    this.#tail = (this.#tail + chunk.toString('latin1', Math.max(0, chunk.length - 2))).slice(-2)
   }
 
   /** After the last chunk. @returns what the message lacks at its end: a line end, or nothing */
@@ -40,13 +46,17 @@ export class ChunkScanner {
     return '\r\n'
   }
 
-  #find(text: string): DataViolation | undefined {
-    const heldCr = this.#tail.endsWith('\r')
-    if (heldCr && !text.startsWith('\n')) return 'bare-cr'
-    // a CR at the end may still get its LF, and a LF at the start may belong to one
-    const [found] = /\0|\r(?!\n|$)|(?<!\r|^)\n/.exec(text) ?? (text.startsWith('\n') && !heldCr ? ['\n'] : [])
-    if (found === undefined) return undefined
-    if (text.startsWith('\n') && !heldCr) return 'bare-lf'
-    return found === '\0' ? 'nul' : found === '\r' ? 'bare-cr' : 'bare-lf'
+  #find(octets: Buffer): DataViolation | undefined {
+    scan.load(octets)
+    for (let at = 0; ; ) {
+      const found = scan.find(at, this.#before)
+      if (found > at) this.#before = octets[found - 1] ?? OTHER
+      const octet = octets[found]
+      if (octet === undefined) return undefined
+      if (this.#before === CR) return 'bare-cr'
+      if (octet !== DOT) return octet === LF ? 'bare-lf' : 'nul'
+      this.#before = octet
+      at = found + 1
+    }
   }
 }

@@ -27,15 +27,19 @@ export interface HeaderResult {
 }
 
 const NOTHING = Buffer.alloc(0)
+const END = Buffer.from('\r\n\r\n')
+const CR = 0x0d
 
 export class HeaderSplitter {
   readonly #maxHeader: number
   /** grown by doubling, so that a header sent octet by octet costs no more than its size */
   #buffer: Buffer = NOTHING
   #length = 0
-  /** the last octets before the next chunk; a message starts as if after a line end */
-  #tail = '\r\n'
+  /** how many octets of END came last; a message starts as if after a line end */
+  #matched = 2
   #state: 'header' | 'body' | 'too-large' = 'header'
+  /** of a header that is complete */
+  #text = ''
 
   /** @param maxHeader octets, the empty line included */
   constructor(maxHeader: number) {
@@ -56,31 +60,66 @@ export class HeaderSplitter {
   push(chunk: Buffer): Buffer {
     if (this.#state === 'body') return chunk
     if (this.#state === 'too-large') return NOTHING
-    const text = this.#tail + chunk.toString('latin1', 0, this.#maxHeader + 1)
-    const found = text.indexOf('\r\n\r\n')
-    const end = found < 0 ? chunk.length : found + 4 - this.#tail.length
+    const found = this.#findEnd(chunk)
+    const end = found ?? chunk.length
     if (this.#length + end > this.#maxHeader) {
       this.#state = 'too-large'
-      this.#buffer = NOTHING
-      this.#length = 0
+      this.#drop()
       return NOTHING
     }
-    this.#append(chunk.subarray(0, end))
-    if (found < 0) {
-      this.#tail = text.slice(-3)
+    if (found === undefined) {
+      this.#append(chunk)
       return NOTHING
     }
-    this.#state = 'body'
-    this.#length -= 2
-    return chunk.subarray(end)
+    this.#complete(chunk, found)
+    return chunk.subarray(found)
   }
 
   /** What the header came to: once it is complete, or at the end of the message. */
   header(): HeaderResult {
     if (this.#state === 'too-large') return { text: '', problem: 'too-large' }
+    if (this.#state === 'body') return { text: this.#text, problem: findProblem(this.#text) }
     const text = this.#buffer.toString('latin1', 0, this.#length)
-    const problem = findProblem(text) ?? (this.#state === 'header' ? 'not-terminated' : undefined)
-    return { text, problem }
+    return { text, problem: findProblem(text) ?? 'not-terminated' }
+  }
+
+  /** @returns the index behind the header's end */
+  #findEnd(chunk: Buffer): number | undefined {
+    // an end that began in an earlier chunk is over after so many octets
+    const border = Math.min(chunk.length, END.length - 1)
+    for (let i = 0; i < border; i++) {
+      this.#match(chunk[i])
+      if (this.#matched === END.length) return i + 1
+    }
+    if (chunk.length === border) return undefined
+    const found = chunk.indexOf(END)
+    if (found >= 0) return found + END.length
+    this.#matched = 0
+    for (let i = chunk.length - border; i < chunk.length; i++) this.#match(chunk[i])
+    return undefined
+  }
+
+  /** Counts one octet more. What matched so far and does not go on ends with nothing that END begins with, unless it is this CR. */
+  #match(octet: number | undefined): void {
+    if (octet === END[this.#matched]) this.#matched += 1
+    else this.#matched = octet === CR ? 1 : 0
+  }
+
+  /** A header that came in one piece is not copied first. */
+  #complete(chunk: Buffer, end: number): void {
+    this.#state = 'body'
+    if (this.#length === 0) {
+      this.#text = chunk.toString('latin1', 0, Math.max(0, end - 2))
+      return
+    }
+    this.#append(chunk.subarray(0, end))
+    this.#text = this.#buffer.toString('latin1', 0, this.#length - 2)
+    this.#drop()
+  }
+
+  #drop(): void {
+    this.#buffer = NOTHING
+    this.#length = 0
   }
 
   #append(octets: Buffer): void {
@@ -104,13 +143,23 @@ export const headerProblemReplies: Readonly<Record<HeaderProblem, Reply>> = {
   'not-terminated': { code: 550, text: '5.6.0 Header not terminated by CR LF (see RFC2822 section 2.2)' },
 }
 
+const LONE_NEWLINE = /\r(?!\n)|(?<!\r)\n/
+/** what a line begins with that is a field */
+const FIELD = /[!-9;-~]+[ \t]*:/y
+
 function findProblem(text: string): HeaderProblem | undefined {
-  const lines = text.split('\r\n')
-  if (lines.at(-1) === '') lines.pop()
-  if (lines.length === 0) return 'missing'
-  if (lines.some((line) => /[\r\n]/.test(line))) return 'lone-newline'
-  const valid = lines.every(
-    (line, index) => /^[!-9;-~]+[ \t]*:/.test(line) || (index > 0 && /^[ \t]/.test(line)),
-  )
-  return valid ? undefined : 'invalid'
+  if (text === '') return 'missing'
+  if (LONE_NEWLINE.test(text)) return 'lone-newline'
+  for (let line = 0; line < text.length; line = endOfLine(text, line)) {
+    FIELD.lastIndex = line
+    const continues = line > 0 && (text[line] === ' ' || text[line] === '\t')
+    if (!continues && !FIELD.test(text)) return 'invalid'
+  }
+  return undefined
+}
+
+/** @returns where the next line begins, or the end of the text */
+function endOfLine(text: string, line: number): number {
+  const end = text.indexOf('\r\n', line)
+  return end < 0 ? text.length : end + 2
 }

@@ -14,7 +14,6 @@ interface Decoded {
   readonly done: boolean
   readonly rest: string
   readonly violation: DataViolation | undefined
-  readonly longestLine: number
 }
 
 function decode(chunks: readonly Buffer[]): Decoded {
@@ -33,7 +32,6 @@ function decode(chunks: readonly Buffer[]): Decoded {
     done,
     rest: Buffer.concat(rest).toString('latin1'),
     violation: decoder.violation,
-    longestLine: decoder.longestLine,
   }
 }
 
@@ -50,7 +48,6 @@ function reference(whole: string): Decoded | undefined {
     done: true,
     rest: whole.slice(end + 3),
     violation: offence === undefined ? undefined : kinds[offence as keyof typeof kinds],
-    longestLine: Math.max(...message.split('\r\n').map((line) => line.length)),
   }
 }
 
