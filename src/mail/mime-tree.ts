@@ -113,7 +113,9 @@ export class MimeNode {
       const { text = '', part } = this.#source ?? {}
       return text.slice(part?.start, part?.end)
     }
-    const { lead, gaps, tail, boundary } = frame
+    const { gaps, tail, boundary } = frame
+    // where the message was cut, its last boundary line may have half an end
+    const lead = this.#reshaped && frame.lead.endsWith('\r') ? `${frame.lead}\n` : frame.lead
     const between = this.#children
       .slice(1)
       .map((_, index) => (this.#reshaped ? `\r\n--${boundary}\r\n` : (gaps[index] ?? '')))
@@ -235,5 +237,8 @@ export class MimeNode {
 /** A part between two boundary lines, each on a line of its own: where an empty part stood they may lack its ends. */
 function fitted(raw: string, before: string, behind: string): string {
   if (raw === '') return ''
-  return `${before.endsWith('\n') ? '' : '\r\n'}${raw}${behind === '' || /^\r?\n/.test(behind) ? '' : '\r\n'}`
+  const ended = before.endsWith('\n') ? '' : before.endsWith('\r') ? '\n' : '\r\n'
+  // a CR that ends the content is no part of the line end behind it
+  const end = behind === '' || /^\r?\n/.test(behind) ? '' : '\r\n'
+  return `${ended}${raw}${raw.endsWith('\r') && behind.startsWith('\n') ? '\r' : end}`
 }
