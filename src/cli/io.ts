@@ -34,6 +34,19 @@ export function writeSlowly(stream: Writable, text: string): Promise<unknown> | 
   return stream.write(text) ? undefined : once(stream, 'drain')
 }
 
+/** characters; what becomes of them on a terminal may be eight times as much */
+const PIECE = 65_536
+
+/** A text that somebody else made and that may be very long, in parts, none of which ends within a character. */
+export function* pieces(text: string): Iterable<string> {
+  for (let from = 0, to = 0; from < text.length; from = to) {
+    to = from + PIECE
+    const code = text.charCodeAt(to - 1)
+    if (code >= 0xd800 && code < 0xdc00) to -= 1
+    yield text.slice(from, to)
+  }
+}
+
 /** Prints diagnostics on stderr, each with the line it speaks of. */
 export function say(io: Io, diagnostics: readonly Diagnostic[]): void {
   if (diagnostics.length > 0) io.stderr.write(renderDiagnostics(diagnostics, readText))

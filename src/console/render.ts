@@ -20,27 +20,37 @@ export function renderJson(answer: Answer): string {
 
 /** JSON that is safe to show on a terminal. */
 export function toJson(data: unknown): string {
-  return (JSON.stringify(data) ?? 'null').replace(UNSEEN, (found) =>
-    [...Array(found.length).keys()]
-      .map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`)
-      .join(''),
+  return escapedJson(JSON.stringify(data) ?? 'null')
+}
+
+/** A text that is JSON, or a part of one, made safe to show; what stands between its values on lines of their own is on one. */
+export function escapedJson(text: string): string {
+  return text.replace(UNSEEN, (found) =>
+    // none of them stands in a string
+    found === '\n' || found === '\r' || found === '\t'
+      ? ''
+      : [...Array(found.length).keys()]
+          .map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`)
+          .join(''),
   )
 }
 
 /** Text of several lines for a terminal: line feeds stay. */
 export function printableLines(text: string): string {
-  return text.split('\n').map(printable).join('\n')
+  return text.replace(UNSEEN, (found) => (found === '\n' ? found : written(found)))
 }
 
 /** Text for one line of a terminal. */
 export function printable(text: string): string {
-  return text.replace(UNSEEN, (found) => {
-    const code = found.codePointAt(0) ?? 0
-    if (found === '\n') return '\\n'
-    if (found === '\r') return '\\r'
-    if (found === '\t') return '\\t'
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
-  })
+  return text.replace(UNSEEN, written)
+}
+
+function written(unseen: string): string {
+  const code = unseen.codePointAt(0) ?? 0
+  if (unseen === '\n') return '\\n'
+  if (unseen === '\r') return '\\r'
+  if (unseen === '\t') return '\\t'
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
 }
 
 /**

@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { ConsoleConnection } from '../../src/cli/console/connection.ts'
 import { runConsole } from '../../src/cli/console/console.ts'
+import { isJson } from '../../src/cli/console/json-text.ts'
 import { commandsIn } from '../../src/cli/console/prompt.ts'
 import { FrameReader } from '../../src/console/protocol.ts'
 import { bin, type GateProcess, startGateProcess } from '../support/gate-process.ts'
@@ -217,6 +219,99 @@ describe('a server that means harm, or is broken, costs one line', () => {
     assert.deepEqual(commandsIn('[null,1,{"command":2},{"command":"\\u001bx"},{"command":"pid"}]'), [
       { command: 'pid', arguments: '' },
     ])
+  })
+
+  test('an answer takes little more memory than its length, whatever it would be made of', async (t) => {
+    const text = `[${'{},'.repeat(3_000_000)}{}]`
+    const server = await impostor(hello, [framed('ok', text)])
+    t.after(() => server.close())
+    // what that is made of takes four times as much
+    const few = { ...process.env, NODE_OPTIONS: '--max-old-space-size=48' }
+    const program = spawn(bin, ['console', '-c', fake, '--json', 'pid'], { env: few })
+    let length = 0
+    program.stdout.on('data', (chunk: Buffer) => (length += chunk.length))
+    assert.deepEqual(await once(program, 'close'), [0, null])
+    assert.equal(length, text.length + 1)
+  })
+
+  test('what is JSON is, and nothing else', () => {
+    const texts = [
+      [
+        '0',
+        '-1.5e+3',
+        '01',
+        '1.',
+        '.5',
+        '-',
+        '1e',
+        'tru',
+        'true',
+        'nul',
+        '""',
+        '"\\u12g4"',
+        '"\\1',
+        '"a\nb"',
+      ],
+      [
+        '[]',
+        '[',
+        ']',
+        '[1,]',
+        '[,1]',
+        '[1 2]',
+        '[1]]',
+        '{}',
+        '{"a":1}',
+        '{"a":}',
+        '{"a"}',
+        '{a:1}',
+        '{"a":1,}',
+      ],
+      [
+        '',
+        ' ',
+        ' [ ] ',
+        '[{"a":[{}, {"b" : null}]},\r\n\t2]',
+        '{"a":1]',
+        '[1}',
+        '1 1',
+        '"a""b"',
+        '[]{}',
+        '\u00a01',
+      ],
+    ].flat()
+    for (const text of texts) {
+      const json = (): boolean => JSON.parse(text) !== undefined
+      if (isJson(text)) assert.ok(json(), text)
+      else assert.throws(json, SyntaxError, text)
+    }
+    assert.ok(!isJson('['.repeat(1000) + ']'.repeat(1000)))
+  })
+
+  test('a gate that does not wait until a password is typed is talked to once more, and not for ever', async () => {
+    const gone: Promise<unknown>[] = []
+    const server = createServer((client) => {
+      gone.push(once(client, 'close'))
+      client.on('error', () => undefined)
+      client.write(asks('PLAIN'))
+      if (gone.length % 2 === 1) client.end()
+      else client.on('data', () => client.write(framed('ok', '')))
+    })
+    rmSync(fake, { force: true })
+    server.listen(fake)
+    await once(server, 'listening')
+    const endpoint = { kind: 'unix', path: fake, shown: fake, user: undefined } as const
+    const password = async (): Promise<string> => {
+      await gone[0]
+      return 'secret'
+    }
+    const credentials = { user: () => Promise.resolve('alice'), password }
+    const connection = await ConsoleConnection.open(endpoint, credentials)
+    assert.equal((await connection.ask('pid')).status, 'ok')
+    connection.close()
+    await assert.rejects(ConsoleConnection.open(endpoint, credentials, false), /closed the connection/)
+    assert.equal(gone.length, 3)
+    server.close()
   })
 
   test('what nobody reads is not taken, and who has read enough may leave', async (t) => {

@@ -52,9 +52,11 @@ export class ConsoleConnection {
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.on('error', (error: NodeJS.ErrnoException) => this.#end(explain(endpoint, error)))
-    socket.on('close', () =>
-      this.#end(new ConsoleUnreachable(`${endpoint.shown}: the gate closed the connection`)),
-    )
+    // it never closes one half alone
+    for (const end of ['end', 'close'])
+      socket.on(end, () =>
+        this.#end(new ConsoleUnreachable(`${endpoint.shown}: the gate closed the connection`)),
+      )
   }
 
   /**

@@ -5,12 +5,13 @@
 
 import { env, stdin } from 'node:process'
 import { createInterface } from 'node:readline'
-import { printableLines, toJson } from '../../console/render.ts'
+import { escapedJson, printableLines } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
 import { askOnce } from '../ask-password.ts'
-import { type Io, writeSlowly } from '../io.ts'
+import { type Io, pieces, writeSlowly } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
 import { consoleEndpoint, type EndpointOptions } from './endpoint.ts'
+import { isJson } from './json-text.ts'
 import { credentialsFrom } from './login.ts'
 import { runPrompt } from './prompt.ts'
 
@@ -74,15 +75,10 @@ async function runLine(connection: ConsoleConnection, line: string, json: boolea
   // the gate has escaped it; whoever else may sit on that socket has not
   const stream = ok || json ? stdout : stderr
   // what nobody answered has no JSON: a command without an effect
-  stream.write(json && text !== '' ? jsonLine(text) : printableLines(text))
-  return ok ? 0 : 1
-}
-
-/** An answer as one line of JSON that is safe to show. @throws ConsoleUnreachable where it is none */
-function jsonLine(text: string): string {
-  try {
-    return `${toJson(JSON.parse(text))}\n`
-  } catch {
+  if (json && text !== '' && !isJson(text))
     throw new ConsoleUnreachable('this is not the console of postern: its answer is no JSON')
-  }
+  for (const piece of pieces(text))
+    await writeSlowly(stream, json ? escapedJson(piece) : printableLines(piece))
+  if (json && text !== '') stream.write('\n')
+  return ok ? 0 : 1
 }

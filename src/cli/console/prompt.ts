@@ -7,8 +7,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface, type Interface } from 'node:readline/promises'
+import type { Writable } from 'node:stream'
 import { printable, printableLines } from '../../console/render.ts'
-import { type Io, writeSlowly } from '../io.ts'
+import { type Io, pieces, writeSlowly } from '../io.ts'
 import { ConsoleConnection, ConsoleUnreachable } from './connection.ts'
 import { History } from './history.ts'
 import type { Credentials } from './login.ts'
@@ -56,7 +57,8 @@ function wordsOf(usage: string): readonly string[] {
 export function commandsIn(help: string): readonly KnownCommand[] {
   let rows: unknown
   try {
-    rows = JSON.parse(help)
+    // what is longer is no help, and takes much memory
+    rows = JSON.parse(help.slice(0, MAX_HELP))
   } catch {
     return []
   }
@@ -69,6 +71,8 @@ export function commandsIn(help: string): readonly KnownCommand[] {
   })
 }
 
+/** characters; there are some thousand */
+const MAX_HELP = 256 * 1024
 /** more than there are */
 const MAX_COMMANDS = 2000
 /** characters */
@@ -81,6 +85,20 @@ const LOST =
 function isInTransaction(line: string, before: boolean): boolean {
   const word = /^config\s+(begin|commit|rollback)\b/i.exec(line)?.[1]?.toLowerCase()
   return word === undefined ? before : word === 'begin'
+}
+
+/** What whoever sits on that socket says, on a terminal. */
+async function writeOut(stream: Writable, text: string): Promise<void> {
+  for (const piece of pieces(text)) await writeSlowly(stream, printableLines(piece))
+}
+
+function hasMoreLines(text: string, lines: number): boolean {
+  let at = -1
+  for (let n = 0; n <= lines; n++) {
+    at = text.indexOf('\n', at + 1)
+    if (at < 0) return false
+  }
+  return true
 }
 
 class Terminal {
@@ -163,8 +181,8 @@ class Terminal {
       }
       const { status, text } = await this.#follow(line)
       if (status === 'ok') this.#inTransaction = isInTransaction(line, this.#inTransaction)
-      if (status === 'ok') await this.#show(printableLines(text))
-      else this.#io.stderr.write(printableLines(text))
+      if (status === 'ok') await this.#show(text)
+      else await writeOut(this.#io.stderr, text)
     } catch (error) {
       if (!(error instanceof ConsoleUnreachable)) throw error
       this.#io.stderr.write(`${printableLines(error.message)}\n`)
@@ -184,16 +202,18 @@ class Terminal {
   async #show(text: string): Promise<void> {
     const pager = process.env['PAGER']
     const rows = process.stdout.rows ?? 24
-    if (!this.#paging || pager === undefined || pager === '' || text.split('\n').length <= rows) {
-      this.#io.stdout.write(text)
+    if (!this.#paging || pager === undefined || pager === '' || !hasMoreLines(text, rows - 1)) {
+      await writeOut(this.#io.stdout, text)
       return
     }
     this.#lines.pause()
     const child = spawn(pager, { shell: true, stdio: ['pipe', 'inherit', 'inherit'] })
     // whoever leaves the pager early does not read the rest
     child.stdin.on('error', () => undefined)
-    child.stdin.end(text)
-    await once(child, 'close').catch(() => undefined)
+    const closed = once(child, 'close').catch(() => undefined)
+    await Promise.race([closed, writeOut(child.stdin, text).catch(() => undefined)])
+    child.stdin.end()
+    await closed
     this.#lines.resume()
   }
 }
