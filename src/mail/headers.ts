@@ -35,7 +35,9 @@ export class HeaderBlock {
   /** How many fields have this name (any case). */
   count(name: string): number {
     const key = name.toLowerCase()
-    return this.#fields.reduce((n, field) => (field.name === key ? n + 1 : n), 0)
+    let count = 0
+    for (const field of this.#fields) if (field.name === key) count++
+    return count
   }
 
   /** The unfolded values of all fields of this name, top first. */
@@ -50,8 +52,8 @@ export class HeaderBlock {
    */
   prepend(name: string, value: string): void {
     const field = makeField(name, value)
-    const orphans = isContinuation(this.#fields[0]?.raw ?? '') ? 1 : 0
-    this.#fields = [field, ...this.#fields.slice(orphans)]
+    const hasOrphan = isContinuation(this.#fields[0]?.raw ?? '')
+    this.#fields = [field, ...(hasOrphan ? this.#fields.slice(1) : this.#fields)]
     this.#edited = true
   }
 
@@ -110,9 +112,18 @@ export class HeaderBlock {
 
   /** The header with its final empty line. */
   toBytes(): Buffer {
-    return Buffer.from(`${this.#fields.map((field) => field.raw).join('')}\r\n`, 'latin1')
+    let size = END.length
+    for (const { raw } of this.#fields) size += raw.length
+    const bytes = Buffer.allocUnsafe(size)
+    let at = 0
+    for (const { raw } of this.#fields) at += bytes.write(raw, at, 'latin1')
+    bytes.write(END, at, 'latin1')
+    return bytes
   }
 }
+
+/** the empty line behind the last field */
+const END = '\r\n'
 
 function splitFields(text: string): Field[] {
   const fields: { name: string; raw: string }[] = []
@@ -125,12 +136,25 @@ function splitFields(text: string): Field[] {
       last.raw += line
       continue
     }
-    const name = /^([!-9;-~]+)[ \t]*:/.exec(line)?.[1] ?? ''
-    fields.push({ name: name.toLowerCase(), raw: line })
+    fields.push({ name: nameOf(line), raw: line })
   }
   const last = fields.at(-1)
   if (last !== undefined && !last.raw.endsWith('\n')) last.raw += '\r\n'
   return fields
+}
+
+/** RFC 5322 §3.6.8, and blanks before the colon (§4.5.8). In lower case; '' for a line that is no field. */
+function nameOf(line: string): string {
+  let end = 0
+  while (isNameCode(line.charCodeAt(end))) end++
+  let colon = end
+  while (line[colon] === ' ' || line[colon] === '\t') colon++
+  return line[colon] === ':' ? line.slice(0, end).toLowerCase() : ''
+}
+
+/** Printable ASCII without the colon. */
+function isNameCode(code: number): boolean {
+  return code > 0x20 && code < 0x7f && code !== 0x3a
 }
 
 function isContinuation(line: string): boolean {
@@ -144,11 +168,42 @@ function unfold(raw: string): string {
 function makeField(name: string, value: string): Field {
   if (!/^[!-9;-~]+$/.test(name)) throw new RangeError('not a header field name')
   requireByteString(value)
+  return { name: name.toLowerCase(), raw: `${name}: ${isFolded(value) ? value : fold(value)}\r\n` }
+}
+
+function fold(value: string): string {
   const lines = value.replaceAll('\0', '').split(/[\r\n]+/)
   // a folded line of nothing but white space is not allowed (RFC 5322 §3.2.2)
   const folded = lines.map(trimBlanks).filter((line) => line !== '')
-  return { name: name.toLowerCase(), raw: `${name}: ${folded.join('\r\n\t')}\r\n` }
+  return folded.join('\r\n\t')
 }
+
+/** Whether `fold` would leave it as it is, as most of what we make ourselves. */
+function isFolded(value: string): boolean {
+  let lineIsEmpty = true
+  let endsInBlank = false
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at)
+    if (code === NUL) return false
+    if (code === CR || code === LF) {
+      if (lineIsEmpty || endsInBlank || !value.startsWith(FOLD, at)) return false
+      at += FOLD.length - 1
+      lineIsEmpty = true
+    } else if (isBlank(code)) {
+      if (lineIsEmpty) return false
+      endsInBlank = true
+    } else {
+      lineIsEmpty = false
+      endsInBlank = false
+    }
+  }
+  return !lineIsEmpty && !endsInBlank
+}
+
+const NUL = 0x00
+const LF = 0x0a
+const CR = 0x0d
+const FOLD = '\r\n\t'
 
 /**
  * Takes blanks and line ends off both ends. String's own `trim` also takes the octet 0xA0, which ends many a UTF-8
