@@ -123,6 +123,16 @@ test('text is replaced in its own charset and encoding', async () => {
   assert.equal(plain.content.body, 'hello w=C3=B6rld\r\n')
 })
 
+test('a text that takes the place of nothing has lines of its own, and none ends the container of its part', async () => {
+  const header = 'Content-Type: multipart/mixed; boundary=b\r\n\r\n'
+  const text = '--b\n--b\nX: y\n--b\n\nkept\n--b--\n'
+  const { content } = await run('msg:text_replace("^$", "new")', { header, text })
+  assert.equal(content.body, '--b\r\n\r\nnew\r\n--b\r\nX: y\r\n\r\nnew\r\n--b\r\n\r\nkept\r\n--b--\r\n')
+  const ended = await run('msg:text_replace("kept", "x\\r\\n--b--\\r\\n")', { header, text })
+  assert.deepEqual(ended.verdict, temporaryIssue)
+  assert.equal(ended.content.body, text.replaceAll('\n', '\r\n'))
+})
+
 test('text sets the whole body, its type and its encoding', async () => {
   const { facts, content } = await run('msg:text("gr\\195\\188n", "text/html", "iso-8859-1")')
   assert.deepEqual(facts.headers?.values('content-type'), ['text/html; charset=iso-8859-1'])

@@ -1,7 +1,8 @@
 /** The text parts of a message: decoded for scripts, and put back in their own charset and encoding (RFC 2045 §6). */
 
 import type { HeaderBlock } from '../../mail/headers.ts'
-import { type ContentFacts, type MimePart, parseMime, walkMime } from '../../mail/mime.ts'
+import { type ContentFacts, type MimePart, readContentHeader } from '../../mail/mime.ts'
+import { MimeNode } from '../../mail/mime-tree.ts'
 import { decodeQuotedPrintable, encodeQuotedPrintable } from '../../mail/quoted-printable.ts'
 import type { MessageContent } from '../phases.ts'
 import { fromCharset, toCharset } from './lib/charsets.ts'
@@ -49,28 +50,26 @@ export function encodeText(headers: HeaderBlock, text: NewText, put: (octets: st
   headers.replace('Content-Transfer-Encoding', encoding)
 }
 
-/** Each text part becomes what `replace` makes of it. @throws RangeError */
+/** Each text part becomes what `replace` makes of it. @throws RangeError, for a text that would end its container too */
 export function replaceTexts(
   headers: HeaderBlock,
   content: MessageContent,
   { body, replace }: { readonly body: string; readonly replace: (text: string) => string },
 ): void {
-  const top = parseMime(headers, body)
-  const pieces: string[] = []
-  let at = 0
-  for (const part of walkMime(top)) {
-    if (!part.type.startsWith('text/') || part.attachment || part.parts.length > 0) continue
-    const before = decodeText(part, body)
+  const top = MimeNode.parse(headers, body)
+  let changed = false
+  for (const node of top.walk()) {
+    const facts = readContentHeader(node.headers)
+    if (!facts.type.startsWith('text/') || facts.attachment || node.children.length > 0) continue
+    const before = decodeContent(facts, node.content)
     const after = replace(before)
     if (after === before) continue
-    const { octets, encoding } = encodeLike(part, after)
-    const own = part === top ? headers : part.headers.copy()
-    if (encoding !== part.encoding) own.replace('Content-Transfer-Encoding', encoding)
-    const head = part === top ? '' : own.toBytes().toString('latin1')
-    pieces.push(body.slice(at, part === top ? part.start : part.headerStart), head, octets)
-    at = part.end
+    const { octets, encoding } = encodeLike(facts, after)
+    node.content = octets
+    if (encoding !== facts.encoding) node.headers.replace('Content-Transfer-Encoding', encoding)
+    changed = true
   }
-  if (pieces.length > 0) content.replace(pieces.join('') + body.slice(at))
+  if (changed) content.replace(top.content)
 }
 
 /** UTF-8 text in a part's own charset, and in its own encoding where that still does. @throws RangeError */
