@@ -66,6 +66,18 @@ export interface AcceptedRecipient {
   readonly dsn?: Pick<DsnRequest, 'notify' | 'originalRecipient'>
 }
 
+/** What is the same in the Received fields of a session's messages as long as what it was made from is. */
+export interface ReceivedParts {
+  readonly madeFrom: Pick<Session, 'connection' | 'hello' | 'tls' | 'partner' | 'authenticated'> &
+    Pick<Transaction, 'scope' | 'smtpUtf8'>
+  /** up to the envelope's sender, and from there to the id */
+  readonly start: string
+  readonly middle: string
+  /** the last one that was asked for, and its second */
+  date: string
+  second: number
+}
+
 /** Who the client is, as a trusted proxy says (XCLIENT, XREMOTEIP). */
 export interface NewClient {
   readonly remote: Endpoint
@@ -110,6 +122,8 @@ export class Session {
   origin: Origin = UNKNOWN_ORIGIN
   /** by when the line that is awaited has to be there, by performance.now(); 0 while nobody waits for one */
   lineDue = 0
+  /** of the last message's Received field */
+  receivedParts: ReceivedParts | undefined
   /** keys of the connection that a trusted proxy set (XSETCONTEXT) */
   readonly toldKeys = new Map<string, string>()
   /** no further command is read */

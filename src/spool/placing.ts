@@ -10,7 +10,7 @@ import type { NewMessage } from './spool.ts'
 import type { Write } from './store.ts'
 
 /** What the bodies of a commit come from. */
-export interface Bodies {
+interface Bodies {
   readonly received: ReceivedBody
   /** keys of the files that bodies of policy's own have got; absent: none has */
   readonly files: ReadonlyMap<Uint8Array, number> | undefined
