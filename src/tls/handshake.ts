@@ -27,6 +27,10 @@ export interface HandshakeOptions {
 
 /** how long a client may take to read the alert, milliseconds */
 const LINGER = 1000
+/** octets of a client's side: where it sent more, a ticket may not hold its certificate */
+const LARGE = 60_000
+/** OpenSSL makes none for a session of more than 65,280 octets (construct_stateless_ticket), and ends it */
+const NO_TICKET = 'the client certificate is too large for a session ticket'
 
 /** @throws TlsHandshakeError */
 export async function handshake(raw: Socket, options: HandshakeOptions): Promise<ServerSocket> {
@@ -68,6 +72,9 @@ class ServerSocket extends TLSSocket {
   readonly #raw: Socket
   readonly #timeout: number
   #attempt: Attempt | undefined
+  /** the handshake has ended well */
+  #secured = false
+  /** and nothing of it can fail any more */
   #established = false
   #finish: (() => void) | undefined
 
@@ -107,7 +114,7 @@ class ServerSocket extends TLSSocket {
   /** Node leaves TLS errors after the handshake to the server object, which is not used here. */
   noteFailure(error: Error): void {
     if (this.#attempt !== undefined) this.#attempt.failure ??= describe(error)
-    else this.destroy(error)
+    if (this.#attempt === undefined || this.#secured) this.destroy(error)
   }
 
   noteClose(): void {
@@ -115,7 +122,15 @@ class ServerSocket extends TLSSocket {
     attempt?.reject(attempt.failure ?? new TlsHandshakeError('connection closed during the handshake'))
   }
 
+  /** In TLS 1.3 the ticket is made after the last message of the handshake: whether it could be is known a little later. */
   noteSecure(): void {
+    this.#secured = true
+    if (this.#raw.bytesRead > LARGE) setImmediate(() => this.#settle())
+    else this.#settle()
+  }
+
+  #settle(): void {
+    if (this.destroyed) return
     this.#established = true
     this.#end()?.resolve(this)
   }
@@ -196,6 +211,8 @@ function startDeadline(milliseconds: number, run: () => void): NodeJS.Timeout | 
 function describe(error: Error): TlsHandshakeError {
   const code = codeOf(error)
   if (code === 'ECONNRESET') return new TlsHandshakeError('connection reset by the client', { cause: error })
+  if (error.message.includes(':construct_stateless_ticket:'))
+    return new TlsHandshakeError(NO_TICKET, { cause: error })
   const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
   const clean = reason
     .replace(/[^\x20-\x7e]+/g, ' ')

@@ -31,7 +31,8 @@ ESMTP_Listener {
 ${MAILDIR}
 `
 /** the scope that looks at a chain most often comes second */
-const SCOPES = [0, 1]
+const [TICKETS, NO_TICKETS] = [0, 1]
+const SCOPES = [TICKETS, NO_TICKETS]
 const CLEAR = 2
 /** seconds of processor time for one handshake, client's side and ours; an ordinary one takes milliseconds */
 const MOST = 5
@@ -55,7 +56,10 @@ interface Case {
 }
 
 const cases: readonly (readonly [what: string, make: () => Case])[] = [
-  ['ten thousand alternative names', () => ({ shown: manyNames(), verdict: /^(?:refused: )?malformed$/ })],
+  [
+    'ten thousand alternative names',
+    () => ({ shown: manyNames(), verdict: /^malformed$|^refused: the client certificate is too large/ }),
+  ],
   [
     'a hundred CAs in a row up to ours',
     () => ({ shown: longChain(pki.authority), verdict: /^(?:verified|untrusted|crl-missing|too-deep)$/ }),
@@ -89,6 +93,24 @@ for (const [what, make] of cases) {
     }
   })
 }
+
+test('a certificate that no ticket can hold is refused in words, by either version of TLS, and served where there are none', async () => {
+  const shown = manyNames()
+  const text = 'the client certificate is too large for a session ticket'
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const known = gate.events.length
+    const outcome = await visit(TICKETS, { ...shown, minVersion: version, maxVersion: version })
+    assert.equal(outcome, `refused: ${text}`, version)
+    const { connectionId, ...rejection } = await gate.event(
+      'rejection',
+      (event) => gate.events.indexOf(event) >= known,
+    )
+    assert.equal(rejection.text, text)
+    const decision = await gate.event('decision', (event) => event.connectionId === connectionId)
+    assert.equal(decision.outcome, 'failed')
+  }
+  assert.equal(await visit(NO_TICKETS, shown), 'malformed')
+})
 
 /** `verified`, the cause, or why there was no session. */
 async function visit(scope: number, shown: ConnectionOptions): Promise<string> {
