@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { holdsAsync } from '../support/properties.ts'
 import { errorsOf, gateOf, prints } from './library.fixture.ts'
 import { askMail, session, temporaryIssue } from './scripts.fixture.ts'
 
@@ -134,6 +136,67 @@ test('what is no JSON answers with nil, a code and a message', async () => {
   assert.match(codes.at(-2) ?? '', /^ERROR_DEPTH/)
   assert.equal(codes.at(-1), 'unknown error')
 })
+
+test('of members with the same name the last one counts, also where it is a null', async () => {
+  assert.deepEqual(
+    await prints(`local o = json.decode('{"a": 1, "a": null, "b": null, "b": 2}') print(o.a, o.b, o)`),
+    ['nil 2 { "a": null, "b": 2 }'],
+  )
+})
+
+test('any text is the JSON that every other reader sees in it, or none', async () => {
+  const gate = await gateOf(`
+    local value, code = json.decode(vctx:get(core.VCTX_CONN, "text"))
+    local _, text = pcall(json.encode, value)
+    vctx:set(core.VCTX_CONN, "said", code == nil and tostring(text) or "none")`)
+  const piece = fc.constantFrom(
+    ...String.raw`{ } [ ] , : "a" "b" 1 - 0 .5 e3 E + 01 true false null "\u00 "\ud83d\ude00" "\ud83d" "\n" "/" \ " / 1e21`.split(
+      ' ',
+    ),
+    ' ',
+    '\n',
+    '\0',
+    utf8('"é"'),
+  )
+  const { value } = fc.letrec<{ value: string }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      fc.constantFrom('1', '-1.5e10', 'null', 'false', '""', '"x\\u00e9"'),
+      fc.array(tie('value'), { maxLength: 4 }).map((items) => `[${items.join(',')}]`),
+      fc
+        .array(fc.tuple(fc.constantFrom('a', 'b', '1', ''), tie('value')), { maxLength: 4 })
+        .map((members) => `{${members.map(([name, inner]) => `"${name}":${inner}`).join(',')}}`),
+    ),
+  }))
+  // a number beyond all that are finite is read, and has no place in what is written
+  const soup = fc
+    .array(piece, { maxLength: 10 })
+    .map((pieces) => pieces.join('').replaceAll(/e\+?\d{3,}/gi, 'e9'))
+  await holdsAsync(
+    fc.asyncProperty(fc.oneof(soup, value), async (text) => {
+      const facts = session({ text })
+      assert.deepEqual(await askMail(gate, facts), { kind: 'continue' })
+      assert.equal(facts.context.get('connection', 'said'), asWritten(text) ?? 'none')
+    }),
+  )
+})
+
+/** What `json.encode` writes, by another hand. */
+function asWritten(text: string): string | undefined {
+  const write = (value: unknown): string => {
+    if (Array.isArray(value)) return value.length === 0 ? '[ ]' : `[ ${value.map(write).join(', ')} ]`
+    if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+    const members = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1))
+    const written = members.map(([name, inner]) => `${JSON.stringify(name)}: ${write(inner)}`)
+    return written.length === 0 ? '{ }' : `{ ${written.join(', ')} }`
+  }
+  try {
+    const value: unknown = JSON.parse(Buffer.from(text, 'latin1').toString())
+    return Buffer.from(write(value)).toString('latin1').replaceAll('\\ud83d', utf8('\uFFFD'))
+  } catch {
+    return undefined
+  }
+}
 
 test('what has no place in JSON is an error', async () => {
   const errors = await errorsOf([

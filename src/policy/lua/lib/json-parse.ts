@@ -133,7 +133,7 @@ export class JsonParser {
     const { lua } = this.#state
     this.#open(depth, this.#marks.object)
     if (this.#take('}')) return
-    const nulls: string[] = []
+    const nulls = new Set<string>()
     for (;;) {
       this.#skip()
       if (this.#text[this.#at] !== '"') throw this.#error('ERROR_PARSE_OBJECT_KEY_NAME')
@@ -141,24 +141,26 @@ export class JsonParser {
       this.#skip()
       if (!this.#take(':')) throw this.#error('ERROR_PARSE_OBJECT_KEY_SEP')
       this.#state.push(this.#L, key)
-      if (this.#value(depth)) lua.lua_rawset(this.#L, -3)
+      // of members with the same name the last one counts, a null as well
+      if (this.#value(depth)) nulls.delete(key)
       else {
-        lua.lua_settop(this.#L, -2)
-        nulls.push(key)
+        nulls.add(key)
+        lua.lua_pushnil(this.#L)
       }
+      lua.lua_rawset(this.#L, -3)
       this.#skip()
       if (this.#take('}')) break
       if (!this.#take(',')) throw this.#error('ERROR_PARSE_OBJECT_VALUE_SEP')
     }
-    if (nulls.length > 0) this.#keepNulls(nulls)
+    if (nulls.size > 0) this.#keepNulls(nulls)
   }
 
   /** nulls[table] = { key = true, … } */
-  #keepNulls(keys: readonly string[]): void {
+  #keepNulls(keys: ReadonlySet<string>): void {
     const { lua } = this.#state
     lua.lua_rawgeti(this.#L, REGISTRY, this.#marks.nulls)
     lua.lua_pushvalue(this.#L, -2)
-    lua.lua_createtable(this.#L, 0, keys.length)
+    lua.lua_createtable(this.#L, 0, keys.size)
     for (const key of keys) this.#state.setField(this.#L, -1, key, () => lua.lua_pushboolean(this.#L, 1))
     lua.lua_rawset(this.#L, -3)
     lua.lua_settop(this.#L, -2)
