@@ -73,3 +73,10 @@ test('a BDAT line that cannot be read says that octets may follow it', () => {
   assert.deepEqual(read('NOOP\nBDAT 10\r\n'), [{ kind: 'bare-newline', ...chunk }])
   assert.deepEqual(read('BDATA\n\r\n'), [{ kind: 'bare-newline' }])
 })
+
+test('nothing of a chunk is kept when there is nothing in it', () => {
+  const reader = new LineReader(512)
+  const message = Buffer.alloc(4096)
+  reader.push(message.subarray(4096))
+  assert.notEqual(reader.drain().buffer, message.buffer)
+})
