@@ -39,21 +39,24 @@ export class ValidationContext {
   /** Another one with the same keys. */
   copy(): ValidationContext {
     const copy = new ValidationContext()
-    for (const kind of ['connection', 'message'] as const) {
-      for (const [key, value] of this[kind]) copy[kind].set(key, value)
-    }
+    this.connection.forEach((value, key) => copy.connection.set(key, value))
+    this.message.forEach((value, key) => copy.message.set(key, value))
     return copy
   }
 
   snapshot(kind: ContextKind): ContextSnapshot {
-    const snapshot: Record<string, string> = {}
-    // no pair for each key, as Object.fromEntries makes
-    this[kind].forEach((value, key) => {
-      if (key === '__proto__') Object.defineProperty(snapshot, key, { ...OWN, value })
-      else snapshot[key] = value
-    })
-    return snapshot
+    return snapshotOf(this[kind])
   }
+}
+
+export function snapshotOf(keys: ReadonlyMap<string, string>): ContextSnapshot {
+  const snapshot: Record<string, string> = {}
+  // no pair for each key, as Object.fromEntries makes
+  keys.forEach((value, key) => {
+    if (key === '__proto__') Object.defineProperty(snapshot, key, { ...OWN, value })
+    else snapshot[key] = value
+  })
+  return snapshot
 }
 
 /** as assignment makes any other key */

@@ -15,7 +15,7 @@ import type { Mailbox } from '../mail/envelope.ts'
 import type { HeaderBlock } from '../mail/headers.ts'
 import { isBounceMailbox } from '../policy/relay.ts'
 import type { BodyContent } from './message-content.ts'
-import type { Session, Transaction } from './session-state.ts'
+import type { AcceptedRecipient, Session, Transaction } from './session-state.ts'
 
 const MAX_FACTS = 100
 
@@ -26,18 +26,28 @@ interface Looked {
 }
 
 /**
- * Takes the recipients off the transaction for which a report is to be dropped.
+ * Takes the recipients off the transaction for which a report is to be dropped. undefined: there is nothing to look at.
  * @returns tells what was found: to be called once the message is kept
  */
-export async function takeBounces(
+export function takeBounces(
   session: Session,
   transaction: Transaction,
   message: Looked,
+): Promise<() => void> | undefined {
+  if (session.scope.options.bounce_domains.length === 0) return undefined
+  const meant = transaction.recipients.filter(({ mailbox }) => isForBounces(session, mailbox))
+  if (meant.length === 0 || !announcesReport(message.headers)) return undefined
+  return takeReport(session, transaction, message, meant)
+}
+
+async function takeReport(
+  session: Session,
+  transaction: Transaction,
+  message: Looked,
+  meant: readonly AcceptedRecipient[],
 ): Promise<() => void> {
   const { services } = session
   const { recipients } = transaction
-  const meant = recipients.filter(({ mailbox }) => isForBounces(session, mailbox))
-  if (meant.length === 0 || !announcesReport(message.headers)) return () => undefined
   const failed = await failures(message)
   if (failed.length === 0) return () => undefined
   const suppressed = services.outbound?.global.bounce_suppress_list ?? []

@@ -16,8 +16,11 @@ export async function keepMessages(
   const { events, clock, enqueue, loggedHeaders = [] } = session.services
   const kept = loggedHeaders.length === 0 ? messages : withHeaders(messages, loggedHeaders)
   await writer.commit(kept)
-  const told = protocol === 'internal' ? { protocol } : { protocol, tls: session.peer.kind }
-  for (const { envelope } of kept) events.emit({ kind: 'reception', at: clock(), envelope, ...told })
+  const tls = session.peer.kind
+  for (const { envelope } of kept) {
+    if (protocol === 'internal') events.emit({ kind: 'reception', at: clock(), envelope, protocol })
+    else events.emit({ kind: 'reception', at: clock(), envelope, protocol, tls })
+  }
   try {
     enqueue(kept)
   } catch (error) {

@@ -45,26 +45,28 @@ export function checkSender(session: Session, sender: Mailbox | undefined): Prom
   })
 }
 
-/** DKIM, DMARC and ARC, before policy is asked about the message. @throws what reading the body throws */
-export async function checkMessage(
+/**
+ * DKIM, DMARC and ARC, before policy is asked about the message. undefined: there is nothing to wait for.
+ * @throws what reading the body throws
+ */
+export function checkMessage(
   session: Session,
   { header, writer }: { readonly header: string; readonly writer: ReceptionWriter },
-): Promise<void> {
+): Promise<void> | undefined {
   const { authenticity } = session.services
-  if (authenticity === undefined) return
+  if (authenticity === undefined) return undefined
   const checks = {
     dkim: wanted(session, 'opendkim'),
     dmarc: wanted(session, 'dmarc'),
     arc: wanted(session, 'openarc'),
   }
-  if (!checks.dkim && !checks.dmarc && !checks.arc) return
+  if (!checks.dkim && !checks.dmarc && !checks.arc) return undefined
   const { spf } = session.origin
-  const message = await authenticity.verify(
-    { header, body: () => writer.chunks(), checks, spf },
-    session.io.gone,
-  )
-  session.origin = { ...session.origin, message }
-  setKeys(session, message)
+  const question = { header, body: () => writer.chunks(), checks, spf }
+  return authenticity.verify(question, session.io.gone).then((message) => {
+    session.origin = { ...session.origin, message }
+    setKeys(session, message)
+  })
 }
 
 function setKeys({ context }: Session, { dkim, dmarc, arc }: MessageOutcome): void {

@@ -103,6 +103,19 @@ export function setRecipientKeys(keys: Map<string, string>, recipient: Mailbox, 
   keys.set('rcptto_domain', recipient.domain)
 }
 
+export function hasRecipientKeys(
+  keys: ReadonlyMap<string, string>,
+  recipient: Mailbox,
+  line: string,
+): boolean {
+  const { local, domain } = recipient
+  return (
+    keys.get('rcptto_string') === line &&
+    keys.get('rcptto_localpart') === local &&
+    keys.get('rcptto_domain') === domain
+  )
+}
+
 function setCounts(session: Session, underWay: 0 | 1): void {
   session.context.set('connection', 'connection_rcpt_count', String(session.recipients + underWay))
   const inMessage = (session.transaction?.recipients.length ?? 0) + underWay
