@@ -65,6 +65,8 @@ export interface Doors {
   readonly failures: AuthFailures
   readonly acquaintances: Acquaintances
   readonly material: Material
+  /** Tells the panic log, and the same not again and again: the page asks by itself, and anybody may try to log in. */
+  readonly alarm: (text: string) => void
   /** Where a client waits for his handshake and his login. */
   roomOf(arrival: Arrival): Room
   /** What holds now; undefined: the configuration in force has no such Listen. */
@@ -224,7 +226,9 @@ export class ConsoleDoor implements Door {
       const step = await row.begin(this.#groundsOf(access, row)).start(user)
       return step.kind === 'outcome' && step.status === 'pass' && step.user === user
     } catch (error) {
-      this.#alarm(error instanceof AuthUnavailableError ? error.message : 'a login cannot be checked again')
+      this.#doors.alarm(
+        error instanceof AuthUnavailableError ? error.message : 'a login cannot be checked again',
+      )
       return false
     }
   }
@@ -284,7 +288,7 @@ export class ConsoleDoor implements Door {
       if (error instanceof MalformedResponse) return malformed()
       if (error instanceof AuthBusyError)
         return { kind: 'failed', reason: 'too many passwords wait to be checked', close: true }
-      this.#alarm(error instanceof AuthUnavailableError ? error.message : 'the authenticator failed')
+      this.#doors.alarm(error instanceof AuthUnavailableError ? error.message : 'the authenticator failed')
       return { kind: 'failed', reason: 'nobody can log in at the moment', close: true }
     }
   }
@@ -292,7 +296,7 @@ export class ConsoleDoor implements Door {
   async #judge({ status, user, alarm }: Outcome): Promise<LoginStep> {
     const mechanism = this.#exchange?.name
     this.#exchange = undefined
-    if (alarm !== undefined) this.#alarm(alarm)
+    if (alarm !== undefined) this.#doors.alarm(alarm)
     const access = this.#doors.accessOf(this.#arrival)
     const away = access === undefined || access.denied || this.#isTurnedAway(access)
     const passed = status === 'pass' && user !== '' && !away
@@ -332,11 +336,6 @@ export class ConsoleDoor implements Door {
     this.#exchange = undefined
     const whose = this.address === '' ? 'user' : 'address'
     return { kind: 'failed', reason: `too many failed logins from this ${whose}`, close: true }
-  }
-
-  #alarm(text: string): void {
-    const { events, clock } = this.#doors
-    events.emit({ kind: 'panic', at: clock(), level: 'error', module: 'console', text })
   }
 
   #tell(user: string, fact: Pick<OperatorFact, 'act' | 'good'> & Partial<OperatorFact>): void {

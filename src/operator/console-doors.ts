@@ -11,6 +11,7 @@ import type { Settings } from '../config/settings.ts'
 import type { ControlAccess } from '../config/settings-control.ts'
 import type { Room } from '../console/waiting-room.ts'
 import type { EventBus } from '../events/events.ts'
+import { QuietAlarms } from '../events/quiet-alarms.ts'
 import { hostnameOf } from '../hostname.ts'
 import type { Datasources } from '../policy/datasource/datasource.ts'
 import { AuthFailures } from '../smtp/auth/failures.ts'
@@ -37,13 +38,14 @@ export class ConsoleDoors implements Doors {
   readonly acquaintances: Acquaintances
   readonly #hashes = new HashQueue()
   #material: DoorMaterial | undefined
-  #told = { text: '', at: 0 }
+  readonly alarm: (text: string) => void
 
   constructor(events: EventBus, clock: () => number, acquaintances: Acquaintances) {
     this.events = events
     this.acquaintances = acquaintances
     this.clock = clock
     this.failures = new AuthFailures(clock)
+    this.alarm = new QuietAlarms({ events, module: 'console', clock, interval: QUIET_MS }).tell
   }
 
   /** Ready for a configuration; `commit` puts it in force. */
@@ -64,7 +66,7 @@ export class ConsoleDoors implements Doors {
       rights: new Rights({
         roles: settings.roles,
         groups: new OperatorGroups(settings, datasources),
-        alarm: (text) => this.#alarm(text),
+        alarm: this.alarm,
       }),
     }
     return {
@@ -75,14 +77,6 @@ export class ConsoleDoors implements Doors {
       },
       rollback: () => datasources.close(),
     }
-  }
-
-  /** Nobody fills a log by asking again and again; the page does it by itself. */
-  #alarm(text: string): void {
-    const at = this.clock()
-    if (text === this.#told.text && at < this.#told.at + QUIET_MS) return
-    this.#told = { text, at }
-    this.events.emit({ kind: 'panic', at, level: 'error', module: 'console', text })
   }
 
   /** Nothing is asked any more. */

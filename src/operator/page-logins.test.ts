@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import type { ServerEvent } from '../events/events.ts'
+import { QuietAlarms } from '../events/quiet-alarms.ts'
 import { CredentialStores } from '../smtp/auth/stores.ts'
 import { PageLogins } from './page-logins.ts'
 
@@ -64,6 +65,29 @@ test('a file of users that is not there lets nobody in, and says so where an ope
   const told = events.filter((event) => event.kind === 'panic')
   assert.equal(told.length, 1)
   assert.match(told[0]?.text ?? '', /none/)
+})
+
+test('alarms that take turns are told once each in a while; too many different ones are told to be left out', () => {
+  let now = 1_000_000
+  const told: string[] = []
+  const alarms = new QuietAlarms({
+    events: { emit: (event) => void told.push(event.kind === 'panic' ? event.text : '') },
+    module: 'console',
+    clock: () => now,
+    interval: 10_000,
+    most: 3,
+  })
+  for (let n = 0; n < 6; n++, now += 1000) alarms.tell(n % 2 === 0 ? 'even' : 'odd')
+  assert.deepEqual(told.splice(0), ['even', 'odd'])
+  for (let n = 0; n < 4; n++) alarms.tell(`another ${n}`)
+  assert.deepEqual(told.splice(0), ['another 0', 'there are more alarms of other kinds, which are left out'])
+  now += 4000
+  for (const text of ['even', 'odd', 'even']) alarms.tell(text)
+  assert.deepEqual(told.splice(0), ['even'])
+  // the clock is set right
+  now -= 3_600_000
+  for (const text of ['odd', 'even', 'odd']) alarms.tell(text)
+  assert.deepEqual(told, ['odd', 'even'])
 })
 
 test('a password that is changed while it is looked at gives a session that is over', async () => {

@@ -6,6 +6,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventBus } from '../events/events.ts'
+import { QuietAlarms } from '../events/quiet-alarms.ts'
 import { AuthFailures, addressKey, delayFor } from '../smtp/auth/failures.ts'
 import { AuthBusyError, AuthUnavailableError, UnfitPasswordError } from '../smtp/auth/store.ts'
 import type { StoreDirectory } from '../smtp/auth/stores.ts'
@@ -26,7 +27,7 @@ interface LoginLimits {
 const WRONG: LoginOutcome = { kind: 'wrong' }
 const BUSY: LoginOutcome = { kind: 'busy' }
 
-/** between two lines of the panic log */
+/** milliseconds between two lines of the panic log that say the same */
 const QUIET_MS = 60_000
 
 const usualLimits: LoginLimits = { failures: 20, window: 900, longest: 4, perAddress: 4 }
@@ -38,20 +39,18 @@ interface LoginParts {
 }
 
 export class PageLogins {
-  readonly #events: Pick<EventBus, 'emit'>
   readonly #limits: LoginLimits
   readonly #failures: AuthFailures
   readonly #stores: () => StoreDirectory
-  readonly #clock: () => number
-  #quietUntil = 0
+  readonly #alarm: (text: string) => void
   /** attempts under way, by address */
   readonly #waiting = new Map<string, number>()
 
   constructor({ events, stores }: LoginParts, limits: Partial<LoginLimits> = {}, clock = Date.now) {
-    this.#events = events
     this.#stores = stores
     this.#limits = { ...usualLimits, ...limits }
-    this.#clock = clock
+    // nobody can fill a log by trying
+    this.#alarm = new QuietAlarms({ events, module: 'page', clock, interval: QUIET_MS }).tell
     this.#failures = new AuthFailures(clock)
   }
 
@@ -88,14 +87,6 @@ export class PageLogins {
     if (outcome.kind === 'right' && this.#failures.count(login.client) < failures) return outcome
     await delay(delayFor(this.#failures.add(login.client, window), longest))
     return WRONG
-  }
-
-  /** Nobody can fill a log by trying. */
-  #alarm(text: string): void {
-    const now = this.#clock()
-    if (now < this.#quietUntil) return
-    this.#quietUntil = now + QUIET_MS
-    this.#events.emit({ kind: 'panic', at: now, level: 'error', module: 'page', text })
   }
 
   async #ask({ uri, user, password, client }: LoginAttempt): Promise<LoginOutcome> {
