@@ -6,6 +6,7 @@
  */
 
 import type { DeliveryOutcome, Reception } from '../events/events.ts'
+import type { Mailbox } from '../mail/envelope.ts'
 import { escapeText } from './escape.ts'
 
 /** The line of an event, without its line ending. */
@@ -25,21 +26,27 @@ export function epochSeconds(at: number): string {
 }
 
 function formatReception({ at, envelope, protocol = 'esmtp' }: Reception): string {
+  const { id, batchId, connectionId, recipient, sender, client, size, bindingGroup, binding } = envelope
+  const { local = '', domain = '' } = sender ?? NOBODY
+  const head = `${epochSeconds(at)}@${id}@${batchId}@${connectionId}@R@${recipient.local}@${recipient.domain}`
+  const line = `${head}@${local}@${domain}@${client.address}@${size}@${protocol}@${bindingGroup}@${binding}`
+  // few lines have anything to escape
+  if (PLAIN_RECEPTION.test(line)) return line
   return join([
     epochSeconds(at),
-    envelope.id,
-    envelope.batchId,
-    envelope.connectionId,
+    id,
+    batchId,
+    connectionId,
     'R',
-    envelope.recipient.local,
-    envelope.recipient.domain,
-    envelope.sender?.local ?? '',
-    envelope.sender?.domain ?? '',
-    envelope.client.address,
-    String(envelope.size),
+    recipient.local,
+    recipient.domain,
+    local,
+    domain,
+    client.address,
+    String(size),
     protocol,
-    envelope.bindingGroup,
-    envelope.binding,
+    bindingGroup,
+    binding,
   ])
 }
 
@@ -85,5 +92,9 @@ function join(fields: readonly string[]): string {
   return fields.map((field) => escapeText(field, '@')).join('@')
 }
 
+const NOBODY: Partial<Mailbox> = {}
+
+/** no more separators than the fields need, and nothing else that `escapeText` would change */
+const PLAIN_RECEPTION = /^(?:[ -?A-[\]-~\u0080-\u00ff]*@){13}[ -?A-[\]-~\u0080-\u00ff]*$/
 /** whatever `escapeText` would change */
 const SPECIAL = /[@\\]|[^ -~\u0080-\u00ff]/
