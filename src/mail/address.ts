@@ -67,7 +67,7 @@ export function parseDomain(text: string, { utf8 = false }: AddressOptions = {})
   if (domain.startsWith('[')) return isLiteral(domain) ? domain : undefined
   if (!DOMAIN.test(domain)) return undefined
   // RFC 1035 §2.3.4: a label has at most 63 octets
-  return domain.split('.').every((label) => label.length <= 63) ? domain : undefined
+  return /[^.]{64}/.test(domain) ? undefined : domain
 }
 
 /** Whether a mailbox's domain is an address literal such as `[192.0.2.1]`. */

@@ -33,7 +33,8 @@ export class ValidationContext {
 
   /** Forgets the message: RSET, a new MAIL, the end of a transaction. */
   clearMessage(): void {
-    this.message.clear()
+    // an empty one is cleared at no less cost
+    if (this.message.size > 0) this.message.clear()
   }
 
   /** Another one with the same keys. */

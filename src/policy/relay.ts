@@ -70,13 +70,18 @@ export function relayGrant({
   bouncePattern,
 }: Omit<RelayQuestion, 'local'>): RelayGrant | undefined {
   if (options.open_relay) return 'open_relay'
-  if (options.relay_hosts.some((block) => cidrContains(block, clientAddress))) return 'relay_hosts'
+  if (isRelayHost(options, clientAddress)) return 'relay_hosts'
   if (peer.kind === 'verified' && certificateMayRelay(peer, options)) return 'tls_verified_peer_can_relay'
   if (partner?.peer === peer && partner !== undefined && partnerMayRelay(partner)) return 'partner'
   if (canRelay) return 'can_relay'
   if (domainMatches(options.relay_domains, recipient.domain)) return 'relay_domains'
   if (isBounceMailbox(options, bouncePattern, recipient)) return 'bounce_domains'
   return senderMayRelay(options, sender) ? 'relay_for_sending_domains' : undefined
+}
+
+/** Momentum: config/ref-relay-hosts */
+export function isRelayHost({ relay_hosts }: InboundValues, address: string): boolean {
+  return relay_hosts.some((block) => cidrContains(block, address))
 }
 
 /**

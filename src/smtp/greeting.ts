@@ -12,7 +12,8 @@ export async function askAboutClient(session: Session): Promise<Reply | Refusal 
   try {
     let reply: Reply | undefined
     for (const phase of ['accept', 'connect', 'connected'] as const) {
-      const answer = await consult(session, phase, { session: session.facts })
+      const asked = consult(session, phase, { session: session.facts })
+      const answer = asked instanceof Promise ? await asked : asked
       notDiscardable(answer)
       if (answer.kind === 'proceed' && answer.reply !== undefined) reply = answer.reply
     }

@@ -43,11 +43,8 @@ export const mailFrom: Command = command<MailFrom, 'mailfrom'>({
   beforeTls: false,
   parse(args, session) {
     const lent = session.scope.options.domain_for_unqualified_sender_address
-    const offered = listed(session, 'SMTPUTF8')
-    const parsed = parseMailCommand(args, {
-      ...pathOptions(session, lent !== undefined),
-      ...(offered ? { utf8: 'declared' } : {}),
-    })
+    const utf8 = listed(session, 'SMTPUTF8') ? 'declared' : undefined
+    const parsed = parseMailCommand(args, pathOptions(session, lent !== undefined, utf8))
     if (parsed.kind === 'problem') throw problemWith('MAIL FROM', parsed)
     const sender = parsed.sender === undefined ? undefined : qualify(parsed.sender, lent)
     return { sender, parameters: parsed.parameters, asked: readParameters(session, parsed.parameters) }

@@ -9,9 +9,13 @@ import type { Session } from './session-state.ts'
 type Verb = 'MAIL FROM' | 'RCPT TO'
 
 /** How leniently a path is read in this scope. */
-export function pathOptions(session: Session, allowUnqualified: boolean): CommandOptions {
+export function pathOptions(
+  session: Session,
+  allowUnqualified: boolean,
+  utf8: CommandOptions['utf8'],
+): CommandOptions {
   const { options } = session.transaction?.scope ?? session.scope
-  return { allowTrailingWhitespace: options.allow_trailing_whitespace_in_commands, allowUnqualified }
+  return { allowTrailingWhitespace: options.allow_trailing_whitespace_in_commands, allowUnqualified, utf8 }
 }
 
 /** The refusal that answers a line which could not be read. */

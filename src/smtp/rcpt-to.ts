@@ -44,10 +44,8 @@ export const rcptTo: Command = command<RcptTo, 'rcptto'>({
     if (transaction === undefined) throw refuse(503, 'RCPT TO without MAIL FROM')
     const lent = transaction.scope.options.domain_for_unqualified_recipient_addresses
     if (transaction.reception !== undefined) throw refuse(503, '5.5.1 RCPT TO after BDAT')
-    const parsed = parseRcptCommand(args, {
-      ...pathOptions(session, lent !== undefined),
-      ...(transaction.smtpUtf8 ? { utf8: 'always' } : {}),
-    })
+    const utf8 = transaction.smtpUtf8 ? 'always' : undefined
+    const parsed = parseRcptCommand(args, pathOptions(session, lent !== undefined, utf8))
     if (parsed.kind === 'problem') throw problemWith('RCPT TO', parsed)
     const dsn = readDsn(session, transaction, parsed.parameters)
     return { recipient: qualify(parsed.recipient, lent), transaction, dsn }

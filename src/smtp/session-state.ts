@@ -6,13 +6,12 @@
  */
 
 import type { Origin } from '../authenticity/outcome.ts'
-import { cidrContains } from '../config/address.ts'
 import type { InboundScope } from '../config/settings.ts'
 import type { Connection } from '../listener/connection.ts'
 import type { DsnRequest, Endpoint, Mailbox } from '../mail/envelope.ts'
 import { ValidationContext } from '../policy/context.ts'
 import type { SessionFacts } from '../policy/phases.ts'
-import { partnerMayRelay } from '../policy/relay.ts'
+import { isRelayHost, partnerMayRelay } from '../policy/relay.ts'
 import { tlsContextKeys } from '../tls/context-keys.ts'
 import type { KnownPartner } from '../tls/partners/partners.ts'
 import type { AnonymousPeer, Peer, TlsFacts } from '../tls/peer.ts'
@@ -140,8 +139,8 @@ export class Session {
   #partner: KnownPartner | undefined
   /** the scope of the address that connected, once a proxy has named another client */
   #connectedScope: InboundScope | undefined
-  /** connection keys as they stood when the client had said nothing yet */
-  #keysAtConnect = new Map<string, string>()
+  /** connection keys as they stood when the client had said nothing yet; not needed any more once a handshake began */
+  #keysAtConnect: Map<string, string> | undefined
   #scopeAtConnect: InboundScope
   /** `can_relay` was set by a rule of ours, not by a script: it goes when the rule no longer applies */
   #ruleSetRelay = false
@@ -211,9 +210,10 @@ export class Session {
 
   /** Notes what is known before the client has said anything: what STARTTLS goes back to. */
   markConnected(): void {
-    this.#keysAtConnect = new Map(this.context.connection)
-    for (const key of HELLO_KEYS) this.#keysAtConnect.delete(key)
-    for (const key of this.toldKeys.keys()) this.#setBack(this.#keysAtConnect, key)
+    const keys = new Map(this.context.connection)
+    for (const key of HELLO_KEYS) keys.delete(key)
+    for (const key of this.toldKeys.keys()) this.#setBack(keys, key)
+    this.#keysAtConnect = keys
     this.#scopeAtConnect = this.#scope
     this.#ruleSetRelayAtConnect = this.#ruleSetRelay
   }
@@ -297,13 +297,14 @@ export class Session {
     const kept = keep.map((key) => [key, this.context.connection.get(key)] as const)
     this.context.connection.clear()
     this.toldKeys.clear()
-    for (const [key, value] of this.#keysAtConnect) this.context.set('connection', key, value)
+    for (const [key, value] of this.#keysAtConnect ?? []) this.context.set('connection', key, value)
     this.#applyContextOption(this.#scope, this.#scopeAtConnect)
     for (const [key, value] of kept) {
       if (value !== undefined) this.context.set('connection', key, value)
     }
     for (const key of tlsContextKeys) this.context.connection.delete(key)
     this.#ruleSetRelay = this.#ruleSetRelayAtConnect
+    this.#keysAtConnect = undefined
   }
 
   /**
@@ -368,5 +369,5 @@ function byteString(text: string): string {
 function mayRelay(peer: Peer, { options }: InboundScope, address: string): boolean {
   if (options.open_relay) return true
   if (peer.kind === 'verified' && options.tls_verified_peer_can_relay) return true
-  return options.relay_hosts.some((block) => cidrContains(block, address))
+  return isRelayHost(options, address)
 }

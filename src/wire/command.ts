@@ -39,7 +39,7 @@ export interface CommandOptions {
   /** `<name>` without a domain (domain_for_unqualified_…): the mailbox comes back with the domain '' */
   readonly allowUnqualified?: boolean
   /** UTF-8 in addresses and values (RFC 6531): always, or where the command itself has the parameter SMTPUTF8 */
-  readonly utf8?: 'always' | 'declared'
+  readonly utf8?: 'always' | 'declared' | undefined
 }
 
 /**
@@ -47,9 +47,13 @@ export interface CommandOptions {
  * does not start with a word. Blanks alone are no arguments (RFC 5321 §4.1.1: tolerate white space before CRLF).
  */
 export function parseCommand(line: string): { readonly verb: string; readonly args: string } {
-  const match = /^([A-Za-z][A-Za-z0-9-]*)(?:[ \t]+([^]*))?$/.exec(line)
-  return { verb: match?.[1]?.toUpperCase() ?? '', args: match?.[2] ?? '' }
+  const blank = line.search(/[ \t]/)
+  const word = blank < 0 ? line : line.slice(0, blank)
+  if (!/^[A-Za-z][A-Za-z0-9-]*$/.test(word)) return NO_COMMAND
+  return { verb: word.toUpperCase(), args: blank < 0 ? '' : trimStart(line.slice(blank + 1)) }
 }
+
+const NO_COMMAND = { verb: '', args: '' } as const
 
 /** What follows `MAIL `. */
 export function parseMailCommand(args: string, options: CommandOptions = {}): MailCommand | SyntaxProblem {
@@ -94,7 +98,7 @@ function splitPath(
 ): { readonly path: string; readonly parameters: Parameters; readonly utf8: boolean } | SyntaxProblem {
   const colon = keyword.length
   if (args.slice(0, colon).toUpperCase() !== keyword || args[colon] !== ':') return SYNTAX
-  const text = args.slice(colon + 1).replace(/^[ \t]+/, '')
+  const text = trimStart(args.slice(colon + 1))
   const end = text.startsWith('<') ? endOfPath(text) : -1
   if (end < 0) return SYNTAX
   const tolerant = options.allowTrailingWhitespace === true
@@ -106,7 +110,7 @@ function splitPath(
   // of two problems, the address's is the one to name
   if (!utf8 && !isAscii(path)) return { kind: 'problem', problem: 'non-ascii' }
   if ('kind' in parameters) return parameters
-  return { path: tolerant ? trimEnd(path.replace(/^[ \t]+/, '')) : path, parameters, utf8 }
+  return { path: tolerant ? trimEnd(trimStart(path)) : path, parameters, utf8 }
 }
 
 /** The index of the `>` that closes a path; one inside a quoted string does not. */
@@ -174,6 +178,11 @@ function presentable(parameter: string): string {
 
 function isAscii(text: string): boolean {
   return !/[^\0-\x7f]/.test(text)
+}
+
+/** Of blanks alone: no other white space is any here. */
+function trimStart(text: string): string {
+  return text.replace(/^[ \t]+/, '')
 }
 
 function trimEnd(text: string): string {
