@@ -163,6 +163,15 @@ suite('hostile names', () => {
     }
   })
 
+  test('two surrogates of a BMPString are a character, and half of them makes no text', () => {
+    assert.equal(utf8(named('0041d83dde00')), 'CN=A\u{1f600}')
+    assert.equal(named('0041d83d'), 'CN=#1e040041d83d')
+    for (const units of [1021, 1022, 1023, 1024]) {
+      const text = named(`${'0041'.repeat(units)}${'d83dde00'.repeat(9)}`)
+      assert.match(text, /^CN=A+\\\.\.\.$/)
+    }
+  })
+
   test('different names never read the same', () => {
     const seen = new Map<string, string>()
     // a backslash, what an escape looks like, a control, parts of UTF-8 and a plain letter
@@ -184,6 +193,12 @@ function withCommonName(value: Uint8Array): Buffer {
   const der = Buffer.from(template)
   for (let at = der.indexOf(marker); at >= 0; at = der.indexOf(marker, at + 1)) padded.copy(der, at + 2)
   return der
+}
+
+/** The subject of a certificate whose CN is this BMPString. */
+function named(hex: string): string {
+  const value = Buffer.from(hex, 'hex')
+  return readCertificate(selfSigned({ subject: [{ type: '2.5.4.3', value, tag: 0x1e }] }).der).subject
 }
 
 suite('malformed bytes', () => {

@@ -244,37 +244,39 @@ function decode(value: Element): Iterable<Unit> | undefined {
   const { tag, content } = value
   switch (tag) {
     case 0x0c:
-      return utf8Units(content)
-    // NumericString, PrintableString, IA5String, VisibleString
+    // NumericString, PrintableString, IA5String, VisibleString: what is beyond ASCII there is UTF-8 in the wrong place
     case 0x12:
     case 0x13:
     case 0x16:
     case 0x1a:
-      return asciiUnits(content)
+      return utf8Units(content)
     // TeletexString: read as Latin-1, as everybody does
     case 0x14:
-      return wideUnits(content, 1)
+      return Array.from(content.subarray(0, MAX_NAME + 2), (character) => ({ character }))
     // BMPString and UniversalString
     case 0x1e:
-      return content.length % 2 === 0 ? wideUnits(content, 2) : undefined
+      return content.length % 2 === 0 ? characters(wide(content, 2)) : undefined
     case 0x1c:
-      return content.length % 4 === 0 ? wideUnits(content, 4) : undefined
+      return content.length % 4 === 0 ? characters(wide(content, 4)) : undefined
     default:
       return undefined
   }
 }
 
-function* asciiUnits(content: Buffer): Generator<Unit> {
-  for (const octet of content) yield octet < 0x80 ? { character: octet } : { byte: octet }
+/** The codes of a text that is not cut, and more than enough of one that is. */
+function wide(content: Buffer, width: 2 | 4): number[] {
+  const most = content.subarray(0, width * (MAX_NAME + 2))
+  const codes = Array.from({ length: most.length / width }, (_, at) => most.readUIntBE(at * width, width))
+  // the half of two that was cut off
+  const isHalf = most.length < content.length && ((codes.at(-1) ?? 0) & 0x1ffc00) === 0xd800
+  return isHalf ? codes.slice(0, -1) : codes
 }
 
-function* wideUnits(content: Buffer, width: 1 | 2 | 4): Generator<Unit> {
-  for (let at = 0; at < content.length; at += width) {
-    const character = content.readUIntBE(at, width)
-    const valid = character <= 0x10ffff && (character < 0xd800 || character > 0xdfff)
-    if (valid) yield { character }
-    else for (const octet of content.subarray(at, at + width)) yield { byte: octet }
-  }
+/** Undefined when one of the codes is no character. Two surrogates are one, as Windows writes them. */
+function characters(codes: readonly number[]): Unit[] | undefined {
+  if (codes.some((code) => code > 0x10ffff)) return undefined
+  const text = codes.map((code) => String.fromCodePoint(code)).join('')
+  return text.isWellFormed() ? Array.from(text, (one) => ({ character: one.codePointAt(0) ?? 0 })) : undefined
 }
 
 /** UTF-8 by RFC 3629; each byte that is part of no valid character comes alone. */

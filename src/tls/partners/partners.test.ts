@@ -7,11 +7,14 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import * as fc from 'fast-check'
+import { holds } from '../../../test/support/properties.ts'
 import { hostileNames } from '../../../test/support/test-ca.ts'
 import { loadSettingsFromText } from '../../config/load.ts'
 import { Authority, type Credential, type NameAttribute } from '../authority.ts'
 import { readCertificate } from '../certificate.ts'
 import { TAG } from '../der-writer.ts'
+import { attributeTypes, toRfc4514 } from '../names.ts'
 import { judgePeer, type VerifiedPeer } from '../peer.ts'
 import { readWrittenName } from './distinguished-name.ts'
 import { type LoadedPartners, loadPartners } from './load-partners.ts'
@@ -246,6 +249,35 @@ test('a name as postern pin prints it means the same name, hostile ones too', ()
     const printed = Buffer.from(subject, 'latin1').toString('utf8')
     assert.equal(readWrittenName(printed).canonical, subject, what)
   }
+})
+
+test('a name of any strings, as it is printed, means the same name', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 12 }),
+    fc
+      .array(fc.constantFrom(...' #\\,+"=<\0\x7faé/\u202e\u00a0\u00ad'.split('')), { maxLength: 8 })
+      .map((all) => all.join('')),
+  )
+  const content = fc
+    .tuple(text, fc.constantFrom('utf8', 'latin1', 'utf16le'), fc.nat(3))
+    .map(([chars, form, cut]) => {
+      const octets = Buffer.from(chars || 'x', form)
+      const whole = form === 'utf16le' ? octets.swap16() : octets
+      return whole.subarray(0, Math.max(1, whole.length - (cut === 3 ? 1 : 0)))
+    })
+  const type = fc.constantFrom(...attributeTypes.keys(), '1.2.3', '2.5.4.99')
+  const tag = fc.constantFrom(0x0c, 0x12, 0x13, 0x14, 0x16, 0x1a, 0x1c, 0x1e, 0x04)
+  const attribute = fc.record({ type, value: content, tag }).map(({ type, value, tag }) => ({
+    type,
+    value: { tag, content: value, raw: Buffer.concat([Buffer.of(tag, value.length), value]) },
+  }))
+  const rdn = fc.array(attribute, { minLength: 1, maxLength: 2 })
+  holds(
+    fc.property(fc.array(rdn, { minLength: 1, maxLength: 3 }), (name) => {
+      const printed = toRfc4514(name)
+      assert.equal(readWrittenName(Buffer.from(printed, 'latin1').toString('utf8')).canonical, printed)
+    }),
+  )
 })
 
 describe('what cannot be told apart', () => {
