@@ -14,6 +14,7 @@ import type { Envelope, Mailbox } from '../mail/envelope.ts'
 import { HeaderBlock } from '../mail/headers.ts'
 import { EMPTY_ID } from '../mail/message-id.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
+import { DOUBLE_BOUNCE } from './notices/double-bounce.ts'
 import { type NoticeKind, noticeKeys, OF_NULL } from './notices/due.ts'
 import { originalPart } from './notices/original.ts'
 import { reportParts } from './notices/report.ts'
@@ -55,7 +56,8 @@ export function makeBounce(
       ? undefined
       : originalPart(message.envelope, content, { kind, bounces_inline_original, boundary, utf8 })
   const eightBit = utf8 || (original?.eightBit ?? false)
-  const header = bounceHeader(kind, content, options, eightBit)
+  const isDouble = message.envelope.sender === undefined && kind === 'failed'
+  const header = bounceHeader(kind, content, { ...options, isDouble }, eightBit)
   return {
     header,
     async *body() {
@@ -108,7 +110,7 @@ const subjects: Readonly<Record<NoticeKind, string>> = {
 function bounceHeader(
   kind: NoticeKind,
   content: StoredContent | undefined,
-  options: BounceOptions,
+  options: BounceOptions & { readonly isDouble: boolean },
   eightBit: boolean,
 ): Buffer {
   const { hostname, mailerdaemon, id, now, boundary, to } = options
@@ -124,6 +126,7 @@ function bounceHeader(
     block.append('References', about)
   }
   block.append('Auto-Submitted', 'auto-replied')
+  if (options.isDouble) block.append(DOUBLE_BOUNCE, hostname)
   block.append('MIME-Version', '1.0')
   block.append('Content-Type', `multipart/report; report-type=delivery-status;\r\n boundary="${boundary}"`)
   if (eightBit) block.append('Content-Transfer-Encoding', '8bit')

@@ -14,6 +14,7 @@ import type { IdGenerator } from '../mail/message-id.ts'
 import type { Spool, StoredContent, StoredMessage } from '../spool/spool.ts'
 import { makeBounce } from './bounce.ts'
 import type { Clock } from './clock.ts'
+import { isDoubleBounce } from './notices/double-bounce.ts'
 import { toldOfEnd } from './notices/due.ts'
 
 export interface BouncingOptions {
@@ -58,7 +59,9 @@ export class Bouncing {
    */
   async make(ended: StoredMessage, options: NoticeOptions): Promise<StoredMessage | undefined> {
     const to = toldOfEnd(ended, options)
-    if (to === undefined) return undefined
+    if (to === undefined || (ended.envelope.sender === undefined && (await this.#isToldOf(ended)))) {
+      return undefined
+    }
     return await this.#commit(ended, { ...options, to, id: this.#options.ids.next() })
   }
 
@@ -73,6 +76,11 @@ export class Bouncing {
     if (sender === undefined) throw new TypeError('a message from the null sender has nobody to be told')
     const known = spool.contentKey(id) === undefined ? undefined : await spool.message(id)
     return known ?? (await this.#commit(late, { ...options, to: sender, id, delayNumber: number }))
+  }
+
+  async #isToldOf(ended: StoredMessage): Promise<boolean> {
+    const content = await this.#contentOf(ended)
+    return content !== undefined && (await isDoubleBounce(content))
   }
 
   /** A message of which nothing can be read any more has its notice all the same: without it. */

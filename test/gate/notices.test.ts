@@ -1,7 +1,7 @@
 /** What senders are told, and what comes back from elsewhere, on a whole gate: DSN, UTF-8, chunks, reports. */
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { TestDnsServer } from '../support/dns-server.ts'
@@ -157,6 +157,45 @@ const FAILED = [
   'Action: failed\r\nStatus: 5.2.2',
   'Diagnostic-Code: smtp; 552 mailbox full\r\n for good',
 ].join('\r\n')
+
+test('two gates that tell each other of mail from the null sender do not tell each other for ever', async () => {
+  const next = await SmtpSink.start({ rcpt: '550 5.1.1 no' })
+  const own = await TestDnsServer.start({ 'A a.test': ['127.0.0.1'], 'A b.test': ['127.0.0.1'] })
+  const conf = (here: string, there: string, port: number): string => `
+    DNS_Servers = ( "127.0.0.1:${own.port}" )
+    Relay_Domains = ( "${here}.test" )
+    Mdn_Failures_Notify = "keeper@${there}.test"
+    Domain "${here}.test" { Remote_SMTP_Port = ${next.port} }
+    Domain "${there}.test" { Remote_SMTP_Port = ${port} }
+    ESMTP_Listener { Listen "127.0.0.1:0" { } }`
+  const a = await startTestGate({ conf: conf('a', 'b', 1) })
+  const b = await startTestGate({ conf: conf('b', 'a', a.address().port) })
+  try {
+    const file = path.join(a.folder, 'gate.conf')
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replace('Remote_SMTP_Port = 1 ', `Remote_SMTP_Port = ${b.address().port} `),
+    )
+    await a.server.reload()
+    const client = await SmtpClient.connect(a.address())
+    await client.reply()
+    for (const line of ['EHLO x', 'MAIL FROM:<>', 'RCPT TO:<first@a.test>', ...MESSAGE])
+      await client.command(line)
+    client.destroy()
+    const { envelope } = await b.event('permanent-failure')
+    assert.equal(envelope.recipient.local, 'keeper')
+    // what is under way then ends first
+    await b.server.stop()
+    const made = [a, b].map(({ events }) =>
+      events.flatMap((event) =>
+        event.kind === 'reception' && event.protocol === 'internal' ? event.envelope.recipient : [],
+      ),
+    )
+    assert.deepEqual(made, [[{ local: 'keeper', domain: 'b.test' }], []])
+  } finally {
+    await Promise.all([a.stop(), b.stop(), next.close(), own.close()])
+  }
+})
 
 test('only addresses that the pattern fits are for reports', async () => {
   const replies = await converse(

@@ -5,6 +5,7 @@ import { outboundDefaults, settingsFor, storedMessage } from '../../../test/supp
 import type { DsnRequest } from '../../mail/envelope.ts'
 import type { StoredMessage } from '../../spool/spool.ts'
 import { done, Kill, never, Run, settled } from '../bouncing.fixture.ts'
+import { isDoubleBounce } from './double-bounce.ts'
 import { bouncedId, delayNoticeOf, dueDelayNotice } from './due.ts'
 
 const HOUR = 3600 * 1000
@@ -94,6 +95,24 @@ test('mail from the null sender that fails is told to Mdn_Failures_Notify, and t
   await quiet.accept(storedMessage('a', { sender: undefined, dsn: { notify: 'NEVER' } }))
   await quiet.start()
   assert.equal(quiet.attempts.length, 1)
+})
+
+function isDouble(header: string, ...pieces: readonly string[]): Promise<boolean> {
+  return isDoubleBounce({
+    header: Buffer.from(header),
+    bodySize: 0,
+    async *body() {
+      for (const piece of pieces) yield await Promise.resolve(Buffer.from(piece))
+    },
+  })
+}
+
+test('a notice about mail from the null sender is known, also where another server returns its header', async () => {
+  const returned = ['--b\r\n\r\nFrom: x\r\nx-', 'postern-double-bounce : gate.example\r\n\r\n--b--\r\n']
+  assert.equal(await isDouble('Subject: failed\r\n\r\n', ...returned), true)
+  assert.equal(await isDouble('X-Postern-Double-Bounce: a\r\n\r\n'), true)
+  const other = 'Subject: X-Postern-Double-Bounce: a\r\n\r\n'
+  assert.equal(await isDouble(other, 'a'.repeat(65_536), ...returned), false)
 })
 
 test('a delay is told on time, at growing intervals, if the sender has not said otherwise', () => {
