@@ -358,7 +358,8 @@ export class Server {
   #serve(connection: Connection): void {
     const session = serveSession(connection, this.#services)
     this.#sessions.set(connection, session)
-    void session.finally(() => this.#sessions.delete(connection))
+    // it never rejects
+    void session.then(() => this.#sessions.delete(connection))
   }
 
   #servicesOf(generation: Generation): SessionServices {

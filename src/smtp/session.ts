@@ -20,7 +20,7 @@ import { askAfterHandshake, handshake } from './starttls.ts'
 import { adjustmentsBeforeBanner } from './tls-policy.ts'
 
 /** Serves one connection. Resolves when it is closed; never rejects. */
-export async function serveSession(connection: Connection, services: SessionServices): Promise<void> {
+export function serveSession(connection: Connection, services: SessionServices): Promise<void> {
   let session: Session
   try {
     session = new Session(connection, services)
@@ -28,9 +28,9 @@ export async function serveSession(connection: Connection, services: SessionServ
     connection.socket.destroy()
     const text = `${connection.id}: ${describe(error)}`
     services.events.emit({ kind: 'panic', at: services.clock(), level: 'error', module: 'core', text })
-    return
+    return Promise.resolve()
   }
-  await holdSession(session)
+  return holdSession(session)
 }
 
 /** The same for a session that somebody watches: `explain` looks at it between two commands. Never rejects. */
