@@ -54,12 +54,17 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
+function workers(): readonly number[] {
+  const { pid = 0 } = gate.child
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').map(Number)
+}
+
 /** The supervisor and its workers, in the same instant, as a machine that loses its power. */
 async function kill(): Promise<void> {
   const { pid = 0 } = gate.child
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ')
+  const children = workers()
   process.kill(pid, 'SIGSTOP')
-  for (const child of children) process.kill(Number(child), 'SIGKILL')
+  for (const child of children) process.kill(child, 'SIGKILL')
   await gate.end('SIGKILL')
 }
 
@@ -88,6 +93,23 @@ async function send(domain: string, names: readonly string[]): Promise<void> {
     client.destroy()
   }
 }
+
+function startedWith(pid: number, what: 'cmdline' | 'environ'): readonly string[] {
+  return readFileSync(`/proc/${pid}/${what}`, 'latin1').split('\0')
+}
+
+test('workers run as bin/postern starts the program: with its options of Node and its threads for files', () => {
+  const [first, second, ...more] = workers()
+  assert.equal(more.length, 0)
+  for (const pid of [gate.child.pid, first, second]) {
+    assert.ok(pid)
+    assert.deepEqual(startedWith(pid, 'cmdline').slice(1, 3), [
+      '--no-parallel-scavenge',
+      '--max-semi-space-size=8',
+    ])
+    assert.ok(startedWith(pid, 'environ').some((each) => /^UV_THREADPOOL_SIZE=\d+$/.test(each)))
+  }
+})
 
 const asked = async (line: string): Promise<Data> => (await data(control, line)) as Data
 
