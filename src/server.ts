@@ -358,7 +358,6 @@ export class Server {
   #serve(connection: Connection): void {
     const session = serveSession(connection, this.#services)
     this.#sessions.set(connection, session)
-    // it never rejects
     void session.then(() => this.#sessions.delete(connection))
   }
 

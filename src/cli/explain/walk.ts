@@ -38,9 +38,11 @@ export async function walk(client: Client, prepared: Prepared): Promise<Conclusi
     gate,
     conversation: new Conversation(far, steps),
   })
+  // its first step has begun when policy answers about the connection, which may be at once
+  const conclusion = walker.walk()
   const held = holdSession(session)
   try {
-    return await walker.walk()
+    return await conclusion
   } finally {
     far.destroy()
     near.destroy()
