@@ -15,12 +15,15 @@ const root = path.join(import.meta.dirname, '..')
 /** what the package has beside the program */
 const extras = ['bin', 'contrib', 'docs', 'examples', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md']
 
-export function buildPackage(folder: string): void {
+/** @param flags of the compiler, besides those of tsconfig.build.json */
+export function buildPackage(folder: string, ...flags: readonly string[]): void {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const compiler = path.join(root, 'node_modules', '.bin', 'tsc')
   const project = path.join(root, 'tsconfig.build.json')
-  execFileSync(compiler, ['-p', project, '--outDir', path.join(folder, 'dist')], { stdio: 'inherit' })
+  execFileSync(compiler, ['-p', project, '--outDir', path.join(folder, 'dist'), ...flags], {
+    stdio: 'inherit',
+  })
   copyAssets(path.join(folder, 'dist'))
   for (const name of extras) cpSync(path.join(root, name), path.join(folder, name), { recursive: true })
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest(), undefined, 2)}\n`)

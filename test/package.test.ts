@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { buildPackage } from '../scripts/build.ts'
+import { blocksOf } from './hooks/pages.fixture.ts'
 
 const root = path.join(import.meta.dirname, '..')
 const work = mkdtempSync(path.join(tmpdir(), 'postern-package-'))
@@ -36,7 +38,8 @@ const manifestOf = (folder: string): Manifest =>
 
 before(() => {
   const folder = path.join(work, 'built')
-  buildPackage(folder)
+  // `npm run types` checks the same sources
+  buildPackage(folder, '--noCheck')
   const npm = spawnSync('npm', ['pack', '--silent', '--ignore-scripts', '--offline'], {
     cwd: folder,
     encoding: 'utf8',
@@ -137,7 +140,17 @@ test('createServer and definePolicy work from plain JavaScript, with a policy in
   assert.match(stdout, /^220[^]*\n550 5\.7\.1 not me\r\n250[^]*\n550 5\.7\.1 plaintext\r\n221/)
 })
 
-test('its types teach the API: what is right compiles, what is wrong does not', () => {
+/** policies in TypeScript that the documentation shows */
+function shownPolicies(): readonly string[] {
+  const pages = globSync(['docs/hooks/*.md', 'docs/policy.md'], { cwd: root })
+  return pages.flatMap((page) =>
+    blocksOf(readFileSync(path.join(root, page), 'utf8'))
+      .filter(({ language }) => language === 'ts')
+      .map(({ text }) => text),
+  )
+}
+
+test('its types teach the API: what is right and what the pages show compiles, what is wrong does not', () => {
   const right = `import { createServer, definePolicy, discard, disconnect, reject, tarpit, type Peer, type VerifiedPeer } from 'postern'
 const grant = (peer: VerifiedPeer): string => peer.certificate.subject
 const name = (peer: Peer): string => (peer.kind === 'verified' ? grant(peer) : peer.kind)
@@ -175,12 +188,17 @@ export const i = definePolicy({ mailFrom: ({ peer }) => void peer.certificate })
     target: 'es2024',
     lib: ['es2024'],
     strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
     noEmit: true,
     types: ['node'],
   }
-  writeFileSync(path.join(project, 'right.ts'), right)
-  writeFileSync(path.join(project, 'wrong.ts'), wrong)
-  const tsconfig = { compilerOptions: options, files: ['right.ts', 'wrong.ts'] }
+  const shown = shownPolicies()
+  assert.ok(shown.length > 10)
+  const texts = Object.fromEntries(shown.map((text, number) => [`page-${number}.ts`, text]))
+  const files = { 'right.ts': right, 'wrong.ts': wrong, ...texts }
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(project, name), text)
+  const tsconfig = { compilerOptions: options, files: Object.keys(files) }
   writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify(tsconfig))
   const compiler = path.join(root, 'node_modules', '.bin', 'tsc')
   const { stdout } = spawnSync(compiler, ['-p', project, '--pretty', 'false'], { encoding: 'utf8' })

@@ -4,12 +4,9 @@
  */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { before, test } from 'node:test'
-import { promisify } from 'node:util'
 import { signatures } from '../../src/policy/lua/arguments.ts'
 import { callouts } from '../../src/policy/phases.ts'
 import { calloutOf, policyNames } from '../../src/policy/typescript/callouts.ts'
@@ -165,36 +162,5 @@ test('the index draws every callout once, and links to every page', () => {
       written(row(page, 'Lua')).map(([name]) => name),
       page,
     )
-  }
-})
-
-test('the policies in TypeScript compile as they are written', async () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'postern-pages-'))
-  try {
-    const texts = pages.flatMap((page) => blocksOf(read(page)).filter(({ language }) => language === 'ts'))
-    assert.ok(texts.length > 10)
-    for (const [number, { text }] of texts.entries())
-      writeFileSync(path.join(folder, `page-${number}.ts`), text)
-    writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }')
-    const { compilerOptions } = JSON.parse(read('tsconfig.json')) as {
-      compilerOptions: Record<string, unknown>
-    }
-    const paths = { postern: [path.join(root, 'src/index.ts')] }
-    const typeRoots = [path.join(root, 'node_modules/@types')]
-    writeFileSync(
-      path.join(folder, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: { ...compilerOptions, paths, typeRoots }, include: ['*.ts'] }),
-    )
-    const tsc = path.join(root, 'node_modules/.bin/tsc')
-    const { stdout } = await promisify(execFile)(tsc, ['-p', folder]).catch(
-      (error: { stdout: string }) => error,
-    )
-    // those of the program itself are not this test's
-    assert.deepEqual(
-      stdout.split('\n').filter((line) => line.includes('page-')),
-      [],
-    )
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
   }
 })
