@@ -61,6 +61,14 @@ test('how much young objects fill is bounded, by what NODE_OPTIONS says where it
     assert.equal(run({ NODE_OPTIONS: option }, ['check']), `--no-parallel-scavenge|${main}|check|`)
 })
 
+test('SIGHUP does not end a server before Node.js is there, and ends everything else', () => {
+  const { run } = installed('grep SigIgn /proc/self/status')
+  const isIgnored = (command: string): boolean =>
+    (Number.parseInt(run({}, [command]).slice(-1), 16) & 1) === 1
+  assert.equal(isIgnored('serve'), true)
+  assert.equal(isIgnored('console'), false)
+})
+
 test('what Node keeps for the next start lies with the program, and only where the program is ours', () => {
   const { modules, run: cache } = installed('echo "$NODE_COMPILE_CACHE"')
   assert.equal(cache(), path.join(modules, '.cache', 'node'))
