@@ -5,13 +5,36 @@ import { holds } from '../../test/support/properties.ts'
 import { decodeQuotedPrintable, encodeQuotedPrintable, isPlainText } from './quoted-printable.ts'
 
 test('octets come back as they were, in short lines of plain text; CRLF alone is a line end', () => {
+  const piece = fc.constantFrom(
+    'a',
+    '=',
+    '=41',
+    '.',
+    '..',
+    ' ',
+    '\t',
+    '\r\n',
+    '\r',
+    '\n',
+    '\xe9',
+    '\0',
+    'x'.repeat(73),
+  )
+  const text = fc.oneof(
+    fc.array(piece, { maxLength: 12, size: 'max' }).map((pieces) => pieces.join('')),
+    fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
+  )
   holds(
-    fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
-      const text = Buffer.from(bytes).toString('latin1')
-      const encoded = encodeQuotedPrintable(text, { lineEnds: 'crlf' })
-      assert.equal(decodeQuotedPrintable(encoded), text)
-      assert.ok(encoded.split('\r\n').every((line) => line.length <= 76))
+    fc.property(text, fc.boolean(), fc.constantFrom('crlf', 'any'), (text, stuff, lineEnds) => {
+      const encoded = encodeQuotedPrintable(text, { lineEnds, stuff })
+      const lines = encoded.split('\r\n')
+      assert.ok(lines.every((line) => line.length <= 76))
       assert.ok(isPlainText(encoded))
+      // a dot that a soft break has put at the start of a line
+      const softDot = /(?<==\r\n)\.(\.?)/g
+      if (stuff) for (const [, second] of encoded.matchAll(softDot)) assert.equal(second, '.')
+      const decoded = decodeQuotedPrintable(stuff ? encoded.replaceAll(softDot, '.') : encoded)
+      assert.equal(decoded, lineEnds === 'any' ? text.replaceAll(/\r?\n/g, '\r\n') : text)
     }),
   )
   assert.equal(encodeQuotedPrintable('a\nb\rc', { lineEnds: 'crlf' }), 'a=0Ab=0Dc')

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { holds } from '../../test/support/properties.ts'
 import { HeaderBlock } from './headers.ts'
-import { parseMime, walkMime } from './mime.ts'
+import { type MimePart, parseMime, walkMime } from './mime.ts'
 import { decodeQuotedPrintable } from './quoted-printable.ts'
 import { stripEighthBit, toSevenBit } from './seven-bit.ts'
 
@@ -11,11 +11,12 @@ import { stripEighthBit, toSevenBit } from './seven-bit.ts'
 function leaves({ header, body }: { readonly header: string; readonly body: string }): string[] {
   return [...walkMime(parseMime(new HeaderBlock(header), body))]
     .filter(({ parts }) => parts.length === 0)
-    .map(({ start, end, encoding }) => {
-      const text = body.slice(start, end)
-      if (encoding === 'base64') return Buffer.from(text, 'base64').toString('latin1')
-      return encoding === 'quoted-printable' ? (decodeQuotedPrintable(text) ?? '?') : text
-    })
+    .map(({ start, end, encoding }) => decoded(body.slice(start, end), encoding))
+}
+
+function decoded(text: string, encoding: string): string {
+  if (encoding === 'base64') return Buffer.from(text, 'base64').toString('latin1')
+  return encoding === 'quoted-printable' ? (decodeQuotedPrintable(text) ?? '?') : text
 }
 
 const MIXED =
@@ -55,6 +56,13 @@ test('a message in a message is converted inside: it has no encoding of its own'
     made?.body,
     'Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E9\r\n',
   )
+})
+
+test('a message in a message that has no header keeps its first lines', () => {
+  const header = 'MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n'
+  const made = toSevenBit(header, '\r\nfirst: line\r\n\r\n\xe9\r\n')
+  assert.match(made?.body ?? '', /\r\n\r\nfirst: line\r\n\r\n=E9\r\n$/)
+  assert.equal(toSevenBit(header, 'no: end\r\n\xe9\r\n'), undefined)
 })
 
 test('what cannot be converted without harm is not', () => {
@@ -101,10 +109,90 @@ test('a large message that has to be gone over for each of many levels is refuse
   assert.ok(performance.now() - started < 5000)
 })
 
-test('any octets are converted to seven bits or refused, and a part says what it said', () => {
+const pieces = [
+  'a',
+  '=',
+  ' ',
+  '\t',
+  '\r\n',
+  '\r\n',
+  '\r',
+  '\n',
+  '\xe9',
+  '\0',
+  '--b',
+  '--c',
+  'x'.repeat(70),
+  '=41',
+  '=\r\n',
+]
+const text = fc.array(fc.constantFrom(...pieces), { maxLength: 12, size: 'max' }).map((all) => all.join(''))
+const eightBit = 'Content-Transfer-Encoding: 8bit\r\n'
+const head = fc.constantFrom(
+  '',
+  'Content-Type: text/plain\r\n',
+  `Content-Type: application/x\r\n${eightBit}`,
+  'Content-Transfer-Encoding: 7bit\r\nContent-Type: TEXT/html; charset=utf-8\r\n',
+  'Content-Transfer-Encoding: base64\r\n',
+)
+/** Messages in parts in messages. */
+const { message } = fc.letrec<{ message: string }>((tie) => ({
+  message: fc.oneof(
+    { maxDepth: 4 },
+    fc.tuple(head, text).map(([lines, body]) => `${lines}\r\n${body}`),
+    fc
+      .record({
+        boundary: fc.constantFrom('b', 'c', 'd'),
+        kind: fc.constantFrom('mixed', 'alternative', 'signed'),
+        parts: fc.array(tie('message'), { minLength: 1, maxLength: 3 }),
+        more: fc.constantFrom('', eightBit),
+        lead: fc.constantFrom('', 'lead\r\n'),
+        closing: fc.constantFrom('--', ''),
+      })
+      .map(({ boundary, kind, parts, more, lead, closing }) => {
+        const inside = parts.map((part) => `--${boundary}\r\n${part}\r\n`).join('')
+        return `Content-Type: multipart/${kind}; boundary=${boundary}\r\n${more}\r\n${lead}${inside}--${boundary}${closing}\r\n`
+      }),
+    fc
+      .tuple(tie('message'), fc.constantFrom('', eightBit))
+      .map(([inner, more]) => `Content-Type: message/rfc822\r\n${more}\r\n${inner}`),
+  ),
+}))
+
+/** Behind the header's empty line; 0 where there is none. */
+function bodyAt(text: string): number {
+  return (/^(?:[^]*?\r\n)??\r\n/.exec(text)?.[0] ?? '').length
+}
+
+/** The types of all parts, and what those that hold no others say. */
+function said(given: string): unknown {
+  const end = bodyAt(given)
+  const body = given.slice(end)
+  const see = (part: MimePart): unknown => {
+    if (part.parts.length > 0) return [part.type, ...part.parts.map(see)]
+    const content = body.slice(part.start, part.end)
+    if (part.type === 'message/rfc822' && bodyAt(content) > 0) return [part.type, said(content)]
+    return [part.type, decoded(content, part.encoding)]
+  }
+  return see(parseMime(new HeaderBlock(given.slice(0, end)), body))
+}
+
+test('any message is converted to seven bits or refused, and each part says what it said', () => {
   holds(
-    fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (bytes, isText) => {
-      const content = Buffer.from(bytes).toString('latin1')
+    fc.property(message, (given) => {
+      const end = bodyAt(given)
+      const made = toSevenBit(given.slice(0, end), given.slice(end))
+      if (made === undefined) return
+      assert.doesNotMatch(made.header + made.body, /[\x80-\xff]/)
+      assert.deepEqual(said(made.header + made.body), said(given))
+      assert.deepEqual(toSevenBit(made.header, made.body), made)
+    }),
+  )
+})
+
+test('any octets of one part are converted', () => {
+  holds(
+    fc.property(text, fc.boolean(), (content, isText) => {
       const type = isText ? 'text/plain' : 'application/octet-stream'
       const made = toSevenBit(`MIME-Version: 1.0\r\nContent-Type: ${type}\r\n\r\n`, content)
       assert.ok(made)

@@ -97,9 +97,12 @@ function convert(node: MimeNode, work: Work): boolean {
 
 function convertEmbedded(node: MimeNode, content: string, { nesting, octets }: Work): boolean {
   if (nesting >= MAX_NESTING) return false
-  const end = content.indexOf('\r\n\r\n')
-  if (end < 0) return false
-  const made = convertMessage(content.slice(0, end + 4), content.slice(end + 4), {
+  // a message may have no header at all: it then begins with the empty line
+  const bare = content.startsWith('\r\n')
+  const gap = content.indexOf('\r\n\r\n')
+  if (!bare && gap < 0) return false
+  const end = bare ? 2 : gap + 4
+  const made = convertMessage(content.slice(0, end), content.slice(end), {
     nesting: nesting + 1,
     octets,
   })
