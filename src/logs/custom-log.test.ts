@@ -5,7 +5,7 @@ import * as fc from 'fast-check'
 import { holds, holdsAsync } from '../../test/support/properties.ts'
 import { wrongJson } from '../config/json-format.ts'
 import { loadSettingsFromText } from '../config/load.ts'
-import { logFormat, logMacros, stageLetters, TIME_CONVERSIONS } from '../config/log-format.ts'
+import { type LogStage, logFormat, logMacros, stageLetters, TIME_CONVERSIONS } from '../config/log-format.ts'
 import type { DeliveryOutcome, Reception, Rejection } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { compileFormat } from './custom-log.ts'
@@ -291,13 +291,37 @@ test('whatever a format is, it is refused or makes one line', async () => {
   )
 })
 
+/** In the place of each kind of argument of a macro. */
+const ARGUMENTS = {
+  none: '',
+  header: '{Subject}',
+  key: '{rule}',
+  time: '',
+  places: '',
+  digits: '{3}',
+} as const
+
+/** An event in which everybody else's words are these. */
+function saying(value: unknown, words: string): unknown {
+  if (typeof value === 'string') return words
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries<unknown>({ ...value }).map(([name, one]) => [
+    name,
+    name === 'kind' ? one : saying(one, words),
+  ])
+  return Object.fromEntries(entries)
+}
+
 describe('a format that is JSON', () => {
   const at = { file: 'x', line: 1, column: 1, length: 1 }
   /** undefined: it is refused */
-  const compiledJson = (text: string): ((event: LoggedEvent) => string) | undefined => {
+  const compiledJson = (
+    text: string,
+    stage: LogStage = 'transient_failure',
+  ): ((event: LoggedEvent) => string) | undefined => {
     const context = { directory: '/', error: () => undefined, warning: () => undefined }
     const read = logFormat({ kind: 'scalar', text, at }, context)
-    if (read === undefined || wrongJson(read.value, 'transient_failure') !== undefined) return undefined
+    if (read === undefined || wrongJson(read.value, stage) !== undefined) return undefined
     const sanitize = { text: 'json', json: true, nonPrintable: false, translate: new Map() }
     return compileFormat(read.value, sanitize, () => 'default')
   }
@@ -306,32 +330,36 @@ describe('a format that is JSON', () => {
     const sound = fc.constantFrom(
       ...'"%i" %B "%h{subject}" %t.%us{3} -%T %T{0} "%t{%F"}" {"%m":[%C,%S]} %N'.split(' '),
     )
+    const macro = fc.constantFrom(
+      ...Object.entries(logMacros).map(([name, { argument }]) => `%${name}${ARGUMENTS[argument]}`),
+    )
     const piece = fc.constantFrom(
-      ...'" \\ \\u00 \\u000 %i %t %us{1} %us{3} %B %h{subject} %T %t{%M} - . 0 1 e , [ ] { } : tru'.split(
-        ' ',
-      ),
+      ...'" \\ \\u00 \\u000 %us{1} %T{6} %t{%M} - . 0 1 e , [ ] { } : tru'.split(' '),
     )
     const value = fc.oneof(
       sound,
-      fc.array(piece, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('')),
+      macro.map((one) => `"${one}"`),
+      macro,
+      fc.array(fc.oneof(piece, macro), { minLength: 1, maxLength: 5 }).map((parts) => parts.join('')),
     )
     const hostile = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.constantFrom('e', '0', '"', '\\', '}', '\n', '"}\n{"a":"', 'x'.repeat(5000)),
     )
+    const event = fc.constantFrom<LoggedEvent>(
+      reception,
+      failure,
+      rejection,
+      { ...failure, kind: 'delivery' },
+      { ...failure, kind: 'permanent-failure', stage: 0, remote: '' },
+    )
     let taken = 0
     holds(
-      fc.property(value, hostile, fc.nat(2e12), (inside, subject, time) => {
-        const compiled = compiledJson(`{"a":${inside}}`)
+      fc.property(value, hostile, fc.nat(2e12), event, (inside, said, time, of) => {
+        const compiled = compiledJson(`{"a":${inside}}`, stages[of.kind])
         if (compiled === undefined) return
         taken += 1
-        const mine = {
-          ...envelope,
-          id: subject,
-          sender: { local: subject, domain: '' },
-          loggedHeaders: { subject },
-        }
-        const written = compiled({ ...failure, at: time, envelope: mine })
+        const written = compiled({ ...(saying(of, said) as LoggedEvent), at: time })
         assert.match(written, /^[ -~]+$/)
         assert.equal(typeof JSON.parse(written), 'object', written)
       }),
