@@ -11,7 +11,10 @@ import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import type { ExplainOptions } from '../../src/cli/explain/client.ts'
+import { explainProcess } from '../../src/cli/explain/command.ts'
 import type { Explanation } from '../../src/cli/explain/document.ts'
+import { explain } from '../../src/cli/explain/explain.ts'
 import { testPki } from '../support/test-ca.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
 
@@ -149,10 +152,22 @@ export const policy = definePolicy({
 })
 `
 
-async function explainBy(
-  ...args: readonly string[]
-): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(program, ['explain', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+async function explainBy(...args: readonly string[]): Promise<Explained> {
+  return await outputOf(spawn(program, ['explain', ...args], { stdio: ['ignore', 'pipe', 'pipe'] }))
+}
+
+/** The same without the program before it that reads the command line. */
+async function explainIn(file: string, options: ExplainOptions): Promise<Explained> {
+  return await outputOf(explainProcess({ file, options, terminal: false }))
+}
+
+interface Explained {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+async function outputOf(child: ReturnType<typeof explainProcess>): Promise<Explained> {
   const text = { out: '', err: '' }
   child.stdout.on('data', (chunk: Buffer) => (text.out += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (text.err += chunk.toString()))
@@ -220,15 +235,11 @@ suite('beside a gate that runs', () => {
     const file = path.join(gate.folder, 'other.conf')
     writeFileSync(file, other)
     const before = stateOf(gate.folder)
-    const { code, out, err } = await explainBy(
-      '-c',
-      file,
-      '--peer',
-      '127.0.0.1',
-      '--from',
-      'a@b.example',
-      '--no-tls',
-    )
+    const { code, out, err } = await explainIn(file, {
+      peer: '127.0.0.1',
+      from: 'a@b.example',
+      tls: false,
+    })
     assert.equal(err, 'chatter\n')
     assert.equal(code, 0)
     assert.deepEqual(stateOf(gate.folder), before)
@@ -256,9 +267,13 @@ suite('beside a gate that runs', () => {
       udp.send(answer, from, '127.0.0.1')
     })
     const file = path.join(gate.folder, 'gate.conf')
-    const { out } = await explainBy('-c', file, '--peer', '127.0.0.1', '--from', 'a@b.example', '--dns')
-    assert.ok(reached.udp > 0, out)
-    assert.doesNotMatch(out, /dnsLookup/)
+    const { withheld } = await explain(file, { peer: '127.0.0.1', from: 'a@b.example', dns: true })
+    assert.ok(reached.udp > 0)
+    const effects = [...new Set(withheld.map(({ effect }) => effect))].toSorted()
+    assert.deepEqual(
+      effects,
+      EFFECTS.filter((effect) => effect !== 'msys.dnsLookup'),
+    )
     reached.udp = 0
   })
 
@@ -272,7 +287,7 @@ suite('beside a gate that runs', () => {
     )
     const bad = path.join(gate.folder, 'bad.conf')
     writeFileSync(bad, 'TLS_Verify_Mode = "requre"\n')
-    const error = await explainBy('-c', bad, '--peer', '127.0.0.1')
+    const error = await explainIn(bad, { peer: '127.0.0.1' })
     assert.equal(error.code, 1)
     assert.match(error.err, /bad\.conf:1:/)
   })

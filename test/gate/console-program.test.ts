@@ -7,12 +7,14 @@ import { lstatSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { PassThrough } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConsoleConnection } from '../../src/cli/console/connection.ts'
 import { runConsole } from '../../src/cli/console/console.ts'
 import { isJson } from '../../src/cli/console/json-text.ts'
 import { commandsIn } from '../../src/cli/console/prompt.ts'
+import { runProgram } from '../../src/cli/program.ts'
 import { FrameReader } from '../../src/console/protocol.ts'
 import { bin, type GateProcess, startGateProcess } from '../support/gate-process.ts'
 
@@ -38,6 +40,13 @@ interface Ran {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
+}
+
+/** Runs the program in this process. */
+async function runHere(args: readonly string[]): Promise<Ran> {
+  const [stdout, stderr] = [new PassThrough({ encoding: 'utf8' }), new PassThrough({ encoding: 'utf8' })]
+  const code = await runProgram(args, { stdout, stderr, terminal: false })
+  return { code, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
 }
 
 /** Runs `postern console …` with a pipe as its input. */
@@ -80,11 +89,11 @@ test('what is missing is named, with what to write', async () => {
   writeFileSync(bare, 'Hostname = "x.example"\n')
   writeFileSync(dead, `Control_Listener { Listen "${folder}/nobody" { } }\n`)
   writeFileSync(broken, 'Nonsense = 1\n')
-  const [none, nobody, unreadable] = await Promise.all([
-    run(['-c', bare, 'pid']),
-    run(['-c', dead, 'pid']),
-    run(['-c', broken, 'pid']),
-  ])
+  const [none, nobody, unreadable] = [
+    await runHere(['console', '-c', bare, 'pid']),
+    await runHere(['console', '-c', dead, 'pid']),
+    await runHere(['console', '-c', broken, 'pid']),
+  ]
   assert.equal(none.code, 1)
   assert.match(
     none.stderr,

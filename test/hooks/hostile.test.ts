@@ -4,13 +4,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { askMail, callout, load, session, temporaryIssue } from './scripts.fixture.ts'
 
-const limits = { time: 60, memory: 16 * 1_048_576 }
+const limits = { time: 30, memory: 16 * 1_048_576 }
 /** time enough for a slow machine, where it is memory that is to run out */
 const patient = { ...limits, time: 20_000 }
 /** milliseconds within which a hostile callout has to be over; what runs over its budget runs for ever */
 const patience = 30_000
 
-const time = /gate\.lua:\d+: time budget of 0\.06 s exceeded/
+const time = /gate\.lua:\d+: time budget of 0\.03 s exceeded/
 const memory = /gate\.lua:\d+: memory budget of 16 MiB exceeded/
 const either = /budget of .* exceeded/
 

@@ -16,6 +16,9 @@ const now = Date.now()
 const PAST = { notBefore: now - 9 * DAY, notAfter: now - DAY }
 const FUTURE = { notBefore: now + DAY, notAfter: now + 9 * DAY }
 
+/** those under which a leaf has every age, so that more than one thing is wrong with it */
+const AGED = new Set(['root', 'foreign', 'expired intermediate', 'intermediate for servers'])
+
 interface Case {
   readonly cert: string
   readonly key: string
@@ -31,7 +34,7 @@ const servers: Server[] = []
 before(makeCases)
 after(() => servers.forEach((server) => server.close()))
 
-/** Leaves of every usage and age under CAs of every kind, with and without what lies between. */
+/** Leaves of every usage under CAs of every kind, with and without what lies between; of every age under some. */
 function makeCases(): void {
   const middle = (request: Partial<AuthorityRequest> = {}) =>
     root.intermediate({ subject: 'middle', ...request })
@@ -56,6 +59,7 @@ function makeCases(): void {
         ['expired ', PAST],
         ['future ', FUTURE],
       ] as const) {
+        if (age !== '' && !(AGED.has(name) && usage !== 'any')) continue
         const leaf = issuer.issue({
           subject: 'leaf',
           usage,
