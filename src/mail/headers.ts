@@ -167,8 +167,12 @@ function unfold(raw: string): string {
 
 function makeField(name: string, value: string): Field {
   if (!/^[!-9;-~]+$/.test(name)) throw new RangeError('not a header field name')
+  const before = `${name}: `
+  const raw = `${before}${value}\r\n`
+  // looked at where it is part of the field: text is put together once
+  if (isFolded(raw, before.length, before.length + value.length)) return { name: name.toLowerCase(), raw }
   requireByteString(value)
-  return { name: name.toLowerCase(), raw: `${name}: ${isFolded(value) ? value : fold(value)}\r\n` }
+  return { name: name.toLowerCase(), raw: `${before}${fold(value)}\r\n` }
 }
 
 function fold(value: string): string {
@@ -178,15 +182,15 @@ function fold(value: string): string {
   return folded.join('\r\n\t')
 }
 
-/** Whether `fold` would leave it as it is, as most of what we make ourselves. */
-function isFolded(value: string): boolean {
+/** Whether a part of the text is a byte string that `fold` would leave as it is: most of what we make ourselves is. */
+function isFolded(text: string, start: number, end: number): boolean {
   let lineIsEmpty = true
   let endsInBlank = false
-  for (let at = 0; at < value.length; at++) {
-    const code = value.charCodeAt(at)
-    if (code === NUL) return false
+  for (let at = start; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code === NUL || code > 0xff) return false
     if (code === CR || code === LF) {
-      if (lineIsEmpty || endsInBlank || !value.startsWith(FOLD, at)) return false
+      if (lineIsEmpty || endsInBlank || !text.startsWith(FOLD, at)) return false
       at += FOLD.length - 1
       lineIsEmpty = true
     } else if (isBlank(code)) {

@@ -7,15 +7,23 @@ import { describe, tellPanic } from './reject.ts'
 import type { Session } from './session-state.ts'
 
 /** @throws SpoolFullError, or what the storage says; nothing is kept then */
-export async function keepMessages(
+export function keepMessages(
   session: Session,
   writer: ReceptionWriter,
   messages: readonly NewMessage[],
   protocol: NonNullable<Reception['protocol']> = 'esmtp',
 ): Promise<void> {
-  const { events, clock, enqueue, loggedHeaders = [] } = session.services
+  const { loggedHeaders = [] } = session.services
   const kept = loggedHeaders.length === 0 ? messages : withHeaders(messages, loggedHeaders)
-  await writer.commit(kept)
+  return writer.commit(kept).then(() => handOver(session, kept, protocol))
+}
+
+function handOver(
+  session: Session,
+  kept: readonly NewMessage[],
+  protocol: NonNullable<Reception['protocol']>,
+): void {
+  const { events, clock, enqueue } = session.services
   const tls = session.peer.kind
   for (const { envelope } of kept) {
     if (protocol === 'internal') events.emit({ kind: 'reception', at: clock(), envelope, protocol })
