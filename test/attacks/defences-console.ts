@@ -92,7 +92,7 @@ export const consoleDefences: readonly Defence[] = [
       'what it sends reaches the terminal without its power, and as JSON only where it is some',
     ],
     source: 'src/cli/console/console.ts',
-    mutation: [['jsonLine(text) : printableLines(text)', 'jsonLine(text) : text']],
+    mutation: [['escapedJson(piece) : printableLines(piece)', 'escapedJson(piece) : piece']],
   },
   {
     known: 'NTLM relay, and its kin',

@@ -61,7 +61,7 @@ export const pageDefences: readonly Defence[] = [
       'the cookie alone, which whatever listens on another port of this host is sent, opens nothing',
     ],
     source: 'src/web/page/page.ts',
-    mutation: [['session !== undefined && hasToken(asked, session) ? session : undefined', 'session']],
+    mutation: [['session === undefined || !hasToken(asked, session)', 'session === undefined']],
   },
   {
     known: 'Sessions that outlive their login',

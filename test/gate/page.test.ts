@@ -440,6 +440,7 @@ describe('what it shows', () => {
         /^250/,
       )
     client.destroy()
+    const known = gate.events.length
     const alice = await loggedIn()
     const queueRows = async (): Promise<readonly Readonly<Record<string, unknown>>[]> =>
       ((await alice.view('queue', { find: 'nowhere' })).data['rows'] ?? []) as readonly Readonly<
@@ -462,9 +463,13 @@ describe('what it shows', () => {
     const failed = await alice.post('act/fail', { ...name, quiet: true })
     assert.equal((failed.data['data'] as { messages: number }).messages, 2, failed.text)
     const commands = operatorFacts()
-      .filter(({ act, command }) => act === 'command' && command.includes('nowhere'))
+      .filter((event) => event.act === 'command' && gate.events.indexOf(event) >= known)
       .map(({ user, command, role }) => [user, command, role])
+    // what the page asks again and again is there once
     assert.deepEqual(commands, [
+      ['alice', 'mailq -l 999999', ''],
+      ['alice', 'showqueue binding default/default nowhere.example 100', ''],
+      ['alice', 'binding fail domain --dry-run default/default nowhere.example', 'Page_Operators'],
       ['alice', 'binding flush domain default/default nowhere.example', 'Page_Operators'],
       ['alice', 'binding fail domain quiet default/default nowhere.example', 'Page_Operators'],
     ])
@@ -518,5 +523,13 @@ describe('what it shows', () => {
     const junk = await ask('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
     assert.equal(junk.status, 422, junk.text)
     assert.equal((await alice.post('explain', { listen: '127.0.0.2:0', peer: 'no address' })).status, 422)
+    const ends = operatorFacts().filter(({ act, command }) => act === 'end' && command.startsWith('explain'))
+    assert.deepEqual(
+      ends.map(({ command, good }) => [command, good]),
+      [
+        ...[true, true, false, false].map((good) => ['explain 127.0.0.2:0 192.0.2.7', good]),
+        ['explain 127.0.0.2:0 "no address"', false],
+      ],
+    )
   })
 })

@@ -6,6 +6,7 @@ import type { TableAnswer } from '../../console/answer.ts'
 import { queueOf } from './acts.ts'
 import { readAssets } from './assets.ts'
 import { cookieLine, json } from './http.ts'
+import { Looks } from './looks.ts'
 import { rowsPage, rowsQuery } from './rows.ts'
 import { PageSessions, sameSecret } from './sessions.ts'
 
@@ -32,6 +33,21 @@ test('a session ends after half an hour without use, and after twelve hours in a
   }
   now += 20 * MINUTE
   assert.equal(sessions.find(second.token, here), undefined)
+})
+
+test('what a session looks at is new once in ten minutes, and where it looks at too much, each time', () => {
+  let now = 0
+  const sessions = new PageSessions(() => now)
+  const looks = new Looks(() => now)
+  const [first, second] = [sessions.begin(ann, here).session, sessions.begin(ann, here).session]
+  const asked = (): readonly boolean[] => [looks.isNew(first, 'mailq'), looks.isNew(second, 'mailq')]
+  assert.deepEqual(asked(), [true, true])
+  now += 9 * MINUTE
+  assert.deepEqual(asked(), [false, false])
+  now += MINUTE
+  assert.deepEqual(asked(), [true, true])
+  for (let n = 0; n < 64; n++) assert.ok(looks.isNew(first, `tls why ${n}`))
+  assert.deepEqual(asked(), [true, false])
 })
 
 test('a session is good in its place, with its certificate, and until it is ended', () => {

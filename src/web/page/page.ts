@@ -9,12 +9,11 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { PageSettings } from '../../config/settings.ts'
-import type { ControlAuthorization } from '../../config/settings-control.ts'
 import type { Operator } from '../../console/operator.ts'
 import { dataOf, fromBytes } from '../../console/render.ts'
 import { joinWords } from '../../console/words.ts'
 import type { Visitor } from '../visitor.ts'
+import { Accounts, type AccountsHost, type PageVisit } from './accounts.ts'
 import { actOrder } from './acts.ts'
 import { Asking, type Gather } from './ask.ts'
 import { readAssets } from './assets.ts'
@@ -55,18 +54,12 @@ export interface ExplainQuestion {
   readonly certificate: string
 }
 
-export interface PageHost {
+export interface PageHost extends AccountsHost {
   readonly gather: Gather
   /** takes its time where it fails */
   readonly login: (attempt: LoginAttempt) => Promise<LoginOutcome>
   /** what changes when a user's password does; undefined: there is no such user, or nobody can tell */
   readonly stamp: (login: Pick<LoginAttempt, 'uri' | 'user'>) => Promise<string | undefined>
-  /** The role that lets somebody give a command, as it is now; undefined: none does, or nobody can tell. */
-  readonly roleFor: (
-    authorization: ControlAuthorization,
-    user: string,
-    command: string,
-  ) => Promise<string | undefined>
   /** `postern explain` for the configuration on disk. @throws PageError with what it would say */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
   /** what the page shows beside the commands' answers */
@@ -75,39 +68,6 @@ export interface PageHost {
     readonly version: string
     readonly listens: readonly string[]
   }
-  /** a login, good or not, and every act before it is done and when it has ended */
-  readonly account: (fact: PageFact) => void
-  readonly clock: () => number
-}
-
-/** Who asks, and where. */
-export interface PageVisit {
-  readonly terms: PageSettings
-  readonly place: string
-  readonly visitor: Visitor
-  /** the connection is encrypted */
-  readonly secure: boolean
-  /** of the client; '' on a UNIX socket */
-  readonly address: string
-  readonly port: number
-  /** of the Listen; 0 on a UNIX socket */
-  readonly localPort: number
-  /** told when he is found to be logged in */
-  readonly onLogin?: (() => void) | undefined
-}
-
-/** For the log of what operators do. Unicode text. */
-export interface PageFact {
-  readonly act: 'login' | 'command' | 'end'
-  readonly place: string
-  readonly address: string
-  readonly port: number
-  readonly user: string
-  readonly good: boolean
-  /** '' for a login */
-  readonly command: string
-  /** that allows it; '' where none does, and for a login */
-  readonly role: string
 }
 
 interface Request {
@@ -128,11 +88,13 @@ export class OperatorPage {
   readonly #assets = readAssets()
   readonly #sessions: PageSessions
   readonly #asking: Asking
+  readonly #accounts: Accounts
 
   constructor(host: PageHost) {
     this.#host = host
     this.#sessions = new PageSessions(host.clock)
     this.#asking = new Asking(host.gather, host.clock)
+    this.#accounts = new Accounts(host)
   }
 
   /** Whether this path is the page's. */
@@ -205,7 +167,7 @@ export class OperatorPage {
     const subject = subjectOf(visit.visitor)
     if (subject === undefined) throw new PageError(403, 'A client certificate that verifies is needed here.')
     const begun = this.#sessions.begin({ name: subject, known: 'certificate', stamp: '' }, placeOf(visit))
-    this.#account(visit, { act: 'login', user: subject, good: true })
+    this.#accounts.tell(visit, { act: 'login', user: subject, good: true })
     return json(this.#about(begun.session, visit), 200, cookie(visit, begun.token))
   }
 
@@ -222,7 +184,7 @@ export class OperatorPage {
     })
     if (outcome.kind === 'busy')
       throw new PageError(503, 'Nobody can be let in at the moment. Try again in a while.')
-    this.#account(visit, { act: 'login', user, good: outcome.kind === 'right' })
+    this.#accounts.tell(visit, { act: 'login', user, good: outcome.kind === 'right' })
     if (outcome.kind === 'wrong') throw new PageError(401, 'This user and password do not go together.')
     const before = cookieOf(request, cookieName(visit))
     if (before !== undefined) this.#sessions.end(before)
@@ -243,19 +205,29 @@ export class OperatorPage {
     const view = views.get(name)
     if (view === undefined) throw new PageError(404, 'There is no such view.')
     const words = view.words(query)
-    await this.#roleFor(entered, joinWords(words))
-    const { answer, missing } = await this.#asking.look(words, operator)
+    const order = { command: joinWords(words), look: true }
+    const { answer, missing } = await this.#accounts.run(
+      entered,
+      order,
+      async () => await this.#asking.look(words, operator),
+    )
     return json({ at: this.#host.clock(), missing, ...(view.show(answer, query) as object) })
   }
 
   async #explain(entered: Entered): Promise<PageAnswer> {
-    await this.#roleFor(entered, 'explain')
     const body = await readObject(entered.request)
-    const explanation = await this.#host.explain({
+    const question = {
       listen: textField(body, 'listen', 256),
       peer: textField(body, 'peer', 64),
       certificate: textField(body, 'certificate', 60_000),
-    })
+    }
+    const about = [question.listen, question.peer].filter((each) => each !== '')
+    const order = { command: 'explain', shown: joinWords(['explain', ...about]), look: false }
+    const explanation = await this.#accounts.run(
+      entered,
+      order,
+      async () => await this.#host.explain(question),
+    )
     return json({ explanation })
   }
 
@@ -264,37 +236,13 @@ export class OperatorPage {
     if (!mayAct(session, visit))
       throw new PageError(403, 'You may look here and not act: Page_Operators does not name you.')
     const { words, dryRun } = actOrder(name, await readObject(request))
-    const fact = { user: operator.name, command: joinWords(words) }
-    const role = await this.#roleFor(entered, fact.command).catch((error: unknown) => {
-      this.#account(visit, { ...fact, act: 'command', good: false })
-      throw error
-    })
-    if (!dryRun) this.#account(visit, { ...fact, act: 'command', good: true, role })
-    let good = false
-    try {
-      const { answer, missing } = await this.#asking.act(words, operator)
-      good = true
-      return json({ missing, data: dataOf(answer) })
-    } finally {
-      if (!dryRun) this.#account(visit, { ...fact, act: 'end', good })
-    }
-  }
-
-  /** @throws PageError where no role lets him */
-  async #roleFor({ visit, session }: Entered, command: string): Promise<string> {
-    const { authorization } = visit.terms
-    // what the page does then it may do because Page_Operators names the user
-    if (authorization === undefined) return 'Page_Operators'
-    const role = await this.#host.roleFor(authorization, session.user.name, command)
-    if (role === undefined) throw new PageError(403, `None of your roles allows this: ${command}`)
-    return role
-  }
-
-  #account(
-    { place, address, port }: PageVisit,
-    fact: Omit<PageFact, 'place' | 'address' | 'port' | 'command' | 'role'> & Partial<PageFact>,
-  ): void {
-    this.#host.account({ place, address, port, command: '', role: '', ...fact })
+    const order = { command: joinWords(words), look: dryRun, by: 'Page_Operators' }
+    const { answer, missing } = await this.#accounts.run(
+      entered,
+      order,
+      async () => await this.#asking.act(words, operator),
+    )
+    return json({ missing, data: dataOf(answer) })
   }
 
   #about(session: PageSession, visit: PageVisit): object {
