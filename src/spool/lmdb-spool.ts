@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path'
 import type { EventSink, Panic } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { BodyFiles } from './body-files.ts'
+import { EarlySyncs } from './body-writer.ts'
 import { dataFile } from './data-file.ts'
 import { directoryMode, makeDirectory, syncDirectory } from './directories.ts'
 import type { CommitTarget } from './group-commit.ts'
@@ -242,6 +243,7 @@ class LmdbSpool implements Spool {
     const { files, budget, options } = this.#parts
     return {
       budget,
+      earlySyncs: new EarlySyncs(),
       largeBody: options.largeBody ?? LARGE_BODY,
       checkRoom: (octets) => {
         if (this.#space.room() < octets) throw new SpoolFullError()

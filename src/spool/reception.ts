@@ -6,6 +6,7 @@
  */
 
 import type { FileHandle } from 'node:fs/promises'
+import type { EarlySyncs } from './body-writer.ts'
 import { BodyWriter } from './body-writer.ts'
 import type { NewMessage, ReceptionWriter } from './spool.ts'
 
@@ -45,6 +46,7 @@ export type ReceivedBody =
 /** What a reception needs of the spool. */
 export interface ReceptionHost {
   readonly budget: MemoryBudget
+  readonly earlySyncs: EarlySyncs
   /** larger bodies get a file of their own, octets */
   readonly largeBody: number
   /** @throws SpoolFullError unless new mail may still take this much */
@@ -146,7 +148,7 @@ export class Reception implements ReceptionWriter {
     this.#state = 'done'
     try {
       const file = this.#file
-      if (file !== undefined) await file.writer.flush()
+      if (file !== undefined) await file.writer.end()
       this.#file = undefined
       await this.#host.keep(
         file === undefined
@@ -197,10 +199,11 @@ export class Reception implements ReceptionWriter {
     this.#host.checkRoom(0)
     const key = this.#host.newKey()
     const handle = await this.#host.createFile(key)
-    const writer = new BodyWriter(handle, {
-      forFile: (octets) => this.#host.takeForFile(octets),
-      forBuffers: (octets) => this.reserve(octets),
-    })
+    const room = {
+      forFile: (octets: number) => this.#host.takeForFile(octets),
+      forBuffers: (octets: number) => this.reserve(octets),
+    }
+    const writer = new BodyWriter(handle, room, this.#host.earlySyncs)
     this.#file = { key, handle, writer }
     this.#size += chunk.length
     await writer.write(joined([...this.#chunks, chunk], this.#held + chunk.length))

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { BodyWriter } from '../../src/spool/body-writer.ts'
+import { BodyWriter, EarlySyncs } from '../../src/spool/body-writer.ts'
 import { openSpool } from '../../src/spool/lmdb-spool.ts'
 import type { Spool } from '../../src/spool/spool.ts'
 import { SpoolFullError } from '../../src/spool/spool.ts'
@@ -177,12 +177,13 @@ const slow = async (buffers: boolean) => {
   await spool.close()
   const file = new SlowFile()
   let room = 0
-  const writer = new BodyWriter(file as unknown as FileHandle, {
-    forFile: (octets) => {
+  const asked = {
+    forFile: (octets: number) => {
       room += octets
     },
     forBuffers: () => buffers,
-  })
+  }
+  const writer = new BodyWriter(file as unknown as FileHandle, asked, new EarlySyncs())
   return { file, writer, room: () => room }
 }
 
@@ -221,4 +222,83 @@ test('a write that fails in the background is told by the next call, whichever i
     if (next === 'push') assert.throws(() => writer.push(bytes(1)), SpoolFullError)
     else await assert.rejects(writer.flush(), SpoolFullError)
   }
+})
+
+/** A file that takes everything at once, and whose syncs wait until they are let go. */
+class UnsyncedFile {
+  readonly syncs: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = []
+
+  async write(_bytes: Uint8Array, _from: number, length: number): Promise<{ bytesWritten: number }> {
+    return await Promise.resolve({ bytesWritten: length })
+  }
+
+  async datasync(): Promise<void> {
+    const { promise, ...ends } = Promise.withResolvers<void>()
+    this.syncs.push(ends)
+    await promise
+  }
+}
+
+const A_MEBIBYTE = Buffer.alloc(1024 * 1024)
+
+/** A body of 10 MiB that has been written, and whose first 8 are being synced. */
+async function arriving(syncs = new EarlySyncs(), buffers = true) {
+  const file = new UnsyncedFile()
+  const room = { forFile: () => undefined, forBuffers: () => buffers }
+  const writer = new BodyWriter(file as unknown as FileHandle, room, syncs)
+  for (let n = 0; n < 10; n += 1) await writer.push(A_MEBIBYTE)
+  await writer.flush()
+  return { file, writer }
+}
+
+for (const buffers of [true, false]) {
+  test(`a large body is synced while it arrives, with ${buffers ? '' : 'no '}buffers; who ends it waits for that`, async () => {
+    await spool.close()
+    const { file, writer } = await arriving(new EarlySyncs(), buffers)
+    assert.equal(file.syncs.length, 1)
+    let ended = false
+    const end = (async () => {
+      await writer.end()
+      ended = true
+    })()
+    const idle = writer.idle()
+    await setImmediate()
+    assert.equal(ended, false)
+    file.syncs[0]?.resolve()
+    await Promise.all([end, idle])
+    for (let n = 0; n < 7; n += 1) await writer.push(A_MEBIBYTE)
+    await writer.flush()
+    assert.equal(file.syncs.length, 2)
+  })
+}
+
+test('what a sync reports while a body arrives is told, since no later one would find it', async () => {
+  await spool.close()
+  const failures = [
+    { code: 'ENOSPC', told: SpoolFullError },
+    { code: 'EIO', told: { code: 'EIO' } },
+  ]
+  for (const { code, told } of failures) {
+    for (const next of ['push', 'end'] as const) {
+      const { file, writer } = await arriving()
+      const end = next === 'end' ? writer.end() : undefined
+      file.syncs[0]?.reject(Object.assign(new Error('the disk'), { code }))
+      if (end !== undefined) await assert.rejects(end, told)
+      await setImmediate()
+      assert.throws(() => writer.push(bytes(1)), told)
+    }
+  }
+})
+
+test('few bodies are synced at the same time while they arrive', async () => {
+  await spool.close()
+  const syncs = new EarlySyncs()
+  const all = await Promise.all(Array.from({ length: 6 }, async () => await arriving(syncs)))
+  const begun = () => all.map(({ file }) => file.syncs.length)
+  assert.deepEqual(begun(), [1, 1, 1, 1, 0, 0])
+  all[2]?.file.syncs[0]?.resolve()
+  await setImmediate()
+  await all[5]?.writer.push(A_MEBIBYTE)
+  await setImmediate()
+  assert.deepEqual(begun(), [1, 1, 1, 1, 0, 1])
 })
