@@ -1,10 +1,11 @@
 /**
  * Whatever is set and unset in whatever order, in transactions or not, with what is in the files and what was written back:
- * what is in force, and what the files say after a write-back, is what a file by another hand says.
+ * what is in force, and what the files say after a write-back, is what a file by another hand says; and what only sets
+ * keeps every comment.
  */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -52,20 +53,53 @@ const values: Readonly<Record<string, readonly string[]>> = {
 }
 const numbers = ['60', '61', '62']
 
-const MAIN = `# main
-Retry_Interval = 1000 # slow
-ESMTP_Listener {
-  Idle_Time = 300
-  Listen "127.0.0.1:25" { Max_Message_Size = 7 /* seven */ }
-  include "more.conf"
+/** What stands on one line, and what may stand on others. */
+const MAIN = [
+  'Retry_Interval = 1000',
+  'ESMTP_Listener {',
+  'Idle_Time =/* seconds */300',
+  'Listen "127.0.0.1:25" {',
+  'Max_Message_Size = 7',
+  '}',
+  'include "more.conf"',
+  '}',
+  'Binding "b" {',
+  '}',
+]
+const MORE = [
+  'Idle_Time = 301',
+  'Listen "[::1]:26" {',
+  '}',
+  'Peer "10.0.0.0/8" {',
+  'Relay_Hosts = ( "10.1.1.1" )',
+  '}',
+]
+
+/** The same with any blanks, line ends and comments between its words. */
+function laidOut(words: readonly string[]): fc.Arbitrary<string> {
+  const gap = fc.constantFrom(
+    ' ',
+    ' ',
+    '\n',
+    '\n',
+    '\n  ',
+    '\n\t',
+    '\t',
+    '\n\n',
+    ' # @{\n',
+    ' /* @} */ ',
+    '/* @\n*/',
+  )
+  const gaps = fc.array(gap, { minLength: words.length, maxLength: words.length })
+  return fc.tuple(gaps, fc.constantFrom('\n', '\r\n'), fc.boolean()).map(([chosen, lineEnd, isEnded]) => {
+    let comments = 0
+    const whole = chosen
+      .map((each, index) => each.replace('@', () => `comment ${String(++comments)}.`) + (words[index] ?? ''))
+      .join('')
+    return (isEnded ? `${whole}\n` : `${whole} # the end`).replaceAll('\n', lineEnd)
+  })
 }
-Binding "b" { }
-`
-const MORE = `Idle_Time = 301
-Listen "[::1]:26" { # the other one
-}
-Peer "10.0.0.0/8" { Relay_Hosts = ( "10.1.1.1" ) }
-`
+
 type Model = Map<string, Map<string, string>>
 const asWritten = (): Model =>
   new Map([
@@ -142,13 +176,16 @@ type Act =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'writeback' | 'reload' }
 
 const one = { scope: fc.nat(scopes.length - 1), option: fc.nat(2), spelling: fc.nat(1) }
-const act: fc.Arbitrary<Act> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant('set'), ...one, value: fc.nat(2) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('unset', 'unset scope'), ...one }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ kind: fc.constantFrom('begin', 'commit', 'rollback', 'writeback', 'reload') }),
-  },
+const set = { weight: 8, arbitrary: fc.record({ kind: fc.constant('set'), ...one, value: fc.nat(2) }) }
+const unset = { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('unset', 'unset scope'), ...one }) }
+const whole = {
+  weight: 3,
+  arbitrary: fc.record({ kind: fc.constantFrom('begin', 'commit', 'rollback', 'writeback', 'reload') }),
+}
+const size = { minLength: 5, maxLength: 25 }
+const acts: fc.Arbitrary<readonly Act[]> = fc.oneof(
+  { weight: 3, arbitrary: fc.array(fc.oneof(set, unset, whole), size) },
+  { weight: 1, arbitrary: fc.array(fc.oneof(set, whole), size) },
 )
 
 /** What the console is told, and what the model becomes. */
@@ -214,15 +251,23 @@ async function play(console: LiveConsole, acts: readonly Act[], main: string): P
   assert.deepEqual(effective(settings), await loaded(print(onDisk)), 'on disk')
 }
 
+function comments(text: string): readonly string[] {
+  return text.match(/comment \d+\.|# the end/g) ?? []
+}
+
 test('changes from the console come to what a file by another hand says', async () => {
   await holdsAsync(
-    fc.asyncProperty(fc.array(act, { minLength: 5, maxLength: 25 }), async (acts) => {
+    fc.asyncProperty(acts, laidOut(MAIN), laidOut(MORE), async (acts, text, more) => {
       const folder = mkdtempSync(path.join(tmpdir(), 'postern-live-'))
       try {
         const main = path.join(folder, 'gate.conf')
-        writeFileSync(main, MAIN)
-        writeFileSync(path.join(folder, 'more.conf'), MORE)
+        const included = path.join(folder, 'more.conf')
+        writeFileSync(main, text)
+        writeFileSync(included, more)
         await play(await liveConsole(main), acts, main)
+        if (acts.some(({ kind }) => kind.startsWith('unset'))) return
+        assert.deepEqual(comments(readFileSync(main, 'utf8')), comments(text), text)
+        assert.deepEqual(comments(readFileSync(included, 'utf8')), comments(more), more)
       } finally {
         rmSync(folder, { recursive: true, force: true })
       }
