@@ -147,7 +147,7 @@ describe('a query that judges the password itself', () => {
     const rows = values.map(([value], index) => `('user${index}', 'one two', ${value})`)
     // a column without a type keeps each value as it is
     const file = makeDatabase(
-      `CREATE TABLE users (name, password, verdict); INSERT INTO users VALUES ${rows}`,
+      `CREATE TABLE users (name, password, verdict); INSERT INTO users VALUES ${rows.join()}`,
     )
     const store = await storeOf(file, judging.replace('%s', 'verdict'))
     for (const [index, [value, expected]] of values.entries()) {
