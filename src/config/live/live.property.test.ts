@@ -79,14 +79,13 @@ const MORE = [
 function laidOut(words: readonly string[]): fc.Arbitrary<string> {
   const gap = fc.constantFrom(
     ' ',
-    ' ',
-    '\n',
     '\n',
     '\n  ',
     '\n\t',
-    '\t',
     '\n\n',
     ' # @{\n',
+    ' # @{\n  ',
+    '\n  # @\n',
     ' /* @} */ ',
     '/* @\n*/',
   )
@@ -185,7 +184,12 @@ const whole = {
 const size = { minLength: 5, maxLength: 25 }
 const acts: fc.Arbitrary<readonly Act[]> = fc.oneof(
   { weight: 3, arbitrary: fc.array(fc.oneof(set, unset, whole), size) },
-  { weight: 1, arbitrary: fc.array(fc.oneof(set, whole), size) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .array(fc.oneof(set, whole), size)
+      .map((some): readonly Act[] => [...some, { kind: 'commit' }, { kind: 'writeback' }]),
+  },
 )
 
 /** What the console is told, and what the model becomes. */
