@@ -129,4 +129,12 @@ export const consoleDefences: readonly Defence[] = [
     source: 'src/logs/json/context.ts',
     mutation: [['.toSorted((a, b) => a.octets - b.octets || a.at - b.at)', '']],
   },
+  {
+    known: 'Flooding of logs',
+    attack:
+      'Logins that fail in turn for two reasons fill the panic log, where nothing else is found any more',
+    test: ['src/operator/page-logins.test.ts', 'alarms that take turns are told once each in a while'],
+    source: 'src/events/quiet-alarms.ts',
+    mutation: [['    if (this.#told.has(text)) return\n', '']],
+  },
 ]

@@ -291,4 +291,15 @@ export const sessionDefences: readonly Defence[] = [
     source: 'src/wire/lines.ts',
     mutation: [["return newline < 0 ? undefined : 'bare-newline'", 'return undefined']],
   },
+  {
+    known: 'Mail loop, of double bounces',
+    attack:
+      'One message from the null sender makes two servers tell each other’s postmasters of their notices for ever',
+    test: [
+      'test/gate/notices.test.ts',
+      'two gates that tell each other of mail from the null sender do not tell each other for ever',
+    ],
+    source: 'src/delivery/bouncing.ts',
+    mutation: [[' || (ended.envelope.sender === undefined && (await this.#isToldOf(ended)))', '']],
+  },
 ]
