@@ -51,7 +51,8 @@ export class MessageReception implements ChunkedReception {
     const { lines } = this.#session
     const decoder = new DataDecoder()
     for (;;) {
-      const chunk = lines.buffered > 0 ? lines.drain() : await this.#pace.next()
+      const next = lines.buffered > 0 ? lines.drain() : this.#pace.next()
+      const chunk = next instanceof Promise ? await next : next
       const { output, done, rest } = decoder.push(chunk)
       for (const piece of output) {
         const taken = this.#take(piece)
