@@ -125,8 +125,13 @@ class ServerSocket extends TLSSocket {
   /** In TLS 1.3 the ticket is made after the last message of the handshake: whether it could be is known a little later. */
   noteSecure(): void {
     this.#secured = true
-    if (this.#raw.bytesRead > LARGE) setImmediate(() => this.#settle())
-    else this.#settle()
+    if (this.#raw.bytesRead <= LARGE) {
+      this.#settle()
+      return
+    }
+    // takes what the chain's verification left in OpenSSL's queue of errors: the next read would be blamed for it
+    this.getPeerCertificate()
+    setImmediate(() => this.#settle())
   }
 
   #settle(): void {
