@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { contentOf, openGate, outboundDefaults, storedMessage } from '../../test/support/messages.ts'
 import { noMx } from '../../test/support/no-mx.ts'
+import { holdsAsync } from '../../test/support/properties.ts'
 import { type SinkScript, SmtpSink } from '../../test/support/smtp-sink.ts'
 import { StaticResolver } from '../../test/support/static-resolver.ts'
 import type { OutboundValues } from '../config/settings.ts'
@@ -11,34 +13,46 @@ import type { HostGate, MessageResult } from './transport.ts'
 interface Batch {
   readonly options?: Partial<OutboundValues>
   readonly gate?: HostGate
+  readonly body?: string
 }
+
+const HEADER = 'A: b\r\n\r\n'
 
 /** Batches to these recipients, one after the other, by one transport. */
 async function send(
   script: SinkScript,
   batches: readonly (readonly string[])[],
-  { options, gate = openGate }: Batch = {},
+  batch: Batch = {},
 ): Promise<{ readonly sink: SmtpSink; readonly results: readonly string[][] }> {
+  const { sink, answers } = await exchange(script, batches, batch)
+  return { sink, results: answers.map((all) => all.map(textOf)) }
+}
+
+async function exchange(
+  script: SinkScript,
+  batches: readonly (readonly string[])[],
+  { options, gate = openGate, body = 'body\r\n' }: Batch = {},
+): Promise<{ readonly sink: SmtpSink; readonly answers: readonly (readonly MessageResult[])[] }> {
   const sink = await SmtpSink.start(script)
   const transport = new SmtpTransport({ resolver: new StaticResolver({}), mx: noMx, hostname: 'mx.test' })
-  const results: string[][] = []
+  const answers: (readonly MessageResult[])[] = []
   for (const locals of batches) {
     const messages = locals.map((local) =>
       storedMessage(local, { recipient: { local, domain: 'example.com' } }),
     )
-    const all = await transport.deliver(messages, contentOf('A: b\r\n\r\n', 'body\r\n'), {
+    const all = await transport.deliver(messages, contentOf(HEADER, body), {
       route: { kind: 'smtp', hosts: [{ host: '127.0.0.1', port: sink.port }] },
       options: { ...outboundDefaults, idle_timeout: 5, ...options },
       mayRepeat: false,
       gate,
       signal: new AbortController().signal,
     })
-    results.push(all.map(textOf))
+    answers.push(all)
   }
   transport.close()
   await sink.until(({ open }) => open === 0)
   await sink.close()
-  return { sink, results }
+  return { sink, answers }
 }
 
 function textOf(result: MessageResult): string {
@@ -181,4 +195,72 @@ test('connections are made from Bind_Address, and hosts of another family are pa
   assert.deepEqual(sink.clients, ['127.0.0.5'])
   const other = await send({}, [['a']], { options: { bind_address: '::1' } })
   assert.deepEqual(other.results, [['transient 0 451 4.4.1 [internal] No valid hosts']])
+})
+
+/** What hosts say, and what none should. */
+const said = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom('250 ok', '250 2.1.5 ok', '250-a\r\n250-b\r\n250 c') },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      ...'251 x|450 4.2.0 later|452 4.5.3 too many|452 4.2.2 full|550 5.1.1 no|552 5.5.3 many|421 4.3.2 bye'.split(
+        '|',
+      ),
+      ...'354 go|199 x|250-a\r\n550 b|garbage||25|drop|250|550|600 x|250 \xff\x01'.split('|'),
+      `250 ${'x'.repeat(5000)}`,
+    ),
+  },
+)
+const seldom = fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: said })
+const host = fc.record({
+  extensions: fc.subarray(['PIPELINING', 'CHUNKING', 'DSN', '8BITMIME', 'SIZE 0', 'SMTPUTF8']),
+  rcpts: fc.array(said, { minLength: 3, maxLength: 3 }),
+  banner: seldom,
+  ehlo: seldom,
+  mail: seldom,
+  data: seldom,
+  message: seldom,
+  rset: seldom,
+  bdat: seldom,
+})
+const DIGITS = { delivered: '2', transient: '4', permanent: '5' } as const
+
+test('whatever a host says, each recipient has one answer, and what was delivered is what the host has kept', async () => {
+  const body = fc.constantFrom('body\r\n', '.\r\n..\r\n', '', 'z\r\n'.repeat(60_000))
+  const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 3 })
+  await holdsAsync(
+    fc.asyncProperty(host, sizes, body, async ({ rcpts, bdat, extensions, ...steps }, sizes, body) => {
+      let asked = 0
+      const script: SinkScript = {
+        ...Object.fromEntries(Object.entries(steps).filter(([, answer]) => answer !== undefined)),
+        ...(bdat === undefined ? {} : { bdat: () => bdat }),
+        extensions,
+        rcpt: () => rcpts[asked++ % rcpts.length] ?? '250 ok',
+      }
+      const batches = sizes.map((size, batch) => Array.from({ length: size }, (_, n) => `user-${batch}-${n}`))
+      const { sink, answers } = await exchange(script, batches, { body })
+      for (const [batch, locals] of batches.entries()) {
+        assert.equal(answers[batch]?.length, locals.length)
+        for (const [n, local] of locals.entries()) {
+          const answer = answers[batch]?.[n]
+          assert.ok(answer !== undefined)
+          const kept = sink.received.filter(({ rcpt: all }) =>
+            all.some((line) => line.startsWith(`RCPT TO:<${local}@`)),
+          )
+          if (answer.kind !== 'deferred') {
+            assert.ok(answer.text.startsWith(DIGITS[answer.kind]), answer.text)
+            assert.match(answer.text, /^\d{3}(?:$| [ -~\x80-\xff]*$)/)
+          }
+          if (answer.kind === 'delivered')
+            assert.deepEqual(
+              kept.map(({ content }) => content),
+              [HEADER + body],
+            )
+          // one whose answer nobody could read may have taken it
+          else if (answer.kind !== 'transient') assert.deepEqual(kept, [])
+        }
+      }
+    }),
+    { numRuns: 60 },
+  )
 })
