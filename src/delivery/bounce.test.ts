@@ -3,6 +3,9 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { contentOf, storedMessage } from '../../test/support/messages.ts'
 import { holdsAsync } from '../../test/support/properties.ts'
+import { formatMailbox, parseMailbox } from '../mail/address.ts'
+import { readDeliveryReport } from '../mail/delivery-report.ts'
+import { HeaderBlock } from '../mail/headers.ts'
 import { toUtf8 } from '../mail/utf8.ts'
 import type { StoredContent, StoredMessage } from '../spool/spool.ts'
 import { type Bounce, type BounceOptions, makeBounce } from './bounce.ts'
@@ -157,6 +160,35 @@ test('whatever a client and a next hop said, a bounce has its three parts, short
         )
       },
     ),
+  )
+})
+
+test('a report of ours is read as it was meant, whoever the recipient and the reader are', async () => {
+  const local = fc.oneof(
+    fc.stringMatching(/^[a-z0-9.+=_-]{1,20}$/),
+    fc
+      .array(fc.constantFrom('é', 'a', '"', '\\', ' ', '@', '.', '+', '=', '{', '😀'), {
+        minLength: 1,
+        maxLength: 12,
+      })
+      .map((all) => toUtf8(all.join(''))),
+  )
+  const domain = fc.constantFrom('example.com', 'xn--bcher-kva.example', '[192.0.2.1]', '[ipv6:2001:db8::1]')
+  const readers = [toUtf8('ánn'), 'ann'].map((name) => ({ local: name, domain: 'example.org' }))
+  await holdsAsync(
+    fc.asyncProperty(local, domain, fc.constantFrom(...readers), async (local, domain, to) => {
+      const recipient = { local, domain }
+      // what no client can name has no report
+      if (parseMailbox(formatMailbox(recipient), { utf8: true })?.local !== local) return
+      const message = failed('550 no', storedMessage('a', { recipient, smtpUtf8: true }))
+      const text = await textOf(makeBounce(message, content, { ...options, to }))
+      const end = text.indexOf('\r\n\r\n') + 4
+      const read = readDeliveryReport(new HeaderBlock(text.slice(0, end)), text.slice(end))
+      assert.deepEqual(
+        read?.map(({ addresses, action }) => ({ addresses, action })),
+        [{ addresses: [recipient], action: 'failed' }],
+      )
+    }),
   )
 })
 

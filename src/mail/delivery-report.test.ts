@@ -60,3 +60,15 @@ test('the report is found although the message that it brings along is long', ()
   )
   assert.equal(readDeliveryReport(HEADERS, body)?.length, 1)
 })
+
+test('an international address is read in each of its three forms', () => {
+  const local = Buffer.from('josé+x').toString('latin1')
+  const domain = 'x.test'
+  for (const written of ['jos\\x{E9}\\x{2B}x', local.replace('+', '\\x{2B}'), local]) {
+    const address = `${written}@${domain}`
+    const group = `Reporting-MTA: dns; x\r\n\r\nFinal-Recipient: utf-8; ${address}\r\nAction: failed\r\n`
+    assert.deepEqual(readDeliveryReport(HEADERS, report(group))?.[0]?.addresses, [{ local, domain }], written)
+  }
+  const wrong = 'Reporting-MTA: dns; x\r\n\r\nFinal-Recipient: utf-8; jos\xe9@x.test\r\nAction: failed\r\n'
+  assert.deepEqual(readDeliveryReport(HEADERS, report(wrong))?.[0]?.addresses, [])
+})

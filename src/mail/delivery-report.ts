@@ -91,8 +91,8 @@ function readAddress(field: string): Mailbox | undefined {
   const text = written.startsWith('<') && written.endsWith('>') ? written.slice(1, -1) : written
   if (type.toLowerCase() === 'rfc822') return parseMailbox(text)
   if (type.toLowerCase() !== 'utf-8') return undefined
-  const address = decodeUtf8Address(text)
-  return address === undefined ? undefined : parseMailbox(address, { utf8: true })
+  // RFC 6533 §3: as it is, where signs may stand that the other two forms write as numbers
+  return parseMailbox(decodeUtf8Address(text) ?? text, { utf8: true })
 }
 
 function decoded(text: string, encoding: string): string {
