@@ -81,6 +81,87 @@ test('an edit adds, replaces or removes exactly the fields that it names', () =>
   )
 })
 
+type Fields = readonly (readonly [name: string, value: string])[]
+/** The same edit of a header and of a list of names and values; what either removed. */
+type Step = (header: HeaderBlock, fields: Fields) => readonly [Fields, removed: number, expected: number]
+const short = fc.stringMatching(/^[a-z ]{0,5}$/)
+const step: fc.Arbitrary<Step> = fc
+  .tuple(fc.constantFrom('prepend', 'append', 'replace', 'delete', 'where'), name, short)
+  .map(
+    ([what, n, v]): Step =>
+      (header, fields) => {
+        const key = n.toLowerCase()
+        const made = [key, v.trim()] as const
+        const at = fields.findIndex(([each]) => each === key)
+        if (what === 'prepend') {
+          header.prepend(n, v)
+          return [[made, ...fields], 0, 0]
+        }
+        if (what === 'append' || (what === 'replace' && at < 0)) {
+          header[what](n, v)
+          return [[...fields, made], 0, 0]
+        }
+        if (what === 'replace') {
+          header.replace(n, v)
+          const kept = fields.filter(([each], index) => index === at || each !== key)
+          return [kept.map((each) => (each[0] === key ? made : each)), 0, 0]
+        }
+        const goes = (value: string): boolean => what === 'delete' || value.includes(v)
+        const left = fields.filter(([each, value]) => each !== key || !goes(value))
+        const removed = what === 'delete' ? header.delete(n) : header.deleteWhere(n, goes)
+        return [left, removed, fields.length - left.length]
+      },
+  )
+
+test('a header that is edited is the list of its fields, and a copy of it is another one', () => {
+  const line = fc.oneof(
+    fc
+      .tuple(name, short, fc.constantFrom('', '\r\n folded', '\n\tlf'))
+      .map(([n, v, rest]) => `${n}: ${v}${rest}`),
+    fc.constantFrom('junk', 'From : x', ': y', 'Subject:'),
+  )
+  holds(
+    fc.property(fc.array(line, { maxLength: 5 }), fc.array(step, { maxLength: 8 }), (lines, steps) => {
+      let header = new HeaderBlock(lines.map((each) => `${each}\r\n`).join(''))
+      let fields: Fields = lines.map((each) => {
+        const key = /^([!-9;-~]+) ?:/.exec(each)?.[1]?.toLowerCase() ?? ''
+        return [
+          key,
+          key === ''
+            ? each
+            : each
+                .slice(each.indexOf(':') + 1)
+                .replaceAll(/\r?\n/g, '')
+                .trim(),
+        ]
+      })
+      const copies = steps.map((each, index) => {
+        const copy = header
+        const before = bytes(copy)
+        header = index % 2 === 0 ? copy.copy() : assigned(copy)
+        const [next, removed, expected] = each(header, fields)
+        assert.equal(removed, expected)
+        fields = next
+        return [copy, before] as const
+      })
+      for (const [copy, before] of copies) assert.equal(bytes(copy), before)
+      for (const each of [header, new HeaderBlock(bytes(header))]) {
+        for (const key of ['received', 'x-a', 'subject', 'from']) {
+          const values = fields.filter(([own]) => own === key).map(([, one]) => one)
+          assert.deepEqual(each.values(key), values)
+          assert.equal(each.count(key.toUpperCase()), values.length)
+        }
+      }
+    }),
+  )
+})
+
+function assigned(header: HeaderBlock): HeaderBlock {
+  const other = new HeaderBlock('X-A: gone\r\n')
+  other.assign(header)
+  return other
+}
+
 test('a value on top is one field, whatever is in it and whatever stood there', () => {
   holds(
     fc.property(text, value, (text, value) => {
