@@ -3,34 +3,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DecisionOcsp, DecisionRecord } from '../events/decision.ts'
+import { decision } from '../logs/decision.fixture.ts'
 import { decisionLines } from './decision-lines.ts'
 
-const AT = Date.UTC(2026, 0, 2, 3, 4, 5)
-
-function record(given: Partial<DecisionRecord>): DecisionRecord {
-  return {
-    kind: 'decision',
-    at: AT,
-    connectionId: 'one',
-    remote: { address: '192.0.2.7', port: 40_001 },
-    local: { address: '192.0.2.1', port: 25 },
-    mode: 'unset',
-    modeFrom: 'default',
-    scope: { id: 'listen ":25"', listen: ':25', pathway: 'default', pathwayGroup: 'default' },
-    outcome: 'anonymous',
-    cause: '',
-    code: '',
-    protocol: 'TLSv1.3',
-    cipher: 'TLS_AES_256_GCM_SHA384',
-    sni: '',
-    resumed: false,
-    changes: [],
-    changesLeftOut: 0,
-    answers: [],
-    answersLeftOut: 0,
-    ...given,
-  }
-}
+/** of a connection that is under way */
+const { end: _end, ...begun } = decision({ connectionId: 'one' })
+const record = (given: Partial<DecisionRecord>): DecisionRecord => ({ ...begun, ...given })
 
 const named = (name: string, lines: readonly string[]): string[] =>
   lines.filter((line) => line.startsWith(`  ${name}:`)).map((line) => line.slice(name.length + 3).trim())
@@ -74,7 +52,7 @@ test('clear text: what Require_TLS would do, and nothing of certificates', () =>
 
 test('a client that a proxy named: who, in which scope, and that the certificate is not its own', () => {
   const change = {
-    at: AT,
+    at: begun.at,
     by: 'XCLIENT',
     was: { address: '192.0.2.7', port: 1 },
     remote: { address: '198.51.100.9', port: 25 },

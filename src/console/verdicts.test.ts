@@ -2,39 +2,19 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TlsFact } from '../events/events.ts'
+import { tlsFact } from '../../test/support/tls-fact.ts'
 import { addVerdicts, VERDICT_MINUTES, Verdicts } from './verdicts.ts'
 
 const MINUTE = 60_000
 const START = 1_800_000_000_000
 
-function fact(over: Partial<TlsFact>): TlsFact {
-  const address = { address: '192.0.2.1', port: 1 }
-  return {
-    kind: 'tls',
-    at: 0,
-    connectionId: 'x',
-    remote: address,
-    listen: ':25',
-    milliseconds: 1,
-    mode: 'unset',
-    modeFrom: 'default',
-    outcome: 'verified',
-    cause: '',
-    protocol: 'TLSv1.3',
-    resumed: false,
-    issuer: 'CN=CA',
-    ...over,
-  }
-}
-
 test('handshakes count in their minute, and a day later they are forgotten', () => {
   let now = START
   const verdicts = new Verdicts(() => now)
-  verdicts.handle(fact({}))
+  verdicts.handle(tlsFact())
   now += MINUTE
-  verdicts.handle(fact({}))
-  verdicts.handle(fact({ outcome: 'failed', issuer: '' }))
+  verdicts.handle(tlsFact())
+  verdicts.handle(tlsFact({ outcome: 'failed', issuer: '' }))
   const counts = (outcome: string, minutes: number) =>
     verdicts.table(minutes).series.find((each) => each.outcome === outcome)?.counts
   assert.deepEqual(counts('verified', 3), [0, 1, 1])
@@ -51,8 +31,8 @@ test('handshakes count in their minute, and a day later they are forgotten', () 
 test('what clients claim cannot take the room of CAs that verify, nor more than there is', () => {
   const verdicts = new Verdicts(() => START)
   for (let index = 0; index < 500; index++)
-    verdicts.handle(fact({ outcome: 'unverified', issuer: `CN=claim ${index}` }))
-  for (let index = 0; index < 10; index++) verdicts.handle(fact({ issuer: `CN=CA ${index}` }))
+    verdicts.handle(tlsFact({ outcome: 'unverified', issuer: `CN=claim ${index}` }))
+  for (let index = 0; index < 10; index++) verdicts.handle(tlsFact({ issuer: `CN=CA ${index}` }))
   const { series } = verdicts.table()
   assert.equal(series.filter(({ outcome }) => outcome === 'verified').length, 10)
   const claimed = series.filter(({ outcome }) => outcome === 'unverified')
@@ -63,10 +43,10 @@ test('what clients claim cannot take the room of CAs that verify, nor more than 
 test('a name that nobody has shown for a day makes room', () => {
   let now = START
   const verdicts = new Verdicts(() => now)
-  for (let index = 0; index < 64; index++) verdicts.handle(fact({ issuer: `CN=old ${index}` }))
+  for (let index = 0; index < 64; index++) verdicts.handle(tlsFact({ issuer: `CN=old ${index}` }))
   now += VERDICT_MINUTES * MINUTE
   verdicts.table()
-  verdicts.handle(fact({ issuer: 'CN=new' }))
+  verdicts.handle(tlsFact({ issuer: 'CN=new' }))
   assert.deepEqual(
     verdicts.table().series.map(({ issuer }) => issuer),
     ['CN=new'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, test } from 'node:test'
-import type { TlsFact } from './events.ts'
+import { tlsFact } from '../../test/support/tls-fact.ts'
 import { type ConfiguredPin, PartnerReport } from './partner-report.ts'
 
 const DAY = 86_400_000
@@ -21,26 +21,10 @@ beforeEach(() => {
   report = new PartnerReport({ warn: (text) => warnings.push(text), maxCertificates: 3 })
 })
 
-function tls(facts: Partial<TlsFact>): TlsFact {
-  return {
-    kind: 'tls',
-    at: NOW,
-    connectionId: 'x',
-    remote: { address: '192.0.2.1', port: 1 },
-    mode: 'unset',
-    modeFrom: 'default',
-    outcome: 'verified',
-    cause: '',
-    protocol: 'TLSv1.3',
-    resumed: false,
-    ...facts,
-  } as TlsFact
-}
-
 function shake(used: ConfiguredPin, { at = NOW, days = 100, fingerprint = 'f' } = {}): void {
   const { partner, option, place, digest } = used
   report.handle(
-    tls({
+    tlsFact({
       at,
       partner: { name: partner, pins: [{ option, place, digest }], fingerprint, notAfter: at + days * DAY },
     }),
@@ -108,7 +92,7 @@ describe('an end that is near', () => {
 test('certificates for servers only: counted by certificate, the latest ones kept', () => {
   for (const [index, name] of ['a', 'b', 'a', 'c', 'd'].entries()) {
     const serverOnly = { subject: `CN=${name}`, issuer: 'CN=x', fingerprint: name }
-    report.handle(tls({ at: NOW + index, serverOnly }))
+    report.handle(tlsFact({ at: NOW + index, serverOnly }))
   }
   assert.deepEqual(
     report

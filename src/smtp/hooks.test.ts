@@ -1,4 +1,4 @@
-/** The hooks between the phases, on a real session: their order, and what each may change. */
+/** The hooks between the phases, on a real session: their order, and what each may change; and the pathways that scripts choose. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -210,4 +210,58 @@ test('what policy says of urgency travels with the copy', async () => {
     ])
     assert.deepEqual(Object.fromEntries(priorities), { soon: 1, later: undefined })
   })
+})
+
+test('a pathway that a script names together with a refusal is in force from then on', async () => {
+  await withClient(
+    {
+      options: { max_recipients_per_message: 2 },
+      pathways: { slow: { max_recipients_per_message: 1 } },
+      policy: {
+        mailfrom: ({ session, line }) => {
+          if (!line.includes('bad@')) return undefined
+          session.context.set('connection', 'pathway', 'slow')
+          return { kind: 'reply', code: 550, text: '5.7.1 not you', module: 'test' }
+        },
+      },
+    },
+    async (client, host) => {
+      await client.ehlo()
+      assert.equal(await client.command('MAIL FROM:<bad@x.example>'), '550 5.7.1 not you')
+      assert.equal(host.rejections()[0]?.pathway, 'slow')
+      await client.command('EHLO again.example')
+      await client.command('MAIL FROM:<a@b.example>')
+      assert.match(await client.command('RCPT TO:<x@local.example>'), /^250/)
+      assert.match(await client.command('RCPT TO:<y@local.example>'), /^452/)
+    },
+  )
+})
+
+test('a pathway in the message context holds for that message and grants no relaying', async () => {
+  const pathways = {
+    quiet: { rfc2822_trace_headers: false, open_relay: true, relay_domains: ['elsewhere.example'] },
+  }
+  await withClient(
+    {
+      pathways,
+      policy: {
+        mailfrom: ({ session, line }) => {
+          if (line.includes('quiet')) session.context.set('message', 'pathway', 'quiet')
+          return undefined
+        },
+      },
+    },
+    async (client, host) => {
+      await client.command('MAIL FROM:<quiet@from.example>')
+      assert.equal(await client.command('RCPT TO:<x@elsewhere.example>'), '550 5.7.1 relaying denied')
+      assert.equal(host.rejections()[0]?.pathway, 'quiet')
+      await client.command('RCPT TO:<x@local.example>')
+      await client.command('DATA')
+      await client.command('A: b\r\n\r\n.')
+      await openData(client)
+      await client.command('A: b\r\n\r\n.')
+      const headers = host.enqueued.map(({ header }) => Buffer.from(header).toString('latin1').slice(0, 8))
+      assert.deepEqual(headers, ['A: b\r\n\r\n', 'Received'])
+    },
+  )
 })

@@ -321,60 +321,6 @@ test('a script moves the connection to another pathway; an unknown one refuses',
   )
 })
 
-test('a pathway that a script names together with a refusal is in force from then on', async () => {
-  await withClient(
-    {
-      options: { max_recipients_per_message: 2 },
-      pathways: { slow: { max_recipients_per_message: 1 } },
-      policy: {
-        mailfrom: ({ session, line }) => {
-          if (!line.includes('bad@')) return undefined
-          session.context.set('connection', 'pathway', 'slow')
-          return reply(550, '5.7.1 not you')
-        },
-      },
-    },
-    async (client, host) => {
-      await client.ehlo()
-      assert.equal(await client.command('MAIL FROM:<bad@x.example>'), '550 5.7.1 not you')
-      assert.equal(host.rejections()[0]?.pathway, 'slow')
-      await client.command('EHLO again.example')
-      await client.command('MAIL FROM:<a@b.example>')
-      assert.match(await client.command('RCPT TO:<x@local.example>'), /^250/)
-      assert.match(await client.command('RCPT TO:<y@local.example>'), /^452/)
-    },
-  )
-})
-
-test('a pathway in the message context holds for that message and grants no relaying', async () => {
-  const pathways = {
-    quiet: { rfc2822_trace_headers: false, open_relay: true, relay_domains: ['elsewhere.example'] },
-  }
-  await withClient(
-    {
-      pathways,
-      policy: {
-        mailfrom: ({ session, line }) => {
-          if (line.includes('quiet')) session.context.set('message', 'pathway', 'quiet')
-          return undefined
-        },
-      },
-    },
-    async (client, host) => {
-      await client.command('MAIL FROM:<quiet@from.example>')
-      assert.equal(await client.command('RCPT TO:<x@elsewhere.example>'), '550 5.7.1 relaying denied')
-      assert.equal(host.rejections()[0]?.pathway, 'quiet')
-      await client.command('RCPT TO:<x@local.example>')
-      await client.command('DATA')
-      await client.command('A: b\r\n\r\n.')
-      await openData(client)
-      await client.command('A: b\r\n\r\n.')
-      const headers = host.enqueued.map(({ header }) => Buffer.from(header).toString('latin1').slice(0, 8))
-      assert.deepEqual(headers, ['A: b\r\n\r\n', 'Received'])
-    },
-  )
-})
-
 test('can_relay that a script sets before RCPT is honoured, and goes when a rule set it that no longer holds', async () => {
   const options = { open_relay: true, smtp_extensions: ['XDUMPCONTEXT'] }
   const pathways = { closed: { open_relay: false } }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { tlsFact } from '../../test/support/tls-fact.ts'
 import type { ServerEvent, TlsFact } from '../events/events.ts'
 import type { Ending, EndingKind } from '../events/expiry.ts'
 import { ExpiryWatch, type ExpiryWatchOptions } from './expiry-watch.ts'
@@ -13,20 +14,8 @@ function ending(what: EndingKind, days: number, more: Partial<Ending> = {}): End
 }
 
 function handshake(fingerprint: string, days: number, more: Partial<TlsFact['certificate']> = {}): TlsFact {
-  return {
-    kind: 'tls',
+  return tlsFact({
     at: START,
-    connectionId: 'x',
-    remote: { address: '192.0.2.1', port: 1 },
-    mode: 'unset',
-    modeFrom: 'default',
-    outcome: 'verified',
-    cause: '',
-    listen: ':25',
-    milliseconds: 1,
-    issuer: 'CN=CA',
-    protocol: 'TLSv1.3',
-    resumed: false,
     certificate: {
       subject: 'CN=partner',
       issuer: 'CN=CA',
@@ -35,7 +24,7 @@ function handshake(fingerprint: string, days: number, more: Partial<TlsFact['cer
       notAfter: START + days * DAY,
       ...more,
     },
-  }
+  })
 }
 
 function watching(configured: Ending[], more: Partial<ExpiryWatchOptions> = {}) {
