@@ -45,8 +45,13 @@ export class BodyFiles {
       constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
       this.#mode,
     )
-    // the umask has no say in Spool_Mode
-    await handle.chmod(this.#mode)
+    try {
+      // the umask has no say in Spool_Mode
+      await handle.chmod(this.#mode)
+    } catch (error) {
+      await this.discard(key, handle)
+      throw error
+    }
     return handle
   }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { FileHandle } from 'node:fs/promises'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, open, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
@@ -56,6 +56,21 @@ test('an abort while a chunk is being written waits for it and leaves nothing', 
   assert.throws(() => writer.append(bytes(1)), /cannot take bytes now/)
   await Promise.all([pending, writer.abort()])
   assert.equal(await parts(), 0)
+  await spool.close()
+})
+
+test('a body’s file whose mode cannot be set is closed and gone', async (t) => {
+  const file = await open(join(path, 'any'), 'w')
+  t.mock.method(Object.getPrototypeOf(file), 'chmod', async () => {
+    throw new Error('no such mode')
+  })
+  await file.close()
+  const before = (await readdir('/proc/self/fd')).length
+  const writer = spool.create()
+  await assert.rejects(async () => await writer.append(bytes(300_000)), /no such mode/)
+  await writer.abort()
+  assert.equal(await parts(), 0)
+  assert.equal((await readdir('/proc/self/fd')).length, before)
   await spool.close()
 })
 
