@@ -270,7 +270,12 @@ export const sessionDefences: readonly Defence[] = [
       '${JSON.stringify(falseEnd)} octet by octet, and cut at each place',
     ],
     source: 'src/wire/data.ts',
-    mutation: [["if (lf < cr) this.#violate('bare-lf', scan, lf)", "if (lf < cr) this.#state = 'start'"]],
+    mutation: [
+      [
+        "this.#violate(octet === LF ? 'bare-lf' : 'nul')",
+        "if (octet === LF) this.#state = 'start'\n      else this.#violate('nul')",
+      ],
+    ],
   },
   {
     known: 'SMTP smuggling, by lone CR',
@@ -279,8 +284,8 @@ export const sessionDefences: readonly Defence[] = [
     source: 'src/wire/data.ts',
     mutation: [
       [
-        "        if (octet !== LF) {\n          this.#violate('bare-cr', scan, scan.at - 1)\n          this.#state = 'text'\n          return\n        }\n        this.#endLine(scan)",
-        '        this.#endLine(scan)',
+        "      // the CR has no LF; the octet itself is looked at next\n      this.#violate('bare-cr')",
+        "      this.#state = 'start'",
       ],
     ],
   },
