@@ -25,7 +25,8 @@ for (const {
       [...titles].some(([, , written = '']) => written.startsWith(title)),
       `${file} has no test "${title}"`,
     )
-    assert.ok(mutation?.every(([text]) => text !== '') ?? true)
+    for (const [text, , other = source] of mutation ?? [])
+      assert.equal(read(other).split(text).length, 2, `not exactly once in ${other}: ${text}`)
   })
 }
 
