@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
-import { holds } from '../../test/support/properties.ts'
+import { anyText, holds } from '../../test/support/properties.ts'
 import type { DeliveryOutcome, Panic, Reception, Rejection } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
@@ -182,7 +182,7 @@ const octets = fc
     { maxLength: 24 },
   )
   .map((parts) => parts.join(''))
-const line = fc.oneof(octets, fc.string({ unit: 'binary' }))
+const line = fc.oneof(octets, anyText())
 /** What a byte string becomes of text that was none. */
 const bytesOf = (text: string): string =>
   text.replace(/[\u0100-\uffff]+/g, (wide) => Buffer.from(wide, 'utf8').toString('latin1'))

@@ -1,5 +1,5 @@
 /**
- * What every property of the repository is held to: the only place that calls `fc.assert`.
+ * What every property of the repository is held to: the only place that calls `fc.assert`. And text of any kind for them.
  *
  * Without further ado a property is tried a given number of times with the cases of a fixed seed: the same cases on each
  * run and on each machine, whatever its speed. `POSTERN_SEED` chooses others (seed.ts), and `POSTERN_FUZZ_TIMES=5` tries five
@@ -33,6 +33,21 @@ export async function holdsAsync<T extends unknown[]>(
   { numRuns = RUNS }: Amount = {},
 ): Promise<void> {
   await fc.assert(property, parameters<T>(numRuns))
+}
+
+const character = fc
+  .oneof(
+    { weight: 4, arbitrary: fc.integer({ min: 0x20, max: 0x7e }) },
+    { weight: 2, arbitrary: fc.integer({ min: 0, max: 0xff }) },
+    // halves of surrogate pairs among them
+    { weight: 2, arbitrary: fc.integer({ min: 0x80, max: 0xffff }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0x10000, max: 0x10ffff }) },
+  )
+  .map((code) => String.fromCodePoint(code))
+
+/** Text of any characters. fast-check's own, `unit: 'binary'`, takes a second in each process for a table of them. */
+export function anyText(constraints: fc.StringSharedConstraints = {}): fc.Arbitrary<string> {
+  return fc.string({ unit: character, ...constraints })
 }
 
 function parameters<T>(numRuns: number): fc.Parameters<T> {
