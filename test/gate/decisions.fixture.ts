@@ -141,11 +141,17 @@ export const answers = ({ answers: all }: DecisionRecord): string[] =>
     ].join('|'),
   )
 
-/** A session without TLS in which every line is taken. */
-export async function visitInClear(index: number, lines: readonly string[]): Promise<void> {
+/** A client of the n-th Listen that has said EHLO. */
+export async function greeted(index: number): Promise<SmtpClient> {
   const client = await SmtpClient.connect(gate.address(index))
   await client.reply()
   await client.ehlo()
+  return client
+}
+
+/** A session without TLS in which every line is taken. */
+export async function visitInClear(index: number, lines: readonly string[]): Promise<void> {
+  const client = await greeted(index)
   for (const line of lines) assert.match(await client.command(line), /^250/)
   await client.command('QUIT')
   client.destroy()

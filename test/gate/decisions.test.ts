@@ -18,6 +18,7 @@ import {
   decisions,
   fill,
   gate,
+  greeted,
   type Listen,
   listens,
   pki,
@@ -149,9 +150,7 @@ test('the element of the chain that failed is named', async () => {
 
 test('a resumed session has a record of its own, with the same verdict', async () => {
   const before = decisions().length
-  const client = await SmtpClient.connect(gate.address(0))
-  await client.reply()
-  await client.ehlo()
+  const client = await greeted(0)
   await client.command('STARTTLS')
   await client.secure({ ...as('valid').options, maxVersion: 'TLSv1.2' })
   await client.command('QUIT')
@@ -165,9 +164,7 @@ test('a resumed session has a record of its own, with the same verdict', async (
 
 test('a session in clear text has no record', async () => {
   const before = decisions().length
-  const client = await SmtpClient.connect(gate.address(0))
-  await client.reply()
-  await client.ehlo()
+  const client = await greeted(0)
   await client.command('MAIL FROM:<a@partner.example>')
   await client.command('QUIT')
   await client.closed()
@@ -194,9 +191,7 @@ suite('what policy answered', () => {
 
   test('a script that closes, and what was said in clear text before', async () => {
     const before = decisions().length
-    const client = await SmtpClient.connect(gate.address(0))
-    await client.reply()
-    await client.ehlo()
+    const client = await greeted(0)
     await client.command('MAIL FROM:<a@partner.example>')
     await client.command('STARTTLS')
     await client.secure({})
@@ -214,10 +209,8 @@ suite('what policy answered', () => {
   })
 
   test('messages that were taken', async () => {
-    const client = await SmtpClient.connect(gate.address(0))
     const before = decisions().length
-    await client.reply()
-    await client.ehlo()
+    const client = await greeted(0)
     await client.command('STARTTLS')
     await client.secure(as('valid').options ?? {})
     await client.ehlo()

@@ -96,7 +96,7 @@ msys.registerModule("gate", mod)
 `
 
 const typed = `
-const policy = {
+export const policy = {
   name: 'typed',
   tls(session) {
     const { partner } = session
