@@ -78,10 +78,13 @@ function positive(text: string): number {
 
 function report<T>(out: fc.RunDetails<T>): void {
   if (!out.failed) return
-  const again = `POSTERN_SEED=${out.seed}:${out.counterexamplePath ?? ''}`
-  throw new Error(`${fc.defaultReportMessage(out)}\n\nAgain, with --test-name-pattern: ${again}`, {
-    cause: out.errorInstance,
-  })
+  const { seed, counterexamplePath } = out
+  // none: it was interrupted before the first case
+  const again =
+    counterexamplePath === null
+      ? ''
+      : `\n\nAgain, with --test-name-pattern: POSTERN_SEED=${seed}:${counterexamplePath}`
+  throw new Error(`${fc.defaultReportMessage(out)}${again}`, { cause: out.errorInstance })
 }
 
 function reportAndCount<T>(out: fc.RunDetails<T>): void {
