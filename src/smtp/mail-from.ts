@@ -61,7 +61,13 @@ export const mailFrom: Command = command<MailFrom, 'mailfrom'>({
     context.set('connection', 'connection_message_count', String(session.receptions + 1))
   },
   inform: (session, { sender }) => checkSender(session, sender),
-  facts: (session, { sender, parameters }, line) => ({ session: session.facts, line, sender, parameters }),
+  facts: (session, { sender, parameters }, line) => ({
+    session: session.facts,
+    line,
+    sender,
+    // most commands share one without any, which a policy must not be able to fill
+    parameters: new Map(parameters),
+  }),
   undo: (session) => session.resetTransaction(),
   proceed(session, { sender, asked: { bodyType, smtpUtf8, dsn } }, answer) {
     if (answer.kind === 'discard') {

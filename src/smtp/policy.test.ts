@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import type { LiveSession } from '../events/live.ts'
-import type { SessionFacts } from '../policy/phases.ts'
+import type { AnyFacts, SessionFacts } from '../policy/phases.ts'
 import type { Verdict } from '../policy/verdict.ts'
 import { startHost } from './session-host.fixture.ts'
 import { openData, withClient, withHost } from './with-client.fixture.ts'
@@ -49,6 +49,23 @@ test('an enhanced status code in policy’s greeting never gets in front of the 
   const policy = { ehlo: () => reply(250, '2.0.0 hello') }
   await withClient({ policy }, async (client) => {
     assert.equal(await client.command('EHLO x'), '250-hello\n250-PIPELINING\n250-8BITMIME\n250 SIZE')
+  })
+})
+
+test('what policy does to the parameters that it is shown changes no other command', async () => {
+  const policy = {
+    mailfrom: ({ parameters }: AnyFacts['mailfrom']): Verdict => {
+      if (parameters instanceof Map) parameters.set('X-MINE', 'on')
+      return { kind: 'continue' }
+    },
+  }
+  await withClient({ policy }, async (client) => {
+    await client.command('EHLO x')
+    for (let i = 0; i < 2; i += 1) {
+      assert.match(await client.command('MAIL FROM:<a@b.example>'), /^250 /)
+      assert.match(await client.command('RCPT TO:<x@local.example>'), /^250 /)
+      await client.command('RSET')
+    }
   })
 })
 
