@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import path from 'node:path'
 import { describe, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
@@ -14,10 +14,9 @@ import type { ControlAccess } from '../../src/config/settings-control.ts'
 import type { Door } from '../../src/console/door.ts'
 import type { Operator } from '../../src/console/operator.ts'
 import { type Frame, FrameReader } from '../../src/console/protocol.ts'
-import { ConsoleServer } from '../../src/console/server.ts'
-import type { ConsoleServices } from '../../src/console/services.ts'
 import { formatOperator } from '../../src/logs/acctlog.ts'
 import { ConsoleDoor, type Doors } from '../../src/operator/console-door.ts'
+import { bareConsole, openDoor } from '../support/bare-console.ts'
 import { PageClient } from '../support/page-client.ts'
 import { testPki } from '../support/test-ca.ts'
 import { startTestGate } from '../support/test-gate.ts'
@@ -27,7 +26,7 @@ const DIGEST = createHash('md5').update(`mallory:console:${PASSWORD}`).digest('h
 
 describe('places', () => {
   test('who logs in takes one of those that there are, and no user takes all', async (t) => {
-    const come = await bareConsole(t, { clients: 3, clientsPerUser: 2, strangers: 9, strangersPerAddress: 9 })
+    const come = await openPlaces(t, { clients: 3, clientsPerUser: 2, strangers: 9, strangersPerAddress: 9 })
     const statuses: (string | undefined)[] = []
     for (const name of ['mallory', 'mallory', 'mallory', 'alice', 'bob']) {
       const client = await come('192.0.2.1')
@@ -35,6 +34,28 @@ describe('places', () => {
       statuses.push((await client.say(`login PLAIN ${name}`))?.status)
     }
     assert.deepEqual(statuses, ['ok', 'ok', 'error', 'ok', 'error'])
+  })
+
+  test('strangers must log in in time, and take no places from those who have', async (t) => {
+    const come = await openPlaces(t, { login: 300, strangers: 3, strangersPerAddress: 2, clients: 1 })
+    const comes = async (network: string, operator?: Operator): Promise<Client> => {
+      const client = await come(network, operator)
+      assert.equal(client.hello?.status, 'hello')
+      return client
+    }
+    const near = [await comes('192.0.2.1'), await comes('192.0.2.1'), await comes('192.0.2.1')]
+    // the third of an address takes the place of its first
+    await near[0]?.turnedAway()
+    await comes('192.0.2.2')
+    // whose address has none there is given the place of one whose address has several
+    const third = await comes('192.0.2.3')
+    await near[1]?.turnedAway()
+    // and where each has one, of the one that has waited for longest
+    await comes('192.0.2.4')
+    await near[2]?.turnedAway()
+    await comes('192.0.2.3', operatorOf('x'))
+    // however busy a stranger seems, the time is up
+    assert.equal(await third.say('login X', ''), undefined)
   })
 
   test('strangers of one IPv6 network are one address', () => {
@@ -227,66 +248,61 @@ const access: ControlAccess = {
 }
 
 class Client {
+  readonly #frames: AsyncGenerator<Frame, undefined>
   readonly #socket: Socket
-  readonly #reader = new FrameReader()
   hello: Frame | undefined
 
   constructor(socket: Socket) {
     this.#socket = socket
+    this.#frames = framesOf(socket)
   }
 
-  /** One frame. */
+  /** The next one; undefined when there are no more. */
   async frame(): Promise<Frame | undefined> {
-    const [chunk] = (await once(this.#socket, 'data')) as [Buffer]
-    return this.#reader.push(chunk)[0]
+    return (await this.#frames.next()).value
   }
 
-  async say(line: string): Promise<Frame | undefined> {
-    this.#socket.write(`${line}\n`)
+  /** Its place has gone to somebody else. */
+  async turnedAway(): Promise<void> {
+    const text = 'too many clients of the console are connected\n'
+    assert.deepEqual(await this.frame(), { status: 'error', text })
+    assert.equal(await this.frame(), undefined)
+  }
+
+  /** @param end empty for a line that does not end yet */
+  async say(line: string, end = '\n'): Promise<Frame | undefined> {
+    this.#socket.write(line + end)
     return await this.frame()
   }
 }
 
-/** A console whose users need no password; `login PLAIN NAME` is one. */
-async function bareConsole(
+async function* framesOf(socket: Socket): AsyncGenerator<Frame, undefined> {
+  const reader = new FrameReader()
+  for await (const chunk of socket) yield* reader.push(chunk as Buffer)
+  return undefined
+}
+
+/** A console whose users need no password; `login PLAIN NAME` is one. Who comes as an operator has logged in. */
+async function openPlaces(
   t: { after: (fn: () => void) => void },
-  limits: ConstructorParameters<typeof ConsoleServer>[0]['limits'] & object,
-): Promise<(network: string) => Promise<Client>> {
-  const services = { version: 'test', pid: 1, hostname: () => 'x' } as unknown as ConsoleServices
-  const console = new ConsoleServer({ services, limits, onPanic: (_level, text) => assert.fail(text) })
-  const waiting: string[] = []
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (peer) =>
-    console.take(peer, '', doorOf(waiting.shift() ?? '')),
-  )
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    console.destroy()
-    server.close()
+  limits: object,
+): Promise<(network: string, operator?: Operator) => Promise<Client>> {
+  let next: Partial<Door> = {}
+  const port = await bareConsole(t, {
+    limits,
+    door: () =>
+      openDoor({
+        room: 'strangers',
+        offer: { needed: true, mechanisms: ['PLAIN'] },
+        begin: (_mechanism, name = '') => Promise.resolve({ kind: 'passed', operator: operatorOf(name) }),
+        ...next,
+      }),
   })
-  const { port } = server.address() as { readonly port: number }
-  return async (network) => {
-    waiting.push(network)
+  return async (network, operator) => {
+    next = { network, operator }
     const client = new Client(connect({ host: '127.0.0.1', port }))
     client.hello = await client.frame()
     return client
-  }
-}
-
-function doorOf(network: string): Door {
-  return {
-    listener: '',
-    network,
-    room: 'strangers',
-    timeout: 0,
-    operator: undefined,
-    offer: { needed: true, mechanisms: ['PLAIN'] },
-    begin: (_mechanism, name = '') => Promise.resolve({ kind: 'passed', operator: operatorOf(name) }),
-    next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false }),
-    admit: () => Promise.resolve({ kind: 'allowed' }),
-    stillAllows: () => Promise.resolve(true),
-    standingOf: () => Promise.resolve({ groups: [], source: undefined, roles: undefined }),
-    ended: () => undefined,
   }
 }
 

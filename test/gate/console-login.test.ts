@@ -1,11 +1,9 @@
 /** Who may use the console: logins, certificates, roles, networks and accounts, and what strangers cannot do. */
 
 import assert from 'node:assert/strict'
-import { createHash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import {
   appendFileSync,
-  chmodSync,
   globSync,
   mkdirSync,
   readFileSync,
@@ -13,182 +11,42 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import path from 'node:path'
-import { after, before, describe, test } from 'node:test'
-import { ConsoleConnection } from '../../src/cli/console/connection.ts'
-import type { ConsoleEndpoint } from '../../src/cli/console/endpoint.ts'
+import { describe, test } from 'node:test'
 import { credentialsFrom, logIn } from '../../src/cli/console/login.ts'
-import { type Frame, FrameReader } from '../../src/console/protocol.ts'
-import { ConsoleServer } from '../../src/console/server.ts'
-import type { ConsoleServices } from '../../src/console/services.ts'
-import { formatOperator } from '../../src/logs/acctlog.ts'
-import type { Credential } from '../../src/tls/authority.ts'
-import type { Pki } from '../../src/tls/pki.ts'
+import { ConfigError } from '../../src/config/diagnostic.ts'
+import type { Frame } from '../../src/console/protocol.ts'
 import { openConsole } from '../support/console-client.ts'
-import { testPki } from '../support/test-ca.ts'
-import { startTestGate, type TestGate } from '../support/test-gate.ts'
-
-const PASSWORD = 'correct horse battery'
-const DIGEST = createHash('md5').update(`alice:console:${PASSWORD}`).digest('hex')
-
-const CONF = `
-ESMTP_Listener { Listen "127.0.0.1:0" { } }
-ec_logger "l" { acctlog = "acct.ec" paniclog = "panic.ec" mainlog = "main.ec" rejectlog = "reject.ec" }
-Auth_Failure_Delay = 0
-Control_Listener "tcp" {
-  AuthDigestMD5Parameters = [ uri = "digest://FOLDER/passwd" realm = "console" ]
-  AuthorizationParameters = [ uri = "groups://FOLDER/roles" ]
-  Listen "127.0.0.1:0" { Timeout = 20 }
-}
-Control_Listener "limited" {
-  AuthDigestMD5Parameters = [ uri = "digest://FOLDER/passwd" realm = "console" ]
-  Auth_Failure_Limit = 2
-  Listen "127.0.0.2:0" { Peer "127.0.0.3" { Always_Deny = true } }
-}
-Control_Listener "tls" {
-  Use_SSL = true
-  TLS_Certificate = "pki/server.pem"
-  TLS_Key = "pki/server.key"
-  TLS_Client_CA = "pki/ca.pem"
-  AuthLoginParameters = [ uri = "file://FOLDER/users" ]
-  AuthExternalParameters = [ identity = "cn" uri = "file://FOLDER/operators" ]
-  Listen "127.0.0.4:0" { }
-}
-Control_Listener "unix" {
-  Listen "FOLDER/open" { }
-  Listen "FOLDER/team" { AuthorizationParameters = [ uri = "groups://FOLDER/roles" ] }
-  Listen "FOLDER/login" { AuthPlainParameters = [ uri = "file://FOLDER/users" ] }
-  Listen "FOLDER/counted" { AuthPlainParameters = [ uri = "file://FOLDER/users" ] Auth_Failure_Limit = 2 }
-  Listen "FOLDER/shut" { Always_Deny = true }
-}
-Authorization {
-  Role "admin" { allow = ( "^summary$" "^config eval " "^mailq" ) }
-  Role "root" { allow = ( ".*" ) }
-}
-`
-
-let gate: TestGate
-let pki: Pki
-
-before(async () => {
-  pki = await testPki()
-  gate = await startTestGate({
-    pki,
-    conf: CONF,
-    files: {
-      passwd: `alice:console:${DIGEST}\n`,
-      users: `bob:${PASSWORD}\n`,
-      operators: `carol:${commonName(pki.clients.valid)}\n`,
-      roles: `# who is what\nadmin:alice,bob\nstaff:x:${userInfo().username}\n`,
-    },
-  })
-  for (const name of ['passwd', 'users', 'operators', 'roles']) chmodSync(path.join(gate.folder, name), 0o600)
-})
-after(() => gate.stop())
-
-function commonName({ cert }: Credential): string {
-  return /CN=([^\n,]+)/.exec(new X509Certificate(cert).subject)?.[1] ?? ''
-}
-
-/** @param index of the TCP Listens, in order */
-function tcp(index: number, tls = false, credential?: Credential): ConsoleEndpoint {
-  const text = gate.server.serviceAddresses.console.filter((each) => /:\d+$/.test(each))[index] ?? ''
-  const [host = '', port = ''] = text.split(':')
-  const own = credential === undefined ? {} : { cert: credential.cert, key: credential.key }
-  const encrypted = { ca: pki.authority.cert, servername: 'localhost', ...own }
-  return {
-    kind: 'tcp',
-    host,
-    port: Number(port),
-    shown: text,
-    user: undefined,
-    tls: tls ? encrypted : undefined,
-  }
-}
-
-async function open(endpoint: ConsoleEndpoint, user?: string, password?: string): Promise<ConsoleConnection> {
-  const sources = { user, passwordFile: undefined, environment: password, prompt: undefined }
-  return await ConsoleConnection.open(endpoint, credentialsFrom(sources))
-}
-
-/** One command of somebody who logs in. */
-async function ask(endpoint: ConsoleEndpoint, line: string, user?: string): Promise<Frame> {
-  const connection = await open(endpoint, user, PASSWORD)
-  try {
-    return await connection.ask(line)
-  } finally {
-    connection.close()
-  }
-}
-
-/** A client that says what it likes. */
-class Raw {
-  readonly socket: Socket
-  readonly #frames: Frame[] = []
-  readonly #reader = new FrameReader()
-  #wake: () => void = () => undefined
-  #closed = false
-
-  constructor(socket: Socket) {
-    this.socket = socket
-    socket.on('error', () => undefined)
-    socket.on('data', (chunk: Buffer) => {
-      this.#frames.push(...this.#reader.push(chunk))
-      this.#wake()
-    })
-    socket.on('close', () => {
-      this.#closed = true
-      this.#wake()
-    })
-  }
-
-  static to(endpoint: ConsoleEndpoint, localAddress?: string): Raw {
-    assert.equal(endpoint.kind, 'tcp')
-    const { host, port } = endpoint
-    return new Raw(connect({ host, port, ...(localAddress === undefined ? {} : { localAddress }) }))
-  }
-
-  /** undefined: the connection is closed */
-  async frame(): Promise<Frame | undefined> {
-    while (this.#frames.length === 0 && !this.#closed)
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    return this.#frames.shift()
-  }
-
-  async say(line: string): Promise<Frame | undefined> {
-    this.socket.write(`${line}\n`)
-    return await this.frame()
-  }
-}
-
-const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64')
-/** Lines of the acctlog as they are or will be. */
-const account = (): string =>
-  gate.events.map((event) => (event.kind === 'operator' ? `${formatOperator(event)}\n` : '')).join('')
-
-function endpoint(name: string): ConsoleEndpoint {
-  const file = path.join(gate.folder, name)
-  return { kind: 'unix', path: file, shown: file, user: undefined }
-}
-
-/** A wrong password, from an address of its own. */
-async function guess(): Promise<string | undefined> {
-  const raw = Raw.to(tcp(1), '127.0.0.9')
-  await raw.frame()
-  const challenge = await raw.say('login DIGEST-MD5')
-  const nonce = /nonce="([^"]+)"/.exec(Buffer.from(challenge?.text ?? '', 'base64').toString())?.[1]
-  const hash = '0'.repeat(32)
-  const answer = `username="alice",realm="console",nonce="${nonce}",nc=00000001,cnonce="c",digest-uri="postern/x",response=${hash}`
-  const end = challenge?.status === 'challenge' ? await raw.say(base64(answer)) : challenge
-  raw.socket.destroy()
-  return end?.text
-}
+import { startTestGate } from '../support/test-gate.ts'
+import {
+  account,
+  ask,
+  base64,
+  DIGEST,
+  endpoint,
+  gate,
+  guess,
+  open,
+  PASSWORD,
+  pki,
+  Raw,
+  tcp,
+} from './console-login.fixture.ts'
 
 describe('a login on TCP', () => {
+  test('somebody must be able to log in', async () => {
+    await assert.rejects(
+      startTestGate({ conf: 'Control_Listener { Listen "127.0.0.1:0" { } }\n' }),
+      (error) => {
+        assert.ok(error instanceof ConfigError)
+        assert.match(error.message, /nobody can log in to the console on "127.0.0.1:0"/)
+        return true
+      },
+    )
+  })
+
   test('by challenge and response; the accounts say who, from where, what, allowed by which role, and how it ended', async () => {
     const connection = await open(tcp(0), 'alice', PASSWORD)
     assert.match((await connection.ask('summary')).text, /Inbound Concurrency/)
@@ -510,79 +368,12 @@ test('no password is in any log', async () => {
   }
 })
 
-describe('strangers', () => {
-  test('must log in in time, and take no places from those who have', async (t) => {
-    const services = { version: 'test', pid: 1, hostname: () => 'x' } as unknown as ConsoleServices
-    const console = new ConsoleServer({
-      services,
-      limits: { login: 300, strangers: 3, strangersPerAddress: 2, clients: 1 },
-      onPanic: (_level, text) => assert.fail(text),
-    })
-    const door = {
-      listener: '',
-      timeout: 0,
-      room: 'strangers' as const,
-      offer: { needed: true, mechanisms: [] },
-      begin: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
-      next: () => Promise.resolve({ kind: 'failed', reason: 'no', close: false } as const),
-      admit: () => Promise.resolve({ kind: 'allowed' } as const),
-      stillAllows: () => Promise.resolve(true),
-      standingOf: () => Promise.resolve({ groups: [], source: undefined, roles: undefined }),
-      ended: () => undefined,
-    }
-    const operator = { name: 'x', known: 'password', from: '' } as const
-    let next = { network: '192.0.2.1', operator: undefined as typeof operator | undefined }
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (peer) =>
-      console.take(peer, '', { ...door, ...next }),
-    )
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.after(() => {
-      console.destroy()
-      server.close()
-    })
-    const { port } = server.address() as { readonly port: number }
-    const come = async (address: string, who?: typeof operator): Promise<[Raw, string | undefined]> => {
-      next = { network: address, operator: who }
-      const raw = new Raw(connect({ host: '127.0.0.1', port }))
-      return [raw, (await raw.frame())?.status]
-    }
-    const gone = async (raw: Raw | undefined): Promise<void> => {
-      assert.deepEqual(await raw?.frame(), {
-        status: 'error',
-        text: 'too many clients of the console are connected\n',
-      })
-      assert.equal(await raw?.frame(), undefined)
-    }
-    const near: Raw[] = []
-    for (let n = 0; n < 3; n++) {
-      const [raw, status] = await come('192.0.2.1')
-      assert.equal(status, 'hello')
-      near.push(raw)
-    }
-    // the third of an address takes the place of its first
-    await gone(near[0])
-    assert.equal((await come('192.0.2.2'))[1], 'hello')
-    // whose address has none there is given the place of one whose address has several
-    const [third, welcome] = await come('192.0.2.3')
-    assert.equal(welcome, 'hello')
-    await gone(near[1])
-    // and where each has one, of the one that has waited for longest
-    assert.equal((await come('192.0.2.4'))[1], 'hello')
-    await gone(near[2])
-    assert.equal((await come('192.0.2.3', operator))[1], 'hello')
-    // however busy a stranger seems, the time is up
-    third.socket.write('login X')
-    assert.equal(await third.frame(), undefined)
-  })
-
-  test('that send a line without end are cut off', async () => {
-    const raw = Raw.to(tcp(0))
-    await raw.frame()
-    raw.socket.write('login DIGEST-MD5\n')
-    assert.equal((await raw.frame())?.status, 'challenge')
-    raw.socket.write('A'.repeat(5000))
-    assert.deepEqual(await raw.frame(), { status: 'error', text: 'this line is too long\n' })
-    assert.equal(await raw.frame(), undefined)
-  })
+test('strangers that send a line without end are cut off', async () => {
+  const raw = Raw.to(tcp(0))
+  await raw.frame()
+  raw.socket.write('login DIGEST-MD5\n')
+  assert.equal((await raw.frame())?.status, 'challenge')
+  raw.socket.write('A'.repeat(5000))
+  assert.deepEqual(await raw.frame(), { status: 'error', text: 'this line is too long\n' })
+  assert.equal(await raw.frame(), undefined)
 })

@@ -5,78 +5,28 @@ import { once } from 'node:events'
 import { existsSync, lstatSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import path from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { ConsoleUnreachable } from '../../src/cli/console/connection.ts'
 import { completions } from '../../src/cli/console/prompt.ts'
-import { ConfigError } from '../../src/config/diagnostic.ts'
 import { consoleCommands } from '../../src/console/commands.ts'
-import type { Door } from '../../src/console/door.ts'
-import { anonymousOperator } from '../../src/console/operator.ts'
-import { ConsoleServer } from '../../src/console/server.ts'
-import type { ConsoleServices } from '../../src/console/services.ts'
 import { ListenError } from '../../src/listener/listener.ts'
-import type { Credential } from '../../src/tls/authority.ts'
-import type { Pki } from '../../src/tls/pki.ts'
 import { ask, data, openConsole, told } from '../support/console-client.ts'
-import { SmtpClient } from '../support/smtp-client.ts'
-import { hostileNames, testPki } from '../support/test-ca.ts'
-import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
-
-const LISTENER = `
-ESMTP_Listener {
-  TLS_Certificate = "pki/server.pem"
-  TLS_Key = "pki/server.key"
-  TLS_Client_CA = "pki/ca.pem"
-  Listen "127.0.0.1:0" { Use_SSL = true TLS_Verify_Mode_Shadow = "require" }
-}
-${MAILDIR}
-`
-const CONSOLE = 'Control_Listener "ops" { Listen "FOLDER/control" { File_Mode = 0600 } }\n'
-const SCRIPT = `
-require("msys.core")
-local mod = {}
-function mod:init()
-  msys.registerControl("greet", function(cc) print("hello \\027[2J " .. cc.argv[1]) end)
-  msys.registerControl("fail", function(cc) print("before") error("no such thing") end)
-  msys.registerControl("pid", function(cc) print("mine") end)
-  return true
-end
-msys.registerModule("mod", mod)
-`
-const SCRIPTLET = 'scriptlet "scriptlet" { script "mod" { source = "mod.lua" } }\n'
-/** whatever a terminal could act on */
-const HARMFUL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
-
-let gate: TestGate
-let pki: Pki
-let control: string
-
-before(async () => {
-  pki = await testPki()
-  gate = await startTestGate({ pki, conf: LISTENER + CONSOLE + SCRIPTLET, files: { 'mod.lua': SCRIPT } })
-  control = path.join(gate.folder, 'control')
-})
-after(() => gate.stop())
-
-/** A session inside TLS, after EHLO. */
-async function session(credential?: Credential, name = 'client.example'): Promise<SmtpClient> {
-  const identity = credential === undefined ? {} : { cert: credential.cert, key: credential.key }
-  const client = await SmtpClient.connectTls(gate.address(), identity)
-  await client.reply()
-  await client.command(`EHLO ${name}`)
-  return client
-}
-
-async function quit(client: SmtpClient): Promise<void> {
-  client.send('QUIT')
-  await client.closed()
-  client.destroy()
-}
-
-type Row = Readonly<Record<string, unknown>>
-
-const rows = async (line: string): Promise<readonly Row[]> =>
-  ((await data(control, line)) as { readonly rows: readonly Row[] }).rows
+import type { SmtpClient } from '../support/smtp-client.ts'
+import { hostileNames } from '../support/test-ca.ts'
+import { startTestGate } from '../support/test-gate.ts'
+import {
+  CONSOLE,
+  control,
+  everythingFrom,
+  gate,
+  HARMFUL,
+  ownConsole,
+  pki,
+  quit,
+  type Row,
+  rows,
+  session,
+} from './console.fixture.ts'
 
 describe('commands', () => {
   test('help knows every command, those of scripts too, and each one’s usage', async () => {
@@ -384,72 +334,14 @@ describe('the socket', () => {
     await assert.rejects(other.server.reload(), /a file that is not a socket is there/)
     await other.stop()
   })
-
-  test('on TCP somebody must be able to log in', async () => {
-    await assert.rejects(
-      startTestGate({ conf: 'Control_Listener { Listen "127.0.0.1:0" { } }\n' }),
-      (error) => {
-        assert.ok(error instanceof ConfigError)
-        assert.match(error.message, /nobody can log in to the console on "127.0.0.1:0"/)
-        return true
-      },
-    )
-  })
 })
-
-/** A console whose services nobody asks. */
-/** Lets everybody in, and do everything. */
-function openDoor(timeout: number): Door {
-  return {
-    listener: '',
-    network: '',
-    room: 'local',
-    timeout: timeout * 1000,
-    operator: anonymousOperator,
-    offer: { needed: false, mechanisms: [] },
-    begin: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
-    next: () => Promise.resolve({ kind: 'failed', reason: 'no login', close: true }),
-    admit: () => Promise.resolve({ kind: 'allowed' }),
-    stillAllows: () => Promise.resolve(true),
-    standingOf: () => Promise.resolve({ groups: [], source: undefined, roles: undefined }),
-    ended: () => undefined,
-  }
-}
-
-async function bareConsole(
-  t: { after(run: () => void): void },
-  limits: object,
-  timeout = 60,
-): Promise<string> {
-  const services = {
-    version: 'test',
-    pid: 1,
-    hostname: () => 'x',
-    settings: () => ({ global: { control_client_timeout: timeout } }),
-    scripts: () => ({ commands: [], command: async () => ({ kind: 'done', output: 'x'.repeat(5_000_000) }) }),
-  } as unknown as ConsoleServices
-  const console = new ConsoleServer({ services, limits, onPanic: (_level, text) => assert.fail(text) })
-  const socket = path.join(gate.folder, `bare${Math.random()}`)
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (peer) =>
-    console.take(peer, '', openDoor(timeout)),
-  )
-  server.listen(socket)
-  await once(server, 'listening')
-  t.after(() => {
-    console.destroy()
-    server.close()
-  })
-  return socket
-}
 
 describe('limits', () => {
   test('a line that is too long ends the connection, whole or not', async () => {
     for (const end of ['\n', '']) {
       const socket = connect(control)
       socket.write(`${'x'.repeat(5000)}${end}`)
-      let text = ''
-      socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      await once(socket, 'close')
+      const text = await everythingFrom(socket)
       assert.match(text, /error \d+\nthis line is too long\n$/)
     }
   })
@@ -462,28 +354,26 @@ describe('limits', () => {
   test('commands that come together are answered in order, and half-closed clients too', async () => {
     const socket = connect(control)
     socket.end('pid\r\nversion\nnonsense\n')
-    let text = ''
-    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    await once(socket, 'close')
+    const text = await everythingFrom(socket)
     assert.match(text, new RegExp(`ok \\d+\n${process.pid}\nok 13\nPostern test\nerror \\d+\nthere is no`))
   })
 
   test('more clients than there may be are turned away', async (t) => {
-    const socket = await bareConsole(t, { clients: 2 })
+    const socket = await ownConsole(t, { clients: 2 })
     const two = [await openConsole(socket), await openConsole(socket)]
     await assert.rejects(openConsole(socket), /too many clients/)
     for (const each of two) each.close()
   })
 
   test('a client that is silent is cut off', async (t) => {
-    const socket = await bareConsole(t, {}, 0.05)
+    const socket = await ownConsole(t, {}, 0.05)
     const client = connect(socket)
     client.resume()
     await once(client, 'close')
   })
 
   test('a client that does not read its answer is cut off', async (t) => {
-    const socket = await bareConsole(t, { stall: 100 })
+    const socket = await ownConsole(t, { stall: 100 })
     const client = connect({ path: socket })
     client.pause()
     client.write('anything\n')
@@ -497,7 +387,7 @@ describe('limits', () => {
   })
 
   test('an answer that is too long is cut, and in JSON refused', async (t) => {
-    const socket = await bareConsole(t, { answer: 1000 })
+    const socket = await ownConsole(t, { answer: 1000 })
     assert.match((await ask(socket, 'anything')).text, /^x{1000}\n… the rest is not shown/)
     assert.equal((await ask(socket, 'json anything')).status, 'error')
   })
