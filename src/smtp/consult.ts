@@ -133,11 +133,12 @@ function judge(session: Session, verdict: Exclude<Verdict, { kind: 'tarpit' }>):
 
 function judgeReply(session: Session, verdict: Extract<Verdict, { kind: 'reply' | 'disconnect' }>): Answer {
   const { kind, code, text, module } = verdict
-  const success = code >= 200 && code <= 299
+  const whole = Number.isInteger(code)
+  const success = whole && code >= 200 && code <= 299
   if (success && kind === 'reply') return { kind: 'proceed', reply: { code, text } }
   // RFC 5321 §3.8: 421 announces that the channel is closed. So does a disconnect, whatever code it was given.
   if (success) throw refuse(421, text, { fault: 'policy', module, close: true })
-  if (code >= 400 && code <= 599) {
+  if (whole && code >= 400 && code <= 599) {
     throw refuse(code, text, { fault: 'policy', module, close: kind === 'disconnect' || code === 421 })
   }
   tellPanic(session, module, `${code} is no code that policy can answer with`)

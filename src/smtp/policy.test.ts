@@ -123,10 +123,16 @@ test('disconnect and 421 close after the reply', async () => {
 })
 
 test('an answer that is none, and a policy that throws, fail closed', async () => {
-  await withClient({ policy: { mailfrom: () => reply(354, 'go on') } }, async (client, host) => {
-    assert.equal(await client.command('MAIL FROM:<>'), '451 4.3.0 transaction failed')
-    assert.equal(host.events.filter(({ kind }) => kind === 'panic').length, 1)
-  })
+  for (const code of [354, 250.5, 450.5, Number.NaN]) {
+    await withClient({ policy: { mailfrom: () => reply(code, 'go on') } }, async (client, host) => {
+      assert.equal(await client.command('MAIL FROM:<>'), '451 4.3.0 transaction failed')
+      assert.equal(host.events.filter(({ kind }) => kind === 'panic').length, 1)
+    })
+    await withHost({ policy: { connect: () => reply(code, 'go on') } }, async (client) => {
+      assert.equal(await client.reply(), '451 4.3.0 transaction failed')
+      await client.closed()
+    })
+  }
   await withClient(
     { policy: { mailfrom: () => Promise.reject(new Error('boom')) } },
     async (client, host) => {
