@@ -7,7 +7,7 @@ export const pageDefences: readonly Defence[] = [
     known: 'CSRF, login CSRF',
     attack: 'A page of a stranger makes an operator’s browser fail mail, or log in as somebody else',
     test: [
-      'test/gate/page.test.ts',
+      'test/gate/page-forgery.test.ts',
       'an act needs an Origin of ours, the token and JSON: none of them can be left out',
     ],
     source: 'src/web/page/page.ts',
@@ -17,7 +17,7 @@ export const pageDefences: readonly Defence[] = [
     known: 'CSRF, where a browser sends no Origin',
     attack: 'An act comes from our own origin, and from nobody who has seen the page',
     test: [
-      'test/gate/page.test.ts',
+      'test/gate/page-forgery.test.ts',
       'an act needs an Origin of ours, the token and JSON: none of them can be left out',
     ],
     source: 'src/web/page/sessions.ts',
@@ -26,7 +26,7 @@ export const pageDefences: readonly Defence[] = [
   {
     known: 'Broken access control',
     attack: 'Who may only look asks for what the page does not show him: to fail mail',
-    test: ['test/gate/page.test.ts', 'who may look may not act'],
+    test: ['test/gate/page-forgery.test.ts', 'who may look may not act'],
     source: 'src/web/page/page.ts',
     mutation: [
       [
@@ -39,7 +39,7 @@ export const pageDefences: readonly Defence[] = [
     known: 'Arguments that become options',
     attack:
       'A domain called `all`, or an option in its place, makes another command of what an operator presses',
-    test: ['test/gate/page.test.ts', 'no name becomes another word of a command'],
+    test: ['test/gate/page-forgery.test.ts', 'no name becomes another word of a command'],
     source: 'src/web/page/acts.ts',
     mutation: [[" || domain.toLowerCase() === 'all'", '']],
   },
@@ -47,7 +47,7 @@ export const pageDefences: readonly Defence[] = [
     known: 'Stolen sessions',
     attack: 'A cookie is used with another certificate than it was given for',
     test: [
-      'test/gate/page.test.ts',
+      'test/gate/page-forgery.test.ts',
       'the certificate is the login, the session is good with it and with no other',
     ],
     source: 'src/web/page/sessions.ts',
@@ -57,7 +57,7 @@ export const pageDefences: readonly Defence[] = [
     known: 'Stolen sessions, cookies that know no ports',
     attack: 'Another server on the same host is sent the cookie, and looks at what the operator may see',
     test: [
-      'test/gate/page.test.ts',
+      'test/gate/page-forgery.test.ts',
       'the cookie alone, which whatever listens on another port of this host is sent, opens nothing',
     ],
     source: 'src/web/page/page.ts',
