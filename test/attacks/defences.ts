@@ -6,14 +6,18 @@
  */
 
 import type { Defence } from './defence.ts'
+import { chainDefences } from './defences-chains.ts'
 import { consoleDefences } from './defences-console.ts'
 import { identityDefences } from './defences-identity.ts'
+import { mailDefences } from './defences-mail.ts'
 import { pageDefences } from './defences-page.ts'
 import { sessionDefences } from './defences-sessions.ts'
 
 export const defences: readonly Defence[] = [
   ...sessionDefences,
   ...identityDefences,
+  ...chainDefences,
+  ...mailDefences,
   ...pageDefences,
   ...consoleDefences,
 ]
