@@ -3,15 +3,17 @@
  * heap of numbers of the message table; a message can be taken out of the middle.
  */
 
+import { Heap } from './heap.ts'
 import { type MessageTable, NOBODY } from './message-table.ts'
 
-export class DelayedHeap {
+export class DelayedHeap extends Heap {
   readonly #table: MessageTable
   readonly #heap: number[] = []
   readonly #order: number[] = []
   #arrivals = 0
 
   constructor(table: MessageTable) {
+    super()
     this.#table = table
   }
 
@@ -28,7 +30,7 @@ export class DelayedHeap {
   push(at: number, message: number): void {
     this.#table.setDue(message, at)
     this.#put(this.#heap.length, message, this.#arrivals++)
-    this.#up(this.#heap.length - 1)
+    this.up(this.#heap.length - 1)
   }
 
   /** Takes the first one out if it is due. */
@@ -48,8 +50,8 @@ export class DelayedHeap {
     const order = this.#order.pop()
     if (last === undefined || order === undefined || last === message) return
     this.#put(place, last, order)
-    this.#up(place)
-    this.#down(this.#table.place(last))
+    this.up(place)
+    this.down(this.#table.place(last))
   }
 
   #put(place: number, message: number, order: number): void {
@@ -58,33 +60,14 @@ export class DelayedHeap {
     this.#table.setPlace(message, place)
   }
 
-  #up(start: number): void {
-    for (let i = start; i > 0; ) {
-      const parent = (i - 1) >> 1
-      if (!this.#before(i, parent)) return
-      this.#swap(i, parent)
-      i = parent
-    }
-  }
-
-  #down(start: number): void {
-    for (let i = start; ; ) {
-      const left = 2 * i + 1
-      const child = this.#before(left + 1, left) ? left + 1 : left
-      if (!this.#before(child, i)) return
-      this.#swap(i, child)
-      i = child
-    }
-  }
-
-  #before(i: number, j: number): boolean {
+  protected override before(i: number, j: number): boolean {
     const [a, b] = [this.#heap[i], this.#heap[j]]
     if (a === undefined || b === undefined) return false
     const [dueA, dueB] = [this.#table.due(a), this.#table.due(b)]
     return dueA < dueB || (dueA === dueB && (this.#order[i] ?? 0) < (this.#order[j] ?? 0))
   }
 
-  #swap(i: number, j: number): void {
+  protected override swap(i: number, j: number): void {
     const [a = NOBODY, b = NOBODY] = [this.#heap[i], this.#heap[j]]
     const [orderA = 0, orderB = 0] = [this.#order[i], this.#order[j]]
     this.#put(i, b, orderB)

@@ -1,5 +1,7 @@
 /** strftime of POSIX in the C locale and the server's time zone, for `%t{…}` of a custom_logger. */
 
+import { months, weekdays } from '../mail/date.ts'
+
 /**
  * @param format its conversions are those of `TIME_CONVERSIONS`; any other stays as it is written
  * @param at milliseconds since the epoch
@@ -91,25 +93,9 @@ function zoneName(date: Date): string {
 }
 
 function dayName(date: Date): string {
-  return days[date.getDay()] ?? ''
+  return weekdays[date.getDay()] ?? ''
 }
 
 function monthName(date: Date): string {
   return months[date.getMonth()] ?? ''
 }
-
-const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
-const months = [
-  'January',
-  'February',
-  'March',
-  'April',
-  'May',
-  'June',
-  'July',
-  'August',
-  'September',
-  'October',
-  'November',
-  'December',
-]

@@ -1,12 +1,35 @@
 /** Dates as RFC 5322 §3.3 writes them, in the local time zone: `Wed, 08 Mar 2006 16:21:51 -0500`. */
 
-const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+/** from Sunday on, as `getDay` counts them */
+export const weekdays = [
+  'Sunday',
+  'Monday',
+  'Tuesday',
+  'Wednesday',
+  'Thursday',
+  'Friday',
+  'Saturday',
+] as const
+export const months = [
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
+] as const
 
 /** @param at milliseconds since the epoch */
 export function formatDate(at: number): string {
   const date = new Date(at)
-  const day = `${DAYS[date.getDay()]}, ${pad(date.getDate())} ${MONTHS[date.getMonth()]} ${date.getFullYear()}`
+  const [weekday, month] = [weekdays[date.getDay()], months[date.getMonth()]].map((name) => name?.slice(0, 3))
+  const day = `${weekday}, ${pad(date.getDate())} ${month} ${date.getFullYear()}`
   const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`
   return `${day} ${time} ${formatZone(-date.getTimezoneOffset())}`
 }

@@ -1,22 +1,8 @@
 /** os.time, os.date, os.clock and os.difftime of Lua 5.1 (loslib.c), in the process's time zone; nothing else of `os`. */
 
+import { months, weekdays } from '../../mail/date.ts'
 import { type LuaState, ScriptError, TYPE } from './state.ts'
 
-const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
-const months = [
-  'January',
-  'February',
-  'March',
-  'April',
-  'May',
-  'June',
-  'July',
-  'August',
-  'September',
-  'October',
-  'November',
-  'December',
-]
 const maxFormat = 1000
 
 /** A point in time, taken apart. */
@@ -137,7 +123,7 @@ const two = (n: number): string => String(n).padStart(2, '0')
 
 /** strftime in the C locale. */
 function conversion(letter: string, f: Fields): string {
-  const day = days[f.wday] ?? ''
+  const day = weekdays[f.wday] ?? ''
   const month = months[f.month - 1] ?? ''
   const time = `${two(f.hour)}:${two(f.min)}:${two(f.sec)}`
   const twelve = f.hour % 12 === 0 ? 12 : f.hour % 12
