@@ -11,7 +11,7 @@ import { openSpool } from '../../src/spool/lmdb-spool.ts'
 import type { Spool } from '../../src/spool/spool.ts'
 import type { IoCall } from '../support/io-trace.ts'
 import { straceMissing, traceIo } from '../support/io-trace.ts'
-import { bodyOf } from './contract.ts'
+import { bodyOf } from './place.ts'
 import { contentOf } from './written.ts'
 
 const WRITER = join(import.meta.dirname, 'writer.ts')

@@ -11,7 +11,7 @@ import { BodyWriter, EarlySyncs } from '../../src/spool/body-writer.ts'
 import { openSpool } from '../../src/spool/lmdb-spool.ts'
 import type { Spool } from '../../src/spool/spool.ts'
 import { SpoolFullError } from '../../src/spool/spool.ts'
-import { appendAll, bodyOf, bytes, envelope } from './contract.ts'
+import { appendAll, bodyOf, bytes, envelope } from './place.ts'
 
 const made: string[] = []
 let path = ''

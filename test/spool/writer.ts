@@ -7,7 +7,7 @@
 
 import { openSpool } from '../../src/spool/lmdb-spool.ts'
 import type { Spool } from '../../src/spool/spool.ts'
-import { appendAll, envelope } from './contract.ts'
+import { appendAll, envelope } from './place.ts'
 import { contentOf } from './written.ts'
 
 const [path = '', mode = '', prefix = ''] = process.argv.slice(2)

@@ -4,7 +4,12 @@ import type { OcspSettings } from '../../src/config/settings.ts'
 import type { ServerEvent } from '../../src/events/events.ts'
 import type { Authority, Credential } from '../../src/tls/authority.ts'
 import type { TlsContexts } from '../../src/tls/contexts.ts'
-import { type AskedFor, encodeResponse, type ResponseSpec } from '../support/ocsp-responder.ts'
+import {
+  type AskedFor,
+  encodeResponse,
+  opensslResponder,
+  type ResponseSpec,
+} from '../support/ocsp-responder.ts'
 import { issueClient, type PkiDirectory, pkiDirectory } from '../support/test-ca.ts'
 import { factsOf, file, type Gate, load, openGate, scopeOf, type TlsOptions, visit } from './gate-harness.ts'
 
@@ -94,4 +99,25 @@ export function answer(
 
 export function panics(events: readonly ServerEvent[]): string[] {
   return events.flatMap((event) => (event.kind === 'panic' ? [`${event.level} ${event.text}`] : []))
+}
+
+/** OpenSSL’s responder with a certificate and a key of these names. */
+export function responder(name: string, ...more: string[]) {
+  const [cert, key, index] = [`${name}.pem`, `${name}.key`, 'index.txt'].map((each) =>
+    bench.directory.file(each),
+  )
+  const own = ['-index', index, '-rsigner', cert, '-rkey', key, '-CA', bench.directory.file('ca.pem')]
+  return opensslResponder([...own.map(String), '-ignore_err', ...more])
+}
+
+/** A serial number as OpenSSL’s index has it. */
+export function octets({ serial }: Pick<Credential, 'serial'>): string {
+  const hex = serial.toString(16)
+  const even = hex.length % 2 === 0 ? hex : `0${hex}`
+  return Number.parseInt(even.slice(0, 2), 16) >= 0x80 ? `00${even}` : even
+}
+
+/** The CA that a responder’s certificate must come from. */
+export function roots(name: string) {
+  return { responder_ca: file(bench.directory.file(name)) }
 }

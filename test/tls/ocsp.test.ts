@@ -17,27 +17,31 @@ import {
   type AskedFor,
   encodeError,
   indexLine,
-  opensslResponder,
   type ScriptedResponder,
   scriptedResponder,
 } from '../support/ocsp-responder.ts'
 import { intermediateAuthority, issueClient } from '../support/test-ca.ts'
 import { factsOf, failureOf, file, load, visit } from './gate-harness.ts'
-import { answer, ask, bench, close, open, panics, scopeWith, stanza, verdict } from './ocsp-harness.ts'
+import {
+  answer,
+  ask,
+  bench,
+  close,
+  octets,
+  open,
+  panics,
+  responder,
+  roots,
+  scopeWith,
+  stanza,
+  verdict,
+} from './ocsp-harness.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
 before(open)
 after(close)
-
-function responder(name: string, ...more: string[]) {
-  const [cert, key, index] = [`${name}.pem`, `${name}.key`, 'index.txt'].map((each) =>
-    bench.directory.file(each),
-  )
-  const own = ['-index', index, '-rsigner', cert, '-rkey', key, '-CA', bench.directory.file('ca.pem')]
-  return opensslResponder([...own.map(String), '-ignore_err', ...more])
-}
 
 suite("OpenSSL's responder", () => {
   let signer: Credential
@@ -294,16 +298,6 @@ suite('who is asked about', () => {
     )
   })
 })
-
-function octets({ serial }: Pick<Credential, 'serial'>): string {
-  const hex = serial.toString(16)
-  const even = hex.length % 2 === 0 ? hex : `0${hex}`
-  return Number.parseInt(even.slice(0, 2), 16) >= 0x80 ? `00${even}` : even
-}
-
-function roots(name: string) {
-  return { responder_ca: file(bench.directory.file(name)) }
-}
 
 suite('around it', () => {
   test('no tickets: each connection is asked about', async () => {
