@@ -5,6 +5,7 @@
 
 import type { DebianRoot } from '../../test/mta/debian-root.ts'
 import { freePorts, greets } from '../../test/mta/mta.ts'
+import { SERVICES } from '../../test/mta/postfix-services.ts'
 import type { Peer } from '../rows/row.ts'
 import { pidsInRoot } from '../support/processes.ts'
 import { makeRoot, stopper } from './debian-peer.ts'
@@ -94,24 +95,5 @@ function masterCf(hold: number, through: number): string {
   return `127.0.0.1:${hold} inet n - n - - smtpd
   -o { smtpd_sender_restrictions = check_sender_access static:HOLD }
 127.0.0.1:${through} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-`
+${SERVICES}`
 }

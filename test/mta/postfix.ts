@@ -3,6 +3,7 @@
 import type { Pki } from '../../src/tls/pki.ts'
 import { type Account, DebianRoot, MAILBOX_OWNER, type RunningProgram } from './debian-root.ts'
 import { CREDENTIALS, GATES, greets, type Mta, type MtaRequest, writeCertificates } from './mta.ts'
+import { SERVICES } from './postfix-services.ts'
 
 const OWNER: Account = { name: 'postfix', id: 64_101 }
 const DROP: Account = { name: 'postdrop', id: 64_102 }
@@ -109,27 +110,8 @@ function masterCf({ ports }: MtaRequest): string {
   return `${smtpd(ports.mail)}
 ${smtpd(ports.expired, 'smtpd_tls_cert_file=/pki/old.pem', 'smtpd_tls_key_file=/pki/old.key')}
 ${smtpd(ports.demanding, 'smtpd_tls_security_level=encrypt', 'smtpd_tls_req_ccert=yes')}
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
 virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-${CREDENTIALS.map(client).join('\n')}
+${SERVICES}${CREDENTIALS.map(client).join('\n')}
 `
 }
 
