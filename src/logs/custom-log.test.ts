@@ -9,21 +9,14 @@ import { type LogStage, logFormat, logMacros, stageLetters, TIME_CONVERSIONS } f
 import type { DeliveryOutcome, Reception, Rejection } from '../events/events.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { compileFormat } from './custom-log.ts'
+import { envelope as shown } from './envelope.fixture.ts'
 import { unescapeText } from './escape.ts'
 import type { LoggedEvent } from './log-macros.ts'
 import { strftime } from './strftime.ts'
 
 const envelope: Envelope = {
-  id: '00/00-25004-31B987F3',
-  batchId: '00/00-03736-F4101B54',
-  connectionId: '00/00-04532-A3456B54',
+  ...shown,
   sender: { local: 'info', domain: 'sender.example' },
-  recipient: { local: 'bob', domain: 'example.fict' },
-  bodyType: '7BIT',
-  receivedAt: 1_064_868_656_000,
-  size: 201,
-  client: { address: '10.0.1.1', port: 4711 },
-  local: { address: '10.0.1.2', port: 25 },
   bindingGroup: 'group-a',
   binding: 'binding-a',
   connectionContext: { pathway: 'partners', auth_status: 'pass', auth_name: 'PLAIN', auth_user: 'ann' },

@@ -3,30 +3,13 @@ import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import { anyText, holds } from '../../test/support/properties.ts'
 import type { DeliveryOutcome, Panic, Reception, Rejection } from '../events/events.ts'
-import type { Envelope } from '../mail/envelope.ts'
 import { bouncelogHeartbeat, formatBouncelog } from './bouncelog.ts'
+import { envelope } from './envelope.fixture.ts'
 import { escapeText, quoteWhenNeeded, unescapeText } from './escape.ts'
 import { formatMainlog, mainlogHeartbeat } from './mainlog.ts'
 import { formatPaniclog } from './paniclog.ts'
 import { formatRejectlog, rejectlogHeartbeat } from './rejectlog.ts'
 import { formatForStderr } from './stderr.ts'
-
-const envelope: Envelope = {
-  id: '00/00-25004-31B987F3',
-  batchId: '00/00-03736-F4101B54',
-  connectionId: '00/00-04532-A3456B54',
-  sender: { local: 'info', domain: 'postalengine.com' },
-  recipient: { local: 'bob', domain: 'example.fict' },
-  bodyType: '7BIT',
-  receivedAt: 1_064_868_656_000,
-  size: 201,
-  client: { address: '10.0.1.1', port: 4711 },
-  local: { address: '10.0.1.2', port: 25 },
-  bindingGroup: 'default',
-  binding: 'default',
-  connectionContext: {},
-  messageContext: {},
-}
 
 const reception: Reception = { kind: 'reception', at: 1_064_868_656_789, envelope }
 
