@@ -117,7 +117,10 @@ export function octets({ serial }: Pick<Credential, 'serial'>): string {
   return Number.parseInt(even.slice(0, 2), 16) >= 0x80 ? `00${even}` : even
 }
 
+/** A file of the PKI, as an option has it. */
+export const fileOf = (name: string) => file(bench.directory.file(name))
+
 /** The CA that a responder’s certificate must come from. */
 export function roots(name: string) {
-  return { responder_ca: file(bench.directory.file(name)) }
+  return { responder_ca: fileOf(name) }
 }

@@ -27,6 +27,7 @@ import {
   ask,
   bench,
   close,
+  fileOf,
   octets,
   open,
   panics,
@@ -79,7 +80,7 @@ suite("OpenSSL's responder", () => {
     await ask([stanza(openssl.url)])
     assert.equal(await verdict(), 'ocsp-invalid OCSP_INVALID 0')
     assert.equal(await verdict(revoked), 'ocsp-invalid OCSP_INVALID 0')
-    await ask([stanza(openssl.url, { signer: file(bench.directory.file('strangers.pem')) })])
+    await ask([stanza(openssl.url, { signer: fileOf('strangers.pem') })])
     assert.equal(await verdict(), 'verified')
     assert.equal(await verdict(revoked), 'revoked OCSP_REVOKED 0')
   })
@@ -250,7 +251,7 @@ suite('who is asked about', () => {
     await using forCas = await scriptedResponder(says(bench.ca))
     const two = [
       stanza(forCas.url, { name: 'root', cache_time: 0 }),
-      stanza(forLeaves.url, { name: 'middle', ca: file(bench.directory.file('middle.pem')), cache_time: 0 }),
+      stanza(forLeaves.url, { name: 'middle', ca: fileOf('middle.pem'), cache_time: 0 }),
     ]
     await ask(two)
     assert.equal(await verdict(chain), 'verified')
@@ -378,19 +379,10 @@ suite('around it', () => {
     const good = stanza('http://127.0.0.1:1/')
     const cases: readonly [readonly OcspSettings[], RegExp][] = [
       [[], /TLS_Client_OCSP needs a TLS_OCSP/],
-      [
-        [{ ...good, ca: file(bench.directory.file('missing.pem')) }],
-        /TLS_OCSP "test": CA "missing.pem": no such file/,
-      ],
-      [
-        [{ ...good, signer: file(bench.directory.file('server.key')) }],
-        /Signer "server.key": it holds no certificate/,
-      ],
+      [[{ ...good, ca: fileOf('missing.pem') }], /TLS_OCSP "test": CA "missing.pem": no such file/],
+      [[{ ...good, signer: fileOf('server.key') }], /Signer "server.key": it holds no certificate/],
       [[{ ...good, responder: 'https://127.0.0.1:1/' }], /a Responder with https needs a Responder_CA/],
-      [
-        [{ ...good, responder_ca: file(bench.directory.file('ca.pem')) }],
-        /Responder_CA needs a Responder with https/,
-      ],
+      [[{ ...good, responder_ca: fileOf('ca.pem') }], /Responder_CA needs a Responder with https/],
       [
         [good, { ...good, name: 'again' }],
         /"again": the CA "CN=Postern test CA" has a responder already, in TLS_OCSP "test"/,
