@@ -95,6 +95,24 @@ test('a client that leaves while its command waits ends its session, whatever it
   })
 })
 
+test('octets of a chunk are no commands, however late its BDAT comes behind a line end that is none', async () => {
+  for (const parts of [
+    ['NOOP\nBDAT 14 LAST\r\n'],
+    ['NOOP\n', 'BDAT 14 LAST\r\n'],
+    ['NOOP\nB', 'DAT 14 LAST\r\n'],
+  ]) {
+    await withClient({}, async (client) => {
+      for (const part of parts) {
+        client.sendRaw(part)
+        assert.equal(await client.reply(), '500 5.5.2 lines must end with CR LF')
+      }
+      client.sendRaw('MAIL FROM:<>\r\n')
+      await client.closed()
+      assert.equal(client.pending, '')
+    })
+  }
+})
+
 test('a client that shuts its side after its commands hears all that there is to say', async () => {
   await withClient({}, async (client) => {
     client.sendRaw('NOOP\r\nVRFY x\r\nMAIL FROM:<>\r\nNO')

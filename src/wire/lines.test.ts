@@ -14,6 +14,19 @@ function read(text: string, maxLength = 512): Line[] {
   return all(reader)
 }
 
+/** Whether octets are said to follow, for each place where the line may be cut. */
+function follows(line: string): boolean[] {
+  return Array.from({ length: line.length - 1 }, (_, index) => {
+    const reader = new LineReader(20)
+    reader.push(Buffer.from(line.slice(0, index + 1), 'latin1'))
+    const first = all(reader)
+    reader.push(Buffer.from(`${line.slice(index + 1)}\r\nNOOP\r\n`, 'latin1'))
+    const found = [...first, ...all(reader)]
+    assert.deepEqual(found.pop(), { kind: 'line', text: 'NOOP' })
+    return found.some((each) => each.kind !== 'line' && each.chunkFollows === true)
+  })
+}
+
 test('lines end in CRLF and keep their octets', () => {
   assert.deepEqual(read('EHLO x\r\n\r\nnoop \xff\t\r\nQU'), [
     { kind: 'line', text: 'EHLO x' },
@@ -72,6 +85,13 @@ test('a BDAT line that cannot be read says that octets may follow it', () => {
   assert.deepEqual(read('bdat 10\0\r\n'), [{ kind: 'nul', ...chunk }])
   assert.deepEqual(read('NOOP\nBDAT 10\r\n'), [{ kind: 'bare-newline', ...chunk }])
   assert.deepEqual(read('BDATA\n\r\n'), [{ kind: 'bare-newline' }])
+})
+
+test('it says so wherever it was cut, also behind what has been answered', () => {
+  for (const line of ['NOOP\nBDAT 10', 'NO\0OP\r \tbdat 10 LAST', `${'x'.repeat(30)}\n\n \nBDAT 10`])
+    assert.ok(!follows(line).includes(false), line)
+  for (const line of ['NOOP\nXBDAT 10', 'NOOP\nNOOP \tBDAT', `${'x'.repeat(30)}BDAT 10`])
+    assert.ok(!follows(line).includes(true), line)
 })
 
 test('nothing of a chunk is kept when there is nothing in it', () => {

@@ -8,7 +8,7 @@
  * hands over what came behind it.
  *
  * A BDAT line that cannot be read announces octets that nobody can count (RFC 3030): its finding says so, because they must
- * never be taken for commands.
+ * never be taken for commands. Where the BDAT arrives only after its line was answered a second finding says it.
  */
 
 export type Line =
@@ -31,13 +31,21 @@ const LF = 0x0a
 const UNUSUAL = /[\0\r]/
 /** also where somebody else took the bare CR or LF in front of it for the end of a line */
 const BDAT = /(?:^|[\r\n])[ \t]*BDAT(?![A-Za-z0-9-])/i
+/** as much of a line's beginning as tells whether it is one */
+const BDAT_LENGTH = 'BDAT?'.length
 const NOTHING = Buffer.alloc(0)
+
+/** A line that has been answered already, and goes on. */
+interface Answered {
+  readonly kind: Exclude<Line['kind'], 'line'>
+  /** what its octets behind the last bare CR or LF begin with */
+  lead: string
+}
 
 export class LineReader {
   readonly #maxLength: number
   #buffer: Buffer = NOTHING
-  /** inside a line that has been answered already */
-  #skipping = false
+  #answered: Answered | undefined
 
   /** @param maxLength octets of a line, its CRLF included (as RFC 5321 §4.5.3.1 counts) */
   constructor(maxLength: number) {
@@ -59,7 +67,10 @@ export class LineReader {
   /** The next line or finding; undefined when more octets are needed. */
   next(): Line | undefined {
     if (this.#buffer.length === 0) return undefined
-    if (this.#skipping && !this.#skipLine()) return undefined
+    if (this.#answered !== undefined) {
+      const late = this.#skipLine(this.#answered)
+      if (late !== undefined || this.#answered !== undefined) return late
+    }
     const usual = this.#usualLine()
     if (usual !== undefined) return usual
     const window = this.#buffer.subarray(0, this.#maxLength)
@@ -68,9 +79,8 @@ export class LineReader {
     const tooLong = end < 0 && window.length === this.#maxLength
     const offence = firstOffence(content, end >= 0) ?? (tooLong ? 'too-long' : undefined)
     if (offence !== undefined) {
-      this.#skipping = true
-      this.#skipLine()
-      return { kind: offence, ...(BDAT.test(content.toString('latin1')) ? { chunkFollows: true } : {}) }
+      this.#answered = { kind: offence, lead: '' }
+      return this.#skipLine(this.#answered) ?? { kind: offence }
     }
     if (end < 0) return undefined
     this.#consume(end + 2)
@@ -91,25 +101,32 @@ export class LineReader {
   drain(): Buffer {
     const rest = this.#buffer
     this.#buffer = NOTHING
-    this.#skipping = false
+    this.#answered = undefined
     return rest
   }
 
-  /** Drops octets up to the end of the line; whether the end was there. */
-  #skipLine(): boolean {
+  /** Drops octets up to the end of the line. @returns what is to be said of them, if anything */
+  #skipLine(answered: Answered): Line | undefined {
     const end = this.#buffer.indexOf('\r\n')
-    if (end < 0) {
-      this.#consume(this.#buffer.length - (this.#buffer.at(-1) === CR ? 1 : 0))
-      return false
-    }
-    this.#consume(end + 2)
-    this.#skipping = false
-    return true
+    const octets = end < 0 ? this.#buffer.length - (this.#buffer.at(-1) === CR ? 1 : 0) : end
+    const text = answered.lead + this.#buffer.toString('latin1', 0, octets)
+    this.#consume(end < 0 ? octets : end + 2)
+    if (end < 0) answered.lead = leadOf(text)
+    else this.#answered = undefined
+    return BDAT.test(text) ? { kind: answered.kind, chunkFollows: true } : undefined
   }
 
   #consume(octets: number): void {
     this.#buffer = octets === this.#buffer.length ? NOTHING : this.#buffer.subarray(octets)
   }
+}
+
+function leadOf(text: string): string {
+  const start = Math.max(text.lastIndexOf('\r'), text.lastIndexOf('\n')) + 1
+  return text
+    .slice(start)
+    .replace(/^[ \t]+/, '')
+    .slice(0, BDAT_LENGTH)
 }
 
 /** The first octet that no line may hold decides; while the line goes on, a CR at its end may still get its LF. */

@@ -84,7 +84,11 @@ async function guarded(work: () => Step | Promise<Step>): Promise<Step> {
 async function ask(session: Session, data: string): Promise<string> {
   session.io.send(formatReply({ code: 334, text: Buffer.from(data, 'latin1').toString('base64') }))
   const line = await readLine(session)
-  if (line.kind !== 'line') throw refuse(500, '5.5.6 authentication exchange line is too long', AUTH)
+  if (line.kind !== 'line')
+    throw refuse(500, '5.5.6 authentication exchange line is too long', {
+      ...AUTH,
+      close: line.chunkFollows === true,
+    })
   if (line.text === '*') throw refuse(501, '5.7.0 authentication cancelled', AUTH)
   return line.text
 }
