@@ -1,20 +1,19 @@
 /** A node of two workers: what they share, what one of them may do to the others, and what an operator sees. */
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { type Pki, writePki } from '../../src/tls/pki.ts'
 import { ask, data, told } from '../support/console-client.ts'
 import { type GateProcess, pauseProcess, startGateProcess } from '../support/gate-process.ts'
 import { type Address, SmtpClient } from '../support/smtp-client.ts'
 import { testPki } from '../support/test-ca.ts'
 import { MAILDIR } from '../support/test-gate.ts'
+import { ticketVisit } from '../support/ticket-visit.ts'
 
 const TLS =
   'TLS_Certificate = "pki/server.pem" TLS_Key = "pki/server.key" TLS_Client_CA = "pki/ca.pem" Use_SSL = true'
@@ -290,10 +289,16 @@ describe('a node of two workers', () => {
 
   test('a ticket of one worker is good in the other in the same scope, and in no other scope', async () => {
     const [one = 0, two = 0] = workers()
-    const first = await at(one, () => handshake(2))
+    const first = await at(one, () => ticketVisit(address(2), pki.clients.valid))
     assert.equal(first.resumed, false)
-    assert.equal((await at(two, () => handshake(2, first.session))).resumed, true)
-    assert.equal((await at(two, () => handshake(3, first.session))).resumed, false)
+    assert.equal(
+      (await at(two, () => ticketVisit(address(2), pki.clients.valid, first.session))).resumed,
+      true,
+    )
+    assert.equal(
+      (await at(two, () => ticketVisit(address(3), pki.clients.valid, first.session))).resumed,
+      false,
+    )
   })
 
   test('a worker that is killed is replaced, and what it held is free; totals do not go back', async () => {
@@ -386,28 +391,3 @@ describe('a node of two workers', () => {
     assert.match(why.text, /is remembered[^]*has not answered within/)
   })
 })
-
-/** TLS 1.2, whose ticket is there when the handshake is over. */
-async function handshake(
-  index: number,
-  session?: Buffer,
-): Promise<{ readonly resumed: boolean; readonly session: Buffer | undefined }> {
-  const { host, port } = address(index)
-  const { cert, key } = pki.clients.valid
-  const socket: TLSSocket = connectTls({
-    host,
-    port,
-    cert,
-    key,
-    rejectUnauthorized: false,
-    maxVersion: 'TLSv1.2',
-    ...(session && { session }),
-  })
-  socket.on('error', () => undefined)
-  await once(socket, 'secureConnect')
-  await once(socket, 'data')
-  const found = { resumed: socket.isSessionReused(), session: socket.getSession() }
-  socket.end('QUIT\r\n')
-  await once(socket, 'close')
-  return found
-}
