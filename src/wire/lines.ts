@@ -33,6 +33,8 @@ const UNUSUAL = /[\0\r]/
 const BDAT = /(?:^|[\r\n])[ \t]*BDAT(?![A-Za-z0-9-])/i
 /** as much of a line's beginning as tells whether it is one */
 const BDAT_LENGTH = 'BDAT?'.length
+/** a beginning that is none: it was said once that octets follow */
+const TOLD = 'x'
 const NOTHING = Buffer.alloc(0)
 
 /** A line that has been answered already, and goes on. */
@@ -111,9 +113,10 @@ export class LineReader {
     const octets = end < 0 ? this.#buffer.length - (this.#buffer.at(-1) === CR ? 1 : 0) : end
     const text = answered.lead + this.#buffer.toString('latin1', 0, octets)
     this.#consume(end < 0 ? octets : end + 2)
-    if (end < 0) answered.lead = leadOf(text)
-    else this.#answered = undefined
-    return BDAT.test(text) ? { kind: answered.kind, chunkFollows: true } : undefined
+    const found = BDAT.test(text)
+    if (end >= 0) this.#answered = undefined
+    else answered.lead = found ? TOLD : leadOf(text)
+    return found ? { kind: answered.kind, chunkFollows: true } : undefined
   }
 
   #consume(octets: number): void {
