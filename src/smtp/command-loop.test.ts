@@ -113,6 +113,22 @@ test('octets of a chunk are no commands, however late its BDAT comes behind a li
   }
 })
 
+test('nor where it comes in the middle of an authentication', async () => {
+  const options = {
+    smtp_extensions: ['AUTH LOGIN'],
+    authloginparameters: { uri: 'file:///users' },
+    allow_plaintext_auth: true,
+  }
+  await withClient({ options }, async (client) => {
+    await client.command('EHLO c.example')
+    assert.match(await client.command('AUTH LOGIN'), /^334 /)
+    client.sendRaw('dXNlcg==\nBDAT 14 LAST\r\nMAIL FROM:<>\r\n')
+    assert.equal(await client.reply(), '500 5.5.6 authentication exchange line is too long')
+    await client.closed()
+    assert.equal(client.pending, '')
+  })
+})
+
 test('a client that shuts its side after its commands hears all that there is to say', async () => {
   await withClient({}, async (client) => {
     client.sendRaw('NOOP\r\nVRFY x\r\nMAIL FROM:<>\r\nNO')
