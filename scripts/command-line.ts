@@ -87,7 +87,7 @@ function manualPage(program: Command): string {
     'Set by systemd: "serve" tells it when it is ready, reloads and stops.',
     '.TP',
     '.B NODE_OPTIONS',
-    'Options of Node.js; --max-semi-space-size among them stands in place of 8 MiB.',
+    'Options of Node.js; --max-semi-space-size among them stands in place of 8 MiB, --v8-pool-size in place of 1.',
     '.TP',
     '.B UV_THREADPOOL_SIZE',
     'Threads for files, names and password hashes; 16 unless it is set.',

@@ -51,14 +51,21 @@ function installed(script: string): {
   return { modules, run }
 }
 
-test('how much young objects fill is bounded, by what NODE_OPTIONS says where it says something', () => {
+test('young objects and helping threads are bounded, by what NODE_OPTIONS says where it says something', () => {
   const { modules, run } = installed('printf "%s|" "$@"')
   const main = path.join(path.dirname(modules), 'dist', 'main.js')
-  const flags = '--no-parallel-scavenge|--max-semi-space-size=8'
+  const flags = '--no-parallel-scavenge|--max-semi-space-size=8|--v8-pool-size=1'
   assert.equal(run({}, ['check', 'a b', '']), `${flags}|${main}|check|a b||`)
   assert.equal(run({ NODE_OPTIONS: '--no-warnings' }), `${flags}|${main}|`)
   for (const option of ['--max-semi-space-size=32', '--no-warnings --max_semi_space_size 4'])
-    assert.equal(run({ NODE_OPTIONS: option }, ['check']), `--no-parallel-scavenge|${main}|check|`)
+    assert.equal(
+      run({ NODE_OPTIONS: option }, ['check']),
+      `--no-parallel-scavenge|--v8-pool-size=1|${main}|check|`,
+    )
+  assert.equal(
+    run({ NODE_OPTIONS: '--v8-pool-size=4' }),
+    `--no-parallel-scavenge|--max-semi-space-size=8|${main}|`,
+  )
 })
 
 test('SIGHUP does not end a server before Node.js is there, and ends everything else', () => {

@@ -103,9 +103,10 @@ test('workers run as bin/postern starts the program: with its options of Node an
   assert.equal(more.length, 0)
   for (const pid of [gate.child.pid, first, second]) {
     assert.ok(pid)
-    assert.deepEqual(startedWith(pid, 'cmdline').slice(1, 3), [
+    assert.deepEqual(startedWith(pid, 'cmdline').slice(1, 4), [
       '--no-parallel-scavenge',
       '--max-semi-space-size=8',
+      '--v8-pool-size=1',
     ])
     assert.ok(startedWith(pid, 'environ').some((each) => /^UV_THREADPOOL_SIZE=\d+$/.test(each)))
   }
