@@ -39,11 +39,17 @@ test('any text is read in one pass', () => {
     ['<@', ';'],
     [`${'<'.repeat(80_000)}@a`, ',b'],
   ] as const) {
-    // sixteen times the text; a second pass for each octet would cost 256 times as much
-    const small = Math.max(cost(lead, piece, 5000), cost(lead, piece, 5000), 0.5)
-    assert.ok(cost(lead, piece, 80_000) < small * 100, lead.slice(0, 2) + piece)
+    // caches that others fill make single measures long; a second pass would be seen in each
+    const onePass = [1, 2, 3, 4, 5].some(() => growth(lead, piece) < 100)
+    assert.ok(onePass, lead.slice(0, 2) + piece)
   }
 })
+
+/** How many times as long sixteen times the text takes; a second pass for each octet would make it 256. */
+function growth(lead: string, piece: string): number {
+  const small = Math.max(cost(lead, piece, 5000), cost(lead, piece, 5000), 0.5)
+  return cost(lead, piece, 80_000) / small
+}
 
 /** milliseconds that a repeated piece takes behind a lead, without what the machine does besides */
 function cost(lead: string, piece: string, times: number): number {
