@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createTransport } from 'nodemailer'
 import { makePki } from '../../src/tls/pki.ts'
+import { loginByNodemailer } from '../support/nodemailer-login.ts'
 import { startTestGate, type TestGate } from '../support/test-gate.ts'
 
 let gate: TestGate
@@ -76,23 +76,7 @@ after(() => gate.stop())
 
 /** 235, or the reply that nodemailer shows. */
 async function login(user: string, pass: string, from = '127.0.0.1', method = 'LOGIN'): Promise<string> {
-  const transport = createTransport({
-    host: '127.0.0.1',
-    port: gate.address().port,
-    localAddress: from,
-    requireTLS: true,
-    tls: { rejectUnauthorized: false },
-    authMethod: method,
-    auth: { user, pass },
-  })
-  try {
-    await transport.verify()
-    return '235'
-  } catch (error) {
-    return (error as { response?: string }).response ?? String(error)
-  } finally {
-    transport.close()
-  }
+  return await loginByNodemailer({ port: gate.address().port, user, pass, method, from })
 }
 
 function panics(pattern: RegExp): number {

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before } from 'node:test'
-import { createTransport } from 'nodemailer'
 import { ConsoleConnection } from '../../src/cli/console/connection.ts'
 import type { ConsoleEndpoint } from '../../src/cli/console/endpoint.ts'
 import { credentialsFrom } from '../../src/cli/console/login.ts'
 import { makeHash } from '../../src/smtp/auth/password-hash.ts'
 import { makePki } from '../../src/tls/pki.ts'
+import { loginByNodemailer } from '../support/nodemailer-login.ts'
 import { noPostgres, TestPostgres } from '../support/postgres.ts'
 import { MAILDIR, startTestGate, type TestGate } from '../support/test-gate.ts'
 
@@ -151,23 +151,8 @@ after(async () => {
 
 /** Logs in with nodemailer; 235, or the code of the reply that it was refused with. */
 export async function login(user: string, pass: string, method: string, from = '127.0.0.1'): Promise<number> {
-  const transport = createTransport({
-    host: '127.0.0.1',
-    port: gate.address().port,
-    localAddress: from,
-    requireTLS: true,
-    tls: { rejectUnauthorized: false },
-    authMethod: method,
-    auth: { user, pass },
-  })
-  try {
-    await transport.verify()
-    return 235
-  } catch (error) {
-    return (error as { responseCode?: number }).responseCode ?? 0
-  } finally {
-    transport.close()
-  }
+  const { port } = gate.address()
+  return Number((await loginByNodemailer({ port, user, pass, method, from })).slice(0, 3))
 }
 
 /** A connection to the console on a UNIX socket, or the TCP one. */
